@@ -1,0 +1,55 @@
+# On a fresh machine Python 3.10+ and make are enough: everything else is installed into .venv.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+WORKERS ?= 2
+UV     := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+PACKAGES := -e ./tap-amocrm -e ./target-crm -e ./amocrm-sim
+MANIFESTS := pyproject.toml constraints.txt tap-amocrm/pyproject.toml target-crm/pyproject.toml amocrm-sim/pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve test lint format bench constraints clean
+
+help:  ## what can be made here
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+$(BIN)/uv: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; name one with make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@touch $@
+
+$(VENV)/.installed: $(BIN)/uv $(MANIFESTS)
+	@$(UV) --group run $(PACKAGES)
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(UV) --group run --group dev $(PACKAGES)
+	@touch $@
+
+install: $(VENV)/.installed  ## the three packages and Meltano, into .venv
+
+demo: $(VENV)/.installed  ## a simulated amoCRM, an embedded PostgreSQL, two syncs and what they did
+	@$(BIN)/python demo/demo.py
+
+test: $(VENV)/.installed-dev  ## the whole suite
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+lint: $(VENV)/.installed-dev  ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.installed-dev  ## let ruff put the code in shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev  ## every benchmark; tables on the screen, JSON in benchmarks/results
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+constraints: $(BIN)/uv  ## pin the newest versions that fit, for every platform and Python
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --no-emit-index-url --no-header --no-annotate \
+	  --group run --group dev tap-amocrm/pyproject.toml target-crm/pyproject.toml amocrm-sim/pyproject.toml -o constraints.txt
+
+clean:  ## forget the demo's data; .venv stays
+	@rm -rf .demo .crm .meltano
