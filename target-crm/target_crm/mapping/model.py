@@ -1,0 +1,99 @@
+"""What a mapping says, as checked values; how it is written is `load`'s business, what the database says `check`'s."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+RESURRECT = ("never", "changed", "always")
+SERVICE_COLUMNS = {
+    "raw_fields": "raw_fields",
+    "created_at": "created_at",
+    "updated_at": "updated_at",
+    "amo_created_at": "amo_created_at",
+    "amo_updated_at": "amo_updated_at",
+    "amo_deleted_at": "amo_deleted_at",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One mapped column.
+
+    `path` is the property's path in the record (`_embedded.tags[].name`), `fields` the custom fields to look for, in
+    order, by id, code or name; `part` the key inside an object value (`vat_id`). `link` names the stream whose row the
+    value points to, `lookup` the kind of name it stands for. `policy` None means the run's default policy.
+    """
+
+    name: str
+    path: tuple[str, ...] = ()
+    fields: tuple[str | int, ...] = ()
+    part: str | None = None
+    transform: str | None = None
+    link: str | None = None
+    lookup: str | None = None
+    when_entity: str | None = None
+    policy: str | None = None
+    respect_clears: bool = False
+    line: int | None = None
+
+    @property
+    def source(self) -> str | None:
+        """What the value refers to: a linked stream, a kind of lookup, or None for a plain value."""
+        return self.link or self.lookup
+
+
+@dataclass(frozen=True)
+class ItemSet:
+    """A related table that holds a set of phones or e-mails of each row."""
+
+    name: str
+    table: str
+    parent: str
+    fields: tuple[str | int, ...]
+    item: str
+    columns: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
+    raw_fields: str = "raw_fields"
+    updated_at: str | None = "updated_at"
+    created_at: str | None = "created_at"
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One stream's table. `account` and `amo_id` are None in a table that is only matched, never written (`insert: false`)."""
+
+    stream: str
+    table: str
+    columns: tuple[Column, ...]
+    sets: tuple[ItemSet, ...] = ()
+    id: str = "id"
+    account: str | None = "amo_account_id"
+    amo_id: str | None = "amo_id"
+    service: dict[str, str | None] = field(default_factory=lambda: dict(SERVICE_COLUMNS))
+    defaults: dict[str, Any] = field(default_factory=dict)
+    match: tuple[str, ...] = ()
+    resurrect: str = "never"
+    match_only: bool = False
+    line: int | None = None
+
+    @property
+    def raw_fields(self) -> str:
+        """The jsonb column that holds the record as it came and the base."""
+        return self.service["raw_fields"] or "raw_fields"
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A whole mapping; `source_name` is the file as the user named it, for error messages."""
+
+    source_name: str
+    tables: dict[str, Table]
+    ignored: frozenset[str]
+    builtin: bool = False
+    default_region: str | None = None
+
+    def table_of(self, table: str) -> Table | None:
+        """The mapped table of that name, None when no stream is mapped to it."""
+        return next((t for t in self.tables.values() if t.table == table), None)

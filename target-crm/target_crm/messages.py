@@ -1,0 +1,81 @@
+"""Singer messages from a stream of lines; of a record only the envelope is decoded, the rest stays bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+import msgspec
+
+from target_crm.errors import MessageError
+
+
+class Message(msgspec.Struct):
+    """One Singer message. `record`, `schema` and `value` are JSON that nobody has decoded yet, empty when absent."""
+
+    type: str
+    stream: str | None = None
+    record: msgspec.Raw = msgspec.Raw()
+    schema: msgspec.Raw = msgspec.Raw()
+    key_properties: list[str] | None = None
+    value: msgspec.Raw = msgspec.Raw()
+
+
+_DECODER = msgspec.json.Decoder(Message)
+# PostgreSQL's jsonb takes neither NUL nor lone halves of surrogate pairs.
+_SUSPECT = re.compile(rb"\\u(?:0000|[dD][89abAB])")
+_LONE = re.compile("[\ud800-\udfff\x00]")
+
+
+def decode_message(line: bytes, number: int) -> Message:
+    """One line's message.
+
+    Raises:
+        MessageError: it is no JSON or no Singer message; names the line's number.
+    """
+    try:
+        message = _DECODER.decode(line)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        if _SUSPECT.search(line):
+            return _decode_suspect(line, number)
+        msg = f"line {number} is no Singer message: {error}"
+        raise MessageError(msg) from None
+    return message
+
+
+def _decode_suspect(line: bytes, number: int) -> Message:
+    """A line with halves of surrogate pairs: legal JSON that strict decoders refuse."""
+    try:
+        return _DECODER.decode(clean_json(line))
+    except (ValueError, msgspec.MsgspecError):
+        msg = f"line {number} is no Singer message"
+        raise MessageError(msg) from None
+
+
+def clean_json(raw: bytes) -> bytes:
+    """The same JSON as PostgreSQL can hold it: without NUL and lone surrogates (each becomes U+FFFD)."""
+    if not _SUSPECT.search(raw):
+        return raw
+    return json.dumps(_clean(json.loads(raw)), ensure_ascii=False).encode()
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _LONE.sub(lambda m: "" if m.group() == "\x00" else "\ufffd", value)
+    if isinstance(value, list):
+        return [_clean(v) for v in value]
+    if isinstance(value, dict):
+        return {_clean(k): _clean(v) for k, v in value.items()}
+    return value
+
+
+def read_lines(file_input: IO[Any]) -> Iterator[bytes]:
+    """The lines of a text or binary file as bytes, without empty ones."""
+    source: Iterable[Any] = getattr(file_input, "buffer", file_input)
+    for line in source:
+        data = line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line
+        data = data.strip()
+        if data:
+            yield data

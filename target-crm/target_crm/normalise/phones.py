@@ -1,0 +1,69 @@
+"""Phones as people type them, to E.164; what is no phone number is never passed off as one."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+import phonenumbers
+
+# Russian numbers in any spelling without letters: ten digits behind +7, 7, 8 or nothing. They are nearly all there
+# is in a Russian account, and the library takes 60 microseconds for each.
+_RUSSIAN_MOBILE = re.compile(r"^(?:\+?7|8)?[\s\-]*\(?9\d{2}\)?[\s\-]*\d{3}[\s\-]*\d{2}[\s\-]*\d{2}$")
+_NOT_DIGITS = re.compile(r"\D+")
+_EXTENSION = re.compile(r"(?:доб(?:авочный)?|вн(?:утр)?|ext|x)\.?\s*[:№#]?\s*(\d{1,6})", re.IGNORECASE)
+_CANDIDATE = re.compile(r"\+?\d[\d\s\-().]{5,}\d")
+
+
+class Phone(NamedTuple):
+    """`value` is E.164 or None; `comment` is what else stood there (extension, remark, the text that is no number)."""
+
+    value: str | None
+    comment: str | None
+
+
+@lru_cache(maxsize=65_536)
+def parse_phone(text: str, region: str = "RU") -> Phone:
+    """Take a number apart.
+
+    Returns:
+        E.164 and the rest of the text. Text that holds no valid number comes back whole as comment.
+    """
+    stripped = text.strip()
+    if region == "RU" and _RUSSIAN_MOBILE.match(stripped):
+        return Phone("+7" + _NOT_DIGITS.sub("", stripped)[-10:], None)
+    comment: list[str] = []
+    rest = stripped
+    extension = _EXTENSION.search(rest)
+    if extension and sum(c.isdigit() for c in rest[: extension.start()]) >= 5:
+        comment.append(f"доб. {extension.group(1)}")
+        rest = (rest[: extension.start()] + " " + rest[extension.end() :]).strip()
+    candidate = _CANDIDATE.search(rest)
+    if candidate is None:
+        return Phone(None, stripped or None)
+    number = _valid(candidate.group(), region)
+    if number is None:
+        return Phone(None, stripped)
+    remark = (rest[: candidate.start()] + " " + rest[candidate.end() :]).strip(" ,;:-–—()\t\n")
+    if remark:
+        comment.append(re.sub(r"\s+", " ", remark))
+    return Phone(number, ", ".join(comment) or None)
+
+
+def _valid(text: str, region: str) -> str | None:
+    """E.164 of a valid number; Russian numbers written with 8 or 7 in front of ten digits are understood."""
+    digits = _NOT_DIGITS.sub("", text)
+    tries = [text]
+    if not text.lstrip().startswith("+"):
+        if region == "RU" and len(digits) == 11 and digits[0] in "78":
+            tries.insert(0, "+7" + digits[1:])
+        tries.append("+" + digits)
+    for attempt in tries:
+        try:
+            number = phonenumbers.parse(attempt, region)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_valid_number(number):
+            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return None

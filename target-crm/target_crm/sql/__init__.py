@@ -1,0 +1,1 @@
+"""SQL of the target: files for what is fixed, modules that compose what depends on the mapping."""

@@ -1,0 +1,80 @@
+"""SQL of tombstones: what was deleted, restored or merged away in amoCRM."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from target_crm.mapping.check import LiveTable
+from target_crm.sql.merge import I, S
+
+# Staged as crm_stage lines {a: account, i: entity id, u: deleted at or null, m: merged into, o: restored at}.
+_STAGED = S(
+    "SELECT DISTINCT ON (x.a, x.i) x.a, x.i, x.u, x.m, x.o FROM crm_stage "
+    "CROSS JOIN LATERAL jsonb_to_record(crm_stage.line) AS x(q integer, a bigint, i bigint, u timestamptz, m bigint, "
+    "o timestamptz) ORDER BY x.a, x.i, coalesce(x.o, x.u) DESC NULLS LAST, x.q DESC"
+)
+
+
+def plan_deletes(live: LiveTable, schema: str) -> sql.Composed:
+    """What each tombstone does: the row's mark before and after; a row that changed since it was deleted is alive."""
+    table = live.mapping
+    mark, updated = table.service["amo_deleted_at"], table.service["amo_updated_at"]
+    return S(
+        "CREATE TEMP TABLE crm_deletes ON COMMIT DROP AS SELECT s.*, t.{id} AS row_id, t.{mark} AS old_mark, "
+        "CASE WHEN s.o IS NOT NULL THEN NULL WHEN {alive} THEN t.{mark} ELSE coalesce(t.{mark}, s.u) END AS new_mark "
+        "FROM ({staged}) AS s LEFT JOIN {table} AS t ON t.{account} = s.a AND t.{amo_id} = s.i"
+    ).format(
+        id=I(table.id),
+        mark=I(mark or ""),
+        alive=S("t.{} > s.u").format(I(updated)) if updated else S("false"),
+        staged=_STAGED,
+        table=live.identifier,
+        account=I(table.account or ""),
+        amo_id=I(table.amo_id or ""),
+    )
+
+
+COUNT_DELETES = S(
+    "SELECT count(*) FILTER (WHERE row_id IS NOT NULL AND old_mark IS NULL AND new_mark IS NOT NULL), "
+    "count(*) FILTER (WHERE row_id IS NOT NULL AND old_mark IS NOT NULL AND new_mark IS NULL) FROM crm_deletes"
+)
+
+
+def count_live(live: LiveTable) -> sql.Composed:
+    """How many rows came from amoCRM and are not marked deleted."""
+    return S("SELECT count(*) FROM {} AS t WHERE t.{} IS NOT NULL AND t.{} IS NULL").format(
+        live.identifier, I(live.mapping.amo_id or ""), I(live.mapping.service["amo_deleted_at"] or "")
+    )
+
+
+def mark_rows(live: LiveTable, schema: str) -> sql.Composed:
+    """Marks and unmarks rows, and journals it; nothing else of a row is touched."""
+    table = live.mapping
+    mark = I(table.service["amo_deleted_at"] or "")
+    return S(
+        "WITH x AS (UPDATE {table} AS t SET {mark} = d.new_mark FROM crm_deletes AS d "
+        "WHERE t.{id} = d.row_id AND d.old_mark IS DISTINCT FROM d.new_mark RETURNING t.{id}::text AS row_id, "
+        "d.old_mark, d.new_mark) INSERT INTO {journal} (run_id, table_name, row_id, column_name, old_value, new_value) "
+        "SELECT %(run)s, {name}, x.row_id, {column}, to_jsonb(x.old_mark), to_jsonb(x.new_mark) FROM x"
+    ).format(
+        table=live.identifier,
+        mark=mark,
+        id=I(table.id),
+        journal=I(schema, "sync_changes"),
+        name=sql.Literal(table.table),
+        column=sql.Literal(table.service["amo_deleted_at"]),
+    )
+
+
+def remember_tombstones(live: LiveTable, schema: str) -> sql.Composed:
+    """Remembers deletions, also of records that never came: should one come late, it comes as deleted."""
+    return S(
+        "INSERT INTO {keys} AS k (account_id, table_name, amo_id, amo_deleted_at, merged_into) "
+        "SELECT d.a, {name}, d.i, CASE WHEN d.o IS NULL THEN d.u END, d.m FROM crm_deletes AS d "
+        "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET amo_deleted_at = excluded.amo_deleted_at, "
+        "merged_into = excluded.merged_into "
+        "WHERE (k.amo_deleted_at, k.merged_into) IS DISTINCT FROM (excluded.amo_deleted_at, excluded.merged_into)"
+    ).format(keys=I(schema, "sync_keys"), name=sql.Literal(live.mapping.table))
+
+
+DROP_DELETES = S("DROP TABLE IF EXISTS crm_deletes")
