@@ -209,7 +209,9 @@ def _compile_set(item_set: ItemSet, context: Context) -> Callable[[dict[Any, Any
             key = parsed.value or f"?{parsed.comment}"
             if key != "?None" and key not in found:
                 kind = value.get("enum_code")
-                found[key] = {"k": key, "v": parsed.value, "c": parsed.comment, "t": kind, "n": len(found)}
+                item = {"k": key, "v": parsed.value, "c": parsed.comment, "t": kind, "n": len(found)}
+                # The items are their own base, which holds no nulls.
+                found[key] = {name: part for name, part in item.items() if part is not None}
         return list(found.values())
 
     return items

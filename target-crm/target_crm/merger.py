@@ -75,6 +75,7 @@ class Merger:
         self._plain(sql.SQL("TRUNCATE crm_stage"))
         with self.connection.cursor() as cursor, cursor.copy(merge.COPY_STAGE) as copy:
             copy.write(b"\n".join(lines) + b"\n")
+        self._plain(merge.ANALYZE_STAGE)
 
     def merge(self, stream: str, lines: list[bytes], *, lock: bool = False) -> Counts:
         """Merge the staged lines of one stream.
@@ -107,6 +108,7 @@ class Merger:
     def _plan(self, spec: MergeSpec, source: sql.Composable, *, partial: bool) -> tuple[int, ...]:
         self._plain(merge.DROP_PLAN)
         self._plain(merge.create_plan(spec, source, partial=partial))
+        self._plain(merge.ANALYZE_PLAN)
         row = self._plain(merge.count_plan(spec)).fetchone()
         assert row is not None
         return tuple(row)
@@ -148,6 +150,11 @@ class Merger:
     def _merge_sets(self, spec: MergeSpec, updated: int) -> None:
         for index, item_set in enumerate(spec.live.mapping.sets):
             one = sets.SetSpec(spec, item_set, index)
+            self._plain(sets.DROP_ITEMS)
+            if not self._plain(sets.create_owners(one)).rowcount:
+                continue
+            self._plain(sets.CREATE_ITEMS)
+            self._plain(sets.ANALYZE_ITEMS)
             if updated:
                 self._run(sets.remove_items(one))
                 self._run(sets.update_items(one))

@@ -23,6 +23,9 @@ CREATE_STAGE = S("CREATE TEMP TABLE IF NOT EXISTS crm_stage (line jsonb NOT NULL
 # CSV with a quote and a delimiter that JSON never holds raw: the lines need no escaping.
 COPY_STAGE = S("COPY crm_stage (line) FROM STDIN (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')")
 DROP_PLAN = S("DROP TABLE IF EXISTS crm_plan")
+# Without statistics of the temporary tables the planner guesses, and a join over a batch becomes quadratic.
+ANALYZE_STAGE = S("ANALYZE crm_stage")
+ANALYZE_PLAN = S("ANALYZE crm_plan (row_id, a, i)")
 
 
 @dataclass(frozen=True)
@@ -198,13 +201,12 @@ def _decided(spec: MergeSpec, joined: sql.Composable) -> sql.Composed:
         ]
         kept.append(ex.is_kept_edit(live, base, ours))
     sets = [
-        S("NOT j.d AND j.{s} IS NOT NULL AND (j.raw->'amo_values'->{name}) IS DISTINCT FROM {keys}").format(
-            s=I(f"s{k}"),
-            name=sql.Literal(item_set.name),
-            keys=set_keys(S("j.{}").format(I(f"s{k}"))),
+        S("(NOT j.d AND j.{s} IS NOT NULL AND (j.raw->'amo_values'->{name}) IS DISTINCT FROM j.{s})").format(
+            s=I(f"s{k}"), name=sql.Literal(item_set.name)
         )
         for k, item_set in enumerate(spec.live.mapping.sets)
     ]
+    items += [S("{} AS {}").format(moved, I(f"g{k}")) for k, moved in enumerate(sets)]
     return S(
         "SELECT j.*{items}, ({kept}) AS has_edit, ({sets}) AS sets_moved, "
         "NOT j.d AND (j.raw->'amo') IS DISTINCT FROM j.r AND j.r IS NOT NULL AS record_differs, "
@@ -220,11 +222,6 @@ def _decided(spec: MergeSpec, joined: sql.Composable) -> sql.Composed:
         sets=S(" OR ").join(sets) if sets else S("false"),
         joined=joined,
     )
-
-
-def set_keys(items: sql.Composable) -> sql.Composed:
-    """The keys of a set's staged items as a jsonb list: the set's base."""
-    return S("jsonb_path_query_array({}, '$[*].k')").format(items)
 
 
 def _new_base(spec: MergeSpec) -> sql.Composed:
@@ -248,9 +245,7 @@ def _new_base(spec: MergeSpec) -> sql.Composed:
             )
     for k, item_set in enumerate(spec.live.mapping.sets):
         pairs.append(
-            S("{}, CASE WHEN NOT p.d THEN {} END").format(
-                sql.Literal(item_set.name), set_keys(S("p.{}").format(I(f"s{k}")))
-            )
+            S("{}, CASE WHEN NOT p.d THEN p.{} END").format(sql.Literal(item_set.name), I(f"s{k}"))
         )
     return S("(jsonb_strip_nulls(jsonb_build_object({})){})").format(
         S(", ").join(pairs), S("").join(documents)
