@@ -61,9 +61,14 @@ class Database:
                 self.url,
                 autocommit=autocommit,
                 application_name=name,
-                options="-c timezone=UTC -c datestyle=ISO",
                 connect_timeout=15,
             )
+            # SET and not the start-up options: connection poolers refuse those. Compiling a batch's statements costs
+            # more than it gives; sorts and hashes of a batch fit into 64 MB.
+            connection.execute(
+                "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET jit = off; SET work_mem = '64MB'"
+            )
+            connection.commit()
         except psycopg.OperationalError as error:
             msg = f"The database can't be reached: {without_secrets(str(error))} Check setting database_url."
             raise DatabaseError(msg) from None
@@ -85,7 +90,12 @@ class Database:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         for name in ("control.sql", "builtin.sql") if builtin else ("control.sql",):
             text = resources.files("target_crm.sql").joinpath(name).read_text("utf-8")
-            connection.execute(sql.SQL(text).format(schema=sql.Identifier(schema)))  # type: ignore[arg-type]
+            # PostgreSQL 18 has time-ordered UUIDs; older ones have random ones only.
+            new_id = "uuidv7" if connection.info.server_version >= 180_000 else "gen_random_uuid"
+            statement = sql.SQL(text)  # type: ignore[arg-type]
+            connection.execute(
+                statement.format(schema=sql.Identifier(schema), new_id=sql.Identifier(new_id))
+            )
         connection.commit()
 
 

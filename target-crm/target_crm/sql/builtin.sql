@@ -1,6 +1,7 @@
--- The tables of the built-in mapping. {schema} is composed by psycopg.sql.
+-- The tables of the built-in mapping. {schema} and {new_id} (uuidv7 where the server has it, so that new keys are near
+-- one another in the indexes; gen_random_uuid elsewhere) are composed by psycopg.sql.
 CREATE TABLE IF NOT EXISTS {schema}.users (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    id uuid PRIMARY KEY DEFAULT {new_id}(),
     name text, email text, is_active boolean,
     raw_fields jsonb NOT NULL DEFAULT '{{}}',
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
@@ -9,7 +10,7 @@ CREATE TABLE IF NOT EXISTS {schema}.users (
     UNIQUE (amo_account_id, amo_id)
 );
 CREATE TABLE IF NOT EXISTS {schema}.companies (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    id uuid PRIMARY KEY DEFAULT {new_id}(),
     name text, legal_name text, inn text, kpp text, address text, website text, phone text, email text,
     activity_kind text, employees_count integer,
     responsible_id uuid REFERENCES {schema}.users (id) ON DELETE SET NULL,
@@ -21,7 +22,7 @@ CREATE TABLE IF NOT EXISTS {schema}.companies (
     UNIQUE (amo_account_id, amo_id)
 );
 CREATE TABLE IF NOT EXISTS {schema}.contacts (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    id uuid PRIMARY KEY DEFAULT {new_id}(),
     company_id uuid REFERENCES {schema}.companies (id) ON DELETE SET NULL,
     first_name text, last_name text, position text, phone text, email text,
     responsible_id uuid REFERENCES {schema}.users (id) ON DELETE SET NULL,
@@ -34,7 +35,7 @@ CREATE TABLE IF NOT EXISTS {schema}.contacts (
 );
 CREATE INDEX IF NOT EXISTS contacts_company ON {schema}.contacts (company_id);
 CREATE TABLE IF NOT EXISTS {schema}.company_phones (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    id uuid PRIMARY KEY DEFAULT {new_id}(),
     company_id uuid NOT NULL REFERENCES {schema}.companies (id) ON DELETE CASCADE,
     value text, comment text, type text, position integer, source text,
     raw_fields jsonb NOT NULL DEFAULT '{{}}',
@@ -42,7 +43,7 @@ CREATE TABLE IF NOT EXISTS {schema}.company_phones (
 );
 CREATE INDEX IF NOT EXISTS company_phones_company ON {schema}.company_phones (company_id);
 CREATE TABLE IF NOT EXISTS {schema}.company_emails (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    id uuid PRIMARY KEY DEFAULT {new_id}(),
     company_id uuid NOT NULL REFERENCES {schema}.companies (id) ON DELETE CASCADE,
     value text, comment text, type text, position integer, source text,
     raw_fields jsonb NOT NULL DEFAULT '{{}}',
@@ -50,7 +51,7 @@ CREATE TABLE IF NOT EXISTS {schema}.company_emails (
 );
 CREATE INDEX IF NOT EXISTS company_emails_company ON {schema}.company_emails (company_id);
 CREATE TABLE IF NOT EXISTS {schema}.contact_phones (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    id uuid PRIMARY KEY DEFAULT {new_id}(),
     contact_id uuid NOT NULL REFERENCES {schema}.contacts (id) ON DELETE CASCADE,
     value text, comment text, type text, position integer, source text,
     raw_fields jsonb NOT NULL DEFAULT '{{}}',
@@ -58,7 +59,7 @@ CREATE TABLE IF NOT EXISTS {schema}.contact_phones (
 );
 CREATE INDEX IF NOT EXISTS contact_phones_contact ON {schema}.contact_phones (contact_id);
 CREATE TABLE IF NOT EXISTS {schema}.contact_emails (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    id uuid PRIMARY KEY DEFAULT {new_id}(),
     contact_id uuid NOT NULL REFERENCES {schema}.contacts (id) ON DELETE CASCADE,
     value text, comment text, type text, position integer, source text,
     raw_fields jsonb NOT NULL DEFAULT '{{}}',
@@ -66,7 +67,7 @@ CREATE TABLE IF NOT EXISTS {schema}.contact_emails (
 );
 CREATE INDEX IF NOT EXISTS contact_emails_contact ON {schema}.contact_emails (contact_id);
 CREATE TABLE IF NOT EXISTS {schema}.leads (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    id uuid PRIMARY KEY DEFAULT {new_id}(),
     company_id uuid REFERENCES {schema}.companies (id) ON DELETE SET NULL,
     name text, price bigint, pipeline text, status text, closed_at timestamptz, loss_reason text,
     responsible_id uuid REFERENCES {schema}.users (id) ON DELETE SET NULL,
@@ -79,7 +80,7 @@ CREATE TABLE IF NOT EXISTS {schema}.leads (
 );
 CREATE INDEX IF NOT EXISTS leads_company ON {schema}.leads (company_id);
 CREATE TABLE IF NOT EXISTS {schema}.notes (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    id uuid PRIMARY KEY DEFAULT {new_id}(),
     company_id uuid REFERENCES {schema}.companies (id) ON DELETE SET NULL,
     contact_id uuid REFERENCES {schema}.contacts (id) ON DELETE SET NULL,
     lead_id uuid REFERENCES {schema}.leads (id) ON DELETE SET NULL,
@@ -96,7 +97,7 @@ CREATE INDEX IF NOT EXISTS notes_company ON {schema}.notes (company_id);
 CREATE INDEX IF NOT EXISTS notes_contact ON {schema}.notes (contact_id);
 CREATE INDEX IF NOT EXISTS notes_lead ON {schema}.notes (lead_id);
 CREATE TABLE IF NOT EXISTS {schema}.tasks (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    id uuid PRIMARY KEY DEFAULT {new_id}(),
     company_id uuid REFERENCES {schema}.companies (id) ON DELETE SET NULL,
     contact_id uuid REFERENCES {schema}.contacts (id) ON DELETE SET NULL,
     lead_id uuid REFERENCES {schema}.leads (id) ON DELETE SET NULL,

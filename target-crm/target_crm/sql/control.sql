@@ -12,8 +12,8 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_runs (
     backend_pid integer,
     backend_start timestamptz
 );
--- One row per written column; an inserted row is one entry with column_name '*' and all its values,
--- a deleted one likewise with the values in old_value.
+-- One row per written column. Whole rows are one entry with column_name '*': an inserted row holds what was written in
+-- new_value, a deleted one in old_value. An updated row also has an entry 'raw_fields' with the document it had.
 CREATE TABLE IF NOT EXISTS {schema}.sync_changes (
     id bigint GENERATED ALWAYS AS IDENTITY,
     run_id bigint NOT NULL,
@@ -52,12 +52,17 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_rejects (
 );
 CREATE INDEX IF NOT EXISTS sync_rejects_open ON {schema}.sync_rejects (id) WHERE resolved_at IS NULL;
 -- Which amoCRM record became which row: tells a row that a person deleted from one that never was, and
--- remembers a deletion in amoCRM that comes before its record.
+-- remembers a deletion in amoCRM that comes before its record. record_hash and row_version recognise a record that
+-- came before and whose row nobody touched since: such a record is not even taken apart. Set record_hash to NULL to have
+-- the record merged anew.
 CREATE TABLE IF NOT EXISTS {schema}.sync_keys (
     account_id bigint NOT NULL,
     table_name text NOT NULL,
     amo_id bigint NOT NULL,
     row_id text,
+    record_hash bigint,
+    row_version bigint,
+    is_edited boolean NOT NULL DEFAULT false,
     amo_updated_at timestamptz,
     amo_deleted_at timestamptz,
     merged_into bigint,
