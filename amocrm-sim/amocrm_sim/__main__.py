@@ -1,0 +1,5 @@
+"""`python -m amocrm_sim`."""
+
+from amocrm_sim.cli import main
+
+main()

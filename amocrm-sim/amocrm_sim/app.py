@@ -1,0 +1,249 @@
+"""The server: routes of the API, of OAuth, and of the simulator's own controls."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from amocrm_sim import lists
+from amocrm_sim.gate import BAN_PAGE, Faults, Latency, RateLimit, RequestLog, Tokens, parse_faults
+from amocrm_sim.query import AccountOptions
+from amocrm_sim.store import Store, encode
+
+LONGEST_URL = 8192
+HAL, PROBLEM = "application/hal+json", "application/problem+json"
+
+
+@dataclass
+class Options:
+    """Everything about the server that is not its content."""
+
+    latency: str = "0"
+    faults: str = ""
+    rps: float = 7
+    token: str = "sim-token"
+    client_id: str = "sim-client"
+    client_secret: str = "sim-secret"
+    code: str = "sim-code"
+    access_token_lifetime: float = 86_400
+    account: AccountOptions = field(default_factory=AccountOptions)
+    notes_endpoint: str = "404"
+    missing: str = "204"
+    refuse: tuple[str, ...] = ()
+    refuse_status: int = 403
+    admin: bool = True
+    foreign_next: bool = False
+    event_delay: int = 0
+
+
+class Dropped(Response):
+    """No answer at all: the connection is closed."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Close without a response; the server resets the connection."""
+        raise ConnectionResetError
+
+
+class Simulator:
+    """One account over HTTP. `app` is its ASGI application."""
+
+    def __init__(self, store: Store, options: Options) -> None:
+        self.store, self.options = store, options
+        self.log = RequestLog()
+        self.limit = RateLimit(options.rps)
+        self.faults = Faults(parse_faults(options.faults))
+        self.latency = Latency(options.latency)
+        self.tokens = Tokens(options.token, options.client_id, options.client_secret, options.code, options.access_token_lifetime)
+        self.scheduled: dict[int, list[dict[str, Any]]] = {}
+        self.expire_at: set[int] = set()
+        self.app = Starlette(
+            routes=[
+                Route("/oauth2/access_token", self.access_token, methods=["POST"]),
+                Route("/oauth", self.authorise),
+                Route("/_sim/{name:path}", self.control, methods=["GET", "POST"]),
+                Route("/{path:path}", self.api, methods=["GET", "POST", "PATCH", "DELETE"]),
+            ]
+        )
+
+    # -- the API ---------------------------------------------------------------------------------------------------
+
+    async def api(self, request: Request) -> Response:
+        """Any API request: noted, limited, authorised, answered, perhaps spoilt."""
+        query = request.url.query
+        entry = self.log.arrived(request.method, request.url.path, query)
+        started = time.monotonic()
+        number = len(self.log.entries)
+        for change in self.scheduled.pop(number, ()):
+            self.store.change(change["action"], change["body"])
+        if number in self.expire_at:
+            self.tokens.expire()
+        response = self.refusal(request, query)
+        fault = self.faults.next() if response is None else None
+        if response is None:
+            response = self.answer(request, query)
+        delay = self.latency.draw() + (1.5 if fault == "slow" else 0)
+        if delay:
+            await asyncio.sleep(delay)
+        response = spoil(response, fault)
+        entry["status"] = 0 if isinstance(response, Dropped) else response.status_code
+        entry["seconds"] = time.monotonic() - started
+        return response
+
+    def refusal(self, request: Request, query: str) -> Response | None:
+        """What stops a request before its endpoint: ban, limit, length, token."""
+        admitted = self.limit.admits(time.monotonic())
+        if self.limit.banned:
+            return Response(BAN_PAGE, 403, media_type="text/html")
+        if not admitted:
+            headers = {"Retry-After": "1"} if self.limit.refusals % 2 else {}
+            return Response(encode(problem(429, "Too Many Requests")), 429, headers, PROBLEM)
+        if len(request.url.path) + len(query) > LONGEST_URL:
+            return Response("<html><head><title>414 Request-URI Too Large</title></head></html>", 414, media_type="text/html")
+        if not self.tokens.accepts(request.headers.get("authorization", "")):
+            return Response(encode({**problem(401, "Unauthorized"), "hint": "110"}), 401, media_type=PROBLEM)
+        return None
+
+    def answer(self, request: Request, query: str) -> Response:
+        """The healthy answer of an endpoint."""
+        base = str(request.base_url).rstrip("/")
+        pairs = tuple(parse_qsl(query, keep_blank_values=True))
+        status, body = lists.respond(self, request.method, request.url.path, pairs, base)
+        date = {"Date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(self.store.now()))}
+        if body is None:
+            return Response(b"", status, date)
+        content = body if isinstance(body, bytes) else encode(body)
+        return Response(content, status, date, HAL if status < 400 else PROBLEM)
+
+    # -- OAuth -----------------------------------------------------------------------------------------------------
+
+    async def access_token(self, request: Request) -> Response:
+        """Exchange a code or a refresh token."""
+        entry = self.log.arrived("POST", request.url.path, "")
+        if self.limit.banned:
+            return Response(BAN_PAGE, 403, media_type="text/html")
+        try:
+            body = json.loads(await request.body())
+        except ValueError:
+            body = {}
+        status, answer = self.tokens.exchange(body if isinstance(body, dict) else {})
+        entry["status"] = status
+        return Response(encode(answer), status, media_type="application/json" if status == 200 else PROBLEM)
+
+    async def authorise(self, request: Request) -> Response:
+        """The page on which a person allows the integration: it allows at once and redirects."""
+        values = request.query_params
+        self.tokens.codes.add(self.options.code)
+        given = {"code": self.options.code, "referer": request.url.netloc, "client_id": values.get("client_id", ""), "state": values.get("state", "")}
+        target = values.get("redirect_uri") or "http://127.0.0.1/"
+        return RedirectResponse(f"{target}?{urlencode(given)}", 302)
+
+    # -- controls --------------------------------------------------------------------------------------------------
+
+    async def control(self, request: Request) -> Response:
+        """The simulator's own endpoints; not part of any account."""
+        name = request.path_params["name"]
+        body = json.loads(await request.body() or b"{}") if request.method == "POST" else {}
+        if name == "dump":
+            kinds = request.query_params.get("kind")
+            return StreamingResponse(lists.dump(self.store, kinds.split(",") if kinds else None), media_type="application/x-ndjson")
+        try:
+            result = self.controlled(name, body)
+        except (KeyError, TypeError, ValueError) as error:
+            return Response(encode({"error": f"{name}: {type(error).__name__}: {error}"}), 400, media_type="application/json")
+        return Response(encode(result), 200, media_type="application/json")
+
+    def controlled(self, name: str, body: dict[str, Any]) -> Any:
+        """Do what a control endpoint says.
+
+        Raises:
+            KeyError: there is no such endpoint, kind or record.
+        """
+        if name in ("create", "update", "delete", "restore", "merge", "link"):
+            return self.store.change(name, body)
+        if name == "schedule":  # {"request": n (from now), "action": ..., "body": ...}
+            at = len(self.log.entries) + int(body["request"])
+            self.scheduled.setdefault(at, []).append({"action": body["action"], "body": body["body"]})
+            return {"at_request": at}
+        if name == "faults":  # {"rates": "500=0.1,..."} or {"script": {"3": "502"}} counted from now
+            self.faults.rates = parse_faults(body.get("rates", ""))
+            self.faults.script |= {self.faults.counter + int(n): kind for n, kind in body.get("script", {}).items()}
+            return {"rates": self.faults.rates, "seen": dict(self.faults.seen)}
+        if name == "expire_tokens":  # now, or at the given requests from now
+            if "requests" in body:
+                self.expire_at |= {len(self.log.entries) + int(n) for n in body["requests"]}
+            else:
+                self.tokens.expire()
+            return {"issued": self.tokens.issued}
+        if name == "requests":
+            return self.log.entries
+        if name == "reset_requests":
+            self.log.entries.clear()
+            self.scheduled.clear()
+            return {}
+        if name == "stats":
+            return self.log.stats() | {"refusals": self.limit.refusals, "banned": self.limit.banned, "faults": dict(self.faults.seen)}
+        if name == "clock":
+            self.store.clock_offset = float(body["offset"])
+            return {"now": self.store.now()}
+        if name == "unban":
+            self.limit = RateLimit(self.options.rps)
+            return {}
+        if name == "options":
+            return self.set_options(body)
+        if name == "counts":
+            return Counter({kind: len(k.ids) for kind, k in self.store.kinds.items()})
+        raise KeyError(name)
+
+    def set_options(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Switch options while the server runs."""
+        account = {k: v for k, v in body.items() if k in ("filter_package", "company_filter", "id_filter_without_package")}
+        self.options.account = replace(self.options.account, **account)
+        for key, value in body.items():
+            if key in account:
+                continue
+            if key == "latency":
+                self.latency = Latency(str(value))
+            elif key == "rps":
+                self.limit = RateLimit(float(value))
+            elif not hasattr(self.options, key):
+                raise KeyError(key)
+            setattr(self.options, key, tuple(value) if key == "refuse" else value)
+        return {"ok": True}
+
+
+def problem(status: int, title: str, detail: str = "") -> dict[str, Any]:
+    """A problem body."""
+    return {"title": title, "type": f"https://httpstatus.es/{status}", "status": status, "detail": detail}
+
+
+def spoil(response: Response, fault: str | None) -> Response:
+    """The answer as a fault leaves it."""
+    if fault in (None, "slow"):
+        return response
+    if fault in ("500", "502", "504"):
+        return Response(f"<html><h1>{fault}</h1></html>", int(fault), media_type="text/html")
+    if fault == "429":
+        return Response(encode(problem(429, "Too Many Requests")), 429, {"Retry-After": "1"}, PROBLEM)
+    if fault == "204":
+        return Response(b"", 204)
+    if fault == "html200":
+        return Response("<!DOCTYPE html><html><body>Технические работы</body></html>", 200, media_type="text/html")
+    if fault == "reset" or not response.body:
+        return Dropped()
+    body = bytes(response.body)
+    if fault == "gzip":
+        broken = gzip.compress(body)[:-12] + b"\0" * 12
+        return Response(broken, 200, {"Content-Encoding": "gzip"}, HAL)
+    return Response(body[: len(body) // 2], 200, media_type=HAL)

@@ -1,0 +1,92 @@
+"""The command `amocrm-sim`."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import uvicorn
+
+from amocrm_sim.app import Options, Simulator
+from amocrm_sim.query import AccountOptions
+from amocrm_sim.store import Store
+
+
+@click.group()
+def main() -> None:
+    """A local amoCRM (Kommo) API v4."""
+
+
+def build(given: dict[str, Any]) -> Simulator:
+    """A simulator from the command's options."""
+    companies = given["companies"]
+    ratios = {"contacts": 3, "leads": 1, "notes": 6, "tasks": 2, "customers": 0}
+    sizes = {"companies": companies}
+    for name, ratio in ratios.items():
+        sizes[name] = given[name] if given[name] is not None else companies * ratio
+    account = AccountOptions(
+        filter_package=not given["no_filter_package"],
+        company_filter=given["company_filter"],
+        id_filter_without_package=given["id_filter_without_package"],
+    )
+    same = ("latency", "faults", "rps", "token", "client_id", "client_secret", "code", "access_token_lifetime")
+    same += ("notes_endpoint", "missing", "refuse_status", "foreign_next", "event_delay")
+    options = Options(
+        account=account,
+        admin=not given["not_admin"],
+        refuse=tuple(given["refuse"]),
+        **{name: given[name] for name in same},
+    )
+    return Simulator(Store(given["seed"], sizes, journal=given["journal"]), options)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8787, show_default=True, help="0 takes a free one.")
+@click.option("--ready-file", type=click.Path(path_type=Path), help="The URL is written here once the server listens.")
+@click.option("--companies", default=500, show_default=True)
+@click.option("--contacts", type=int, help="Left out: three for each company.")
+@click.option("--leads", type=int, help="Left out: one for each company.")
+@click.option("--notes", type=int, help="Left out: six for each company.")
+@click.option("--tasks", type=int, help="Left out: two for each company.")
+@click.option("--customers", type=int, help="Left out: none.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--latency", default="0", show_default=True, help="Milliseconds: 300, 200-400 or normal:300,80.")
+@click.option("--faults", default="", help="Rates: 500=0.01,reset=0.02 or all=0.05.")
+@click.option("--rps", default=7.0, show_default=True, help="Requests in any second; 0 lifts the limit.")
+@click.option("--token", default="sim-token", show_default=True, help="The long-lived token; any takes every token.")
+@click.option("--client-id", default="sim-client", show_default=True)
+@click.option("--client-secret", default="sim-secret", show_default=True)
+@click.option("--code", default="sim-code", show_default=True, help="The authorisation code, good once.")
+@click.option("--access-token-lifetime", default=86400.0, show_default=True, help="Seconds.")
+@click.option("--company-filter", type=click.Choice(["ignore", "honour", "400"]), default="ignore", show_default=True)
+@click.option("--no-filter-package", is_flag=True, help="Filters of companies, contacts and leads are ignored.")
+@click.option("--id-filter-without-package", type=click.Choice(["honour", "ignore"]), default="honour", show_default=True)
+@click.option("--notes-endpoint", type=click.Choice(["404", "list"]), default="404", show_default=True)
+@click.option("--missing", type=click.Choice(["204", "404"]), default="204", show_default=True, help="GET by the id of nothing.")
+@click.option("--refuse", multiple=True, help="An endpoint that the plan lacks, such as customers.")
+@click.option("--refuse-status", type=int, default=403, show_default=True)
+@click.option("--not-admin", is_flag=True, help="The token's user may not list users.")
+@click.option("--foreign-next", is_flag=True, help="_links.next names http and another host.")
+@click.option("--event-delay", default=0, show_default=True, help="Seconds until an event shows.")
+@click.option("--journal", type=click.Path(path_type=Path), help="Changes are kept here and made again at the next start.")
+def serve(host: str, port: int, ready_file: Path | None, **given: Any) -> None:
+    """Serve an account until SIGTERM or Ctrl-C."""
+    try:
+        simulator = build(given)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    listener = socket.create_server((host, port))
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    config = uvicorn.Config(simulator.app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    click.echo(f"amoCRM simulator at {url}, token {given['token']}")
+    sys.stdout.flush()
+    if ready_file:
+        part = ready_file.with_name(ready_file.name + ".part")
+        part.write_text(url)
+        part.replace(ready_file)
+    server.run(sockets=[listener])
