@@ -1,0 +1,1 @@
+"""Peers: what people use today, each in a virtual environment of its own."""
