@@ -6,7 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
-import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 PEERS: dict[str, tuple[str, ...]] = {
@@ -45,18 +45,22 @@ def python_of(peer: str) -> Path:
     # Built aside and renamed: a half-made environment never has the final name. Scripts in its bin would name the
     # first folder, so everything is started as `python -m` or by file.
     part = folder.with_name(f"{folder.name}.{os.getpid()}")
-    venv.create(part, with_pip=True, symlinks=True)
-    install = [str(part / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*install, *requirements], capture_output=True, text=True, check=False)
-    if done.returncode:
-        msg = f"{peer} can't be installed: {done.stderr.strip()[-600:]}"
-        raise PeerUnavailableError(msg)
+    uv = Path(sys.executable).parent / "uv"
+    _install(peer, [uv, "venv", "--quiet", "--python", sys.executable, part])
+    _install(peer, [uv, "pip", "install", "--quiet", "--python", part / "bin" / "python", *requirements])
     try:
         part.rename(folder)
     except OSError:  # another process was first
         if not python.exists():
             raise
     return python
+
+
+def _install(peer: str, command: Sequence[str | Path]) -> None:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        msg = f"{peer} can't be installed: {done.stderr.strip()[-600:]}"
+        raise PeerUnavailableError(msg)
 
 
 def driver(name: str) -> Path:
