@@ -1,0 +1,99 @@
+"""Children by batches of their parents' ids, each answer held against what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tap_amocrm.client import Ask, Client, Page
+from tap_amocrm.errors import ApiError, UrlTooLongError
+from tap_amocrm.scan import FilterIgnoredError, Listing
+
+Record = dict[str, Any]
+Belongs = Callable[[Record, set[int]], bool]
+
+
+class Batches:
+    """Reads a list narrowed to batches of ids: `filter[entity_id][]`, `filter[company_id][]`, `filter[id][]`."""
+
+    def __init__(
+        self,
+        client: Client,
+        listing: Listing,
+        parameter: str,
+        belongs: Belongs,
+        size: int,
+        extra: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self.client, self.listing, self.parameter = client, listing, parameter
+        self.belongs, self.size, self.extra = belongs, size, tuple(extra)
+
+    def read(self, ids: Sequence[int]) -> Iterator[list[Record]]:
+        """The records of all batches, in the order of the ids.
+
+        Raises:
+            FilterIgnoredError: the first answer held records that were not asked for, or the account answers 400.
+        """
+        ordered = sorted(set(ids))
+        if not ordered:
+            return
+        self.client.metrics.unbatched(len(ordered))
+        # The first batch goes alone: it tells whether this account heeds the filter at all.
+        yield from self._batch(ordered[: self.size])
+        rest = [ordered[i : i + self.size] for i in range(self.size, len(ordered), self.size)]
+        asks = {self._ask(batch, 1): batch for batch in rest}
+        for ask, page in self._in_order(list(asks)):
+            if page is None:  # too long: halve
+                for half in _halves(asks[ask]):
+                    yield from self._batch(half)
+            else:
+                yield from self._pages(asks[ask], page)
+
+    def _in_order(self, asks: list[Ask]) -> Iterator[tuple[Ask, Page | None]]:
+        done = 0
+        try:
+            for ask, page in self.client.in_order(asks):
+                done += 1
+                yield ask, page
+        except UrlTooLongError:
+            yield asks[done], None
+            yield from self._in_order(asks[done + 1 :])
+
+    def _ask(self, batch: Sequence[int], page: int) -> Ask:
+        params = [("limit", str(self.client.settings.page_size)), ("page", str(page)), *self.extra]
+        params += [(self.parameter, str(i)) for i in batch]
+        return self.listing.ask(params, promised=page > 1)
+
+    def _batch(self, batch: Sequence[int]) -> Iterator[list[Record]]:
+        try:
+            page = self.client.get(self._ask(batch, 1))
+        except UrlTooLongError:
+            if len(batch) == 1:
+                raise
+            self.size = max(1, len(batch) // 2)
+            for half in _halves(batch):
+                yield from self._batch(half)
+            return
+        except ApiError as error:
+            if error.status == 400:
+                raise FilterIgnoredError from None
+            raise
+        yield from self._pages(batch, page)
+
+    def _pages(self, batch: Sequence[int], page: Page) -> Iterator[list[Record]]:
+        self.client.metrics.batches_by_stream[self.listing.stream] += 1
+        wanted, number = set(batch), 1
+        while True:
+            records = page.records(self.listing.key)
+            if not all(self.belongs(r, wanted) for r in records):
+                raise FilterIgnoredError
+            yield records
+            if page.next_params is None:
+                return
+            number += 1
+            page = self.client.get(self._ask(batch, number))
+
+
+def _halves(batch: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    middle = (len(batch) + 1) // 2
+    return batch[:middle], batch[middle:]

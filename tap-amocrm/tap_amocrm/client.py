@@ -1,0 +1,272 @@
+"""All requests of a run: one throttle, some in flight side by side, retries, and answers that can be trusted to be JSON."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+import requests
+
+from tap_amocrm import __version__, auth
+from tap_amocrm.config import Settings
+from tap_amocrm.errors import (
+    AccountBlockedError,
+    ApiError,
+    AuthorisationError,
+    TapError,
+    UnreachableError,
+    UrlTooLongError,
+)
+from tap_amocrm.metrics import Metrics
+from tap_amocrm.throttle import Throttle
+
+logger = logging.getLogger("tap-amocrm")
+Params = list[tuple[str, str]]
+_TRIES = 8
+_TIMEOUT = (10, 90)
+_LONGEST_WAIT = 60.0
+_RETRIABLE = {408, 425, 429, 500, 502, 503, 504, 520, 522, 524}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request: `page` asks are repeated once when a 204 comes where a page was promised."""
+
+    stream: str
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+    promised: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """An answer's body; empty after 204 and 304."""
+
+    body: Mapping[str, Any]
+
+    def records(self, key: str) -> list[dict[str, Any]]:
+        """The records under `_embedded`."""
+        embedded = self.body.get("_embedded")
+        found = embedded.get(key) if isinstance(embedded, dict) else None
+        return [r for r in found if isinstance(r, dict)] if isinstance(found, list) else []
+
+    @property
+    def next_params(self) -> Params | None:
+        """The query of `_links.next`; its host is not looked at (it may be another than asked)."""
+        links = self.body.get("_links")
+        link = links.get("next") if isinstance(links, dict) else None
+        href = link.get("href") if isinstance(link, dict) else None
+        return parse_qsl(urlsplit(href).query, keep_blank_values=True) if isinstance(href, str) else None
+
+
+class _Unusable(Exception):
+    """An answer to be asked for again: its reason, and seconds to wait if the server said so."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class Client:
+    """Sends requests and hands out pages. Close it at the end; it may be used from several threads."""
+
+    def __init__(self, settings: Settings, config: Mapping[str, Any], metrics: Metrics) -> None:
+        self.settings, self.metrics = settings, metrics
+        self.throttle = Throttle(settings.requests_per_second)
+        self.auth = auth.from_config(config, settings.api_url, self._post)
+        self.clock_offset = 0.0
+        self._pool = ThreadPoolExecutor(settings.max_concurrent_requests, "amocrm")
+        self._local = threading.local()
+        self._stopped = threading.Event()
+
+    def close(self) -> None:
+        """Let no further request out."""
+        self._stopped.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def now(self) -> float:
+        """The server's clock as far as its Date headers tell, Unix seconds."""
+        return time.time() + self.clock_offset
+
+    def submit(self, ask: Ask) -> Future[Page]:
+        """Send a request when it is its turn."""
+        return self._pool.submit(self.get, ask)
+
+    def in_order(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Page]]:
+        """Pages in the order of their requests, however many are in flight."""
+        waiting: deque[tuple[Ask, Future[Page]]] = deque()
+        try:
+            for ask in asks:
+                waiting.append((ask, self.submit(ask)))
+                if len(waiting) >= self.settings.max_concurrent_requests:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+    def get(self, ask: Ask) -> Page:
+        """One page.
+
+        Raises:
+            AccountBlockedError, AuthorisationError, ApiError, UrlTooLongError: final answers.
+            UnreachableError: no usable answer after all retries.
+        """
+        reason = ""
+        again_after_204 = ask.promised
+        for attempt in range(_TRIES):
+            if self._stopped.is_set():
+                msg = "the run is being stopped"
+                raise TapError(msg)
+            try:
+                answer = self._send(ask)
+                if answer.status_code == 204 and again_after_204:
+                    again_after_204 = False
+                    self.metrics.retried()
+                    continue
+                return self._page(ask, answer)
+            except _Unusable as fault:
+                reason = str(fault)
+                wait = fault.wait
+            except requests.RequestException as fault:
+                reason = type(fault).__name__
+                self.metrics.answered("error", 0.0)
+                wait = None
+            if attempt + 1 < _TRIES:
+                self.metrics.retried()
+                self._wait(attempt, wait)
+        msg = (
+            f"{self.settings.api_url}{ask.path} gives no usable answer after {_TRIES} tries ({reason}). Check api_url or "
+            "subdomain and the network; what was loaded stays, the next run goes on from there."
+        )
+        raise UnreachableError(msg)
+
+    def _wait(self, attempt: int, told: float | None) -> None:
+        wait = told if told is not None else min(0.5 * 2**attempt, 30.0) * random.uniform(0.7, 1.3)
+        if self.settings.requests_per_second > 50 and told is None:
+            wait /= 20  # only a simulator on loopback allows such a rate
+        self._stopped.wait(min(wait, _LONGEST_WAIT))
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.headers.update({"User-Agent": f"tap-amocrm/{__version__}", "Accept": "application/hal+json, application/json"})
+            self._local.session = session
+        return session
+
+    def _post(self, url: str, body: dict[str, Any]) -> requests.Response:
+        self.throttle.acquire()
+        self.metrics.sent("oauth")
+        answer = self._session().post(url, json=body, timeout=_TIMEOUT)
+        self.metrics.answered(str(answer.status_code), answer.elapsed.total_seconds())
+        return answer
+
+    def _send(self, ask: Ask) -> requests.Response:
+        """Send under the throttle; a rejected token is renewed and the request repeated once for each new token."""
+        for _ in range(3):
+            header = self.auth.authorization()
+            self.throttle.acquire()
+            self.metrics.sent(ask.stream)
+            started = time.monotonic()
+            answer = self._session().get(
+                self.settings.api_url + ask.path,
+                params=list(ask.params),
+                headers={"Authorization": header},
+                timeout=_TIMEOUT,
+                allow_redirects=False,
+            )
+            self.metrics.answered(str(answer.status_code), time.monotonic() - started)
+            if answer.status_code != 401 or not self.auth.renew(header):
+                break
+        date = answer.headers.get("Date")
+        if date:
+            self._note_clock(date)
+        return answer
+
+    def _note_clock(self, date: str) -> None:
+        try:
+            offset = parsedate_to_datetime(date).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return
+        # The header has whole seconds and travels: below two seconds both clocks count as one.
+        self.clock_offset = offset if abs(offset) > 2 else 0.0
+
+    def _page(self, ask: Ask, answer: requests.Response) -> Page:
+        status = answer.status_code
+        html = "html" in answer.headers.get("Content-Type", "")
+        if status in (204, 304):
+            return Page({})
+        if status == 200:
+            try:
+                body = msgspec.json.decode(answer.content)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                body = _lenient(answer)
+            if not isinstance(body, dict):
+                raise _Unusable("a body that is no JSON object")
+            return Page(body)
+        if status == 429:
+            wait = _retry_after(answer)
+            self.throttle.pause(wait)
+            raise _Unusable("429 too many requests", wait)
+        if status in _RETRIABLE or status >= 500:
+            raise _Unusable(f"{status}", _retry_after(answer) if "Retry-After" in answer.headers else None)
+        if status == 403 and html:
+            raise AccountBlockedError(auth.BLOCKED)
+        if status == 401:
+            msg = (
+                f"amoCRM refuses the token (401{_hint(answer)}). Make a new long-lived token in the integration's "
+                "settings, or authorise again with tap-amocrm-login."
+            )
+            raise AuthorisationError(msg)
+        if status == 414:
+            raise UrlTooLongError(status, ask.path, "URI too long")
+        raise ApiError(status, ask.path, _title(answer))
+
+
+def _lenient(answer: requests.Response) -> Any:
+    """A body that a strict decoder refuses: lone surrogates are legal in amoCRM's JSON, half a body is not."""
+    try:
+        return answer.json()
+    except ValueError:
+        raise _Unusable("an unreadable body") from None
+
+
+def _retry_after(answer: requests.Response) -> float:
+    try:
+        return max(0.5, float(answer.headers.get("Retry-After", "1")))
+    except ValueError:
+        return 1.0
+
+
+def _problem(answer: requests.Response) -> Mapping[str, Any]:
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _title(answer: requests.Response) -> str:
+    problem = _problem(answer)
+    return " ".join(str(problem[k]) for k in ("title", "detail") if problem.get(k))[:300]
+
+
+def _hint(answer: requests.Response) -> str:
+    hint = _problem(answer).get("hint")
+    return f", {hint}" if hint else ""
+
+

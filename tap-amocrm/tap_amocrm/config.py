@@ -1,0 +1,247 @@
+"""Settings of tap-amocrm: their schema for Singer and Meltano, and the checked values the rest works with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pendulum
+from singer_sdk import typing as th
+
+from tap_amocrm.errors import ConfigError
+
+# The vendor's limit for one integration (developers.kommo.com, "Limitations").
+MAX_REQUESTS_PER_SECOND = 7
+MAX_PAGE_SIZE = 250
+STRATEGIES = ("auto", "batch", "scan")
+logger = logging.getLogger("tap-amocrm")
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def _text(name: str, title: str, description: str, **more: Any) -> th.Property[Any]:
+    return th.Property(name, th.StringType, title=title, description=description, **more)
+
+
+CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
+    _text("subdomain", "Subdomain", "The account's name in its address: mycompany of mycompany.amocrm.ru."),
+    _text("domain", "Domain", "amocrm.ru, amocrm.com or kommo.com.", default="amocrm.ru"),
+    _text("api_url", "API URL", "The whole base URL instead of subdomain and domain; any host."),
+    _text("access_token", "Access token", "Long-lived token of an integration.", secret=True),
+    _text("client_id", "Client ID", "OAuth: the integration's ID."),
+    _text("client_secret", "Client secret", "OAuth: the integration's secret key.", secret=True),
+    _text("redirect_uri", "Redirect URI", "OAuth: as in the integration's settings."),
+    _text("refresh_token", "Refresh token", "OAuth: the first refresh token; later ones are kept in token_file.", secret=True),
+    _text("authorization_code", "Authorisation code", "OAuth: good once, for 20 minutes.", secret=True),
+    _text("token_file", "Token file", "OAuth: where the rotated refresh token is kept before it is used."),
+    th.Property(
+        "start_date",
+        th.DateTimeType,
+        title="Start date",
+        description="RFC 3339; what was not updated since is not read.",
+    ),
+    th.Property(
+        "requests_per_second",
+        th.NumberType,
+        default=MAX_REQUESTS_PER_SECOND,
+        title="Requests per second",
+        description="At most 7; more only on a loopback api_url.",
+    ),
+    th.Property(
+        "max_concurrent_requests",
+        th.IntegerType,
+        default=4,
+        title="Requests in flight",
+        description="All under the one throttle.",
+    ),
+    th.Property(
+        "page_size",
+        th.IntegerType,
+        default=MAX_PAGE_SIZE,
+        title="Page size",
+        description="Records asked for in one request, 250 at most.",
+    ),
+    th.Property(
+        "responsible_user_ids",
+        th.ArrayType(th.IntegerType),
+        default=[],
+        title="Scope: responsible users",
+        description="Companies of these users only.",
+    ),
+    th.Property(
+        "company_custom_field_id",
+        th.IntegerType,
+        title="Scope: custom field",
+        description="Companies whose custom field of this ID holds company_custom_field_value.",
+    ),
+    _text("company_custom_field_value", "Scope: custom field's value", "Text, or the ID of an enum value."),
+    th.Property(
+        "company_limit",
+        th.IntegerType,
+        title="Scope: first companies",
+        description="The first N companies in scope; a trial run.",
+    ),
+    _text(
+        "child_strategy",
+        "Child strategy",
+        "batch: by parent IDs; scan: list all that changed; auto: the cheaper one.",
+        default="auto",
+        allowed_values=list(STRATEGIES),
+    ),
+    *(
+        th.Property(
+            f"{name}_batch_size",
+            th.IntegerType,
+            default=size,
+            title=f"Batch size of {name}",
+            description="Parent IDs in one request; halved by itself on 414.",
+        )
+        for name, size in (("contacts", 50), ("notes", 200), ("tasks", 50))
+    ),
+    th.Property(
+        "lookback_seconds",
+        th.IntegerType,
+        default=60,
+        title="Look-back",
+        description="How far an incremental sync reaches back behind its bookmark.",
+    ),
+    _text("metrics_file", "Metrics file", "Where the run's metrics go as JSON."),
+).to_dict()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The checked settings; secrets stay in the config and are not kept here."""
+
+    api_url: str
+    start_date: int | None = None
+    requests_per_second: float = MAX_REQUESTS_PER_SECOND
+    max_concurrent_requests: int = 4
+    page_size: int = MAX_PAGE_SIZE
+    responsible_user_ids: tuple[int, ...] = ()
+    company_custom_field_id: int | None = None
+    company_custom_field_value: str | None = None
+    company_limit: int | None = None
+    child_strategy: str = "auto"
+    batch_sizes: Mapping[str, int] = field(default_factory=lambda: {"contacts": 50, "notes": 200, "tasks": 50})
+    lookback_seconds: int = 60
+    metrics_file: Path | None = None
+
+    @property
+    def scoped(self) -> bool:
+        """Whether only some companies and their children are wanted."""
+        return bool(self.responsible_user_ids or self.company_custom_field_id or self.company_limit is not None)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Settings:
+        """Check the values of a Singer config.
+
+        Raises:
+            ConfigError: a value is missing, of the wrong kind or out of range; the message names the setting.
+        """
+        url = _api_url(config)
+        start = config.get("start_date")
+        users = config.get("responsible_user_ids") or []
+        value = config.get("company_custom_field_value")
+        settings = cls(
+            api_url=url,
+            start_date=_start(start) if start else None,
+            requests_per_second=_number(config, "requests_per_second", MAX_REQUESTS_PER_SECOND, 0.01),
+            max_concurrent_requests=_whole(config, "max_concurrent_requests", 4, 1, 64),
+            page_size=_whole(config, "page_size", MAX_PAGE_SIZE, 1, MAX_PAGE_SIZE),
+            responsible_user_ids=tuple(_users(users)),
+            company_custom_field_id=_optional_whole(config, "company_custom_field_id"),
+            company_custom_field_value=None if value in (None, "") else str(value),
+            company_limit=_optional_whole(config, "company_limit"),
+            child_strategy=str(config.get("child_strategy") or "auto"),
+            batch_sizes={
+                name: _whole(config, f"{name}_batch_size", size, 1, MAX_PAGE_SIZE)
+                for name, size in (("contacts", 50), ("notes", 200), ("tasks", 50))
+            },
+            lookback_seconds=_whole(config, "lookback_seconds", 60, 0, 30 * 86_400),
+            metrics_file=Path(config["metrics_file"]) if config.get("metrics_file") else None,
+        )
+        _check_together(settings)
+        return settings
+
+
+def _api_url(config: Mapping[str, Any]) -> str:
+    url, subdomain = config.get("api_url"), config.get("subdomain")
+    if url:
+        parts = urlsplit(str(url))
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            msg = f"Setting api_url: {url!r} is no http(s) URL."
+            raise ConfigError(msg)
+        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            logger.warning("Setting api_url: http:// sends the token unencrypted; use https://.")
+        return str(url).rstrip("/")
+    if not subdomain:
+        msg = "Setting subdomain is missing: name the account (mycompany of mycompany.amocrm.ru), or give api_url."
+        raise ConfigError(msg)
+    return f"https://{subdomain}.{config.get('domain') or 'amocrm.ru'}"
+
+
+def _start(value: Any) -> int:
+    try:
+        moment = pendulum.parse(str(value))
+    except ValueError:
+        moment = None
+    if not isinstance(moment, pendulum.DateTime):
+        msg = f"Setting start_date: {value!r} is no RFC 3339 time such as 2026-01-01T00:00:00Z."
+        raise ConfigError(msg)
+    return int(moment.timestamp())
+
+
+def _users(value: Any) -> list[int]:
+    try:
+        return [int(v) for v in value]
+    except (TypeError, ValueError):
+        msg = f"Setting responsible_user_ids: {value!r} is no list of user IDs."
+        raise ConfigError(msg) from None
+
+
+def _number(config: Mapping[str, Any], name: str, default: float, least: float) -> float:
+    value = config.get(name)
+    try:
+        number = float(default if value is None else value)
+    except (TypeError, ValueError):
+        number = -1
+    if number < least:
+        msg = f"Setting {name}: {value!r} is no number of at least {least:g}."
+        raise ConfigError(msg)
+    return number
+
+
+def _whole(config: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
+    value = config.get(name)
+    try:
+        number = int(default if value is None else value)
+    except (TypeError, ValueError):
+        number = least - 1
+    if not least <= number <= most:
+        msg = f"Setting {name}: {value!r} is no whole number from {least} to {most}."
+        raise ConfigError(msg)
+    return number
+
+
+def _optional_whole(config: Mapping[str, Any], name: str) -> int | None:
+    return None if config.get(name) in (None, "") else _whole(config, name, 0, 1, 1 << 62)
+
+
+def _check_together(settings: Settings) -> None:
+    if settings.child_strategy not in STRATEGIES:
+        msg = f"Setting child_strategy: {settings.child_strategy!r} is none of {', '.join(STRATEGIES)}."
+        raise ConfigError(msg)
+    loopback = urlsplit(settings.api_url).hostname in _LOOPBACK
+    if settings.requests_per_second > MAX_REQUESTS_PER_SECOND and not loopback:
+        msg = (
+            f"Setting requests_per_second: {settings.requests_per_second:g} is above amoCRM's limit of "
+            f"{MAX_REQUESTS_PER_SECOND}; going over it gets the address blocked."
+        )
+        raise ConfigError(msg)
+    if (settings.company_custom_field_id is None) != (settings.company_custom_field_value is None):
+        msg = "Settings company_custom_field_id and company_custom_field_value go together: give both or none."
+        raise ConfigError(msg)

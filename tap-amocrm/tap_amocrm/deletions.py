@@ -1,0 +1,87 @@
+"""Deletions, restores and merges out of the events: for each entity what happened to it last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tap_amocrm.client import Ask, Client
+from tap_amocrm.normalise import rfc3339
+
+Record = dict[str, Any]
+PLURAL = {"company": "companies", "contact": "contacts", "lead": "leads", "task": "tasks", "customer": "customers"}
+DELETED = {
+    "company_deleted": "companies",
+    "contact_deleted": "contacts",
+    "lead_deleted": "leads",
+    "task_deleted": "tasks",
+    "common_note_deleted": "notes",
+}
+RESTORED = {"company_restored": "companies", "contact_restored": "contacts", "lead_restored": "leads"}
+TYPES = (*DELETED, *RESTORED, "entity_merged")
+# The service's own maximum for events (developers.kommo.com, "Events list").
+EVENTS_LIMIT = 100
+
+
+def read_events(client: Client, stream: str, since: int | None, types: Iterable[str] = ()) -> Iterator[list[Record]]:
+    """Events from a second on, newest first, as the service gives them; new ones meanwhile only repeat a few."""
+    params = [("limit", str(EVENTS_LIMIT))]
+    if since is not None:
+        params.append(("filter[created_at][from]", str(since)))
+    params += [("filter[type][]", kind) for kind in types]
+    number = 1
+    while True:
+        page = client.get(Ask(stream, "/api/v4/events", (*params, ("page", str(number))), number > 1))
+        yield page.records("events")
+        if page.next_params is None:
+            return
+        number += 1
+
+
+def deletions(events: Iterable[Record], account_id: int) -> list[Record]:
+    """Records of `deleted_records`, oldest first: of each entity its last deletion, merge or restore."""
+    last: dict[tuple[str, int], Record] = {}
+    for event in sorted(events, key=lambda e: (e.get("created_at") or 0, str(e.get("id")))):
+        for entity_type, entity_id, merged_into in _losers(event):
+            restored = event.get("type") in RESTORED
+            when = rfc3339(event.get("created_at"))
+            last[entity_type, entity_id] = {
+                "id": str(event.get("id")) if merged_into is None else f"{event.get('id')}:{entity_id}",
+                "account_id": account_id,
+                "entity_type": entity_type,
+                "entity_id": entity_id,
+                "deleted_at": None if restored else when,
+                "merged_into": merged_into,
+                "restored_at": when if restored else None,
+            }
+    return sorted(last.values(), key=lambda r: (r["deleted_at"] or r["restored_at"] or "", r["id"]))
+
+
+def _losers(event: Record) -> Iterator[tuple[str, int, int | None]]:
+    """Entity type, id and survivor of everything that an event is about."""
+    kind, entity_id = event.get("type"), event.get("entity_id")
+    if kind == "common_note_deleted":
+        for note in _ids(event, "note"):
+            yield "notes", note, None
+    elif kind == "entity_merged":
+        entity_type = PLURAL.get(str(event.get("entity_type")))
+        for loser in _ids(event, "link"):
+            if entity_type and isinstance(entity_id, int) and loser != entity_id:
+                yield entity_type, loser, entity_id
+    elif kind in DELETED or kind in RESTORED:
+        if isinstance(entity_id, int):
+            yield (DELETED | RESTORED)[kind], entity_id, None
+
+
+def _ids(event: Record, name: str) -> set[int]:
+    """Ids in `value_before` and `value_after`; the shape of merges is not documented, so all known ones are read."""
+    found: set[int] = set()
+    for side in ("value_before", "value_after"):
+        for entry in event.get(side) or ():
+            value = entry.get(name) if isinstance(entry, dict) else None
+            if isinstance(value, dict):
+                inner = value.get("entity")
+                identity = inner.get("id") if isinstance(inner, dict) else value.get("id")
+                if isinstance(identity, int):
+                    found.add(identity)
+    return found

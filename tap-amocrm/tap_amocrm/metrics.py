@@ -1,0 +1,95 @@
+"""What a run cost: requests, rates, retries, records; written to the log and to `metrics_file`."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter, deque
+from pathlib import Path
+from typing import Any
+
+
+class Metrics:
+    """Counts of one run; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self._lock = threading.Lock()
+        self._sent: list[float] = []
+        self.requests_by_stream: Counter[str] = Counter()
+        self.status_counts: Counter[str] = Counter()
+        self.records_by_stream: Counter[str] = Counter()
+        self.batches_by_stream: Counter[str] = Counter()
+        self.requests_without_batching = 0
+        self.retries = 0
+        self.seconds_waiting = 0.0
+
+    def sent(self, stream: str) -> None:
+        """A request leaves."""
+        with self._lock:
+            self._sent.append(time.monotonic() - self.started)
+            self.requests_by_stream[stream] += 1
+
+    def answered(self, status: str, seconds: float) -> None:
+        """An answer (or `error`) has come."""
+        with self._lock:
+            self.status_counts[status] += 1
+            self.seconds_waiting += seconds
+
+    def retried(self) -> None:
+        """A request will be repeated."""
+        with self._lock:
+            self.retries += 1
+
+    def unbatched(self, requests: int) -> None:
+        """What the same would have cost with one request per parent."""
+        with self._lock:
+            self.requests_without_batching += requests
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far."""
+        return len(self._sent)
+
+    def peak(self) -> int:
+        """The most requests sent in any one second."""
+        window: deque[float] = deque()
+        most = 0
+        for moment in self._sent:
+            window.append(moment)
+            while window[0] <= moment - 1:
+                window.popleft()
+            most = max(most, len(window))
+        return most
+
+    def average(self) -> float:
+        """Requests a second from the first to the last."""
+        if len(self._sent) < 2:
+            return float(len(self._sent))
+        return (len(self._sent) - 1) / max(self._sent[-1] - self._sent[0], 1e-9)
+
+    def document(self) -> dict[str, Any]:
+        """All of it, as `metrics_file` holds it; times in seconds."""
+        series: Counter[int] = Counter(int(moment) for moment in self._sent)
+        return {
+            "duration_seconds": round(time.monotonic() - self.started, 3),
+            "requests": self.requests,
+            "requests_by_stream": dict(self.requests_by_stream),
+            "average_rps": round(self.average(), 3),
+            "peak_rps": self.peak(),
+            "retries": self.retries,
+            "status_counts": dict(self.status_counts),
+            "records_by_stream": dict(self.records_by_stream),
+            "batches_by_stream": dict(self.batches_by_stream),
+            "requests_without_batching": self.requests_without_batching,
+            "requests_per_second_series": [series[s] for s in range(max(series, default=-1) + 1)],
+            "seconds_waiting_for_api": round(self.seconds_waiting, 3),
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the document as JSON, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        part.write_text(json.dumps(self.document(), indent=2) + "\n", "utf-8")
+        part.replace(path)

@@ -1,0 +1,246 @@
+"""Reads whole lists, or what changed in them, while they change; docs/incremental.md gives the reasons.
+
+Two ways: by keyset over `updated_at` where the service can filter and order by it (nothing is missed, whatever is
+updated or deleted meanwhile), by page numbers elsewhere (deletions shift pages: they are noticed in the events, and
+the list is read again).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from typing import Any
+
+from tap_amocrm.client import Ask, Client, Page, Params
+
+logger = logging.getLogger("tap-amocrm")
+Record = dict[str, Any]
+# Splitting a range costs up to a page; below this many pages on one side it does not pay.
+_PAGES_BEFORE_SPLIT = 4
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list of the API: which stream it feeds, its path, the key of its records, parameters that stay the same."""
+
+    stream: str
+    path: str
+    key: str
+    params: tuple[tuple[str, str], ...] = ()
+
+    def ask(self, params: Params, *, promised: bool = False) -> Ask:
+        """A request for a page of it."""
+        return Ask(self.stream, self.path, (*self.params, *params), promised)
+
+
+class FilterIgnoredError(Exception):
+    """What came back is not what was asked for: this account ignores the filter."""
+
+
+def pages(client: Client, listing: Listing, params: Params) -> Iterator[list[Record]]:
+    """Pages one after another by `_links.next`; a page shorter than the limit does not end the walk."""
+    limit = [("limit", str(client.settings.page_size))]
+    page = client.get(listing.ask([*limit, ("page", "1"), *params]))
+    number = 1
+    while True:
+        yield page.records(listing.key)
+        following = page.next_params
+        if following is None:
+            return
+        number += 1
+        given = dict(following)
+        # Of the link only the page is taken: some hosts rewrite the rest.
+        token = given.get("page", str(number))
+        page = client.get(listing.ask([*limit, ("page", token), *params], promised=True))
+
+
+@dataclass
+class _Cursor:
+    """One end of a range of seconds that is being read; `going` is +1 upwards, -1 downwards."""
+
+    span: _Span
+    going: int
+    pages: int = 0
+    asked: tuple[int, int] = (0, 0)
+
+
+@dataclass
+class _Span:
+    """Seconds from `low` to `high` (both included) that are not read yet; both ends move towards each other."""
+
+    low: int
+    high: int
+
+    @property
+    def left(self) -> int:
+        return self.high - self.low + 1
+
+
+class KeysetScan:
+    """All records of a list whose `updated_at` lies in a range, read from several places at once.
+
+    Each request asks for the first page of what is left of a range, so that no update or delete can shift a page. A
+    record that is updated meanwhile leaves for a later second: the caller's next scan starts before this one began.
+    """
+
+    def __init__(self, client: Client, listing: Listing, low: int, high: int) -> None:
+        self.client, self.listing = client, listing
+        self.spans = [_Span(low, high)]
+        self.workers = client.settings.max_concurrent_requests
+        self.running: dict[Future[Page], _Cursor] = {}
+
+    def __iter__(self) -> Iterator[list[Record]]:
+        """Lists of records; some may come twice. Raises FilterIgnoredError when the filter shows no effect."""
+        first = _Cursor(self.spans[0], +1)
+        self._start(first)
+        try:
+            while self.running:
+                done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    cursor = self.running.pop(future)
+                    yield from self._arrived(cursor, future.result())
+                self._employ()
+        finally:
+            for future in self.running:
+                future.cancel()
+
+    def _params(self, low: int, high: int, going: int) -> Params:
+        return [
+            ("limit", str(self.client.settings.page_size)),
+            ("filter[updated_at][from]", str(low)),
+            ("filter[updated_at][to]", str(high)),
+            ("order[updated_at]", "asc" if going > 0 else "desc"),
+        ]
+
+    def _start(self, cursor: _Cursor) -> None:
+        span = cursor.span
+        cursor.asked = (span.low, span.high)
+        ask = self.listing.ask([*self._params(span.low, span.high, cursor.going), ("page", "1")])
+        self.running[self.client.submit(ask)] = cursor
+
+    def _arrived(self, cursor: _Cursor, page: Page) -> Iterator[list[Record]]:
+        span = cursor.span
+        records = page.records(self.listing.key)
+        times = [_seconds(r) for r in records]
+        self._check(cursor, times)
+        cursor.pages += 1
+        more = page.next_params is not None
+        yield records
+        if not records or not more:
+            span.low, span.high = 1, 0  # the page held all that was left
+            self.spans = [s for s in self.spans if s.left > 0]
+            return
+        edge = times[-1]
+        if min(times) == max(times):
+            yield from self._second(edge)
+            edge += cursor.going
+        if cursor.going > 0:
+            span.low = max(span.low, edge)
+        else:
+            span.high = min(span.high, edge)
+        if span.left > 0:
+            self._start(cursor)
+        else:
+            self.spans = [s for s in self.spans if s.left > 0]
+
+    def _check(self, cursor: _Cursor, times: list[int]) -> None:
+        """Every answer shows whether the range and the order were heeded."""
+        low, high = cursor.asked
+        if times and (min(times) < low or max(times) > high or times != sorted(times, reverse=cursor.going < 0)):
+            raise FilterIgnoredError
+
+    def _second(self, second: int) -> Iterator[list[Record]]:
+        """A second that holds more than a page, read from its last page to its first.
+
+        Records that are updated or deleted leave the second and shift later ones towards the front: read backwards,
+        that shows a record twice and hides none.
+        """
+        params: Params = [
+            ("filter[updated_at][from]", str(second)),
+            ("filter[updated_at][to]", str(second)),
+            ("order[id]", "asc"),
+        ]
+        limit = ("limit", str(self.client.settings.page_size))
+        last, low = 2, 1
+        while True:  # gallop to a page behind the last
+            page = self.client.get(self.listing.ask([limit, ("page", str(last)), *params]))
+            if page.next_params is None:
+                break
+            low, last = last, last * 2
+        while last - low > 1:  # and halve back to it
+            middle = (low + last) // 2
+            page = self.client.get(self.listing.ask([limit, ("page", str(middle)), *params]))
+            if page.records(self.listing.key):
+                low = middle
+            else:
+                last = middle
+        for number in range(last, 0, -1):
+            page = self.client.get(self.listing.ask([limit, ("page", str(number)), *params]))
+            yield page.records(self.listing.key)
+
+    def _employ(self) -> None:
+        """Give idle workers something to do: the other end of a range, or half of a large one."""
+        cursors = list(self.running.values())
+        while len(self.running) < self.workers:
+            cursor = max((c for c in cursors if c.span.left > 1), key=lambda c: c.pages, default=None)
+            if cursor is None or cursor.pages < _PAGES_BEFORE_SPLIT // 2:
+                return
+            other_end = all(c.span is not cursor.span or c is cursor for c in self.running.values())
+            if other_end:
+                self._start(_Cursor(cursor.span, -cursor.going))
+                cursors = [c for c in cursors if c is not cursor]
+                continue
+            if cursor.pages < _PAGES_BEFORE_SPLIT:
+                return
+            self._split(cursor)
+            cursors = [c for c in cursors if c is not cursor]
+
+    def _split(self, cursor: _Cursor) -> None:
+        """Half of a range that two cursors read becomes a range of its own, with a reader between them."""
+        span = cursor.span
+        middle = (span.low + span.high) // 2
+        upper = _Span(middle + 1, span.high)
+        span.high = middle
+        for running in self.running.values():
+            if running.span is span and running.going < 0:
+                running.span = upper
+                running.pages = 0
+        cursor.pages = 0
+        self.spans.append(upper)
+        if upper.left > 0:
+            self._start(_Cursor(upper, +1))
+
+
+def _seconds(record: Record) -> int:
+    value = record.get("updated_at")
+    try:
+        return int(value) if value is not None else 0
+    except (TypeError, ValueError):
+        return 0
+
+
+def descending_until(client: Client, listing: Listing, since: int) -> Iterator[list[Record]]:
+    """What changed since a second, newest first: for accounts whose filters are ignored and whose order is not."""
+    for records in pages(client, listing, [("order[updated_at]", "desc")]):
+        fresh = [r for r in records if _seconds(r) >= since]
+        yield fresh
+        if len(fresh) < len(records):
+            return
+
+
+def settled(
+    read: Callable[[], Iterator[list[Record]]], disturbed: Callable[[], bool], name: str, tries: int = 3
+) -> Iterator[list[Record]]:
+    """Reads a list by pages, and again when records vanished from it meanwhile: a deletion pulls an unread record
+    back over a page's border."""
+    for attempt in range(tries):
+        count = 0
+        for records in read():
+            count += 1
+            yield records
+        if count <= 1 or not disturbed():
+            return
+        if attempt + 1 < tries:
+            logger.info("%s: records were deleted while it was read; reading it again.", name)

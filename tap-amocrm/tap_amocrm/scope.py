@@ -1,0 +1,243 @@
+"""With a scope: the companies in it, and their children by the cheapest way that this account allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tap_amocrm.batches import Batches
+from tap_amocrm.client import Params
+from tap_amocrm.planner import Costs, choose
+from tap_amocrm.reader import ENTITIES, LISTINGS, Reader
+from tap_amocrm.scan import FilterIgnoredError, pages
+
+Record = dict[str, Any]
+# 250 ids with percent-encoded brackets are just above the 8 kB at which the service answers 414.
+_IDS_IN_A_REQUEST = 200
+
+
+def company_id_of(record: Record) -> int | None:
+    """The company of a contact or lead as the API sends it."""
+    embedded = record.get("_embedded")
+    companies = embedded.get("companies") if isinstance(embedded, dict) else None
+    return companies[0].get("id") if isinstance(companies, list) and companies else None
+
+
+@dataclass
+class _Companies:
+    records: list[Record] = field(default_factory=list)
+    updated: dict[int, int] = field(default_factory=dict)
+    linked: dict[str, dict[int, list[int]]] = field(default_factory=lambda: {"contacts": {}, "leads": {}})
+
+
+class Scope:
+    """The part of the account that the settings ask for; read once a run, when first needed."""
+
+    def __init__(self, reader: Reader, totals: dict[str, int]) -> None:
+        self.reader, self.client, self.settings = reader, reader.client, reader.client.settings
+        self.totals = totals
+        self._companies: _Companies | None = None
+        self._changed: dict[tuple[str, int | None], set[int]] = {}
+
+    def matches(self, company: Record) -> bool:
+        """Whether a company is in scope; the limit aside."""
+        users = self.settings.responsible_user_ids
+        if users and company.get("responsible_user_id") not in users:
+            return False
+        field_id = self.settings.company_custom_field_id
+        if field_id is None:
+            return True
+        wanted = self.settings.company_custom_field_value
+        for custom in company.get("custom_fields_values") or ():
+            if custom.get("field_id") == field_id:
+                for value in custom.get("values") or ():
+                    if wanted in (str(value.get("value")), str(value.get("enum_id"))):
+                        return True
+        return False
+
+    def _params(self) -> Params:
+        params: Params = [("with", "contacts,leads"), ("order[id]", "asc")]
+        if self.reader.account.filter_package:
+            params += [("filter[responsible_user_id][]", str(u)) for u in self.settings.responsible_user_ids]
+            field_id = self.settings.company_custom_field_id
+            if field_id is not None:
+                value = self.settings.company_custom_field_value or ""
+                params.append((f"filter[custom_fields_values][{field_id}][]", value))
+        return params
+
+    @property
+    def companies(self) -> _Companies:
+        """The companies in scope, whole, with the ids of what is linked to them."""
+        if self._companies is None:
+            found = _Companies()
+            for record in self._matching():
+                company = int(record["id"])
+                if company in found.updated:
+                    continue
+                found.records.append(record)
+                found.updated[company] = int(record.get("updated_at") or 0)
+                embedded = record.get("_embedded") or {}
+                for kind, linked in found.linked.items():
+                    linked[company] = [r["id"] for r in embedded.get(kind) or () if r.get("id")]
+                limit = self.settings.company_limit
+                if limit is not None and len(found.records) >= limit:
+                    break
+            self._companies = found
+        return self._companies
+
+    def _matching(self) -> Iterator[Record]:
+        account = self.reader.account
+        seen = 0
+        for records in pages(self.client, LISTINGS["companies"], self._params()):
+            seen += len(records)
+            matching = [r for r in records if self.matches(r)]
+            if len(matching) < len(records) and account.filter_package:
+                account.ignores("filters of companies", "companies are chosen from the whole list")
+            yield from matching
+
+    def company_records(self, since: int | None) -> Iterator[list[Record]]:
+        """Companies in scope that changed since a second."""
+        found = self.companies
+        yield [r for r in found.records if since is None or found.updated[int(r["id"])] >= since]
+
+    def ids(self, entity: str) -> set[int]:
+        """All ids in scope of companies, contacts or leads."""
+        found = self.companies
+        if entity == "companies":
+            return set(found.updated)
+        return {i for linked in found.linked[entity].values() for i in linked}
+
+    def _changed_companies(self, since: int | None) -> list[int]:
+        return [c for c, at in self.companies.updated.items() if since is None or at >= since]
+
+    def changed_ids(self, entity: str, since: int | None) -> set[int]:
+        """Ids in scope whose own children must be read whole: they changed, or their company did (it may have come
+        into scope, or they into it)."""
+        if entity == "companies":
+            return set(self._changed_companies(since))
+        if since is None:
+            return self.ids(entity)
+        if (entity, since) not in self._changed:
+            for _ in self.linked_records(entity, since):
+                pass
+        return self._changed[entity, since]
+
+    # -- contacts and leads ----------------------------------------------------------------------------------------
+
+    def linked_records(self, entity: str, since: int | None) -> Iterator[list[Record]]:
+        """Contacts or leads of the companies in scope: all of those companies that changed, and of the others what
+        changed itself."""
+        scope, seen = self.ids("companies"), set[int]()
+        parents = self._changed_companies(since)
+        source = self._linked_of(entity, parents, whole=since is None)
+        for records in source:
+            fresh = [r for r in records if company_id_of(r) in scope and r["id"] not in seen]
+            seen.update(r["id"] for r in fresh)
+            yield fresh
+        if since is not None and len(parents) < len(scope):
+            for records in self.reader.changed(entity, since):
+                fresh = [r for r in records if company_id_of(r) in scope and r["id"] not in seen]
+                seen.update(r["id"] for r in fresh)
+                yield fresh
+        if since is not None:
+            known = {i for p in parents for i in self.companies.linked[entity].get(p, ())}
+            self._changed[entity, since] = seen | known
+
+    def _linked_of(self, entity: str, parents: list[int], *, whole: bool) -> Iterator[list[Record]]:
+        if not parents:
+            return
+        linked = [i for p in parents for i in self.companies.linked[entity].get(p, ())]
+        size = self.settings.batch_sizes["contacts"]
+        costs = Costs(batch=-(-len(parents) // size), scan=self._scan_cost(entity), per_parent=len(parents))
+        if whole and choose(self.settings.child_strategy, costs) == "scan":
+            yield from self._scan(entity, set(parents))
+            return
+        account = self.reader.account
+        name = f"filter[company_id] of {entity}"
+        if account.honours.get(name) is not False:
+            try:
+                yield from self._by(entity, "filter[company_id][]", parents, size, lambda r, ids: company_id_of(r) in ids)
+                account.honours[name] = True
+            except FilterIgnoredError:
+                account.ignores(name, "linked ids are taken from the companies")
+            else:
+                return
+        if account.honours.get(f"filter[id] of {entity}") is not False:
+            try:
+                yield from self._by(entity, "filter[id][]", linked, _IDS_IN_A_REQUEST, lambda r, ids: r.get("id") in ids)
+            except FilterIgnoredError:
+                account.ignores(f"filter[id] of {entity}", "the whole list is read and filtered here")
+            else:
+                return
+        yield from self._scan(entity, set(parents))
+
+    def _by(self, entity: str, parameter: str, ids: list[int], size: int, belongs: Any) -> Iterator[list[Record]]:
+        return Batches(self.client, LISTINGS[entity], parameter, belongs, size).read(ids)
+
+    def _scan(self, entity: str, parents: set[int]) -> Iterator[list[Record]]:
+        total = 0
+        for records in self.reader.changed(entity, None):
+            total += len(records)
+            yield [r for r in records if company_id_of(r) in parents]
+        self.totals[entity] = total
+
+    def _scan_cost(self, name: str) -> int | None:
+        total = self.totals.get(name)
+        return None if total is None else -(-total // self.settings.page_size)
+
+    # -- notes and tasks -------------------------------------------------------------------------------------------
+
+    def notes(self, entity: str, since: int | None) -> Iterator[list[Record]]:
+        """Notes of one kind of entity in scope."""
+        yield from self._hanging(f"{entity}/notes", (entity,), since)
+
+    def tasks(self, since: int | None) -> Iterator[list[Record]]:
+        """Tasks of companies, contacts and leads in scope."""
+        yield from self._hanging("tasks", ENTITIES, since)
+
+    def _hanging(self, name: str, entities: tuple[str, ...], since: int | None) -> Iterator[list[Record]]:
+        """What hangs on entities in scope: all of those that changed, and of the others what changed itself."""
+        scopes = {entity: self.ids(entity) for entity in entities}
+        seen: set[int] = set()
+        rest = False
+        for entity, scope in scopes.items():
+            parents = scope if since is None else self.changed_ids(entity, since) & scope
+            rest = rest or len(parents) < len(scope)
+            for records in self._of_parents(name, entity, sorted(parents), whole=since is None):
+                seen.update(r["id"] for r in records)
+                yield records
+        if rest:
+            only = entities[0] if len(entities) == 1 else None
+            for records in self.reader.changed(name, since):
+                yield [
+                    r
+                    for r in records
+                    if r["id"] not in seen and r.get("entity_id") in scopes.get(r.get("entity_type", only), ())
+                ]
+
+    def _of_parents(self, name: str, entity: str, parents: list[int], *, whole: bool) -> Iterator[list[Record]]:
+        if not parents:
+            return
+        listing, wanted = LISTINGS[name], set(parents)
+        size = self.settings.batch_sizes[listing.stream]
+        costs = Costs(batch=-(-len(parents) // size), scan=self._scan_cost(name), per_parent=len(parents))
+        strategy = choose(self.settings.child_strategy, costs)
+        account, what = self.reader.account, f"filter[entity_id] of {name}"
+
+        def belongs(record: Record, ids: set[int]) -> bool:
+            return record.get("entity_id") in ids and record.get("entity_type", entity) == entity
+
+        if account.honours.get(what) is not False and not (whole and strategy == "scan"):
+            extra = (("filter[entity_type]", entity),) if name == "tasks" else ()
+            try:
+                yield from Batches(self.client, listing, "filter[entity_id][]", belongs, size, extra).read(parents)
+            except FilterIgnoredError:
+                account.ignores(what, "the whole list is read and filtered here")
+            else:
+                return
+        total = 0
+        for records in self.reader.changed(name, None):
+            total += len(records)
+            yield [r for r in records if belongs(r, wanted)]
+        self.totals[name] = total
