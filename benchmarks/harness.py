@@ -122,7 +122,7 @@ def simulated_account(**options: Any) -> Iterator[Account]:
     """
     with tempfile.TemporaryDirectory(prefix="bench-sim-") as folder:
         ready, log = Path(folder, "url"), Path(folder, "log")
-        command = [str(BIN / "amocrm-sim"), "serve", "--port", "0", "--ready-file", str(ready)]
+        command = [sys.executable, str(HERE / "simulator.py"), "serve", "--port", "0", "--ready-file", str(ready)]
         for name, value in options.items():
             flag = "--" + name.replace("_", "-")
             command += [flag] if value is True else [] if value is False else [flag, str(value)]
@@ -253,6 +253,12 @@ class Process:
             env={**os.environ, **(env or {})},
             cwd=cwd,
         )
+
+    def stop(self) -> None:
+        """Kill it, when what it was measured for has failed; its log is dropped."""
+        self.child.kill()
+        self.child.wait()
+        self._log.close()
 
     def wait(self, *, accept: Iterable[int] = (0,)) -> Measured:
         """Wait for its end.
