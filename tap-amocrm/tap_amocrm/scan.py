@@ -163,22 +163,22 @@ class KeysetScan:
             ("order[id]", "asc"),
         ]
         limit = ("limit", str(self.client.settings.page_size))
-        last, low = 2, 1
-        while True:  # gallop to a page behind the last
-            page = self.client.get(self.listing.ask([limit, ("page", str(last)), *params]))
-            if page.next_params is None:
-                break
-            low, last = last, last * 2
-        while last - low > 1:  # and halve back to it
-            middle = (low + last) // 2
-            page = self.client.get(self.listing.ask([limit, ("page", str(middle)), *params]))
-            if page.records(self.listing.key):
-                low = middle
-            else:
-                last = middle
+
+        def ask(number: int) -> Page:
+            return self.client.get(self.listing.ask([limit, ("page", str(number)), *params]))
+
+        low, high = 1, 2
+        page = ask(high)
+        while page.next_params is not None:  # gallop to the last page or behind it
+            low, high = high, high * 2
+            page = ask(high)
+        last, behind = (high, high + 1) if page.records(self.listing.key) else (low, high)
+        while behind - last > 1:  # and halve back to it
+            middle = (last + behind) // 2
+            page = ask(middle)
+            last, behind = (middle, behind) if page.records(self.listing.key) else (last, middle)
         for number in range(last, 0, -1):
-            page = self.client.get(self.listing.ask([limit, ("page", str(number)), *params]))
-            yield page.records(self.listing.key)
+            yield ask(number).records(self.listing.key)
 
     def _employ(self) -> None:
         """Give idle workers something to do: the other end of a range, or half of a large one."""

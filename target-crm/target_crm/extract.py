@@ -1,4 +1,4 @@
-"""From a record as amoCRM sends it to one staging line: the mapped values, the sets' items, the record itself.
+"""From a record as amoCRM sends it to one staging row: the mapped values, the sets' items, the record itself.
 
 The extractors are compiled once per stream; what runs for every record is a loop over closures. Values that a column
 can't take raise `RecordError` here, before the database sees them.
@@ -6,10 +6,11 @@ can't take raise `RecordError` here, before the database sees them.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from typing import Any
 
@@ -35,18 +36,36 @@ _DEFAULT_TRANSFORM = {
     "array": "list",
     "json": "json",
 }
-_ENCODER = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True)
-class StagedRecord:
-    """One record, ready for staging. `line` is a JSON object; `seq` its place in the stream of messages."""
+class SeenRecord:
+    """A record of which only key and time have been read. `hash` is that of its bytes and of the mapping."""
 
+    seq: int
     account_id: int
     amo_id: int
     updated_at: datetime | None
-    line: bytes
+    hash: int
     raw: bytes
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells records of one stream apart."""
+        return self.account_id, self.amo_id
+
+
+class _Key(msgspec.Struct):
+    """What every record must say of itself; the rest of it is not decoded."""
+
+    id: int | str | None = None
+    account_id: int | str | None = None
+    updated_at: Any = None
+    is_deleted: Any = None
+
+
+StagedRow = tuple[Any, ...]
 
 
 def _path(path: str) -> Callable[[Any], Any]:
@@ -146,6 +165,27 @@ def _limiter(column: LiveColumn) -> Callable[[Any], Any] | None:
     return None
 
 
+def _translator(column: Column) -> Callable[[Sequence[Any]], list[Any]] | None:
+    """What the mapping's `values` make of what amoCRM says; `*` stands for all that is not listed."""
+    known = column.values
+    if known is None:
+        return None
+
+    def translate(values: Sequence[Any]) -> list[Any]:
+        translated = []
+        for value in values:
+            if value in (None, ""):
+                continue
+            said = ("true" if value else "false") if isinstance(value, bool) else str(value)
+            if said not in known and "*" not in known:
+                msg = f"{said!r} is not listed under values"
+                raise ValueError(msg)
+            translated.append(known.get(said, known.get("*")))
+        return translated
+
+    return translate
+
+
 def _compile_column(column: Column, live: LiveColumn, context: Context) -> Getter:
     if column.link:
         return _compile_link(column)
@@ -157,16 +197,18 @@ def _compile_column(column: Column, live: LiveColumn, context: Context) -> Gette
             return None if any(v in (None, "", 0) for v in values) else ":".join(map(str, values))
 
         return reference
+    translate = _translator(column)
     transform = TRANSFORMS[column.transform or _DEFAULT_TRANSFORM.get(live.family, "text")]
     limit = _limiter(live)
     from_field = _field_getter(column) if column.fields else None
 
     def read_value(record: Record, index: dict[Any, Any]) -> Any:
         values = from_field(index) if from_field else [read(record) for read in paths]
-        value = transform(values, context)
+        value = transform(translate(values) if translate else values, context)
         return value if value is None or limit is None else limit(value)
 
-    if column.transform is None and live.family == "text" and len(paths) == 1 and not live.length:
+    plain_text = column.transform is None and live.family == "text" and not live.length
+    if plain_text and len(paths) == 1 and translate is None:
         (only,) = paths
 
         def read_text(record: Record, index: dict[Any, Any]) -> Any:
@@ -209,6 +251,7 @@ def _compile_set(item_set: ItemSet, context: Context) -> Callable[[dict[Any, Any
             key = parsed.value or f"?{parsed.comment}"
             if key != "?None" and key not in found:
                 kind = value.get("enum_code")
+                kind = kind if kind is None else str(kind)
                 item = {"k": key, "v": parsed.value, "c": parsed.comment, "t": kind, "n": len(found)}
                 # The items are their own base, which holds no nulls.
                 found[key] = {name: part for name, part in item.items() if part is not None}
@@ -218,80 +261,125 @@ def _compile_set(item_set: ItemSet, context: Context) -> Callable[[dict[Any, Any
 
 
 class Extractor:
-    """Turns the records of one stream into staging lines.
+    """Takes the records of one stream apart: first the key alone, and for those that need it all mapped values.
 
-    Staging keys: `a` account, `i` amo id, `u` updated, `n` created, `d` is deleted, `c0`... the columns in the mapping's
-    order, `s0`... the sets (absent when the record says nothing of custom fields), `r` the record.
+    Args:
+        live: The table that the records go to.
+        context: Region and time zone.
+        default_policy: Part of what a record's hash stands for: another mapping or policy merges all records anew.
     """
 
-    def __init__(self, live: LiveTable, context: Context) -> None:
+    def __init__(self, live: LiveTable, context: Context, default_policy: str = "soft") -> None:
         self.live = live
         self.context = context
         self.columns = [
-            (f"c{i}", c.name, _compile_column(c, live.columns[c.name], context))
-            for i, c in enumerate(live.mapping.columns)
+            (index, c.name, live.columns[c.name].family, _compile_column(c, live.columns[c.name], context))
+            for index, c in enumerate(live.mapping.columns)
         ]
-        self.sets = [(f"s{i}", _compile_set(s, context)) for i, s in enumerate(live.mapping.sets)]
+        self.plain = [c.source is None for c in live.mapping.columns]
+        self.sets = [
+            (index, s.name, _compile_set(s, context)) for index, s in enumerate(live.mapping.sets)
+        ]
         self.needs_fields = bool(self.sets) or any(c.fields for c in live.mapping.columns)
+        self._width = len(live.mapping.columns)
+        self._decode_key = msgspec.json.Decoder(_Key).decode
+        version = repr((replace(live.mapping, line=None), str(context.zone), context.region, default_policy))
+        self._salt = hashlib.blake2b(version.encode(), digest_size=16).digest()
 
-    def stage(self, record: Record, raw: bytes, seq: int) -> StagedRecord:
-        """One staging line.
+    def see(self, raw: bytes, seq: int) -> tuple[SeenRecord, bool]:
+        """Key and time of a record, and whether amoCRM says that it is deleted.
 
         Raises:
-            RecordError: the record has no key or holds a value that its column can't take; names the column.
+            RecordError: the record has no key.
+            msgspec.DecodeError: it is no JSON object.
         """
-        account, amo_id = _key(record, "account_id"), _key(record, "id")
-        updated = self.instant(record, "updated_at")
+        key = self._decode_key(raw)
+        updated = key.updated_at
+        moment = None if updated is None else _instant(updated, "updated_at")
+        digest = hashlib.blake2b(raw, digest_size=8, key=self._salt).digest()
+        seen = SeenRecord(
+            seq,
+            _number(key.account_id, "account_id"),
+            _number(key.id, "id"),
+            moment,
+            int.from_bytes(digest, "big", signed=True),
+            raw,
+        )
+        return seen, key.is_deleted is True
+
+    def stage(self, seen: SeenRecord, is_new: bool, items: list[StagedRow]) -> StagedRow:
+        """The row to stage; the items of its sets are added to `items`.
+
+        Raises:
+            RecordError: it holds a value that its column can't take; names the column.
+        """
+        record = msgspec.json.decode(seen.raw)
         index = index_custom_fields(record) if self.needs_fields else {}
-        line: Record = {"q": seq, "a": account, "i": amo_id, "u": updated}
-        created = self.instant(record, "created_at")
-        if created is not None:
-            line["n"] = created
-        if record.get("is_deleted") is True:
-            line["d"] = True
-        else:
-            for key, name, read in self.columns:
-                try:
-                    value = read(record, index)
-                except (ValueError, OverflowError) as error:
-                    msg = f"column {name}: {error}"
-                    raise RecordError(msg) from None
-                if value is not None:
-                    line[key] = value
-            if self.sets and "custom_fields_values" in record:
-                for key, items in self.sets:
-                    line[key] = items(index)
-        line["r"] = msgspec.Raw(raw)
-        return StagedRecord(account, amo_id, updated, _ENCODER.encode(line), raw)
-
-    def instant(self, record: Record, name: str) -> datetime | None:
-        """A record's own time as an instant in UTC."""
-        value = record.get(name)
-        if value is None:
-            return None
-        if value.__class__ is str and len(value) == 25 and value.endswith("+00:00"):
+        created = record.get("created_at")
+        base: Record = {}
+        values: list[Any] = [None] * self._width
+        for slot, name, family, read in self.columns:
             try:
-                return datetime.fromisoformat(value)
-            except ValueError:
-                pass
-        try:
-            moment = as_instant(value, timezone.utc)
-        except ValueError as error:
-            msg = f"property {name}: {error}"
-            raise RecordError(msg) from None
-        return moment
+                value = read(record, index)
+            except (ValueError, OverflowError, TypeError) as error:
+                msg = f"column {name}: {error}"
+                raise RecordError(msg) from None
+            if value is None:
+                continue
+            if self.plain[slot]:
+                base[name] = value
+            values[slot] = _encode(value).decode() if family == "json" else value
+        if self.sets and "custom_fields_values" in record:
+            for set_index, set_name, read_items in self.sets:
+                found = read_items(index)
+                base[set_name] = found
+                items.extend(_item_row(seen.seq, set_index, item) for item in found)
+        doc = b'{"amo":' + seen.raw + b',"amo_values":' + _encode(base) + b"}"
+        return (
+            seen.seq,
+            seen.account_id,
+            seen.amo_id,
+            _text_of(seen.updated_at),
+            _text_of(_instant(created, "created_at")) if created else None,
+            seen.hash,
+            is_new,
+            doc.decode(),
+            *values,
+        )
 
 
-def _key(record: Record, name: str) -> int:
-    value = record.get(name)
-    if value.__class__ is int:
-        number = value
-    elif isinstance(value, str) and re.fullmatch(r"\d{1,19}", value):
-        number = int(value)
-    else:
-        msg = f"property {name} is missing or no whole number: {value!r}" if name in record else f"no {name} in the record"
+def _item_row(seq: int, set_index: int, item: Record) -> StagedRow:
+    value, comment, kind, place = item.get("v"), item.get("c"), item.get("t"), item["n"]
+    own = {"key": item["k"], "value": value, "comment": comment, "type": kind, "position": place}
+    document = _encode({"amo_values": own}).decode()
+    return seq, set_index, item["k"], value, comment, kind, place, document
+
+
+def _text_of(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _instant(value: Any, name: str) -> datetime | None:
+    """A record's own time as an instant in UTC."""
+    try:
+        if value.__class__ is str and len(value) == 25 and value.endswith("+00:00"):
+            return datetime.fromisoformat(value)
+        return as_instant(value, timezone.utc)
+    except ValueError:
+        msg = f"property {name}: {value!r} is no time"
+        raise RecordError(msg) from None
+
+
+def _number(value: Any, name: str) -> int:
+    if value is None:
+        msg = f"property {name} is missing"
         raise RecordError(msg)
-    if not 0 <= number < _BIGINT:
-        msg = f"property {name}: {number} is out of range of bigint"
+    if value.__class__ is not int:
+        if not re.fullmatch(r"\d{1,19}", value):
+            msg = f"property {name} is no whole number: {value!r}"
+            raise RecordError(msg)
+        value = int(value)
+    if not 0 <= value < _BIGINT:
+        msg = f"property {name}: {value} is out of range of bigint"
         raise RecordError(msg)
-    return int(number)
+    return int(value)

@@ -54,7 +54,8 @@ class LiveTable:
     schema: str
     name: str
     columns: dict[str, LiveColumn]
-    sets: dict[str, LiveTable | None]
+    sets: dict[str, LiveTable]
+    has_versions: bool = False
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -88,6 +89,19 @@ def read_columns(connection: psycopg.Connection[Any], schema: str, table: str) -
     }
 
 
+def _has_versions(connection: psycopg.Connection[Any], schema: str, table: str) -> bool:
+    """Whether `xmin` tells a row's version: in plain tables of PostgreSQL itself.
+
+    Partitioned tables do not return it, Citus and PostgreSQL-compatible engines may not have it.
+    """
+    row = connection.execute(
+        "SELECT c.relkind = 'r' AND version() ~ '^PostgreSQL [0-9.]+ ' "
+        "AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') FROM pg_class c WHERE c.oid = to_regclass(%s)",
+        (sql.Identifier(schema, table).as_string(connection),),
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
 def split_name(name: str, default_schema: str) -> tuple[str, str]:
     """`schema.table` or `table` into its parts."""
     schema, dot, table = name.rpartition(".")
@@ -106,7 +120,9 @@ class _Checker:
     def table(self, table: Table) -> LiveTable:
         schema, name = split_name(table.table, self.schema)
         columns = read_columns(self.connection, schema, name)
-        live = LiveTable(table, schema, name, columns, {})
+        live = LiveTable(
+            table, schema, name, columns, {}, _has_versions(self.connection, schema, name)
+        )
         if not columns:
             self.problem(table.line, f"there is no table {schema}.{name}; create it or correct the name.")
             return live
@@ -199,7 +215,7 @@ class _Checker:
         for column in used:
             if column not in columns:
                 self.problem(item_set.line, f"table {name} has no column {column}; add it or map another.")
-        known = {*used, item_set.updated_at, item_set.created_at, "id"}
+        known = {*used, item_set.updated_at, item_set.created_at, item_set.id}
         for column in columns.values():
             if column.required and column.name not in known:
                 self.problem(

@@ -19,7 +19,7 @@ _TABLE_KEYS = {
     "table", "columns", "sets", "key", "service", "defaults", "match", "resurrect", "match_only",
 }  # fmt: skip
 _COLUMN_KEYS = {
-    "from", "field", "part", "transform", "link", "lookup", "when_entity", "policy", "respect_clears",
+    "from", "field", "part", "transform", "link", "lookup", "when_entity", "policy", "respect_clears", "values",
 }  # fmt: skip
 _SET_KEYS = {"table", "parent", "field", "item", "columns", "defaults", "service"}
 
@@ -59,6 +59,11 @@ class _Reader:
             raise self.fail(line, f"{what} {given!r} is none of {', '.join(allowed)}.")
         return str(given)
 
+    def choices(self, given: Any, what: str, line: int | None) -> dict[str, Any] | None:
+        if given is None:
+            return None
+        return {_as_said(k): v for k, v in _plain(self.section(given, what, line)).items()}
+
     def mapping(self, document: Any, builtin: bool) -> Mapping:
         root = self.section(document, "The mapping", 1)
         self.known(root, {"version", "default_region", "streams", "ignore"}, "The mapping")
@@ -91,7 +96,7 @@ class _Reader:
             raise self.fail(line, f"stream {stream} names no table.")
         key = self.section(spec.get("key") or {}, f"key of {stream}", line)
         self.known(key, {"id", "account", "amo_id"}, f"key of {stream}")
-        service = dict(SERVICE_COLUMNS)
+        service: dict[str, str | None] = dict(SERVICE_COLUMNS)
         given = self.section(spec.get("service") or {}, f"service of {stream}", line)
         self.known(given, set(SERVICE_COLUMNS), f"service of {stream}")
         service.update({k: v for k, v in given.items() if k != _LINE})
@@ -152,6 +157,7 @@ class _Reader:
             link=spec.get("link"),
             lookup=spec.get("lookup"),
             when_entity=spec.get("when_entity"),
+            values=self.choices(spec.get("values"), f"values of {name}", line),
             policy=spec.get("policy"),
             respect_clears=bool(spec.get("respect_clears", False)),
             line=line,
@@ -164,8 +170,15 @@ class _Reader:
         for needed in ("table", "parent", "field", "item"):
             if needed not in spec:
                 raise self.fail(line, f"set {name} of {stream} needs {needed}.")
-        service = {"raw_fields": "raw_fields", "updated_at": "updated_at", "created_at": "created_at"}
-        service.update(_plain(spec.get("service") or {}))
+        service: dict[str, Any] = {
+            "id": "id",
+            "raw_fields": "raw_fields",
+            "updated_at": "updated_at",
+            "created_at": "created_at",
+        }
+        given = self.section(spec.get("service") or {}, f"service of set {name}", line)
+        self.known(given, set(service), f"service of set {name}")
+        service.update(_plain(given))
         columns = {k: k for k in ("value", "comment", "type", "position", "source")}
         columns.update(_plain(spec.get("columns") or {}))
         return ItemSet(
@@ -173,6 +186,7 @@ class _Reader:
             table=spec["table"],
             parent=spec["parent"],
             fields=_as_tuple(spec["field"]),
+            id=service["id"],
             item=self.choice(spec["item"], ("phone", "email"), f"item of {name}", line),
             columns={k: v for k, v in columns.items() if v is not None},
             defaults=_plain(spec.get("defaults") or {}),
@@ -181,6 +195,13 @@ class _Reader:
             created_at=service["created_at"],
             line=line,
         )
+
+
+def _as_said(value: Any) -> str:
+    """A YAML key as amoCRM says it: `true` and numbers are keys in YAML, too."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
 
 
 def _plain(section: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Column:
     link: str | None = None
     lookup: str | None = None
     when_entity: str | None = None
+    values: dict[str, Any] | None = None
     policy: str | None = None
     respect_clears: bool = False
     line: int | None = None
@@ -52,6 +53,7 @@ class ItemSet:
     parent: str
     fields: tuple[str | int, ...]
     item: str
+    id: str = "id"
     columns: dict[str, str] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
     raw_fields: str = "raw_fields"

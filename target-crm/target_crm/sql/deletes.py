@@ -5,12 +5,12 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.sql.merge import I, S
+from target_crm.sql.spec import I, S
 
-# Staged as crm_stage lines {a: account, i: entity id, u: deleted at or null, m: merged into, o: restored at}.
+# Staged as crm_lines lines {a: account, i: entity id, u: deleted at or null, m: merged into, o: restored at}.
 _STAGED = S(
-    "SELECT DISTINCT ON (x.a, x.i) x.a, x.i, x.u, x.m, x.o FROM crm_stage "
-    "CROSS JOIN LATERAL jsonb_to_record(crm_stage.line) AS x(q integer, a bigint, i bigint, u timestamptz, m bigint, "
+    "SELECT DISTINCT ON (x.a, x.i) x.a, x.i, x.u, x.m, x.o FROM crm_lines "
+    "CROSS JOIN LATERAL jsonb_to_record(crm_lines.line) AS x(q integer, a bigint, i bigint, u timestamptz, m bigint, "
     "o timestamptz) ORDER BY x.a, x.i, coalesce(x.o, x.u) DESC NULLS LAST, x.q DESC"
 )
 

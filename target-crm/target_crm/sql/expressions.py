@@ -1,90 +1,107 @@
-"""SQL expressions of the three-way comparison, one set per kind of column. Pure functions: nothing here does I/O."""
+"""SQL expressions of the three-way comparison, one set for each kind of column. Pure: nothing here does I/O."""
 
 from __future__ import annotations
 
 from psycopg import sql
 
-from target_crm.mapping.check import LiveColumn
-from target_crm.mapping.model import Column
+from target_crm.sql.spec import S, Slot
 
 # What Python's str.strip() takes off and people leave behind: blanks, line ends, no-break space.
 _BLANKS = sql.Literal(" \t\r\n\u00a0")
 
+TAKE, MOVE, CONFLICT, EDIT = 1, 2, 4, 8
+
 
 def phone_digits(value: sql.Composable) -> sql.Composed:
-    """A phone's digits, 8 before ten digits read as 7: the same number in two spellings gives the same text."""
-    digits = sql.SQL("regexp_replace({}, '\\D', '', 'g')").format(value)
-    return sql.SQL("regexp_replace({}, '^8(\\d{{10}})$', '7\\1')").format(digits)
+    """A phone's digits, 8 before ten digits read as 7: one number in two spellings gives one text."""
+    digits = S("regexp_replace({}, '\\D', '', 'g')").format(value)
+    return S("regexp_replace({}, '^8(\\d{{10}})$', '7\\1')").format(digits)
 
 
-def comparable(column: Column, live: LiveColumn, value: sql.Composable) -> sql.Composed:
-    """The value in the form in which it is compared; NULL when it is empty (NULL, '' or [])."""
-    if column.transform == "phone":
-        text = sql.SQL("nullif(btrim({}, {}), '')").format(value, _BLANKS)
-        # A text without digits is no phone; it is compared as it stands.
-        return sql.SQL("coalesce(nullif({}, ''), {})").format(phone_digits(value), text)
-    if live.family == "text":
-        text = sql.SQL("nullif(btrim({}::text, {}), '')").format(value, _BLANKS)
-        return sql.SQL("lower({})").format(text) if column.transform == "email" else text
-    if live.family == "array":
-        return sql.SQL("CASE WHEN cardinality({0}) > 0 THEN {0} END").format(value)
-    if live.family == "json":
-        return sql.SQL(
-            "CASE WHEN {0} NOT IN ('null'::jsonb, '{{}}'::jsonb, '[]'::jsonb, '\"\"'::jsonb) THEN {0} END"
+def trimmed(value: sql.Composable) -> sql.Composed:
+    """The text without blanks around it."""
+    return S("btrim({}::text, {})").format(value, _BLANKS)
+
+
+def is_empty(slot: Slot, value: sql.Composable) -> sql.Composed:
+    """Whether the value is NULL, '' or []."""
+    family = slot.live.family
+    if family == "text":
+        return S("({0} IS NULL OR {1} = '')").format(value, trimmed(value))
+    if family == "array":
+        return S("(coalesce(cardinality({}), 0) = 0)").format(value)
+    if family == "json":
+        return S(
+            "({0} IS NULL OR {0} IN ('null'::jsonb, '{{}}'::jsonb, '[]'::jsonb, '\"\"'::jsonb))"
         ).format(value)
-    return sql.SQL("{}").format(value)
+    return S("({} IS NULL)").format(value)
 
 
-def same(live: LiveColumn, left: sql.Composable, right: sql.Composable) -> sql.Composed:
-    """Whether two comparable values are equal; lists are equal as sets. NULL if either is NULL."""
-    if live.family == "array":
-        return sql.SQL("({0} @> {1} AND {0} <@ {1})").format(left, right)
-    return sql.SQL("({} = {})").format(left, right)
+def same(slot: Slot, left: sql.Composable, right: sql.Composable) -> sql.Composed:
+    """Whether two values, neither empty, are equal when normalised; lists are equal as sets.
+
+    Plain equality comes first: it decides nearly always and costs nothing.
+    """
+    if slot.live.family == "array":
+        return S("({0} = {1} OR ({0} @> {1} AND {0} <@ {1}))").format(left, right)
+    if slot.live.family != "text":
+        return S("({} = {})").format(left, right)
+    if slot.column.transform == "phone":
+        # A text without digits is no phone; it equals only itself.
+        return S("({l} = {r} OR ({dl} <> '' AND {dl} = {dr}))").format(
+            l=left, r=right, dl=phone_digits(left), dr=phone_digits(right)
+        )
+    trim_left, trim_right = trimmed(left), trimmed(right)
+    if slot.column.transform == "email":
+        trim_left, trim_right = S("lower({})").format(trim_left), S("lower({})").format(trim_right)
+    return S("({} = {} OR {} = {})").format(left, right, trim_left, trim_right)
 
 
-def take_theirs(
-    column: Column, live: LiveColumn, policy: str, base: sql.Composable, ours: sql.Composable, theirs: sql.Composable
-) -> sql.Composed:
-    """Whether the row's column becomes theirs (rows 2, 3 and 4 of the truth table); the values are comparable ones."""
-    if policy == "crm_wins":
-        return sql.SQL("false")
-    differs = sql.SQL("{} IS NOT NULL AND ({} IS NULL OR NOT {})").format(theirs, ours, same(live, ours, theirs))
-    if policy == "amo_wins":
-        return sql.SQL("({})").format(differs)
-    ours_empty = sql.SQL("{} IS NULL").format(ours)
-    if column.respect_clears:
-        ours_empty = sql.SQL("({} IS NULL AND ({} IS NULL OR NOT {}))").format(ours, base, same(live, base, theirs))
-    if policy == "fill_empty":
-        return sql.SQL("({} IS NOT NULL AND {})").format(theirs, ours_empty)
-    return sql.SQL("({} AND ({} OR ({} IS NOT NULL AND {} IS NOT NULL AND {})))").format(
-        differs, ours_empty, ours, base, same(live, ours, base)
+def decision(slot: Slot, policy: str) -> sql.Composed:
+    """The truth table of docs/soft-update.md for one column of a row that exists.
+
+    A sum of: 1 write theirs, 2 the base moves to theirs, 4 conflict, 8 the row holds a manual edit.
+    """
+    base, ours, theirs = slot.name("b"), slot.name("o"), slot.name("t")
+    no_base, no_ours, no_theirs = (is_empty(slot, value) for value in (base, ours, theirs))
+    ours_is_base = S("(NOT {} AND {})").format(no_base, same(slot, ours, base))
+    ours_edited = S("CASE WHEN {} OR {} OR {} THEN 0 ELSE {} END").format(
+        no_base, no_ours, same(slot, ours, base), sql.Literal(EDIT)
     )
-
-
-def move_base(live: LiveColumn, base: sql.Composable, theirs: sql.Composable) -> sql.Composed:
-    """Whether the base becomes theirs: always but where amoCRM sends nothing or the same again."""
-    return sql.SQL("({0} IS NOT NULL AND ({1} IS NULL OR NOT {2}))").format(theirs, base, same(live, base, theirs))
-
-
-def is_conflict(
-    live: LiveColumn, policy: str, base: sql.Composable, ours: sql.Composable, theirs: sql.Composable
-) -> sql.Composed:
-    """Rows 7 and 8: both sides hold something, neither equals the other nor the base."""
-    if policy != "soft":
-        return sql.SQL("false")
-    return sql.SQL(
-        "({theirs} IS NOT NULL AND {ours} IS NOT NULL AND NOT {same_both} "
-        "AND ({base} IS NULL OR (NOT {same_ours} AND NOT {same_theirs})))"
+    base_moves = S("CASE WHEN {} THEN {move} WHEN {} THEN 0 ELSE {move} END").format(
+        no_base, same(slot, base, theirs), move=sql.Literal(MOVE)
+    )
+    cleared = S("false")
+    if slot.column.respect_clears and policy in ("soft", "fill_empty"):
+        cleared = S("(NOT {} AND {})").format(no_base, same(slot, base, theirs))
+    differing = {  # both sides hold something, and not the same
+        "soft": S(
+            "CASE WHEN {no_base} THEN {conflict} WHEN {ours_is_base} THEN {write} WHEN {same} THEN {edit} "
+            "ELSE {conflict} END"
+        ).format(
+            no_base=no_base,
+            ours_is_base=ours_is_base,
+            same=same(slot, base, theirs),
+            write=sql.Literal(TAKE | MOVE),
+            edit=sql.Literal(EDIT),
+            conflict=sql.Literal(CONFLICT | MOVE | EDIT),
+        ),
+        "amo_wins": S("({} + {})").format(sql.Literal(TAKE), base_moves),
+        "crm_wins": S("({} + {})").format(base_moves, ours_edited),
+        "fill_empty": S("({} + {})").format(base_moves, ours_edited),
+    }[policy]
+    filling = S("CASE WHEN {} THEN 0 ELSE {} + {} END").format(
+        cleared, sql.Literal(0 if policy == "crm_wins" else TAKE), base_moves
+    )
+    return S(
+        "CASE WHEN {no_theirs} THEN {ours_edited} WHEN {no_ours} THEN {filling} "
+        "WHEN {equal} THEN {base_moves} ELSE {differing} END"
     ).format(
-        theirs=theirs,
-        ours=ours,
-        base=base,
-        same_both=same(live, ours, theirs),
-        same_ours=same(live, ours, base),
-        same_theirs=same(live, theirs, base),
+        no_theirs=no_theirs,
+        ours_edited=ours_edited,
+        no_ours=no_ours,
+        filling=filling,
+        equal=same(slot, ours, theirs),
+        base_moves=base_moves,
+        differing=differing,
     )
-
-
-def is_kept_edit(live: LiveColumn, base: sql.Composable, ours: sql.Composable) -> sql.Composed:
-    """Whether a person changed the value that came from amoCRM."""
-    return sql.SQL("({0} IS NOT NULL AND {1} IS NOT NULL AND NOT {2})").format(ours, base, same(live, ours, base))

@@ -4,56 +4,56 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from target_crm.sql.merge import I, MergeSpec, S, plan_name
+from target_crm.sql.expressions import CONFLICT, TAKE
+from target_crm.sql.merge import bit
+from target_crm.sql.spec import I, MergeSpec, S
 
 
-def journal_updates(spec: MergeSpec) -> sql.Composed:
-    """One row for each written column of each updated row, and one for the record and base that it had.
+def journal_changes(spec: MergeSpec) -> sql.Composed:
+    """One entry for each column that the plan writes, and one for the document that the row has now.
 
-    The last is named like the table's jsonb column: an undo puts the base back with it.
+    Runs before the rows are written. One scan of the plan for each column is cheaper than taking all columns of each
+    row apart.
     """
     table = spec.live.mapping
-    entries: list[sql.Composable] = [
-        S("({}, p.{}, to_jsonb(p.{}), to_jsonb(p.{}))").format(
-            sql.Literal(column.name), plan_name("w", k), plan_name("o", k), plan_name("t", k)
+    entry = S("SELECT %(run)s::bigint, {}, p.row_id::text, {}, {}, {} FROM {} AS p {}")
+    plan = spec.temp("plan")
+    branches = [
+        entry.format(
+            spec.table_name,
+            sql.Literal(slot.column.name),
+            S("to_jsonb(p.{})").format(slot.name("o")),
+            S("to_jsonb(p.{})").format(slot.name("t")),
+            plan,
+            S("WHERE p.changed AND {}").format(bit(slot, TAKE)),
         )
-        for k, column in enumerate(spec.columns)
+        for slot in spec.slots
     ]
-    entries.append(S("({}, true, p.raw, NULL::jsonb)").format(sql.Literal(table.raw_fields)))
-    if table.service["amo_deleted_at"]:
-        entries.append(
-            S("({}, p.new_deleted_at IS DISTINCT FROM p.deleted_at, to_jsonb(p.deleted_at), to_jsonb(p.new_deleted_at))").format(
-                sql.Literal(table.service["amo_deleted_at"])
+    branches.append(
+        entry.format(
+            spec.table_name,
+            sql.Literal(table.raw_fields),
+            S("t.{}").format(I(table.raw_fields)),
+            S("NULL::jsonb"),
+            plan,
+            S("JOIN {} AS t ON t.{} = p.row_id WHERE p.changed").format(spec.live.identifier, I(table.id)),
+        )
+    )
+    mark = spec.service("amo_deleted_at")
+    if mark and spec.only is None:
+        branches.append(
+            entry.format(
+                spec.table_name,
+                sql.Literal(table.service["amo_deleted_at"]),
+                S("to_jsonb(p.old_mark)"),
+                S("to_jsonb(p.new_mark)"),
+                plan,
+                S("WHERE p.new_mark IS DISTINCT FROM p.old_mark"),
             )
         )
     return S(
-        "INSERT INTO {journal} (run_id, table_name, row_id, column_name, old_value, new_value) "
-        "SELECT %(run)s, {name}, p.row_id::text, v.column_name, v.old_value, v.new_value FROM crm_plan AS p "
-        "CROSS JOIN LATERAL (VALUES {entries}) AS v(column_name, written, old_value, new_value) "
-        "WHERE p.changed AND NOT p.is_new AND v.written"
-    ).format(
-        journal=spec.control("sync_changes"),
-        name=sql.Literal(table.table),
-        entries=S(", ").join(entries),
-    )
-
-
-def journal_inserts(spec: MergeSpec) -> sql.Composed:
-    """One row for each inserted row: column `*` with all that was written."""
-    table = spec.live.mapping
-    written: list[sql.Composable] = [
-        S("p.base_moved - {}::text[]").format(sql.Literal([s.name for s in table.sets]))
-    ] if table.sets else [S("p.base_moved")]
-    return S(
-        "INSERT INTO {journal} (run_id, table_name, row_id, column_name, new_value) "
-        "SELECT %(run)s, {name}, k.row_id, '*', {written} FROM crm_plan AS p JOIN {keys} AS k "
-        "ON k.account_id = p.a AND k.table_name = {name} AND k.amo_id = p.i WHERE p.is_new"
-    ).format(
-        journal=spec.control("sync_changes"),
-        name=sql.Literal(table.table),
-        written=written[0],
-        keys=spec.control("sync_keys"),
-    )
+        "INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) {}"
+    ).format(spec.control("sync_changes"), S(" UNION ALL ").join(branches))
 
 
 def record_conflicts(spec: MergeSpec) -> sql.Composed | None:
@@ -61,29 +61,31 @@ def record_conflicts(spec: MergeSpec) -> sql.Composed | None:
 
     An older open conflict of the same cell is closed as superseded. None when no column can be in conflict.
     """
-    entries = [
-        S("({}, p.{}, to_jsonb(p.{}), to_jsonb(p.{}), to_jsonb(p.{}))").format(
-            sql.Literal(column.name),
-            plan_name("x", k),
-            plan_name("b", k),
-            plan_name("o", k),
-            plan_name("t", k),
+    branches = [
+        S(
+            "SELECT p.row_id::text AS row_id, {} AS column_name, to_jsonb(p.{}) AS base_value, "
+            "to_jsonb(p.{}) AS crm_value, to_jsonb(p.{}) AS amo_value FROM {} AS p WHERE {}"
+        ).format(
+            sql.Literal(slot.column.name),
+            slot.name("b"),
+            slot.name("o"),
+            slot.name("t"),
+            spec.temp("plan"),
+            bit(slot, CONFLICT),
         )
-        for k, column in enumerate(spec.columns)
-        if spec.policy(column) == "soft"
+        for slot in spec.slots
+        if spec.policy(slot.column) == "soft"
     ]
-    if not entries:
+    if not branches:
         return None
     return S(
-        "WITH x AS (SELECT p.row_id::text AS row_id, v.* FROM crm_plan AS p "
-        "CROSS JOIN LATERAL (VALUES {entries}) AS v(column_name, conflict, base_value, crm_value, amo_value) "
-        "WHERE p.changed AND NOT p.is_new AND v.conflict), "
-        "old AS (UPDATE {conflicts} AS c SET resolved_at = now(), resolution = 'superseded' FROM x "
-        "WHERE c.table_name = {name} AND c.row_id = x.row_id AND c.column_name = x.column_name AND c.resolved_at IS NULL) "
+        "WITH x AS ({entries}), old AS (UPDATE {conflicts} AS c SET resolved_at = now(), resolution = 'superseded' "
+        "FROM x WHERE c.table_name = {name} AND c.row_id = x.row_id AND c.column_name = x.column_name "
+        "AND c.resolved_at IS NULL) "
         "INSERT INTO {conflicts} (run_id, table_name, row_id, column_name, base_value, crm_value, amo_value) "
         "SELECT %(run)s, {name}, x.row_id, x.column_name, x.base_value, x.crm_value, x.amo_value FROM x"
     ).format(
-        entries=S(", ").join(entries),
+        entries=S(" UNION ALL ").join(branches),
         conflicts=spec.control("sync_conflicts"),
-        name=sql.Literal(spec.live.mapping.table),
+        name=spec.table_name,
     )

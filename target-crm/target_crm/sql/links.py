@@ -1,26 +1,25 @@
-"""SQL of what comes late: links whose parent arrives after its child, names of pipelines and the like."""
+"""SQL of what comes late: links whose parent arrives after its child, names of pipelines, rows to adopt."""
 
 from __future__ import annotations
 
 from psycopg import sql
 
 from target_crm.mapping.model import Column
-from target_crm.sql.merge import I, MergeSpec, S
+from target_crm.sql.spec import I, MergeSpec, S
 
+CREATE_LINES = S("CREATE TEMP TABLE IF NOT EXISTS crm_lines (line jsonb) ON COMMIT DELETE ROWS")
+COPY_LINES = S("COPY crm_lines (line) FROM STDIN")
 DROP_LATE = S("DROP TABLE IF EXISTS crm_late")
-
-
-def take_pending(schema: str, stream: str) -> sql.Composed:
-    """Takes the pending links to records of a stream that are keys by now."""
-    return S(
-        "CREATE TEMP TABLE crm_late ON COMMIT DROP AS SELECT q.* FROM {pending} AS q "
-        "WHERE q.source = {stream} AND EXISTS (SELECT FROM crm_born AS b WHERE b.a = q.account_id AND b.i::text = q.ref)"
-    ).format(pending=I(schema, "sync_pending"), stream=sql.Literal(stream))
-
-
-BORN = S("CREATE TEMP TABLE crm_born ON COMMIT DROP AS SELECT p.a, p.i FROM crm_plan AS p WHERE p.is_new")
-DROP_BORN = S("DROP TABLE IF EXISTS crm_born")
+DROP_NAMED = S("DROP TABLE IF EXISTS crm_named")
 LATE_COLUMNS = S("SELECT DISTINCT table_name, column_name FROM crm_late")
+
+
+def take_pending(spec: MergeSpec, stream: str, came: str) -> sql.Composed:
+    """The pending links to records that came just now; `came` is the temporary table that holds their keys."""
+    return S(
+        "CREATE TEMP TABLE crm_late ON COMMIT DROP AS SELECT q.* FROM {came} AS b JOIN {pending} AS q "
+        "ON q.account_id = b.a AND q.source = {stream} AND q.ref = b.i::text"
+    ).format(pending=spec.control("sync_pending"), stream=sql.Literal(stream), came=spec.temp(came))
 
 
 def forget_pending(schema: str) -> sql.Composed:
@@ -31,32 +30,50 @@ def forget_pending(schema: str) -> sql.Composed:
     ).format(I(schema, "sync_pending"))
 
 
-def _partial(spec: MergeSpec, rows: sql.Composable, ref: sql.Composable) -> sql.Composed:
+def _reference(spec: MergeSpec, column: Column) -> sql.Composed:
+    """What the record that row `t` holds says now in the column's place."""
+    raw = I(spec.live.mapping.raw_fields)
+    parts = [S("t.{}#>>{}").format(raw, sql.Literal(["amo", *path.split(".")])) for path in column.path]
+    return S("concat_ws(':', {})").format(S(", ").join(parts))
+
+
+def _partial(spec: MergeSpec, column: Column, rows: sql.Composable, ref: sql.Composable) -> sql.Composed:
     """Rows as staging would give them, with one column and no record."""
-    sets = S("").join(S(", NULL::jsonb AS {}").format(I(f"s{k}")) for k in range(len(spec.live.mapping.sets)))
+    (slot,) = spec.slots
     return S(
-        "SELECT 0 AS q, {rows}, NULL::timestamptz AS u, NULL::timestamptz AS n, false AS d, NULL::jsonb AS r, {ref} AS c0{sets}"
-    ).format(rows=rows, ref=ref, sets=sets)
+        "SELECT (row_number() OVER ())::integer AS q, {rows}, NULL::timestamptz AS u, NULL::bigint AS h, "
+        "NULL::jsonb AS doc, {ref} AS {c}"
+    ).format(rows=rows, ref=ref, c=slot.name("c"))
 
 
 def late_rows(spec: MergeSpec, column: Column) -> sql.Composed:
-    """The source of a partial merge: one link column of the rows whose parent has come."""
-    return _partial(spec, S("l.account_id AS a, l.amo_id AS i"), S("l.ref::bigint")) + S(
-        " FROM crm_late AS l WHERE l.table_name = {} AND l.column_name = {}"
-    ).format(sql.Literal(spec.live.mapping.table), sql.Literal(column.name))
+    """The source of a partial merge: one link column of the rows whose parent has come, if they still name it."""
+    return _partial(spec, column, S("l.account_id AS a, l.amo_id AS i"), S("l.ref::bigint")) + S(
+        " FROM crm_late AS l JOIN {} AS t ON t.{} = l.account_id AND t.{} = l.amo_id "
+        "WHERE l.table_name = {} AND l.column_name = {} AND l.ref = {}"
+    ).format(
+        spec.live.identifier,
+        I(spec.live.mapping.account or ""),
+        I(spec.live.mapping.amo_id or ""),
+        spec.table_name,
+        sql.Literal(column.name),
+        _reference(spec, column),
+    )
 
 
-def upsert_lookups(schema: str) -> sql.Composed:
-    """Writes staged names {a, s: kind, f: reference, v: name}; crm_named keeps those that are new or renamed."""
+def new_names(schema: str) -> sql.Composed:
+    """Of the staged names {a, s: kind, f: reference, v: name} those that are new or renamed."""
     return S(
         "CREATE TEMP TABLE crm_named ON COMMIT DROP AS SELECT DISTINCT ON (x.a, x.s, x.f) x.a, x.s, x.f, x.v "
-        "FROM crm_stage CROSS JOIN LATERAL jsonb_to_record(crm_stage.line) AS x(q integer, a bigint, s text, f text, v text) "
-        "WHERE NOT EXISTS (SELECT FROM {} AS k WHERE k.account_id = x.a AND k.source = x.s AND k.ref = x.f AND k.name = x.v) "
+        "FROM crm_lines CROSS JOIN LATERAL jsonb_to_record(crm_lines.line) "
+        "AS x(q integer, a bigint, s text, f text, v text) "
+        "WHERE NOT EXISTS (SELECT FROM {} AS k "
+        "WHERE k.account_id = x.a AND k.source = x.s AND k.ref = x.f AND k.name = x.v) "
         "ORDER BY x.a, x.s, x.f, x.q DESC"
     ).format(I(schema, "sync_lookups"))
 
 
-def write_lookups(schema: str) -> sql.Composed:
+def write_names(schema: str) -> sql.Composed:
     """Writes the names that are new or changed."""
     return S(
         "INSERT INTO {} AS k (account_id, source, ref, name) SELECT a, s, f, v FROM crm_named "
@@ -64,65 +81,57 @@ def write_lookups(schema: str) -> sql.Composed:
     ).format(I(schema, "sync_lookups"))
 
 
-DROP_NAMED = S("DROP TABLE IF EXISTS crm_named")
-
-
 def named_rows(spec: MergeSpec, column: Column) -> sql.Composed:
     """The source of a partial merge: one name column of the rows that use a new or changed name."""
-    table = spec.live.mapping
-    parts = [
-        S("t.{}#>>{}").format(I(table.raw_fields), sql.Literal(["amo", *path.split(".")])) for path in column.path
-    ]
-    ref = S("concat_ws(':', {})").format(S(", ").join(parts))
-    return _partial(
-        spec, S("t.{} AS a, t.{} AS i").format(I(table.account or ""), I(table.amo_id or "")), ref
-    ) + S(" FROM {} AS t JOIN crm_named AS x ON x.a = t.{} AND x.s = {} AND x.f = {}").format(
-        spec.live.identifier, I(table.account or ""), sql.Literal(column.lookup), ref
-    )
+    table, ref = spec.live.mapping, _reference(spec, column)
+    rows = S("t.{} AS a, t.{} AS i").format(I(table.account or ""), I(table.amo_id or ""))
+    return _partial(spec, column, rows, ref) + S(
+        " FROM {} AS t JOIN crm_named AS x ON x.a = t.{} AND x.s = {} AND x.f = {}"
+    ).format(spec.live.identifier, I(table.account or ""), sql.Literal(column.lookup), ref)
 
 
 def adopt_rows(spec: MergeSpec, column: Column) -> sql.Composed:
-    """Gives rows that the CRM already had their amoCRM key: one row, unclaimed, with the same e-mail or name."""
+    """Gives rows that the CRM already had their amoCRM key: one row, unclaimed, with the same e-mail or name.
+
+    Where several rows or several records share the value, nothing is guessed.
+    """
     table = spec.live.mapping
-    index = next(k for k, c in enumerate(table.columns) if c.name == column.name)
-    value = S("crm_stage.line->>{}").format(sql.Literal(f"c{index}"))
+    slot = next(x for x in spec.slots if x.column.name == column.name)
+    theirs = S("lower(btrim(s.{}::text))").format(slot.name("c"))
+    ours = S("lower(btrim(t.{}::text))").format(I(column.name))
+    keys, name = spec.control("sync_keys"), spec.table_name
+    unclaimed, unknown = (
+        (S("true"), S("k.amo_id IS NULL"))
+        if table.match_only
+        else (
+            S("t.{} IS NULL").format(I(table.amo_id or "")),
+            S("NOT EXISTS (SELECT FROM {} AS u WHERE u.{} = s.a AND u.{} = s.i)").format(
+                spec.live.identifier, I(table.account or ""), I(table.amo_id or "")
+            ),
+        )
+    )
+    claim = S("")
+    if not table.match_only:
+        claim = S(
+            ", claimed AS (UPDATE {} AS t SET {} = one.a, {} = one.i FROM one WHERE t.{}::text = one.row_id)"
+        ).format(spec.live.identifier, I(table.account or ""), I(table.amo_id or ""), I(table.id))
     return S(
-        "WITH found AS (SELECT min(t.{id}::text) AS row_id, (crm_stage.line->>'a')::bigint AS a, "
-        "(crm_stage.line->>'i')::bigint AS i FROM crm_stage JOIN {table} AS t ON lower(btrim(t.{column}::text)) = lower(btrim({value})) "
-        "{unclaimed} GROUP BY 2, 3 HAVING count(*) = 1), "
-        "one AS (SELECT min(found.i) AS i, found.a, found.row_id FROM found WHERE NOT EXISTS "
-        "(SELECT FROM {known}) GROUP BY found.a, found.row_id) {write}"
+        "WITH found AS (SELECT s.a, s.i, t.{id}::text AS row_id, count(*) OVER (PARTITION BY s.a, s.i) AS rows, "
+        "count(*) OVER (PARTITION BY t.{id}) AS records FROM {stage} AS s "
+        "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = {name} AND k.amo_id = s.i AND k.row_id IS NOT NULL "
+        "JOIN {table} AS t ON {ours} = {theirs} AND {theirs} <> '' AND {unclaimed} WHERE k.amo_id IS NULL AND {unknown}), "
+        "one AS (SELECT a, i, row_id FROM found WHERE rows = 1 AND records = 1) {claim} "
+        "INSERT INTO {keys} AS k (account_id, table_name, amo_id, row_id) SELECT a, {name}, i, row_id FROM one "
+        "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id"
     ).format(
         id=I(table.id),
+        stage=spec.temp("stage"),
+        keys=keys,
+        name=name,
         table=spec.live.identifier,
-        column=I(column.name),
-        value=value,
-        unclaimed=S("") if table.match_only else S("AND t.{} IS NULL").format(I(table.amo_id or "")),
-        known=(
-            S("{} AS k WHERE k.account_id = found.a AND k.table_name = {} AND k.amo_id = found.i").format(
-                spec.control("sync_keys"), sql.Literal(table.table)
-            )
-            if table.match_only
-            else S("{} AS u WHERE u.{} = found.a AND u.{} = found.i").format(
-                spec.live.identifier, I(table.account or ""), I(table.amo_id or "")
-            )
-        ),
-        write=_claim(spec),
+        ours=ours,
+        theirs=theirs,
+        unclaimed=unclaimed,
+        unknown=unknown,
+        claim=claim,
     )
-
-
-def _claim(spec: MergeSpec) -> sql.Composed:
-    table = spec.live.mapping
-    remember = S(
-        "INSERT INTO {} AS k (account_id, table_name, amo_id, row_id) SELECT a, {}, i, row_id FROM {} "
-        "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id"
-    )
-    keys, name = spec.control("sync_keys"), sql.Literal(table.table)
-    if table.match_only:
-        return remember.format(keys, name, S("one"))
-    return S(
-        ", claimed AS (UPDATE {table} AS t SET {account} = one.a, {amo_id} = one.i FROM one WHERE t.{id}::text = one.row_id "
-        "RETURNING one.a, one.i, one.row_id) "
-    ).format(
-        table=spec.live.identifier, account=I(table.account or ""), amo_id=I(table.amo_id or ""), id=I(table.id)
-    ) + remember.format(keys, name, S("claimed"))

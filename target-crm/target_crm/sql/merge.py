@@ -1,422 +1,271 @@
-"""Compiles the three-way merge of one table into a fixed handful of statements.
+"""Compiles the three-way merge of records whose row exists: plan, write, remember.
 
 Every statement is a pure function of the mapping and the live table, so their number does not depend on the number of
-records. They work on two temporary tables: `crm_stage` (one JSON line a record, see `extract.Extractor`) and `crm_plan`
-(one row for each record that writes something, or whose row holds a manual edit).
+records. The plan is a temporary table with one row for each staged record; the documents stay out of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
 from psycopg import sql
 
-from target_crm.mapping.check import LiveTable
-from target_crm.mapping.model import Column
-from target_crm.sql import expressions as ex
-
-I = sql.Identifier  # noqa: E741 - the two names stand in every other line
-S = sql.SQL
-
-CREATE_STAGE = S("CREATE TEMP TABLE IF NOT EXISTS crm_stage (line jsonb NOT NULL) ON COMMIT DELETE ROWS")
-# CSV with a quote and a delimiter that JSON never holds raw: the lines need no escaping.
-COPY_STAGE = S("COPY crm_stage (line) FROM STDIN (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')")
-DROP_PLAN = S("DROP TABLE IF EXISTS crm_plan")
-# Without statistics of the temporary tables the planner guesses, and a join over a batch becomes quadratic.
-ANALYZE_STAGE = S("ANALYZE crm_stage")
-ANALYZE_PLAN = S("ANALYZE crm_plan (row_id, a, i)")
+from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, is_empty
+from target_crm.sql.joins import reference_base, source_joins, theirs
+from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, tail
 
 
-@dataclass(frozen=True)
-class MergeSpec:
-    """What a merge is compiled from: the table, the columns taking part, the schema of the sync_* tables."""
-
-    live: LiveTable
-    parents: Mapping[str, LiveTable]
-    columns: Sequence[Column]
-    schema: str
-    default_policy: str
-
-    def control(self, name: str) -> sql.Identifier:
-        """One of the loader's own tables."""
-        return I(self.schema, name)
-
-    def policy(self, column: Column) -> str:
-        """The column's own policy or the default one."""
-        return column.policy or self.default_policy
+def bit(slot: Slot, flag: int, alias: str = "p") -> sql.Composed:
+    """Whether the column's decision holds that flag."""
+    return S("({}.{} & {}) <> 0").format(I(alias), slot.name("d"), sql.Literal(flag))
 
 
-def plan_name(kind: str, index: int) -> sql.Identifier:
-    return I(f"{kind}{index}")
+def _either(spec: MergeSpec, flag: int) -> sql.Composable:
+    """Whether any column's decision holds the flag."""
+    if not spec.slots:
+        return S("false")
+    names = [S("y.{}").format(slot.name("d")) for slot in spec.slots]
+    return S("((({}) & {}) <> 0)").format(S(" | ").join(names), sql.Literal(flag))
 
 
-def _staged_type(spec: MergeSpec, column: Column) -> sql.SQL:
-    if column.link:
-        return S("bigint")
-    if column.lookup:
-        return S("text")
-    return S(spec.live.columns[column.name].type_sql)  # type: ignore[arg-type]  # format_type's own output
-
-
-def staged_rows(spec: MergeSpec) -> sql.Composed:
-    """The staging lines as typed rows."""
-    columns = [S("q integer, a bigint, i bigint, u timestamptz, n timestamptz, d boolean, r jsonb")]
-    index_of = {c.name: k for k, c in enumerate(spec.live.mapping.columns)}
-    columns += [
-        S("{} {}").format(I(f"c{index_of[c.name]}"), _staged_type(spec, c)) for c in spec.columns
-    ]
-    columns += [S("{} jsonb").format(I(f"s{k}")) for k in range(len(spec.live.mapping.sets))]
-    renamed = [S("x.{} AS {}").format(I(f"c{index_of[c.name]}"), plan_name("c", k)) for k, c in enumerate(spec.columns)]
-    renamed += [S("x.{}").format(I(f"s{k}")) for k in range(len(spec.live.mapping.sets))]
-    return S(
-        "SELECT x.q, x.a, x.i, x.u, x.n, coalesce(x.d, false) AS d, x.r{} "
-        "FROM crm_stage CROSS JOIN LATERAL jsonb_to_record(crm_stage.line) AS x({})"
-    ).format(_tail(renamed), S(", ").join(columns))
-
-
-def _tail(items: Sequence[sql.Composable]) -> sql.Composed:
-    return S("").join(S(", {}").format(item) for item in items)
-
-
-def _source_joins(spec: MergeSpec) -> tuple[list[sql.Composable], list[sql.Composable]]:
-    """Joins that turn references into the CRM's keys or names, and theirs for every column."""
-    joins: list[sql.Composable] = []
-    theirs: list[sql.Composable] = []
-    for k, column in enumerate(spec.columns):
-        ref, alias = S("s.{}").format(plan_name("c", k)), I(f"l{k}")
-        if column.link:
-            parent = spec.parents[column.link]
-            keys = parent.mapping
-            if keys.match_only:
-                joins.append(
-                    S(
-                        "LEFT JOIN {keys} AS {kalias} ON {kalias}.account_id = s.a AND {kalias}.table_name = {name} "
-                        "AND {kalias}.amo_id = {ref} LEFT JOIN {parent} AS {alias} "
-                        "ON {alias}.{id} = {kalias}.row_id::{type}"
-                    ).format(
-                        keys=spec.control("sync_keys"),
-                        kalias=I(f"k{k}"),
-                        name=sql.Literal(keys.table),
-                        ref=ref,
-                        parent=parent.identifier,
-                        alias=alias,
-                        id=I(keys.id),
-                        type=S(parent.columns[keys.id].type_sql),  # type: ignore[arg-type]
-                    )
-                )
-            else:
-                joins.append(
-                    S("LEFT JOIN {parent} AS {alias} ON {alias}.{account} = s.a AND {alias}.{amo_id} = {ref}").format(
-                        parent=parent.identifier,
-                        alias=alias,
-                        account=I(keys.account or ""),
-                        amo_id=I(keys.amo_id or ""),
-                        ref=ref,
-                    )
-                )
-            theirs.append(S("{}.{}").format(alias, I(keys.id)))
-        elif column.lookup:
-            joins.append(
-                S("LEFT JOIN {} AS {a} ON {a}.account_id = s.a AND {a}.source = {} AND {a}.ref = {}").format(
-                    spec.control("sync_lookups"), sql.Literal(column.lookup), ref, a=alias
-                )
-            )
-            theirs.append(S("{}.name").format(alias))
-        else:
-            theirs.append(ref)
-    return joins, theirs
-
-
-def _base_record(spec: MergeSpec) -> sql.Composed:
-    """The base as typed columns, taken out of jsonb once a row."""
-    fields = [
-        S("{} {}").format(I(c.name), S(spec.live.columns[c.name].type_sql))  # type: ignore[arg-type]
-        for c in spec.columns
-    ]
-    return S("LEFT JOIN LATERAL jsonb_to_record(t.{raw}->'amo_values') AS b({fields}) ON t.{id} IS NOT NULL").format(
-        raw=I(spec.live.mapping.raw_fields), fields=S(", ").join(fields), id=I(spec.live.mapping.id)
+def staged(spec: MergeSpec) -> sql.Composed:
+    """The staged records whose row exists."""
+    columns = [S("s.{}").format(slot.name("c")) for slot in spec.slots]
+    return S("SELECT s.q, s.a, s.i, s.u, s.h, s.doc{} FROM {} AS s WHERE NOT s.is_new").format(
+        tail(columns), spec.temp("stage")
     )
 
 
-def _joined(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
-    """Staged rows beside their live rows: theirs t*, ours o*, base b*, and their comparable forms."""
+def mark_adopted(spec: MergeSpec) -> sql.Composed:
+    """A staged record whose key a row has been given meanwhile is not new any more."""
+    return S("UPDATE {} AS s SET is_new = false FROM {} AS t WHERE s.is_new AND {}").format(
+        spec.temp("stage"), spec.live.identifier, spec.on_key
+    )
+
+
+def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
+    """Staged records beside their rows: theirs t*, ours o*, base b*. OFFSET 0 keeps PostgreSQL from
+    working out each value again wherever a decision names it."""
     table = spec.live.mapping
-    joins, theirs = _source_joins(spec)
-    items: list[sql.Composable] = []
-    for k, column in enumerate(spec.columns):
-        live = spec.live.columns[column.name]
-        ours, base = S("t.{}").format(I(column.name)), S("b.{}").format(I(column.name))
-        items += [
-            S("{} AS {}").format(theirs[k], plan_name("t", k)),
-            S("{} AS {}").format(ours, plan_name("o", k)),
-            S("{} AS {}").format(base, plan_name("b", k)),
-            S("{} AS {}").format(ex.comparable(column, live, theirs[k]), plan_name("ct", k)),
-            S("{} AS {}").format(ex.comparable(column, live, ours), plan_name("co", k)),
-            S("{} AS {}").format(ex.comparable(column, live, base), plan_name("cb", k)),
+    values: list[sql.Composable] = []
+    for slot in spec.slots:
+        values += [
+            S("{} AS {}").format(theirs(spec, slot), slot.name("t")),
+            S("t.{} AS {}").format(I(slot.column.name), slot.name("o")),
+            S("b.{} AS {}").format(I(slot.column.name), slot.name("b")),
         ]
-    deleted = S("t.{}").format(I(table.service["amo_deleted_at"])) if table.service["amo_deleted_at"] else S("NULL::timestamptz")
-    updated = S("t.{}").format(I(table.service["amo_updated_at"])) if table.service["amo_updated_at"] else (
-        S("k.amo_updated_at")
-    )
+    base = S("(t.{}->'amo_values')").format(I(table.raw_fields))
+    for index, item_set in enumerate(() if spec.only else table.sets):
+        name = sql.Literal(item_set.name)
+        values += [
+            S(
+                "(s.doc->'amo_values' ? {n} AND ({b}->{n}) IS DISTINCT FROM (s.doc->'amo_values'->{n})) AS {}"
+            ).format(I(f"g{index}"), n=name, b=base),
+            S("{}->{} AS {}").format(base, name, I(f"h{index}")),
+        ]
+    mark = spec.service("amo_deleted_at")
+    fields = [S("{} {}").format(I(x.column.name), S(x.live.type_sql)) for x in spec.slots]  # type: ignore[arg-type]
     return S(
-        "SELECT s.*, t.{id} AS row_id, t.{id} IS NULL AS is_new, t.{raw} AS raw, {updated} AS known_updated, "
-        "{deleted} AS deleted_at, k.row_id AS known_row, k.amo_updated_at AS key_updated, "
-        "k.amo_deleted_at AS tombstone{items} "
-        "FROM ({source}) AS s "
-        "LEFT JOIN {table} AS t ON t.{account} = s.a AND t.{amo_id} = s.i "
+        "SELECT s.q, s.a, s.i, s.u, s.h, t.{id} AS row_id, {version} AS version, {mark} AS old_mark, "
+        "k.record_hash AS known_hash, k.row_version AS known_version, k.is_edited AS known_edit, "
+        "(s.doc IS NOT NULL AND k.record_hash IS DISTINCT FROM s.h "
+        "AND (t.{raw}->'amo') IS DISTINCT FROM (s.doc->'amo')) AS record_differs{values} "
+        "FROM ({source}) AS s JOIN {table} AS t ON {on_key} "
         "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = {name} AND k.amo_id = s.i "
-        "{base} {joins}"
+        "LEFT JOIN LATERAL jsonb_to_record({base}) AS b({fields}) ON true {joins} OFFSET 0"
     ).format(
         id=I(table.id),
+        version=spec.version,
+        mark=S("t.{}").format(mark) if mark else S("NULL::timestamptz"),
         raw=I(table.raw_fields),
-        updated=updated,
-        deleted=deleted,
-        items=_tail(items),
+        values=tail(values),
         source=source,
         table=spec.live.identifier,
-        account=I(table.account or ""),
-        amo_id=I(table.amo_id or ""),
+        on_key=spec.on_key,
         keys=spec.control("sync_keys"),
-        name=sql.Literal(table.table),
-        base=_base_record(spec),
-        joins=S(" ").join(joins),
+        name=spec.table_name,
+        base=base,
+        fields=comma(fields) if fields else S("no_column text"),
+        joins=source_joins(spec),
     )
 
 
-def _decided(spec: MergeSpec, joined: sql.Composable) -> sql.Composed:
-    """Adds what to do with each column: w* take theirs, m* move the base, x* conflict."""
-    items: list[sql.Composable] = []
-    kept: list[sql.Composable] = []
-    for k, column in enumerate(spec.columns):
-        live, policy = spec.live.columns[column.name], spec.policy(column)
-        base, ours, theirs = plan_name("cb", k), plan_name("co", k), plan_name("ct", k)
-        take = ex.take_theirs(column, live, policy, base, ours, theirs)
-        take = S("NOT j.d AND CASE WHEN j.is_new THEN {} IS NOT NULL ELSE {} END").format(theirs, take)
-        conflict = S("NOT j.is_new AND NOT j.d AND {}").format(ex.is_conflict(live, policy, base, ours, theirs))
-        items += [
-            S("{} AS {}").format(take, plan_name("w", k)),
-            S("NOT j.d AND {} AS {}").format(ex.move_base(live, base, theirs), plan_name("m", k)),
-            S("{} AS {}").format(conflict, plan_name("x", k)),
-        ]
-        kept.append(ex.is_kept_edit(live, base, ours))
-    sets = [
-        S("(NOT j.d AND j.{s} IS NOT NULL AND (j.raw->'amo_values'->{name}) IS DISTINCT FROM j.{s})").format(
-            s=I(f"s{k}"), name=sql.Literal(item_set.name)
-        )
-        for k, item_set in enumerate(spec.live.mapping.sets)
+def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
+    """The plan: each column's decision d*, and what they add up to for the row."""
+    decisions = [
+        S("({})::integer AS {}").format(decision(slot, spec.policy(slot.column)), slot.name("d"))
+        for slot in spec.slots
     ]
-    items += [S("{} AS {}").format(moved, I(f"g{k}")) for k, moved in enumerate(sets)]
+    sets = [] if spec.only else [S("y.{}").format(I(f"g{k}")) for k in range(len(spec.live.mapping.sets))]
     return S(
-        "SELECT j.*{items}, ({kept}) AS has_edit, ({sets}) AS sets_moved, "
-        "NOT j.d AND (j.raw->'amo') IS DISTINCT FROM j.r AND j.r IS NOT NULL AS record_differs, "
-        "(j.u < j.known_updated) IS TRUE AS is_stale, "
-        "j.is_new AND j.known_row IS NOT NULL AS gone, "
-        "CASE WHEN j.d THEN coalesce(j.deleted_at, j.u, now()) "
-        "WHEN j.deleted_at <= j.u THEN NULL ELSE coalesce(j.deleted_at, CASE WHEN j.is_new AND (j.tombstone <= j.u) IS NOT TRUE "
-        "THEN j.tombstone END) END AS new_deleted_at "
-        "FROM ({joined}) AS j"
+        "SELECT z.*, (z.writes OR z.moves OR z.record_differs OR z.new_mark IS DISTINCT FROM z.old_mark) AS changed "
+        "FROM (SELECT y.*, {takes} AS writes, ({moves}{sets}) AS moves, {edits} AS edited, "
+        "CASE WHEN (y.old_mark <= y.u) IS NOT TRUE THEN y.old_mark END AS new_mark "
+        "FROM (SELECT x.*{decisions} FROM ({compared}) AS x OFFSET 0) AS y) AS z"
     ).format(
-        items=_tail(items),
-        kept=S(" OR ").join(kept) if kept else S("false"),
-        sets=S(" OR ").join(sets) if sets else S("false"),
-        joined=joined,
+        takes=_either(spec, TAKE),
+        moves=_either(spec, MOVE),
+        edits=_either(spec, EDIT),
+        sets=S("").join(S(" OR {}").format(moved) for moved in sets),
+        decisions=tail(decisions),
+        compared=_compared(spec, source),
     )
 
 
-def _new_base(spec: MergeSpec) -> sql.Composed:
-    """The base after the sync: what amoCRM sent, column by column."""
-    pairs: list[sql.Composable] = []
-    documents: list[sql.Composable] = []
-    for k, column in enumerate(spec.columns):
-        moved, theirs = plan_name("m", k), plan_name("t", k)
-        if spec.live.columns[column.name].family == "json":
-            # Stripping nulls goes into documents, too: theirs would never equal its base again.
-            documents.append(
-                S(" || CASE WHEN p.{} THEN jsonb_build_object({}, p.{}) ELSE '{{}}' END").format(
-                    moved, sql.Literal(column.name), theirs
-                )
-            )
-        else:
-            pairs.append(
-                S("{}, CASE WHEN p.{} THEN to_jsonb(p.{}) END").format(
-                    sql.Literal(column.name), moved, theirs
-                )
-            )
-    for k, item_set in enumerate(spec.live.mapping.sets):
-        pairs.append(
-            S("{}, CASE WHEN NOT p.d THEN p.{} END").format(sql.Literal(item_set.name), I(f"s{k}"))
-        )
-    return S("(jsonb_strip_nulls(jsonb_build_object({})){})").format(
-        S(", ").join(pairs), S("").join(documents)
-    )
-
-
-def create_plan(spec: MergeSpec, source: sql.Composable, *, partial: bool = False) -> sql.Composed:
-    """The plan itself: what each staged record does to its row.
-
-    `partial` re-merges single columns of rows that exist (a link or a name whose other end came later).
-    """
-    resurrect = {
-        "never": S("false"),
-        "changed": S("(d.u > d.key_updated) IS TRUE"),
-        "always": S("true"),
-    }[spec.live.mapping.resurrect]
-    takes = [S("d.{}").format(plan_name("w", k)) for k in range(len(spec.columns))]
-    moves = [S("d.{}").format(plan_name("m", k)) for k in range(len(spec.columns))]
-    return S(
-        "CREATE TEMP TABLE crm_plan ON COMMIT DROP AS "
-        "SELECT p.*, {new_base} AS base_moved FROM ("
-        "SELECT d.*, ({takes}) AS any_take, (d.is_new OR ({takes}) OR ({moves}) OR d.sets_moved OR d.record_differs "
-        "OR d.new_deleted_at IS DISTINCT FROM d.deleted_at) AS changed "
-        "FROM ({decided}) AS d WHERE NOT d.is_stale AND (NOT d.gone OR {resurrect}) AND NOT (d.is_new AND d.d) {partial}"
-        ") AS p WHERE p.changed OR p.has_edit"
-    ).format(
-        new_base=_new_base(spec),
-        takes=S(" OR ").join(takes) if takes else S("false"),
-        moves=S(" OR ").join(moves) if moves else S("false"),
-        decided=_decided(spec, _joined(spec, source)),
-        resurrect=resurrect,
-        partial=S("AND NOT d.is_new") if partial else S(""),
+def create_plan(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
+    """Makes the plan, in place of the one before."""
+    return S("DROP TABLE IF EXISTS {plan}; CREATE TEMP TABLE {plan} ON COMMIT DROP AS {}").format(
+        plan_query(spec, source), plan=spec.temp("plan")
     )
 
 
 def count_plan(spec: MergeSpec) -> sql.Composed:
-    """One row: inserts, updates, kept edits, conflicts, then for each column its takes over a filled base."""
-    conflicts = [S("{}::int").format(plan_name("x", k)) for k in range(len(spec.columns))]
+    """One row: changed rows, rows with edits, conflicts, rows with writes; then each column's overwrites."""
+    conflicts = [S("{}::integer").format(bit(slot, CONFLICT)) for slot in spec.slots]
     overwrites = [
-        S("count(*) FILTER (WHERE NOT is_new AND {} AND {} IS NOT NULL)").format(plan_name("w", k), plan_name("co", k))
-        for k in range(len(spec.columns))
+        S("count(*) FILTER (WHERE {} AND NOT {})").format(bit(slot, TAKE), is_empty(slot, slot.name("o")))
+        for slot in spec.slots
     ]
     return S(
-        "SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE changed AND NOT is_new), "
-        "count(*) FILTER (WHERE has_edit AND NOT is_new), "
-        "coalesce(sum({}) FILTER (WHERE changed), 0)::bigint, count(*) FILTER (WHERE any_take AND NOT is_new){} "
-        "FROM crm_plan"
-    ).format(S(" + ").join(conflicts) if conflicts else S("0"), _tail(overwrites))
+        "SELECT count(*) FILTER (WHERE changed), count(*) FILTER (WHERE edited), "
+        "coalesce(sum({}), 0)::bigint, count(*) FILTER (WHERE writes){} FROM {} AS p"
+    ).format(S(" + ").join(conflicts) if conflicts else S("0"), tail(overwrites), spec.temp("plan"))
 
 
-def lock_rows(spec: MergeSpec) -> sql.Composed:
-    """Locks the rows that the plan would update, in the key's order so that two sessions can't deadlock."""
-    table = spec.live.mapping
+def lock_rows(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
+    """Locks the rows in their key's order, so that two sessions can't deadlock."""
     return S(
-        "SELECT t.{id} FROM {table} AS t WHERE t.{id} IN "
-        "(SELECT p.row_id FROM crm_plan AS p WHERE p.changed AND NOT p.is_new) ORDER BY t.{id} FOR UPDATE"
-    ).format(id=I(table.id), table=spec.live.identifier)
+        "SELECT t.{id} FROM {table} AS t WHERE EXISTS (SELECT FROM ({source}) AS s WHERE {on_key}) "
+        "ORDER BY t.{id} FOR UPDATE"
+    ).format(
+        id=I(spec.live.mapping.id), table=spec.live.identifier, source=source, on_key=spec.on_key
+    )
+
+
+def _new_document(spec: MergeSpec) -> sql.Composed:
+    """The document after the sync: the record as it came, and for the base what amoCRM sent, column by column."""
+    raw = I(spec.live.mapping.raw_fields)
+    references = reference_base(
+        spec,
+        {
+            slot.index: S("CASE WHEN {} THEN p.{} END").format(bit(slot, MOVE), slot.name("t"))
+            for slot in spec.referring
+        },
+    )
+    base: sql.Composable = S("coalesce(t.{}->'amo_values', '{{}}')").format(raw)
+    if spec.only is None:
+        base = S("{} || (s.doc->'amo_values')").format(base)
+    if references is not None:
+        base = S("{} || {}").format(base, references)
+    document: sql.Composable = S("coalesce(t.{}, '{{}}')").format(raw)
+    if spec.only is None:
+        document = S("{} || s.doc").format(document)
+    return S("{} || jsonb_build_object('amo_values', {})").format(document, base)
 
 
 def update_rows(spec: MergeSpec) -> sql.Composed:
-    """Writes the changed rows, and only those that still hold what the plan saw: a person may have edited meanwhile."""
+    """Writes the changed rows, and only those that still hold what the plan saw: people edit meanwhile.
+
+    Returns rows (q, account, amo id, version) of what was written.
+    """
     table = spec.live.mapping
-    sets: list[sql.Composable] = [
-        S("{c} = CASE WHEN p.{w} THEN p.{t} ELSE t.{c} END").format(
-            c=I(column.name), w=plan_name("w", k), t=plan_name("t", k)
+    writes: list[sql.Composable] = [
+        S("{c} = CASE WHEN {} THEN p.{} ELSE t.{c} END").format(
+            bit(slot, TAKE), slot.name("t"), c=I(slot.column.name)
         )
-        for k, column in enumerate(spec.columns)
+        for slot in spec.slots
     ]
-    sets.append(
-        S(
-            "{raw} = coalesce(t.{raw}, '{{}}') || jsonb_build_object('amo', CASE WHEN p.d THEN t.{raw}->'amo' ELSE "
-            "coalesce(p.r, t.{raw}->'amo') END, 'amo_values', coalesce(t.{raw}->'amo_values', '{{}}') || p.base_moved)"
-        ).format(raw=I(table.raw_fields))
-    )
-    service = table.service
-    if service["updated_at"]:
-        sets.append(S("{c} = CASE WHEN p.any_take THEN now() ELSE t.{c} END").format(c=I(service["updated_at"])))
-    if service["amo_created_at"]:
-        sets.append(S("{c} = coalesce(p.n, t.{c})").format(c=I(service["amo_created_at"])))
-    if service["amo_updated_at"]:
-        sets.append(S("{c} = coalesce(p.u, t.{c})").format(c=I(service["amo_updated_at"])))
-    if service["amo_deleted_at"]:
-        sets.append(S("{} = p.new_deleted_at").format(I(service["amo_deleted_at"])))
-    seen = [
-        S("t.{} IS NOT DISTINCT FROM p.{}").format(I(c.name), plan_name("o", k)) for k, c in enumerate(spec.columns)
+    writes.append(S("{} = {}").format(I(table.raw_fields), _new_document(spec)))
+    stamp = spec.service("updated_at")
+    if stamp:
+        writes.append(S("{c} = CASE WHEN p.writes THEN now() ELSE t.{c} END").format(c=stamp))
+    if spec.only is None:
+        for role, value in (("amo_created_at", "s.n"), ("amo_updated_at", "s.u")):
+            name = spec.service(role)
+            if name:
+                writes.append(S("{c} = coalesce({}, t.{c})").format(S(value), c=name))  # type: ignore[arg-type]
+        mark = spec.service("amo_deleted_at")
+        if mark:
+            writes.append(S("{} = p.new_mark").format(mark))
+    unchanged = [
+        S(" AND t.{} IS NOT DISTINCT FROM p.{}").format(I(slot.column.name), slot.name("o"))
+        for slot in spec.slots
     ]
-    return S("UPDATE {table} AS t SET {sets} FROM crm_plan AS p WHERE p.changed AND NOT p.is_new AND t.{id} = p.row_id{seen}").format(
-        table=spec.live.identifier,
-        sets=S(", ").join(sets),
-        id=I(table.id),
-        seen=S("").join(S(" AND {}").format(s) for s in seen),
-    )
-
-
-def insert_rows(spec: MergeSpec) -> sql.Composed:
-    """Inserts the new rows and remembers which record became which row."""
-    table = spec.live.mapping
-    names: list[sql.Composable] = []
-    values: list[sql.Composable] = []
-    for k, column in enumerate(spec.columns):
-        names.append(I(column.name))
-        value: sql.Composable = S("p.{}").format(plan_name("t", k))
-        if column.name in table.defaults:
-            value = S("coalesce({}, {}::{})").format(
-                value,
-                sql.Literal(table.defaults[column.name]),
-                S(spec.live.columns[column.name].type_sql),  # type: ignore[arg-type]
-            )
-        values.append(value)
-    mapped = {c.name for c in spec.columns}
-    for name, default in table.defaults.items():
-        if name not in mapped:
-            names.append(I(name))
-            values.append(sql.Literal(default))
-    fixed: list[tuple[str | None, sql.Composable]] = [
-        (table.account, S("p.a")),
-        (table.amo_id, S("p.i")),
-        (table.raw_fields, S("jsonb_build_object('amo', p.r, 'amo_values', p.base_moved)")),
-        (table.service["created_at"], S("now()")),
-        (table.service["updated_at"], S("now()")),
-        (table.service["amo_created_at"], S("p.n")),
-        (table.service["amo_updated_at"], S("p.u")),
-        (table.service["amo_deleted_at"], S("p.new_deleted_at")),
-    ]
-    for fixed_name, value in fixed:
-        if fixed_name:
-            names.append(I(fixed_name))
-            values.append(value)
     return S(
-        "WITH born AS (INSERT INTO {table} ({names}) SELECT {values} FROM crm_plan AS p WHERE p.is_new ORDER BY p.q "
-        "RETURNING {id}::text AS row_id, {account} AS a, {amo_id} AS i) "
-        "INSERT INTO {keys} AS k (account_id, table_name, amo_id, row_id, amo_updated_at) "
-        "SELECT born.a, {name}, born.i, born.row_id, p.u FROM born JOIN crm_plan AS p ON p.a = born.a AND p.i = born.i "
-        "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id, "
-        "amo_updated_at = excluded.amo_updated_at, amo_deleted_at = NULL"
+        "UPDATE {table} AS t SET {writes} FROM {plan} AS p {stage} WHERE p.changed AND t.{id} = p.row_id{unchanged} "
+        "RETURNING p.q, t.{account} AS a, t.{amo_id} AS i, t.{id} AS row_id, {version} AS version"
     ).format(
         table=spec.live.identifier,
-        names=S(", ").join(names),
-        values=S(", ").join(values),
+        writes=comma(writes),
+        plan=spec.temp("plan"),
+        stage=S("") if spec.only else S("JOIN {} AS s ON s.q = p.q").format(spec.temp("stage")),
         id=I(table.id),
+        unchanged=S("").join(unchanged),
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
-        keys=spec.control("sync_keys"),
-        name=sql.Literal(table.table),
+        version=spec.version,
     )
 
 
-def remember_versions(spec: MergeSpec) -> sql.Composed:
-    """Keeps each record's time beside its key: a row that a person deletes may come back when the record changes."""
-    return S(
-        "UPDATE {keys} AS k SET amo_updated_at = p.u FROM crm_plan AS p WHERE p.changed AND NOT p.is_new "
-        "AND k.account_id = p.a AND k.table_name = {name} AND k.amo_id = p.i"
-    ).format(keys=spec.control("sync_keys"), name=sql.Literal(spec.live.mapping.table))
-
-
-def keep_pending(spec: MergeSpec) -> sql.Composed | None:
-    """Remembers links whose other end has not come yet; None for a table without links."""
-    branches = [
-        S(
-            "SELECT p.a, {table}, {column}, p.i, {source}, p.{c}::text FROM crm_plan AS p "
-            "WHERE p.changed AND NOT p.d AND p.{c} IS NOT NULL AND p.{t} IS NULL"
-        ).format(
-            table=sql.Literal(spec.live.mapping.table),
-            column=sql.Literal(column.name),
-            source=sql.Literal(column.link),
-            c=plan_name("c", k),
-            t=plan_name("t", k),
+def write_and_remember(spec: MergeSpec) -> sql.Composed:
+    """Writes the rows and keeps with their keys what was merged; one row: how many were written."""
+    if spec.only:
+        keys = S(
+            "UPDATE {keys} AS k SET row_version = x.version FROM x JOIN {plan} AS p ON p.q = x.q "
+            "WHERE k.account_id = x.a AND k.table_name = {name} AND k.amo_id = x.i AND k.row_version = p.version"
         )
-        for k, column in enumerate(spec.columns)
-        if column.link
-    ]
+    else:
+        keys = S(
+            "INSERT INTO {keys} AS k (account_id, table_name, amo_id, row_id, record_hash, row_version, is_edited, "
+            "amo_updated_at) SELECT x.a, {name}, x.i, x.row_id::text, p.h, x.version, p.edited, p.u "
+            "FROM x JOIN {plan} AS p ON p.q = x.q ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET "
+            "row_id = excluded.row_id, record_hash = excluded.record_hash, row_version = excluded.row_version, "
+            "is_edited = excluded.is_edited, amo_updated_at = excluded.amo_updated_at, amo_deleted_at = "
+            "CASE WHEN (excluded.amo_updated_at >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END"
+        )
+    return S("WITH x AS ({update}), kept AS ({keys}) SELECT count(*) FROM x").format(
+        update=update_rows(spec),
+        keys=keys.format(keys=spec.control("sync_keys"), name=spec.table_name, plan=spec.temp("plan")),
+    )
+
+
+def heal_keys(spec: MergeSpec, least: int) -> sql.Composed:
+    """Keeps with their keys what was found unchanged the long way.
+
+    Always where the hash was another (a changed mapping, an adopted row). Where only the version was another, a person
+    touched the row or the database was restored: that is remembered when at least `least` rows of the batch need it,
+    a few are not worth a write.
+    """
+    plan = spec.temp("plan")
+    return S(
+        "UPDATE {keys} AS k SET row_id = p.row_id::text, record_hash = p.h, row_version = p.version, "
+        "is_edited = p.edited, amo_updated_at = p.u "
+        "FROM {plan} AS p WHERE NOT p.changed AND k.account_id = p.a AND k.table_name = {name} AND k.amo_id = p.i "
+        "AND (p.known_hash IS DISTINCT FROM p.h OR (SELECT count(*) FROM {plan} AS r WHERE NOT r.changed) >= {least})"
+    ).format(keys=spec.control("sync_keys"), plan=plan, name=spec.table_name, least=sql.Literal(least))
+
+
+def keep_pending(spec: MergeSpec, *, born: bool) -> sql.Composed | None:
+    """Remembers links whose other end has not come, of new rows or of changed ones; None without links."""
+    branches = []
+    for slot in spec.slots:
+        if not slot.column.link:
+            continue
+        column = sql.Literal(slot.column.name)
+        if born:
+            rows = S("{} AS b ON b.q = s.q WHERE NOT b.base ? {}").format(spec.temp("born"), column)
+        else:
+            rows = S("{} AS p ON p.q = s.q WHERE p.changed AND p.{} IS NULL").format(
+                spec.temp("plan"), slot.name("t")
+            )
+        branches.append(
+            S("SELECT s.a, {}, {}, s.i, {}, s.{c}::text FROM {} AS s JOIN {} AND s.{c} IS NOT NULL").format(
+                spec.table_name,
+                column,
+                sql.Literal(slot.column.link),
+                spec.temp("stage"),
+                rows,
+                c=slot.name("c"),
+            )
+        )
     if not branches:
         return None
     return S(

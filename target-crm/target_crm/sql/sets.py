@@ -9,24 +9,19 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from target_crm.mapping.model import ItemSet
 from target_crm.sql.expressions import phone_digits
-from target_crm.sql.merge import I, MergeSpec, S
-
-SOURCE = "amocrm"
-DROP_ITEMS = S("DROP TABLE IF EXISTS crm_owners, crm_items")
-ANALYZE_ITEMS = S("ANALYZE crm_owners, crm_items")
-_ITEM_KEYS = {"value": "v", "comment": "c", "type": "t", "position": "n"}
+from target_crm.sql.insert import ITEM_COLUMNS, item_columns
+from target_crm.sql.spec import I, MergeSpec, S, comma
 
 
 class SetSpec:
     """One set of one merge: names of the related table's columns, composed once."""
 
-    def __init__(self, spec: MergeSpec, item_set: ItemSet, index: int) -> None:
-        live = spec.live.sets[item_set.name]
-        assert live is not None
-        self.spec, self.item_set, self.live, self.index = spec, item_set, live, index
-        self.data = [c for c in ("value", "comment", "type", "position") if c in item_set.columns]
+    def __init__(self, spec: MergeSpec, index: int) -> None:
+        self.spec, self.index = spec, index
+        self.item_set = spec.live.mapping.sets[index]
+        self.live = spec.live.sets[self.item_set.name]
+        self.data = [role for role in ITEM_COLUMNS if role in self.item_set.columns]
 
     def column(self, role: str) -> sql.Composed:
         """A column of the related table by its role."""
@@ -40,17 +35,12 @@ class SetSpec:
     @property
     def untouched(self) -> sql.Composed:
         """Whether nobody edited the related row since it came."""
-        tests: list[sql.Composable] = [
-            S("{}::text IS NOT DISTINCT FROM {}->>{}").format(self.column(role), self.base, sql.Literal(role))
+        return S(" AND ").join(
+            S("{}::text IS NOT DISTINCT FROM {}->>{}").format(
+                self.column(role), self.base, sql.Literal(role)
+            )
             for role in self.data
-        ]
-        return S(" AND ").join(tests)
-
-    @property
-    def base_object(self) -> sql.Composed:
-        """An item as the base that is kept with its row."""
-        pairs = [S("{}, i.{}").format(sql.Literal(role), I(_ITEM_KEYS[role])) for role in self.data]
-        return S("jsonb_build_object('amo_values', jsonb_build_object('key', i.k, {}))").format(S(", ").join(pairs))
+        )
 
     def journalled(self, changes: sql.Composable) -> sql.Composed:
         """The statement with its changes (`WITH x AS (...)`) written to the journal: whole rows, column `*`."""
@@ -59,65 +49,72 @@ class SetSpec:
             "SELECT %(run)s, {}, x.row_id, '*', x.old_value, x.new_value FROM x"
         ).format(self.spec.control("sync_changes"), sql.Literal(self.item_set.table))
 
-
-def create_owners(s: SetSpec) -> sql.Composed:
-    """The parents whose items differ from the last time."""
-    table = s.spec.live.mapping
-    return S(
-        "CREATE TEMP TABLE crm_owners ON COMMIT DROP AS SELECT t.{id} AS owner, p.is_new, p.q, p.{items} AS items, "
-        "p.raw->'amo_values'->{name} AS base FROM crm_plan AS p "
-        "JOIN {table} AS t ON t.{account} = p.a AND t.{amo_id} = p.i WHERE p.changed AND p.{moved}"
-    ).format(
-        id=I(table.id),
-        items=I(f"s{s.index}"),
-        name=sql.Literal(s.item_set.name),
-        table=s.spec.live.identifier,
-        account=I(table.account or ""),
-        amo_id=I(table.amo_id or ""),
-        moved=I(f"g{s.index}"),
-    )
+    @property
+    def id(self) -> sql.Identifier:
+        """The related table's primary key."""
+        return I(self.item_set.id)
 
 
-CREATE_ITEMS = S(
-    "CREATE TEMP TABLE crm_items ON COMMIT DROP AS SELECT o.owner, o.is_new, o.q, i.*, "
-    "NOT coalesce(o.base @> jsonb_build_array(jsonb_build_object('k', i.k)), false) AS fresh FROM crm_owners AS o "
-    "CROSS JOIN LATERAL jsonb_to_recordset(o.items) AS i(k text, v text, c text, t text, n integer)"
-)
+def create_items(s: SetSpec) -> list[sql.Composed]:
+    """The parents whose items differ from the last time, and their items; `fresh` ones did not come before."""
+    owners, items = s.spec.temp("owners"), s.spec.temp("theirs")
+    return [
+        S("DROP TABLE IF EXISTS {}, {}").format(owners, items),
+        S(
+            "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT p.q, p.row_id AS owner, p.{} AS base FROM {} AS p "
+            "WHERE p.{}"
+        ).format(owners, I(f"h{s.index}"), s.spec.temp("plan"), I(f"g{s.index}")),
+        S(
+            "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT o.owner, x.*, "
+            "NOT coalesce(o.base @> jsonb_build_array(jsonb_build_object('k', x.k)), false) AS fresh "
+            "FROM {} AS o JOIN {} AS x ON x.q = o.q AND x.s = {}"
+        ).format(items, owners, s.spec.temp("items"), sql.Literal(s.index)),
+        S("ANALYZE {}").format(owners),
+        S("ANALYZE {}").format(items),
+    ]
 
 
 def remove_items(s: SetSpec) -> sql.Composed:
     """Removes what came before, is gone from amoCRM, and nobody edited."""
     return s.journalled(
         S(
-            "WITH x AS (DELETE FROM {table} AS c USING crm_owners AS o WHERE c.{parent} = o.owner AND NOT o.is_new "
+            "WITH x AS (DELETE FROM {table} AS c USING {owners} AS o WHERE c.{parent} = o.owner "
             "AND {base}->>'key' IS NOT NULL AND NOT EXISTS "
-            "(SELECT FROM crm_items AS i WHERE i.owner = o.owner AND i.k = {base}->>'key') AND {untouched} "
-            "RETURNING c.id::text AS row_id, to_jsonb(c) AS old_value, NULL::jsonb AS new_value)"
-        ).format(table=s.live.identifier, parent=I(s.item_set.parent), base=s.base, untouched=s.untouched)
+            "(SELECT FROM {items} AS i WHERE i.owner = o.owner AND i.k = {base}->>'key') AND {untouched} "
+            "RETURNING c.{id}::text AS row_id, to_jsonb(c) AS old_value, NULL::jsonb AS new_value)"
+        ).format(
+            table=s.live.identifier,
+            owners=s.spec.temp("owners"),
+            items=s.spec.temp("theirs"),
+            parent=I(s.item_set.parent),
+            base=s.base,
+            untouched=s.untouched,
+            id=s.id,
+        )
     )
 
 
 def update_items(s: SetSpec) -> sql.Composed:
     """Follows amoCRM in what else an item says (its kind, its place, its remark), in rows that nobody edited."""
     roles = [role for role in s.data if role != "value"]
-    writes = [S("{} = i.{}").format(I(s.item_set.columns[role]), I(_ITEM_KEYS[role])) for role in roles]
-    writes.append(
-        S("{raw} = coalesce(c.{raw}, '{{}}') || {base}").format(raw=I(s.item_set.raw_fields), base=s.base_object)
-    )
+    writes = [S("{} = i.{}").format(I(s.item_set.columns[r]), I(ITEM_COLUMNS[r])) for r in roles]
+    writes.append(S("{raw} = coalesce(c.{raw}, '{{}}') || i.raw").format(raw=I(s.item_set.raw_fields)))
     if s.item_set.updated_at:
         writes.append(S("{} = now()").format(I(s.item_set.updated_at)))
-    differs = [S("{} IS DISTINCT FROM i.{}").format(s.column(role), I(_ITEM_KEYS[role])) for role in roles]
+    differs = [S("{} IS DISTINCT FROM i.{}").format(s.column(r), I(ITEM_COLUMNS[r])) for r in roles]
     return s.journalled(
         S(
-            "WITH x AS (UPDATE {table} AS c SET {writes} FROM crm_items AS i, {table} AS old "
-            "WHERE c.{parent} = i.owner AND NOT i.is_new AND {base}->>'key' = i.k AND old.id = c.id "
+            "WITH x AS (UPDATE {table} AS c SET {writes} FROM {items} AS i, {table} AS old "
+            "WHERE c.{parent} = i.owner AND {base}->>'key' = i.k AND old.{id} = c.{id} "
             "AND ({differs}) AND {untouched} "
-            "RETURNING c.id::text AS row_id, to_jsonb(old) AS old_value, to_jsonb(c) AS new_value)"
+            "RETURNING c.{id}::text AS row_id, to_jsonb(old) AS old_value, to_jsonb(c) AS new_value)"
         ).format(
             table=s.live.identifier,
-            writes=S(", ").join(writes),
+            writes=comma(writes),
+            items=s.spec.temp("theirs"),
             parent=I(s.item_set.parent),
             base=s.base,
+            id=s.id,
             differs=S(" OR ").join(differs) if differs else S("false"),
             untouched=s.untouched,
         )
@@ -126,41 +123,27 @@ def update_items(s: SetSpec) -> sql.Composed:
 
 def insert_items(s: SetSpec) -> sql.Composed:
     """Adds what is new in amoCRM, unless the row is there already or a person deleted it."""
-    names: list[sql.Composable] = [I(s.item_set.parent)]
-    values: list[sql.Composable] = [S("i.owner")]
-    for role in s.data:
-        names.append(I(s.item_set.columns[role]))
-        values.append(S("i.{}").format(I(_ITEM_KEYS[role])))
-    names.append(I(s.item_set.raw_fields))
-    values.append(s.base_object)
-    if "source" in s.item_set.columns:
-        names.append(I(s.item_set.columns["source"]))
-        values.append(sql.Literal(SOURCE))
-    for stamp in (s.item_set.created_at, s.item_set.updated_at):
-        if stamp:
-            names.append(I(stamp))
-            values.append(S("now()"))
-    for name, default in s.item_set.defaults.items():
-        names.append(I(name))
-        values.append(sql.Literal(default))
+    names, values = item_columns(s.item_set, S("x.owner"))
     value = s.column("value")
     present = (
-        S("{} = {}").format(phone_digits(value), phone_digits(S("i.v")))
+        S("{} = {}").format(phone_digits(value), phone_digits(S("x.v")))
         if s.item_set.item == "phone"
-        else S("lower(btrim({})) = i.v").format(value)
+        else S("lower(btrim({})) = x.v").format(value)
     )
     return s.journalled(
         S(
-            "WITH x AS (INSERT INTO {table} AS c ({names}) SELECT {values} FROM crm_items AS i "
-            "WHERE i.is_new OR (i.fresh AND NOT EXISTS (SELECT FROM {table} AS c WHERE c.{parent} = i.owner "
-            "AND ({base}->>'key' = i.k OR {present}))) ORDER BY i.q, i.n "
-            "RETURNING c.id::text AS row_id, NULL::jsonb AS old_value, to_jsonb(c) AS new_value)"
+            "WITH x AS (INSERT INTO {table} AS c ({names}) SELECT {values} FROM {items} AS x "
+            "WHERE x.fresh AND NOT EXISTS (SELECT FROM {table} AS c WHERE c.{parent} = x.owner "
+            "AND ({base}->>'key' = x.k OR {present})) ORDER BY x.q, x.n "
+            "RETURNING c.{id}::text AS row_id, NULL::jsonb AS old_value, to_jsonb(c) AS new_value)"
         ).format(
             table=s.live.identifier,
-            names=S(", ").join(names),
-            values=S(", ").join(values),
+            names=names,
+            values=values,
+            items=s.spec.temp("theirs"),
             parent=I(s.item_set.parent),
             base=s.base,
             present=present,
+            id=s.id,
         )
     )
