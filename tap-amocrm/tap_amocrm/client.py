@@ -88,6 +88,7 @@ class Client:
         self._pool = ThreadPoolExecutor(settings.max_concurrent_requests, "amocrm")
         self._local = threading.local()
         self._stopped = threading.Event()
+        self._in_flight = threading.BoundedSemaphore(settings.max_concurrent_requests)
 
     def close(self) -> None:
         """Let no further request out."""
@@ -179,16 +180,17 @@ class Client:
         """Send under the throttle; a rejected token is renewed and the request repeated once for each new token."""
         for _ in range(3):
             header = self.auth.authorization()
-            self.throttle.acquire()
-            self.metrics.sent(ask.stream)
-            started = time.monotonic()
-            answer = self._session().get(
-                self.settings.api_url + ask.path,
-                params=list(ask.params),
-                headers={"Authorization": header},
-                timeout=_TIMEOUT,
-                allow_redirects=False,
-            )
+            with self._in_flight:
+                self.throttle.acquire()
+                self.metrics.sent(ask.stream)
+                started = time.monotonic()
+                answer = self._session().get(
+                    self.settings.api_url + ask.path,
+                    params=list(ask.params),
+                    headers={"Authorization": header},
+                    timeout=_TIMEOUT,
+                    allow_redirects=False,
+                )
             self.metrics.answered(str(answer.status_code), time.monotonic() - started)
             if answer.status_code != 401 or not self.auth.renew(header):
                 break

@@ -90,6 +90,8 @@ class KeysetScan:
         self.spans = [_Span(low, high)]
         self.workers = client.settings.max_concurrent_requests
         self.running: dict[Future[Page], _Cursor] = {}
+        # What was given out of the seconds at which pages begin and end: only these are read twice.
+        self.edges: dict[int, set[int]] = {}
 
     def __iter__(self) -> Iterator[list[Record]]:
         """Lists of records; some may come twice. Raises FilterIgnoredError when the filter shows no effect."""
@@ -127,14 +129,18 @@ class KeysetScan:
         self._check(cursor, times)
         cursor.pages += 1
         more = page.next_params is not None
-        yield records
+        if times:
+            self.edges.setdefault(times[0], set())
+            self.edges.setdefault(times[-1], set())
+        yield self._unseen(records)
         if not records or not more:
             span.low, span.high = 1, 0  # the page held all that was left
             self.spans = [s for s in self.spans if s.left > 0]
             return
         edge = times[-1]
         if min(times) == max(times):
-            yield from self._second(edge)
+            for more_records in self._second(edge):
+                yield self._unseen(more_records)
             edge += cursor.going
         if cursor.going > 0:
             span.low = max(span.low, edge)
@@ -150,6 +156,18 @@ class KeysetScan:
         low, high = cursor.asked
         if times and (min(times) < low or max(times) > high or times != sorted(times, reverse=cursor.going < 0)):
             raise FilterIgnoredError
+
+    def _unseen(self, records: list[Record]) -> list[Record]:
+        """The records without those of an edge that have been given out."""
+        fresh: list[Record] = []
+        for record in records:
+            given = self.edges.get(_seconds(record))
+            if given is None:
+                fresh.append(record)
+            elif record["id"] not in given:
+                given.add(record["id"])
+                fresh.append(record)
+        return fresh
 
     def _second(self, second: int) -> Iterator[list[Record]]:
         """A second that holds more than a page, read from its last page to its first.

@@ -41,6 +41,7 @@ class AmoStream(Stream):
     def __init__(self, tap: TapAmoCRM) -> None:
         super().__init__(tap, schema=schema_of(self.name), name=self.name)
         self.amo = tap
+        self._began: int | None = None
 
     def pages(self, since: int | None) -> Iterator[list[Record]]:
         """Normalised records from a second on, None for all."""
@@ -63,22 +64,28 @@ class AmoStream(Stream):
             yield from records
 
     def _reliable_pages(self) -> Iterator[list[Record]]:
+        """Pages, counted; the bookmark moves behind the last of them."""
         run = self.amo.run
-        started = int(run.client.now())
+        ahead = run.prefetch.pages(self.name) if run.prefetch is not None else None
+        for records in ahead if ahead is not None else self.unrefused_pages():
+            run.metrics.records_by_stream[self.name] += len(records)
+            run.progress.advance(self.name, len(records))
+            yield records
+        if self.bookmarked and self._began is not None:
+            state = self.get_context_state(None)
+            state["replication_key"] = self.replication_key
+            state["replication_key_value"] = pendulum.from_timestamp(self._began).to_iso8601_string()
+
+    def unrefused_pages(self) -> Iterator[list[Record]]:
+        """Pages; none, with a warning, where the account's plan or the user's rights refuse the endpoint."""
+        self._began = int(self.amo.run.client.now())
         try:
-            for records in self.pages(self.since()):
-                run.metrics.records_by_stream[self.name] += len(records)
-                run.progress.advance(self.name, len(records))
-                yield records
+            yield from self.pages(self.since())
         except ApiError as error:
             if error.status not in _REFUSED:
                 raise
+            self._began = None
             self.logger.warning("Stream %s stays empty: %s", self.name, error)
-            return
-        if self.bookmarked:
-            state = self.get_context_state(None)
-            state["replication_key"] = self.replication_key
-            state["replication_key_value"] = pendulum.from_timestamp(started).to_iso8601_string()
 
     def _sync_records(
         self, context: Mapping[str, Any] | None = None, *, write_messages: bool = True

@@ -17,10 +17,11 @@ from tap_amocrm.client import Client
 from tap_amocrm.config import CONFIG_JSONSCHEMA, Settings
 from tap_amocrm.errors import TapError
 from tap_amocrm.metrics import Metrics
+from tap_amocrm.prefetch import Prefetch
 from tap_amocrm.progress import Progress
 from tap_amocrm.reader import Reader
 from tap_amocrm.scope import Scope
-from tap_amocrm.streams import STREAMS
+from tap_amocrm.streams import STREAMS, AmoStream
 from tap_amocrm.writer import Writer
 
 logger = logging.getLogger("tap-amocrm")
@@ -37,6 +38,7 @@ class Run:
         self.progress = Progress(self.metrics)
         self.client = Client(self.settings, config, self.metrics)
         self.memory = memory
+        self.prefetch: Prefetch | None = None
         digest = hashlib.sha256(repr(self._scope_settings()).encode()).hexdigest()[:16]
         # With another scope than the last time everything in it is new.
         self.scope_changed = memory.get("scope", digest) != digest
@@ -48,7 +50,7 @@ class Run:
 
     @cached_property
     def account(self) -> Account:
-        """Facts of the account, and what filters were seen to do, in earlier runs too."""
+        """Facts of the account, and what its filters were seen to do in earlier runs."""
         account = read_account(self.client)
         account.honours = self.memory.setdefault("honours", {})
         return account
@@ -92,14 +94,25 @@ class TapAmoCRM(Tap):
     def sync_all(self) -> None:  # type: ignore[misc]
         """Sync all streams; whatever happens, the metrics are written and no request is left in flight."""
         try:
+            self._read_ahead()
             super().sync_all()
         finally:
             self._close_run()
+
+    def _read_ahead(self) -> None:
+        """Without a scope the streams do not need one another: the next ones are read ahead."""
+        run = self.run
+        run.account  # noqa: B018 - asked once, before several threads need it
+        if not run.settings.scoped:
+            chosen = [s for s in self.streams.values() if s.selected and isinstance(s, AmoStream)]
+            run.prefetch = Prefetch([(s.name, s.unrefused_pages) for s in chosen])
 
     def _close_run(self) -> None:
         if "run" not in self.__dict__:
             return
         self.run.client.close()
+        if self.run.prefetch is not None:
+            self.run.prefetch.stop()
         document = self.run.metrics.document()
         logger.info("Metrics: %s", {k: v for k, v in document.items() if not k.endswith("_series")})
         if self.run.settings.metrics_file:
