@@ -116,6 +116,13 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         description="How long a second load of the same account waits for the first; 0 ends it at once.",
     ),
     th.Property(
+        "parallel_merges",
+        th.IntegerType,
+        default=2,
+        title="Merges side by side",
+        description="Connections over which a large batch is merged; 1 to 16.",
+    ),
+    th.Property(
         "journal_retention_days",
         th.IntegerType,
         default=90,
@@ -151,6 +158,7 @@ class Settings:
     max_changes_percent: float = 100.0
     default_region: str = "RU"
     lock_timeout_seconds: float = 600.0
+    parallel_merges: int = 2
     journal_retention_days: int = 90
     unmapped_streams: str = "warn"
 
@@ -199,7 +207,9 @@ def _check(settings: Settings) -> None:
         msg = "Setting database_url: a URL that starts with postgresql:// is needed."
         raise ConfigError(msg)
     if settings.default_policy not in POLICIES:
-        msg = f"Setting default_policy: {settings.default_policy!r} is none of {', '.join(POLICIES)}."
+        msg = (
+            f"Setting default_policy: {settings.default_policy!r} is none of {', '.join(POLICIES)}."
+        )
         raise ConfigError(msg)
     choices = {"on_bad_record": ("quarantine", "fail"), "unmapped_streams": ("warn", "fail")}
     for name, allowed in choices.items():
@@ -219,6 +229,7 @@ def _check(settings: Settings) -> None:
         "max_changes_percent": 0,
         "lock_timeout_seconds": 0,
         "journal_retention_days": 0,
+        "parallel_merges": 1,
     }
     for name, least in lowest.items():
         if getattr(settings, name) < least:

@@ -54,7 +54,9 @@ class Database:
             return self.settings.database_url
         return str(self._server.get_uri())
 
-    def connect(self, *, autocommit: bool = False, name: str = "target-crm") -> psycopg.Connection[Any]:
+    def connect(
+        self, *, autocommit: bool = False, name: str = "target-crm"
+    ) -> psycopg.Connection[Any]:
         """A new connection; times are in UTC."""
         try:
             connection = psycopg.connect(
@@ -85,7 +87,9 @@ class Database:
             return
         # Two first loads at once would both try to create.
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))", (schema,))
-        exists = connection.execute("SELECT to_regnamespace(%s)", (sql.Identifier(schema).as_string(connection),))
+        exists = connection.execute(
+            "SELECT to_regnamespace(%s)", (sql.Identifier(schema).as_string(connection),)
+        )
         if exists.fetchone() == (None,):
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         for name in ("control.sql", "builtin.sql") if builtin else ("control.sql",):
@@ -101,9 +105,24 @@ class Database:
 
 def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool) -> bool:
     """Whether all is there: a role without the right to create can then load."""
-    wanted = ["sync_runs", "sync_changes", "sync_conflicts", "sync_rejects", "sync_keys", "sync_pending", "sync_lookups"]
+    wanted = [
+        "sync_runs",
+        "sync_changes",
+        "sync_conflicts",
+        "sync_rejects",
+        "sync_keys",
+        "sync_pending",
+        "sync_lookups",
+    ]
     if builtin:
-        wanted += ["users", "companies", "contacts", "company_phones", "company_emails", "contact_phones"]
+        wanted += [
+            "users",
+            "companies",
+            "contacts",
+            "company_phones",
+            "company_emails",
+            "contact_phones",
+        ]
         wanted += ["contact_emails", "leads", "notes", "tasks"]
     row = connection.execute(
         "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "

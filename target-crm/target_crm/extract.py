@@ -237,7 +237,9 @@ def _compile_link(column: Column) -> Getter:
     return link
 
 
-def _compile_set(item_set: ItemSet, context: Context) -> Callable[[dict[Any, Any]], list[dict[str, Any]]]:
+def _compile_set(
+    item_set: ItemSet, context: Context
+) -> Callable[[dict[Any, Any]], list[dict[str, Any]]]:
     wanted, region = item_set.fields, context.region
     phones = item_set.item == "phone"
 
@@ -252,7 +254,13 @@ def _compile_set(item_set: ItemSet, context: Context) -> Callable[[dict[Any, Any
             if key != "?None" and key not in found:
                 kind = value.get("enum_code")
                 kind = kind if kind is None else str(kind)
-                item = {"k": key, "v": parsed.value, "c": parsed.comment, "t": kind, "n": len(found)}
+                item = {
+                    "k": key,
+                    "v": parsed.value,
+                    "c": parsed.comment,
+                    "t": kind,
+                    "n": len(found),
+                }
                 # The items are their own base, which holds no nulls.
                 found[key] = {name: part for name, part in item.items() if part is not None}
         return list(found.values())
@@ -273,7 +281,12 @@ class Extractor:
         self.live = live
         self.context = context
         self.columns = [
-            (index, c.name, live.columns[c.name].family, _compile_column(c, live.columns[c.name], context))
+            (
+                index,
+                c.name,
+                live.columns[c.name].family,
+                _compile_column(c, live.columns[c.name], context),
+            )
             for index, c in enumerate(live.mapping.columns)
         ]
         self.plain = [c.source is None for c in live.mapping.columns]
@@ -283,7 +296,9 @@ class Extractor:
         self.needs_fields = bool(self.sets) or any(c.fields for c in live.mapping.columns)
         self._width = len(live.mapping.columns)
         self._decode_key = msgspec.json.Decoder(_Key).decode
-        version = repr((replace(live.mapping, line=None), str(context.zone), context.region, default_policy))
+        version = repr(
+            (replace(live.mapping, line=None), str(context.zone), context.region, default_policy)
+        )
         self._salt = hashlib.blake2b(version.encode(), digest_size=16).digest()
 
     def see(self, raw: bytes, seq: int) -> tuple[SeenRecord, bool]:
@@ -326,7 +341,8 @@ class Extractor:
                 raise RecordError(msg) from None
             if value is None:
                 continue
-            if self.plain[slot]:
+            if self.plain[slot] and (value.__class__ is not str or value.strip()):
+                # An empty value never becomes the base (row 4 of the truth table).
                 base[name] = value
             values[slot] = _encode(value).decode() if family == "json" else value
         if self.sets and "custom_fields_values" in record:

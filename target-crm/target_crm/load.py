@@ -1,190 +1,193 @@
-"""One load: a run in `sync_runs`, batches merged in transactions, bad records put aside, STATE let go after commit."""
+"""One load: reads on while a batch is merged, commits, puts bad records aside, lets STATE go after commit."""
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from datetime import tzinfo, timezone
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import psycopg
-from psycopg import sql
-from psycopg.types.json import Jsonb
 
+from target_crm import runs
+from target_crm.batch import Batch, Buffer, Reject, Tombstone, as_text, deletion, tombstone
 from target_crm.config import Settings
 from target_crm.database import Database, without_secrets
-from target_crm.errors import BusyError, RecordError, TooManyRejectsError
-from target_crm.extract import Extractor, StagedRecord
+from target_crm.errors import RecordError, TooManyRejectsError
+from target_crm.extract import Extractor, SeenRecord, StagedRow
 from target_crm.lookups import LOOKUP_STREAMS, lookup_lines
 from target_crm.mapping.check import LiveTable, check_mapping
 from target_crm.mapping.load import load_mapping
 from target_crm.merger import ContendedError, Counts, Merger
 from target_crm.messages import clean_json
-from target_crm.normalise import Context, as_instant
+from target_crm.normalise import Context
 
 logger = logging.getLogger("target-crm")
 DELETED_STREAM = "deleted_records"
 # Buffered records together; large notes would otherwise fill the memory before the row limit does.
-_MOST_BUFFERED_BYTES = 48 * 1024 * 1024
+_MOST_BUFFERED_BYTES = 32 * 1024 * 1024
+_LONGEST_WAIT_SECONDS = 30.0
+_MOST_TOMBSTONES = 100_000
 _RETRIES_ON_DEADLOCK = 5
+# Smaller batches are not worth a second connection.
+_LEAST_TO_SHARE = 2000
 _RECORD_FAULTS = (psycopg.DataError, psycopg.IntegrityError)
 
 
-@dataclass
-class _Buffer:
-    """Records of one stream that wait for their merge, the newest of each key."""
-
-    records: dict[tuple[Any, ...], StagedRecord] = field(default_factory=dict)
-    read: int = 0
-
-    def put(self, key: tuple[Any, ...], record: StagedRecord) -> None:
-        self.read += 1
-        known = self.records.get(key)
-        if known is None or known.updated_at is None or record.updated_at is None or record.updated_at >= known.updated_at:
-            self.records[key] = record
-
-
-@dataclass
-class _Reject:
-    stream: str | None
-    record: str
-    error: str
-
-
 class Load:
-    """A run of the target. Records go in by `add`, `flush` merges and commits, `finish` closes the run.
+    """A run of the target. Records go in by `add`, `flush` hands a batch to the merge, `drain` waits for all.
 
-    Nothing is written in a dry run: every batch is merged in one transaction that is rolled back at the end.
+    While a batch is merged (by up to `parallel_merges` connections) the next one is read. Nothing is written in a dry
+    run: every batch is merged in one transaction of one connection, which is rolled back at the end.
+
+    Args:
+        settings: The checked settings.
+        database: An open database.
+        kind: What `sync_runs.kind` says of the run.
+        on_state: Takes each STATE that may leave now.
+
+    Raises:
+        MappingError: the mapping does not fit the database.
+        DatabaseError: the database can't be reached.
     """
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        kind: str = "load",
+        on_state: Callable[[bytes], None] | None = None,
+    ) -> None:
         self.settings = settings
         self.mapping = load_mapping(settings.mapping_file)
-        self.region = self.mapping.default_region or settings.default_region
-        self.connection = database.connect()
         self.counts: dict[str, Counts] = {}
-        self.rejects: list[_Reject] = []
         self.rejected = 0
         self.accounts: set[int] = set()
-        self._buffers: dict[str, _Buffer] = {}
+        self._on_state = on_state
+        self._context = Context(
+            self.mapping.default_region or settings.default_region, timezone.utc
+        )
         self._extractors: dict[str, Extractor] = {}
-        self._zone: tzinfo = timezone.utc
-        self._unknown: set[str] = set()
-        self._buffered = 0
-        self._rows = 0
+        self._batch = Batch()
+        self._tombstones: dict[tuple[str, tuple[int, int]], Tombstone] = {}
+        self._state: bytes | None = None
+        self._job: Future[bytes | None] | None = None
         self._seq = 0
+        self.connection = database.connect()
+        self._connections = [self.connection]
+        self._reader = ThreadPoolExecutor(1, "merge")
         try:
             database.prepare(self.connection, builtin=self.mapping.builtin)
-            self.live: dict[str, LiveTable] = check_mapping(self.connection, self.mapping, settings.crm_schema)
-            self.run_id = self._begin()
+            self.live: dict[str, LiveTable] = check_mapping(
+                self.connection, self.mapping, settings.crm_schema
+            )
+            self.run_id = runs.begin_run(self.connection, settings.crm_schema, kind)
+            self._commit()
+            for _ in range(1, 1 if settings.dry_run else settings.parallel_merges):
+                self._connections.append(database.connect(name="target-crm merge"))
         except BaseException:
-            self.connection.close()
+            self._close()
             raise
-        self.merger = Merger(self.connection, self.live, settings, self.run_id)
-
-    def _table(self, name: str) -> sql.Identifier:
-        return sql.Identifier(self.settings.crm_schema, name)
-
-    def _begin(self) -> int:
-        """Mark runs whose process died, and open this one."""
-        self.connection.execute(
-            sql.SQL(
-                "UPDATE {} AS r SET status = 'interrupted', finished_at = now(), "
-                "error = coalesce(error, 'the process ended without closing its run') WHERE status = 'running' "
-                "AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = r.backend_pid "
-                "AND a.backend_start = r.backend_start)"
-            ).format(self._table("sync_runs"))
-        )
-        row = self.connection.execute(
-            sql.SQL(
-                "INSERT INTO {} (kind, backend_pid, backend_start) SELECT 'load', pg_backend_pid(), "
-                "(SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()) RETURNING id"
-            ).format(self._table("sync_runs"))
-        ).fetchone()
-        assert row is not None
-        self._commit()
-        return int(row[0])
+        deleted_so_far: dict[str, int] = {}
+        self._mergers = [
+            Merger(c, self.live, settings, self.run_id, deleted_so_far) for c in self._connections
+        ]
+        self._pool = ThreadPoolExecutor(len(self._mergers), "part")
 
     def _commit(self) -> None:
         if not self.settings.dry_run:
             self.connection.commit()
 
     def schema(self, stream: str, schema: dict[str, Any]) -> None:
-        """Take a SCHEMA message: the account's time zone, and whether the stream is mapped at all.
-
-        Raises:
-            MappingError: the stream is not mapped and `unmapped_streams` is `fail`.
-        """
+        """Take a SCHEMA message: of interest is the account's time zone, in which its days begin."""
         account = schema.get("x-amocrm-account")
-        zone = account.get("timezone") if isinstance(account, dict) else None
-        if isinstance(zone, str):
+        name = account.get("timezone") if isinstance(account, dict) else None
+        zone: tzinfo = self._context.zone
+        if isinstance(name, str):
             try:
-                self._zone = ZoneInfo(zone)
-            except (ZoneInfoNotFoundError, ValueError):
-                logger.warning("Stream %s: the time zone %r is unknown; days are read in UTC.", stream, zone)
-        if stream in self.live:
-            self._extractors[stream] = Extractor(self.live[stream], Context(self.region, self._zone))
+                zone = ZoneInfo(name)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                logger.warning(
+                    "Stream %s: the time zone %r is unknown; days are read in UTC.", stream, name
+                )
+        if zone != self._context.zone:
+            # Records that wait were sent under the zone before.
+            self.flush()
+            self._context = Context(self._context.region, zone)
+            self._extractors.clear()
 
-    def known(self, stream: str) -> bool:
+    def knows(self, stream: str) -> bool:
         """Whether records of this stream go anywhere."""
         return stream in self.live or stream == DELETED_STREAM or stream in LOOKUP_STREAMS
 
+    def _extractor(self, stream: str) -> Extractor:
+        found = self._extractors.get(stream)
+        if found is None:
+            found = self._extractors[stream] = Extractor(
+                self.live[stream], self._context, self.settings.default_policy
+            )
+        return found
+
     def add(self, stream: str, raw: bytes) -> None:
-        """Take one record; merges and commits when the buffers are full.
+        """Take one record, as JSON; hands a batch to the merge when the buffer is full.
 
         Raises:
             RecordError: the record is bad and `on_bad_record` is `fail`.
+            TargetError, psycopg.Error: of a batch before.
         """
         self._seq += 1
         try:
             clean = clean_json(raw)
-            record = msgspec.json.decode(clean)
-            if not isinstance(record, dict):
-                msg = "the record is no JSON object"
-                raise RecordError(msg)
-            for key, target, staged in self._staged(stream, record, clean):
-                self._buffers.setdefault(target, _Buffer()).put(key, staged)
-                self._buffered += len(staged.line)
-            self._rows += 1
-        except (RecordError, msgspec.DecodeError, ValueError) as error:
+            if stream in self.live:
+                self._see(stream, clean)
+            else:
+                self._note(stream, clean)
+        except (RecordError, msgspec.DecodeError, ValueError, RecursionError) as error:
             self.reject(stream, raw, str(error))
-        if self.full:
+        batch = self._batch
+        batch.rows += 1
+        batch.size += len(raw)
+        if (
+            batch.rows >= self.settings.batch_size_rows
+            or batch.size >= _MOST_BUFFERED_BYTES
+            or len(self._tombstones) >= _MOST_TOMBSTONES
+            or (batch.rows & 63 == 0 and time.monotonic() - batch.started > _LONGEST_WAIT_SECONDS)
+        ):
             self.flush()
 
-    @property
-    def full(self) -> bool:
-        """Whether the next flush is due."""
-        return self._rows >= self.settings.batch_size_rows or self._buffered >= _MOST_BUFFERED_BYTES
+    def _see(self, stream: str, raw: bytes) -> None:
+        seen, is_deleted = self._extractor(stream).see(raw, self._seq)
+        if is_deleted:
+            self._bury(deletion(stream, seen))
+            return
+        self._batch.buffers.setdefault(stream, Buffer()).put(seen)
 
-    @property
-    def empty(self) -> bool:
-        """Whether all that was added is committed."""
-        return not self._buffers and not self.rejects
-
-    def _staged(
-        self, stream: str, record: dict[str, Any], raw: bytes
-    ) -> list[tuple[tuple[Any, ...], str, StagedRecord]]:
-        """What a record stages: key, buffer and line."""
+    def _note(self, stream: str, raw: bytes) -> None:
+        record = msgspec.json.decode(raw)
+        if not isinstance(record, dict):
+            msg = "the record is no JSON object"
+            raise RecordError(msg)
         if stream in LOOKUP_STREAMS:
-            staged = lookup_lines(stream, record, self._seq)
-            return [((s.account_id, s.key), ":names", s.staged) for s in staged]
-        if stream == DELETED_STREAM:
-            one = tombstone(record, self._seq)
-            if one is None or one[0] not in self.live:
-                return []
-            return [((one[1].account_id, one[1].amo_id), f":deleted:{one[0]}", one[1])]
-        extractor = self._extractors.get(stream)
-        if extractor is None:
-            extractor = self._extractors[stream] = Extractor(
-                self.live[stream], Context(self.region, self._zone)
-            )
-        line = extractor.stage(record, raw, self._seq)
-        return [((line.account_id, line.amo_id), stream, line)]
+            for line in lookup_lines(stream, record, self._seq):
+                self._batch.names[line.account_id, line.key] = line.line
+            return
+        grave = tombstone(record, self._seq)
+        if grave.stream in self.live:
+            self._bury(grave)
+
+    def _bury(self, grave: Tombstone) -> None:
+        known = self._tombstones.get((grave.stream, grave.key))
+        if known is None or grave.when >= known.when:
+            self._tombstones[grave.stream, grave.key] = grave
+
+    def _count(self, stream: str) -> Counts:
+        return self.counts.setdefault(self.live[stream].mapping.table, Counts())
 
     def reject(self, stream: str | None, raw: bytes, error: str) -> None:
         """Put a record aside with its reason.
@@ -192,204 +195,233 @@ class Load:
         Raises:
             RecordError: `on_bad_record` is `fail`.
         """
+        self._refuse_if_strict(stream, error)
+        batch = self._batch
+        batch.rejects.append(Reject(stream, as_text(raw), error))
+        if self.rejected + len(batch.rejects) > self.settings.max_bad_records:
+            self.drain()
+
+    def _refuse_if_strict(self, stream: str | None, error: str) -> None:
         if self.settings.on_bad_record == "fail":
-            msg = f"Stream {stream}: {error}. on_bad_record is fail: the run stops; quarantine would go on without it."
+            msg = (
+                f"Stream {stream}: {error}. on_bad_record is fail: the run stops; quarantine would go on without "
+                "the record."
+            )
             raise RecordError(msg)
-        text = raw.decode("utf-8", "replace").replace("\x00", "")
-        self.rejects.append(_Reject(stream, text, error))
-        self.rejected += 1
-        if stream in self.live:
-            self._count(self.live[stream].mapping.table).rejected += 1
-        if len(self.rejects) >= 100 and self.rejected > self.settings.max_bad_records:
-            self.flush()
 
-    def _count(self, table: str) -> Counts:
-        return self.counts.setdefault(table, Counts())
+    def state(self, value: bytes) -> None:
+        """Take a STATE; it leaves when all that came before it is committed."""
+        self._state = value
+        self._release()
 
-    def flush(self) -> None:
-        """Merge all that is buffered in one transaction, and commit.
+    def _release(self) -> None:
+        """Let the last STATE go if nothing waits."""
+        waits = self._job is not None or not self._batch.empty or self._tombstones
+        if self._state is not None and not waits:
+            self._emit(self._state)
+            self._state = None
+
+    def _emit(self, state: bytes | None) -> None:
+        if state is not None and self._on_state is not None and not self.settings.dry_run:
+            self._on_state(state)
+
+    def _wait(self) -> None:
+        """Wait for the batch under way, and let its STATE go."""
+        job = self._job
+        if job is not None:
+            state = job.result()
+            self._job = None
+            self._emit(state)
+
+    def flush(self, *, final: bool = False) -> None:
+        """Hand all that is buffered to the merge; waits only for the batch before.
+
+        Deletions are kept to the end of the run, where the guard sees them all at once; a STATE behind them waits, too.
 
         Raises:
-            TooManyRejectsError, GuardError, BusyError, psycopg.Error
+            TooManyRejectsError, GuardError, BusyError, DatabaseError, psycopg.Error: of the batch before.
         """
-        buffers, self._buffers = self._buffers, {}
-        self._buffered = self._rows = 0
-        self._lock_accounts({r.account_id for b in buffers.values() for r in b.records.values()})
-        order = [":names", *self.live, *(f":deleted:{s}" for s in self.live)]
-        rejects, rejected = list(self.rejects), self.rejected
-        for attempt in range(_RETRIES_ON_DEADLOCK + 1):
-            self.rejects, self.rejected = list(rejects), rejected
-            try:
-                # Counts move only with the commit they belong to.
-                done = {name: self._merge_buffer(name, buffers[name]) for name in order if name in buffers}
-                break
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-                if attempt == _RETRIES_ON_DEADLOCK or self.settings.dry_run:
-                    raise
-                self.connection.rollback()
-                time.sleep(0.1 * 2**attempt)
-        else:  # pragma: no cover - the loop breaks or raises
-            done = {}
-        for name, counts in done.items():
-            if name != ":names":
-                self._count(self.live[name.removeprefix(":deleted:")].mapping.table).add(counts)
-        self._write_rejects()
-        self._write_counts()
+        self._wait()
+        batch, self._batch = self._batch, Batch()
+        graves: list[Tombstone] = []
+        if final or len(self._tombstones) >= _MOST_TOMBSTONES:
+            graves, self._tombstones = list(self._tombstones.values()), {}
+        if batch.empty and not graves:
+            return
+        if not self._tombstones:
+            batch.state, self._state = self._state, None
+        self._job = self._reader.submit(self._merge_batch, batch, graves)
+
+    def drain(self) -> None:
+        """Merge and commit all that was added.
+
+        Raises:
+            As `flush`.
+        """
+        self.flush(final=True)
+        self._wait()
+        self._release()
+
+    def _merge_batch(self, batch: Batch, graves: Sequence[Tombstone]) -> bytes | None:
+        """Merge a batch, parents before children; the STATE that may leave then. Runs beside the reading."""
+        self._lock_accounts(batch.accounts | {g.key[0] for g in graves})
+        if batch.names:
+            lines = list(batch.names.values())
+            named = self._guarded(
+                self._mergers[0], lambda lock: self._mergers[0].name(lines, lock=lock)
+            )
+            for table, counts in named.items():
+                self.counts.setdefault(table, Counts()).add(counts)
+        for stream in self.live:
+            buffer = batch.buffers.get(stream)
+            if buffer is not None:
+                counts = self._merge_stream(batch, stream, buffer.sorted())
+                counts.unchanged += buffer.read - counts.read
+                counts.read = buffer.read
+                self._count(stream).add(counts)
+        for stream in self.live:
+            lines = [g.line for g in graves if g.stream == stream]
+            if lines:
+                merger = self._mergers[0]
+                self._count(stream).add(
+                    self._guarded(merger, lambda _, s=stream, x=lines: merger.delete(s, x))  # type: ignore[misc]
+                )
+        self._close_batch(batch)
+        return batch.state
+
+    def _close_batch(self, batch: Batch) -> None:
+        rejects = [*batch.rejects, *batch.late_rejects.values()]
+        self.rejected += len(rejects)
+        for reject in rejects:
+            if reject.stream in self.live:
+                self._count(reject.stream).rejected += 1  # type: ignore[arg-type]
+        schema = self.settings.crm_schema
+        runs.write_rejects(self.connection, schema, self.run_id, rejects)
+        runs.write_counts(self.connection, schema, self.run_id, self.counts_document())
         self._commit()
         if self.rejected > self.settings.max_bad_records:
             msg = (
                 f"{self.rejected} records were rejected, more than max_bad_records = {self.settings.max_bad_records}. "
-                f"Look into {self.settings.crm_schema}.sync_rejects (target-crm-admin rejects)."
+                f"Look into the table {schema}.sync_rejects (target-crm-admin rejects)."
             )
             raise TooManyRejectsError(msg)
 
-    def _merge_buffer(self, name: str, buffer: _Buffer) -> Counts:
-        records = sorted(buffer.records.values(), key=lambda r: (r.account_id, r.amo_id))
-        if name == ":names":
-            return self._guarded(lambda lock: self.merger.name([r.line for r in records], lock=lock))
-        if name.startswith(":deleted:"):
-            stream = name.removeprefix(":deleted:")
-            return self._guarded(lambda _: self.merger.delete(stream, [r.line for r in records]))
-        counts = self._merge_records(name, records)
-        counts.unchanged += buffer.read - counts.read
-        counts.read = buffer.read
+    def _merge_stream(self, batch: Batch, stream: str, records: list[SeenRecord]) -> Counts:
+        """Merge one stream, over several connections where that is worth it: the parts share no row."""
+        mergers = self._mergers
+        if len(mergers) == 1 or len(records) < _LEAST_TO_SHARE or self.live[stream].mapping.match:
+            return self._merge_records(mergers[0], batch, stream, records)
+        size = -(-len(records) // len(mergers))
+        parts = [
+            self._pool.submit(
+                self._merge_records, merger, batch, stream, records[n * size : (n + 1) * size]
+            )
+            for n, merger in enumerate(mergers)
+        ]
+        counts = Counts()
+        for part in parts:
+            counts.add(part.result())
         return counts
 
-    def _guarded(self, work: Callable[[bool], Counts]) -> Counts:
-        """Run a merge in a savepoint; once more under locks when people edited the same rows meanwhile."""
-        try:
-            with self.connection.transaction():
-                return work(False)
-        except ContendedError:
-            with self.connection.transaction():
-                return work(True)
-
-    def _merge_records(self, stream: str, records: list[StagedRecord]) -> Counts:
+    def _merge_records(
+        self, merger: Merger, batch: Batch, stream: str, records: Sequence[SeenRecord]
+    ) -> Counts:
         """Merge records; when the database refuses one of them, find it by halving and put it aside."""
+        extractor = self._extractor(stream)
+
+        def stage(
+            wanted: Sequence[SeenRecord], is_new: bool
+        ) -> tuple[list[StagedRow], list[StagedRow]]:
+            rows: list[StagedRow] = []
+            items: list[StagedRow] = []
+            for record in wanted:
+                try:
+                    rows.append(extractor.stage(record, is_new, items))
+                except RecordError as error:
+                    self._refuse_if_strict(stream, str(error))
+                    batch.put_aside(stream, record, str(error))
+            return rows, items
+
         try:
-            return self._guarded(lambda lock: self.merger.merge(stream, [r.line for r in records], lock=lock))
+            return self._guarded(
+                merger, lambda lock: merger.merge(stream, records, stage, lock=lock)
+            )
         except _RECORD_FAULTS as error:
             if len(records) == 1:
-                detail = error.diag.message_primary or str(error)
-                self.reject(stream, records[0].raw, without_secrets(detail))
+                detail = without_secrets(error.diag.message_primary or str(error))
+                self._refuse_if_strict(stream, detail)
+                batch.put_aside(stream, records[0], detail)
                 return Counts(read=1)
         middle = len(records) // 2
-        counts = self._merge_records(stream, records[:middle])
-        counts.add(self._merge_records(stream, records[middle:]))
+        counts = self._merge_records(merger, batch, stream, records[:middle])
+        counts.add(self._merge_records(merger, batch, stream, records[middle:]))
         return counts
+
+    def _guarded(self, merger: Merger, work: Callable[[bool], Any]) -> Any:
+        """Run a merge in a transaction (a savepoint in a dry run), again when others were in the way.
+
+        People who edited the same rows meanwhile: once more, under locks. Deadlocks: a few times, with pauses.
+        """
+        lock = False
+        for attempt in range(_RETRIES_ON_DEADLOCK + 1):
+            try:
+                with merger.connection.transaction():
+                    return work(lock)
+            except (ContendedError, psycopg.errors.UniqueViolation):
+                if lock:
+                    raise
+                lock = True
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                if attempt == _RETRIES_ON_DEADLOCK or self.settings.dry_run:
+                    raise
+                time.sleep(0.1 * 2**attempt)
+        raise ContendedError
 
     def _lock_accounts(self, accounts: set[int]) -> None:
         """One load at a time for an account; accounts do not hinder one another."""
-        for account in sorted(accounts - self.accounts):
-            name = f"target-crm:{self.settings.crm_schema}:{account}"
-            deadline = time.monotonic() + self.settings.lock_timeout_seconds
-            told = False
-            while True:
-                row = self.connection.execute(
-                    "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)
-                ).fetchone()
-                if row and row[0]:
-                    break
-                if time.monotonic() >= deadline:
-                    msg = (
-                        f"Another load of account {account} is running on this database; it did not end within "
-                        f"lock_timeout_seconds = {self.settings.lock_timeout_seconds:g}. Start again later."
-                    )
-                    raise BusyError(msg)
-                if not told:
-                    logger.info("Another load of account %s is running; waiting for it.", account)
-                    told = True
-                self._commit()
-                time.sleep(0.2)
+        schema, fresh = self.settings.crm_schema, sorted(accounts - self.accounts)
+        for account in fresh:
+            runs.lock_account(
+                self.connection,
+                schema,
+                account,
+                self.settings.lock_timeout_seconds,
+                keep_open=self.settings.dry_run,
+            )
             self.accounts.add(account)
-            self.connection.execute(
-                sql.SQL("UPDATE {} SET account_ids = %s WHERE id = %s").format(self._table("sync_runs")),
-                (sorted(self.accounts), self.run_id),
-            )
-
-    def _write_rejects(self) -> None:
-        if not self.rejects:
-            return
-        with self.connection.cursor() as cursor:
-            cursor.executemany(
-                sql.SQL("INSERT INTO {} (run_id, stream, record, error) VALUES (%s, %s, %s, %s)").format(
-                    self._table("sync_rejects")
-                ),
-                [(self.run_id, r.stream, r.record, r.error) for r in self.rejects],
-            )
-        for reject in self.rejects[:5]:
-            logger.warning("Stream %s: a record was put into sync_rejects: %s", reject.stream, reject.error)
-        if len(self.rejects) > 5:
-            logger.warning("... and %d more; see sync_rejects.", len(self.rejects) - 5)
-        self.rejects = []
+        if fresh:
+            runs.note_accounts(self.connection, schema, self.run_id, self.accounts)
+            self._commit()
 
     def counts_document(self) -> dict[str, dict[str, int]]:
         """The counts by table as `sync_runs.counts` holds them."""
         return {name: asdict(counts) for name, counts in sorted(self.counts.items())}
 
-    def _write_counts(self) -> None:
-        self.connection.execute(
-            sql.SQL("UPDATE {} SET counts = %s WHERE id = %s").format(self._table("sync_runs")),
-            (Jsonb(self.counts_document()), self.run_id),
-        )
-
     def finish(self, status: str, error: str | None = None) -> None:
         """Close the run: `succeeded`, `failed` or `interrupted`. What was not committed is rolled back."""
         try:
+            if self._job is not None:
+                for connection in self._connections:
+                    with suppress(psycopg.Error):
+                        connection.cancel()
+                self._job.exception()
+                self._job = None
             if self.settings.dry_run or self.connection.closed:
                 return
             self.connection.rollback()
-            self.connection.execute(
-                sql.SQL(
-                    "UPDATE {} SET finished_at = clock_timestamp(), status = %s, error = %s WHERE id = %s"
-                ).format(self._table("sync_runs")),
-                (status, error and without_secrets(error), self.run_id),
-            )
+            schema = self.settings.crm_schema
+            runs.close_run(self.connection, schema, self.run_id, status, error)
             if status == "succeeded" and self.settings.journal_retention_days:
-                self._prune()
+                runs.prune_journal(self.connection, schema, self.settings.journal_retention_days)
             self.connection.commit()
         except psycopg.OperationalError:
             logger.warning("The run %d could not be closed: the database is gone.", self.run_id)
         finally:
-            self.connection.close()
+            self._close()
 
-    def _prune(self) -> None:
-        """Forget the journal of runs older than the retention."""
-        self.connection.execute(
-            sql.SQL(
-                "DELETE FROM {} AS c USING {} AS r WHERE c.run_id = r.id "
-                "AND r.started_at < now() - make_interval(days => %s)"
-            ).format(self._table("sync_changes"), self._table("sync_runs")),
-            (self.settings.journal_retention_days,),
-        )
-
-
-def tombstone(record: dict[str, Any], seq: int) -> tuple[str, StagedRecord] | None:
-    """A record of `deleted_records` as the stream it is about and a staging line; None for other kinds of entity.
-
-    Raises:
-        RecordError: it names no entity or no time.
-    """
-    entity_type, account = record.get("entity_type"), record.get("account_id")
-    entity_id = record.get("entity_id")
-    if not isinstance(entity_type, str) or not isinstance(account, int) or not isinstance(entity_id, int):
-        msg = "entity_type, entity_id or account_id is missing"
-        raise RecordError(msg)
-    try:
-        deleted = as_instant(record.get("deleted_at"), timezone.utc)
-        restored = as_instant(record.get("restored_at"), timezone.utc)
-    except ValueError as error:
-        raise RecordError(str(error)) from None
-    if deleted is None and restored is None:
-        msg = "neither deleted_at nor restored_at is given"
-        raise RecordError(msg)
-    line = {
-        "q": seq,
-        "a": account,
-        "i": entity_id,
-        "u": deleted,
-        "m": record.get("merged_into"),
-        "o": restored,
-    }
-    when = restored or deleted
-    return entity_type, StagedRecord(account, entity_id, when, msgspec.json.encode(line), json.dumps(record).encode())
+    def _close(self) -> None:
+        self._reader.shutdown()
+        if hasattr(self, "_pool"):
+            self._pool.shutdown()
+        for connection in self._connections:
+            connection.close()

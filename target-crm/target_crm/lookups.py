@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from target_crm.errors import RecordError
-from target_crm.extract import StagedRecord
 
 LOOKUP_STREAMS = frozenset({"pipelines", "loss_reasons"})
 
@@ -17,7 +16,7 @@ class NamedLine(NamedTuple):
 
     account_id: int
     key: str
-    staged: StagedRecord
+    line: bytes
 
 
 def lookup_lines(stream: str, record: dict[str, Any], seq: int) -> list[NamedLine]:
@@ -36,11 +35,17 @@ def lookup_lines(stream: str, record: dict[str, Any], seq: int) -> list[NamedLin
     embedded = record.get("_embedded")
     statuses = embedded.get("statuses") if isinstance(embedded, dict) else None
     for status in statuses if isinstance(statuses, list) else ():
-        if isinstance(status, dict) and isinstance(status.get("name"), str) and status.get("id") is not None:
-            lines.append(_line(account, "status", f"{identity}:{status['id']}", status["name"], seq))
+        if (
+            isinstance(status, dict)
+            and isinstance(status.get("name"), str)
+            and status.get("id") is not None
+        ):
+            lines.append(
+                _line(account, "status", f"{identity}:{status['id']}", status["name"], seq)
+            )
     return lines
 
 
 def _line(account: int, source: str, ref: str, name: str, seq: int) -> NamedLine:
     line = {"q": seq, "a": account, "s": source, "f": ref, "v": name}
-    return NamedLine(account, f"{source}:{ref}", StagedRecord(account, 0, None, msgspec.json.encode(line), b""))
+    return NamedLine(account, f"{source}:{ref}", msgspec.json.encode(line))

@@ -94,6 +94,7 @@ class Merger:
             self.live,
             self.settings.crm_schema,
             self.settings.default_policy,
+            self.run_id,
             self._numbers[stream],
             only,
         )
@@ -110,9 +111,6 @@ class Merger:
 
     def _run(self, statement: sql.Composable | bytes) -> psycopg.Cursor[Any]:
         return self.connection.execute(statement)  # type: ignore[arg-type]
-
-    def _journal(self, statement: sql.Composable) -> None:
-        self.connection.execute(statement, {"run": self.run_id})  # type: ignore[arg-type]
 
     def _copy(self, statement: bytes, rows: Iterable[Sequence[Any]]) -> None:
         with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
@@ -153,7 +151,7 @@ class Merger:
                 counts.add(self._apply(known, bool(new), bool(changed) or bool(table.match), lock))
         counts.unchanged = max(0, len(records) - counts.inserted - counts.updated)
         if new or table.match:
-            self._link_children(stream, "seen" if table.match else "born", lock=lock)
+            self._link_children(stream, "stage" if table.match else "born", lock=lock)
         return counts
 
     def _sort_out(
@@ -176,7 +174,11 @@ class Merger:
         return [records[n] for n in new], [records[n] for n in changed]
 
     def _stage(
-        self, known: Statements, stage: Stage, new: Sequence[SeenRecord], changed: Sequence[SeenRecord]
+        self,
+        known: Statements,
+        stage: Stage,
+        new: Sequence[SeenRecord],
+        changed: Sequence[SeenRecord],
     ) -> None:
         spec = known.spec
         rows, items = stage(new, True)
@@ -184,7 +186,9 @@ class Merger:
         self._copy(known.text("copy_stage", lambda: staging.copy_stage(spec)), [*rows, *more_rows])
         self._run(known.text("analyze_stage", lambda: staging.analyze(spec, "stage")))
         if items or more_items:
-            self._copy(known.text("copy_items", lambda: staging.copy_items(spec)), [*items, *more_items])
+            self._copy(
+                known.text("copy_items", lambda: staging.copy_items(spec)), [*items, *more_items]
+            )
             self._run(known.text("analyze_items", lambda: staging.analyze(spec, "items")))
 
     def _apply(self, known: Statements, new: bool, changed: bool, lock: bool) -> Counts:
@@ -202,9 +206,11 @@ class Merger:
             return 0
         self._run(known.text("analyze_born", lambda: staging.analyze(spec, "born")))
         self._run(known.text("remember_keys", lambda: insert.remember_keys(spec)))
-        self._journal(insert.journal_born(spec))
+        self._run(insert.journal_born(spec))
         for index in range(len(spec.live.mapping.sets)):
-            self._run(known.text(f"items{index}", lambda k=index: insert.insert_born_items(spec, k)))  # type: ignore[misc]
+            self._run(
+                known.text(f"items{index}", lambda k=index: insert.insert_born_items(spec, k))
+            )  # type: ignore[misc]
         pending = merge.keep_pending(spec, born=True)
         if pending is not None:
             self._run(pending)
@@ -222,11 +228,11 @@ class Merger:
         if spec.only is None:
             self._guard_changes(spec, row[4:], writing)
         if updated:
-            self._journal(journal.journal_changes(spec))
+            self._run(journal.journal_changes(spec))
             if conflicts:
                 statement = journal.record_conflicts(spec)
                 assert statement is not None
-                self._journal(statement)
+                self._run(statement)
             written = self._run(merge.write_and_remember(spec)).fetchone()
             if written is None or written[0] != updated:
                 raise ContendedError
@@ -248,9 +254,9 @@ class Merger:
                 continue
             for statement in rest:
                 self._run(statement)
-            self._journal(sets.remove_items(one))
-            self._journal(sets.update_items(one))
-            self._journal(sets.insert_items(one))
+            self._run(sets.remove_items(one))
+            self._run(sets.update_items(one))
+            self._run(sets.insert_items(one))
 
     def _link_children(self, stream: str, came: str, *, lock: bool) -> None:
         """Link the rows that waited for what came just now."""
@@ -289,7 +295,9 @@ class Merger:
                 if column.lookup and not live.mapping.match_only:
                     spec = self.spec(stream, column.name)
                     counts = self._update(spec, links.named_rows(spec, column), lock)
-                    done.setdefault(live.mapping.table, Counts()).add(Counts(updated=counts.updated))
+                    done.setdefault(live.mapping.table, Counts()).add(
+                        Counts(updated=counts.updated)
+                    )
         return done
 
     def delete(self, stream: str, lines: Sequence[bytes]) -> Counts:
@@ -309,7 +317,7 @@ class Merger:
         marked, restored = row
         if marked:
             self._guard_deletes(live, marked)
-        self._journal(deletes.mark_rows(live, schema))
+        self._run(deletes.mark_rows(live, schema, self.run_id))
         self._run(deletes.remember_tombstones(live, schema))
         return Counts(deleted=marked, restored=restored)
 
@@ -320,7 +328,11 @@ class Merger:
         assert row is not None
         rows = row[0] + self.deleted_so_far.get(name, 0)
         most = self.settings.max_deletes_percent
-        if total >= _LEAST_DELETES and total * 100 > rows * most and not self.settings.allow_mass_delete:
+        if (
+            total >= _LEAST_DELETES
+            and total * 100 > rows * most
+            and not self.settings.allow_mass_delete
+        ):
             msg = (
                 f"This run would mark {total} of {rows} rows of {name} deleted, more than max_deletes_percent = "
                 f"{most:g}. Nothing was marked. If that is right, set allow_mass_delete: true "

@@ -28,7 +28,11 @@ class Plan:
 
 
 def read_plan(
-    connection: psycopg.Connection[Any], schema: str, run_id: int, counts: dict[str, dict[str, int]], limit: int = 200
+    connection: psycopg.Connection[Any],
+    schema: str,
+    run_id: int,
+    counts: dict[str, dict[str, int]],
+    limit: int = 200,
 ) -> Plan:
     """The plan of a run whose transaction is still open; at most `limit` entries of each kind."""
 
@@ -45,9 +49,13 @@ def read_plan(
     return Plan(
         counts=counts,
         changes=rows(
-            "table_name, row_id, column_name, old_value, new_value", "sync_changes", "column_name <> 'raw_fields'"
+            "table_name, row_id, column_name, old_value, new_value",
+            "sync_changes",
+            "column_name <> 'raw_fields'",
         ),
-        conflicts=rows("table_name, row_id, column_name, base_value, crm_value, amo_value", "sync_conflicts"),
+        conflicts=rows(
+            "table_name, row_id, column_name, base_value, crm_value, amo_value", "sync_conflicts"
+        ),
         rejects=rows("stream, record, error", "sync_rejects"),
     )
 
@@ -63,13 +71,30 @@ def print_plan(plan: Plan, console: Console) -> None:
         totals.add_row(table, *(f"{counts.get(name, 0):,}" for name in names))
     console.print(totals)
     if any(c["column_name"] != "*" for c in plan.changes):
-        changes = Table("table", "row", "column", "now", "would become", title="Changes", title_justify="left")
+        changes = Table(
+            "table", "row", "column", "now", "would become", title="Changes", title_justify="left"
+        )
         for c in plan.changes:
             if c["column_name"] != "*":
-                changes.add_row(c["table_name"], c["row_id"], c["column_name"], _short(c["old_value"]), _short(c["new_value"]))
+                changes.add_row(
+                    c["table_name"],
+                    c["row_id"],
+                    c["column_name"],
+                    _short(c["old_value"]),
+                    _short(c["new_value"]),
+                )
         console.print(changes)
     if plan.conflicts:
-        table = Table("table", "row", "column", "base", "CRM (kept)", "amoCRM", title="Conflicts", title_justify="left")
+        table = Table(
+            "table",
+            "row",
+            "column",
+            "base",
+            "CRM (kept)",
+            "amoCRM",
+            title="Conflicts",
+            title_justify="left",
+        )
         for c in plan.conflicts:
             values = (_short(c[k]) for k in ("base_value", "crm_value", "amo_value"))
             table.add_row(c["table_name"], c["row_id"], c["column_name"], *values)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections import Counter
+from collections.abc import Callable
 from types import FrameType
 from typing import IO, Any
 
@@ -13,6 +15,7 @@ import psycopg
 from rich.console import Console
 from singer_sdk import Sink, Target
 from singer_sdk.exceptions import InvalidInputLine, RecordsWithoutSchemaException
+from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_crm import __version__
 from target_crm.config import CONFIG_JSONSCHEMA, Settings
@@ -29,6 +32,27 @@ class _Interrupted(BaseException):
     """SIGTERM or Ctrl-C."""
 
 
+class Reader(GenericSingerReader[str]):
+    """Takes the place of the SDK's reader, which decodes each record and validates it: here records stay bytes."""
+
+    def __init__(self, process: Callable[[IO[Any]], Counter[str]]) -> None:
+        super().__init__()
+        self._process = process
+
+    def process_lines(self, file_input: IO[str] | None, callbacks: Any) -> Counter[str]:
+        """Hand the input to the load; the SDK's callbacks for each message are not used."""
+        return self._process(file_input or self.default_input)
+
+    @property
+    def default_input(self) -> IO[str]:
+        """Standard input."""
+        return sys.stdin
+
+    def deserialize_json(self, line: str) -> dict[str, Any]:
+        """One line as JSON."""
+        return dict(json.loads(line))
+
+
 class TargetCRM(Target):
     """amoCRM's records into a CRM's PostgreSQL by a three-way soft update."""
 
@@ -40,17 +64,16 @@ class TargetCRM(Target):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._state: bytes | None = None
+        self.message_reader = Reader(self._load_lines)
         self._schemas: set[str] = set()
         self._skipped: Counter[str] = Counter()
-        self._load: Load | None = None
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
         """No built-in settings of the SDK apply: records go past its per-record path (docs/decisions.md)."""
 
-    def process_lines(self, file_input: IO[Any] | None) -> Counter[str]:
-        """Load all messages of a file, or of standard input.
+    def _load_lines(self, file_input: IO[Any]) -> Counter[str]:
+        """Load all messages of a file.
 
         Raises:
             TargetError: with one sentence on what is wrong and what to do.
@@ -58,38 +81,37 @@ class TargetCRM(Target):
         stats: Counter[str] = Counter()
         settings = Settings.from_config(self.config)
         with Database(settings) as database:
-            self._load = load = Load(settings, database)
+            load = _open_load(settings, database)
             status, error = "failed", None
             try:
-                for number, line in enumerate(read_lines(file_input or sys.stdin), 1):
+                for number, line in enumerate(read_lines(file_input), 1):
                     self._take(load, line, number, stats)
-                self._drain(load)
+                load.drain()
                 status = "succeeded"
                 if settings.dry_run:
-                    plan = read_plan(load.connection, settings.crm_schema, load.run_id, load.counts_document())
+                    plan = read_plan(
+                        load.connection, settings.crm_schema, load.run_id, load.counts_document()
+                    )
                     print_plan(plan, Console(stderr=True))
             except (_Interrupted, KeyboardInterrupt):
                 status, error = "interrupted", "stopped by a signal"
                 raise
-            except psycopg.OperationalError as fault:
-                error = f"The database went away: {without_secrets(str(fault))} What was committed stays; run again."
-                raise DatabaseError(error) from None
             except psycopg.Error as fault:
-                error = without_secrets(str(fault))
-                raise DatabaseError(f"The database refused a statement: {error}") from None
+                told = _told(fault)
+                error = str(told)
+                raise told from None
             except Exception as fault:
                 error = without_secrets(str(fault))
                 raise
             finally:
                 load.finish(status, error)
-                self._load = None
         for stream, count in self._skipped.items():
             logger.warning("Stream %s is not mapped: %d records were skipped.", stream, count)
-        logger.info("Run %d: %s", load.run_id, load.counts_document())
+        logger.info("Run %d: %s", load.run_id, json.dumps(load.counts_document()))
         return stats
 
     def process_endofpipe(self) -> None:
-        """All is committed by the end of `process_lines`."""
+        """All is committed when the last line has been processed."""
 
     def _take(self, load: Load, line: bytes, number: int, stats: Counter[str]) -> None:
         try:
@@ -103,57 +125,46 @@ class TargetCRM(Target):
         elif message.type == "SCHEMA":
             self._schema(load, message, number)
         elif message.type == "STATE":
-            self._state = bytes(message.value)
+            load.state(bytes(message.value))
         elif message.type == "ACTIVATE_VERSION":
-            logger.debug("ACTIVATE_VERSION is ignored: deletions come from the stream deleted_records.")
+            logger.debug(
+                "ACTIVATE_VERSION is ignored: deletions come from the stream deleted_records."
+            )
         else:
             msg = f"Line {number}: unknown message type {message.type!r}."
             raise InvalidInputLine(msg)
-        if load.empty:
-            self._emit_state(load)
 
     def _record(self, load: Load, message: Message, number: int) -> None:
-        if message.stream is None or not bytes(message.record):
-            msg = f"Line {number}: a RECORD message needs stream and record."
-            raise InvalidInputLine(msg)
-        if message.stream not in self._schemas:
-            msg = f"Line {number}: a record of stream {message.stream} came before its SCHEMA."
-            raise RecordsWithoutSchemaException(msg)
-        if not load.known(message.stream):
-            if message.stream not in load.mapping.ignored:
-                self._skipped[message.stream] += 1
+        stream, record = message.stream, bytes(message.record)
+        if stream is None or not record:
+            load.reject(stream, record, f"line {number}: a RECORD message needs stream and record")
             return
-        load.add(message.stream, bytes(message.record))
+        if stream not in self._schemas:
+            msg = f"Line {number}: a record of stream {stream} came before its SCHEMA."
+            raise RecordsWithoutSchemaException(msg)
+        if load.knows(stream):
+            load.add(stream, record)
+        elif stream not in load.mapping.ignored:
+            self._skipped[stream] += 1
 
     def _schema(self, load: Load, message: Message, number: int) -> None:
-        if message.stream is None or not bytes(message.schema):
+        stream = message.stream
+        if stream is None or not bytes(message.schema):
             msg = f"Line {number}: a SCHEMA message needs stream and schema."
             raise InvalidInputLine(msg)
         schema = msgspec.json.decode(message.schema)
         if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
-            msg = f"Line {number}: the SCHEMA of stream {message.stream} has no properties."
+            msg = f"Line {number}: the SCHEMA of stream {stream} has no properties."
             raise InvalidInputLine(msg)
-        self._schemas.add(message.stream)
-        if not load.known(message.stream) and message.stream not in load.mapping.ignored:
-            if load.settings.unmapped_streams == "fail":
-                msg = (
-                    f"Stream {message.stream} is not mapped. Map it in mapping_file, list it there under ignore, or "
-                    "set unmapped_streams to warn."
-                )
-                raise MappingError(msg)
-        load.schema(message.stream, schema)
-
-    def _drain(self, load: Load) -> None:
-        load.flush()
-        self._emit_state(load)
-
-    def _emit_state(self, load: Load) -> None:
-        """STATE goes out only here: the load is empty, so all that came before is committed."""
-        if self._state is None or load.settings.dry_run:
-            return
-        sys.stdout.write(self._state.decode() + "\n")
-        sys.stdout.flush()
-        self._state = None
+        self._schemas.add(stream)
+        unmapped = not load.knows(stream) and stream not in load.mapping.ignored
+        if unmapped and load.settings.unmapped_streams == "fail":
+            msg = (
+                f"Stream {stream} is not mapped. Map it in mapping_file, list it there under ignore, or set "
+                "unmapped_streams to warn."
+            )
+            raise MappingError(msg)
+        load.schema(stream, schema)
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """End at once: what is committed stays, the batch under way is rolled back and comes again."""
@@ -167,6 +178,33 @@ class TargetCRM(Target):
         except (TargetError, InvalidInputLine, RecordsWithoutSchemaException) as error:
             logger.error("%s", error)
             sys.exit(1)
-        except _Interrupted:
-            logger.error("Stopped by a signal; what was committed stays, the rest comes with the next run.")
+        except (_Interrupted, KeyboardInterrupt):
+            logger.error(
+                "Stopped by a signal; what was committed stays, the rest comes with the next run."
+            )
             sys.exit(143)
+
+
+def _write_state(state: bytes) -> None:
+    """STATE goes to standard output, and nothing else does."""
+    sys.stdout.write(state.decode() + "\n")
+    sys.stdout.flush()
+
+
+def _open_load(settings: Settings, database: Database) -> Load:
+    try:
+        return Load(settings, database, on_state=_write_state)
+    except psycopg.Error as fault:
+        raise _told(fault) from None
+
+
+def _told(fault: psycopg.Error) -> DatabaseError:
+    """A database's error as one sentence."""
+    text = without_secrets(str(fault))
+    if isinstance(fault, psycopg.errors.InsufficientPrivilege):
+        return DatabaseError(
+            f"The database role lacks a right: {text} (docs/least-rights.md lists them)."
+        )
+    if isinstance(fault, psycopg.OperationalError):
+        return DatabaseError(f"The database went away: {text} What was committed stays; run again.")
+    return DatabaseError(f"The database refused a statement: {text}")

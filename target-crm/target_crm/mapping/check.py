@@ -72,7 +72,9 @@ _COLUMNS = """
 """
 
 
-def read_columns(connection: psycopg.Connection[Any], schema: str, table: str) -> dict[str, LiveColumn]:
+def read_columns(
+    connection: psycopg.Connection[Any], schema: str, table: str
+) -> dict[str, LiveColumn]:
     """The columns of a table by name; empty when there is no such table."""
     name = sql.Identifier(schema, table).as_string(connection)
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -124,7 +126,9 @@ class _Checker:
             table, schema, name, columns, {}, _has_versions(self.connection, schema, name)
         )
         if not columns:
-            self.problem(table.line, f"there is no table {schema}.{name}; create it or correct the name.")
+            self.problem(
+                table.line, f"there is no table {schema}.{name}; create it or correct the name."
+            )
             return live
         self.service(table, live)
         for column in table.columns:
@@ -151,14 +155,17 @@ class _Checker:
             )
         raw = live.columns.get(table.raw_fields)
         if raw and raw.family != "json" and not table.match_only:
-            self.problem(table.line, f"column {live.name}.{raw.name} must be jsonb, it is {raw.type_sql}.")
+            self.problem(
+                table.line, f"column {live.name}.{raw.name} must be jsonb, it is {raw.type_sql}."
+            )
 
     def column(self, table: Table, column: Column, live: LiveTable) -> None:
         found = live.columns.get(column.name)
         if found is None:
             near = ", ".join(sorted(live.columns))
             self.problem(
-                column.line, f"table {live.name} has no column {column.name}; it has {near}. Add it or correct the name."
+                column.line,
+                f"table {live.name} has no column {column.name}; it has {near}. Add it or correct the name.",
             )
             return
         takes = _TAKES.get(column.transform or "", None)
@@ -169,7 +176,10 @@ class _Checker:
                 f"{column.transform} gives; change the column's type or the transform.",
             )
         if column.lookup and found.family != "text":
-            self.problem(column.line, f"column {live.name}.{column.name} is {found.type_sql}; a name needs text.")
+            self.problem(
+                column.line,
+                f"column {live.name}.{column.name} is {found.type_sql}; a name needs text.",
+            )
         if column.link:
             self.link(column, found, live)
 
@@ -188,7 +198,11 @@ class _Checker:
         if table.match_only:
             return
         given = {c.name for c in table.columns} | set(table.defaults)
-        given |= {v for v in table.service.values() if v} | {table.account or "", table.amo_id or "", table.id}
+        given |= {v for v in table.service.values() if v} | {
+            table.account or "",
+            table.amo_id or "",
+            table.id,
+        }
         for name, column in live.columns.items():
             if column.required and name not in given:
                 self.problem(
@@ -209,17 +223,27 @@ class _Checker:
         columns = read_columns(self.connection, schema, name)
         live = LiveTable(table, schema, name, columns, {})
         if not columns:
-            self.problem(item_set.line, f"there is no table {schema}.{name}; create it or correct the name.")
+            self.problem(
+                item_set.line, f"there is no table {schema}.{name}; create it or correct the name."
+            )
             return live
-        used = [*item_set.columns.values(), item_set.parent, item_set.raw_fields, *item_set.defaults]
+        used = [
+            *item_set.columns.values(),
+            item_set.parent,
+            item_set.raw_fields,
+            *item_set.defaults,
+        ]
         for column in used:
             if column not in columns:
-                self.problem(item_set.line, f"table {name} has no column {column}; add it or map another.")
+                self.problem(
+                    item_set.line, f"table {name} has no column {column}; add it or map another."
+                )
         known = {*used, item_set.updated_at, item_set.created_at, item_set.id}
         for column in columns.values():
             if column.required and column.name not in known:
                 self.problem(
-                    item_set.line, f"column {name}.{column.name} is NOT NULL and nothing fills it; give it under defaults."
+                    item_set.line,
+                    f"column {name}.{column.name} is NOT NULL and nothing fills it; give it under defaults.",
                 )
         return live
 

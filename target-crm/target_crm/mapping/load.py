@@ -112,7 +112,9 @@ class _Reader:
         names = {c.name for c in parsed}
         for column in match:
             if column not in names:
-                raise self.fail(line, f"stream {stream} matches by {column}, which is not among its columns.")
+                raise self.fail(
+                    line, f"stream {stream} matches by {column}, which is not among its columns."
+                )
         sets = self.section(spec.get("sets") or {}, f"sets of {stream}", line)
         return Table(
             stream=stream,

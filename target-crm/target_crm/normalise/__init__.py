@@ -80,7 +80,16 @@ def _boolean(values: Sequence[Any], _: Context) -> bool | None:
     value = _first(values)
     if value is None or isinstance(value, bool):
         return value
-    known = {"1": True, "true": True, "да": True, "yes": True, "0": False, "false": False, "нет": False, "no": False}
+    known = {
+        "1": True,
+        "true": True,
+        "да": True,
+        "yes": True,
+        "0": False,
+        "false": False,
+        "нет": False,
+        "no": False,
+    }
     try:
         return known[str(value).strip().lower()]
     except KeyError:

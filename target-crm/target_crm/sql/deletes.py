@@ -43,11 +43,13 @@ COUNT_DELETES = S(
 def count_live(live: LiveTable) -> sql.Composed:
     """How many rows came from amoCRM and are not marked deleted."""
     return S("SELECT count(*) FROM {} AS t WHERE t.{} IS NOT NULL AND t.{} IS NULL").format(
-        live.identifier, I(live.mapping.amo_id or ""), I(live.mapping.service["amo_deleted_at"] or "")
+        live.identifier,
+        I(live.mapping.amo_id or ""),
+        I(live.mapping.service["amo_deleted_at"] or ""),
     )
 
 
-def mark_rows(live: LiveTable, schema: str) -> sql.Composed:
+def mark_rows(live: LiveTable, schema: str, run_id: int) -> sql.Composed:
     """Marks and unmarks rows, and journals it; nothing else of a row is touched."""
     table = live.mapping
     mark = I(table.service["amo_deleted_at"] or "")
@@ -55,7 +57,7 @@ def mark_rows(live: LiveTable, schema: str) -> sql.Composed:
         "WITH x AS (UPDATE {table} AS t SET {mark} = d.new_mark FROM crm_deletes AS d "
         "WHERE t.{id} = d.row_id AND d.old_mark IS DISTINCT FROM d.new_mark RETURNING t.{id}::text AS row_id, "
         "d.old_mark, d.new_mark) INSERT INTO {journal} (run_id, table_name, row_id, column_name, old_value, new_value) "
-        "SELECT %(run)s, {name}, x.row_id, {column}, to_jsonb(x.old_mark), to_jsonb(x.new_mark) FROM x"
+        "SELECT {run}, {name}, x.row_id, {column}, to_jsonb(x.old_mark), to_jsonb(x.new_mark) FROM x"
     ).format(
         table=live.identifier,
         mark=mark,
@@ -63,6 +65,7 @@ def mark_rows(live: LiveTable, schema: str) -> sql.Composed:
         journal=I(schema, "sync_changes"),
         name=sql.Literal(table.table),
         column=sql.Literal(table.service["amo_deleted_at"]),
+        run=sql.Literal(run_id),
     )
 
 

@@ -16,10 +16,11 @@ def journal_changes(spec: MergeSpec) -> sql.Composed:
     row apart.
     """
     table = spec.live.mapping
-    entry = S("SELECT %(run)s::bigint, {}, p.row_id::text, {}, {}, {} FROM {} AS p {}")
+    entry = S("SELECT {}::bigint, {}, p.row_id::text, {}, {}, {} FROM {} AS p {}")
     plan = spec.temp("plan")
     branches = [
         entry.format(
+            spec.run,
             spec.table_name,
             sql.Literal(slot.column.name),
             S("to_jsonb(p.{})").format(slot.name("o")),
@@ -31,18 +32,22 @@ def journal_changes(spec: MergeSpec) -> sql.Composed:
     ]
     branches.append(
         entry.format(
+            spec.run,
             spec.table_name,
             sql.Literal(table.raw_fields),
             S("t.{}").format(I(table.raw_fields)),
             S("NULL::jsonb"),
             plan,
-            S("JOIN {} AS t ON t.{} = p.row_id WHERE p.changed").format(spec.live.identifier, I(table.id)),
+            S("JOIN {} AS t ON t.{} = p.row_id WHERE p.changed").format(
+                spec.live.identifier, I(table.id)
+            ),
         )
     )
     mark = spec.service("amo_deleted_at")
     if mark and spec.only is None:
         branches.append(
             entry.format(
+                spec.run,
                 spec.table_name,
                 sql.Literal(table.service["amo_deleted_at"]),
                 S("to_jsonb(p.old_mark)"),
@@ -83,9 +88,10 @@ def record_conflicts(spec: MergeSpec) -> sql.Composed | None:
         "FROM x WHERE c.table_name = {name} AND c.row_id = x.row_id AND c.column_name = x.column_name "
         "AND c.resolved_at IS NULL) "
         "INSERT INTO {conflicts} (run_id, table_name, row_id, column_name, base_value, crm_value, amo_value) "
-        "SELECT %(run)s, {name}, x.row_id, x.column_name, x.base_value, x.crm_value, x.amo_value FROM x"
+        "SELECT {run}, {name}, x.row_id, x.column_name, x.base_value, x.crm_value, x.amo_value FROM x"
     ).format(
         entries=S(" UNION ALL ").join(branches),
         conflicts=spec.control("sync_conflicts"),
         name=spec.table_name,
+        run=spec.run,
     )

@@ -15,7 +15,7 @@ from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, tail
 
 def bit(slot: Slot, flag: int, alias: str = "p") -> sql.Composed:
     """Whether the column's decision holds that flag."""
-    return S("({}.{} & {}) <> 0").format(I(alias), slot.name("d"), sql.Literal(flag))
+    return S("(({}.{} & {}) <> 0)").format(I(alias), slot.name("d"), sql.Literal(flag))
 
 
 def _either(spec: MergeSpec, flag: int) -> sql.Composable:
@@ -94,7 +94,11 @@ def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         S("({})::integer AS {}").format(decision(slot, spec.policy(slot.column)), slot.name("d"))
         for slot in spec.slots
     ]
-    sets = [] if spec.only else [S("y.{}").format(I(f"g{k}")) for k in range(len(spec.live.mapping.sets))]
+    sets = (
+        []
+        if spec.only
+        else [S("y.{}").format(I(f"g{k}")) for k in range(len(spec.live.mapping.sets))]
+    )
     return S(
         "SELECT z.*, (z.writes OR z.moves OR z.record_differs OR z.new_mark IS DISTINCT FROM z.old_mark) AS changed "
         "FROM (SELECT y.*, {takes} AS writes, ({moves}{sets}) AS moves, {edits} AS edited, "
@@ -121,7 +125,9 @@ def count_plan(spec: MergeSpec) -> sql.Composed:
     """One row: changed rows, rows with edits, conflicts, rows with writes; then each column's overwrites."""
     conflicts = [S("{}::integer").format(bit(slot, CONFLICT)) for slot in spec.slots]
     overwrites = [
-        S("count(*) FILTER (WHERE {} AND NOT {})").format(bit(slot, TAKE), is_empty(slot, slot.name("o")))
+        S("count(*) FILTER (WHERE {} AND NOT {})").format(
+            bit(slot, TAKE), is_empty(slot, slot.name("o"))
+        )
         for slot in spec.slots
     ]
     return S(
@@ -223,7 +229,9 @@ def write_and_remember(spec: MergeSpec) -> sql.Composed:
         )
     return S("WITH x AS ({update}), kept AS ({keys}) SELECT count(*) FROM x").format(
         update=update_rows(spec),
-        keys=keys.format(keys=spec.control("sync_keys"), name=spec.table_name, plan=spec.temp("plan")),
+        keys=keys.format(
+            keys=spec.control("sync_keys"), name=spec.table_name, plan=spec.temp("plan")
+        ),
     )
 
 
@@ -240,7 +248,9 @@ def heal_keys(spec: MergeSpec, least: int) -> sql.Composed:
         "is_edited = p.edited, amo_updated_at = p.u "
         "FROM {plan} AS p WHERE NOT p.changed AND k.account_id = p.a AND k.table_name = {name} AND k.amo_id = p.i "
         "AND (p.known_hash IS DISTINCT FROM p.h OR (SELECT count(*) FROM {plan} AS r WHERE NOT r.changed) >= {least})"
-    ).format(keys=spec.control("sync_keys"), plan=plan, name=spec.table_name, least=sql.Literal(least))
+    ).format(
+        keys=spec.control("sync_keys"), plan=plan, name=spec.table_name, least=sql.Literal(least)
+    )
 
 
 def keep_pending(spec: MergeSpec, *, born: bool) -> sql.Composed | None:
@@ -257,7 +267,9 @@ def keep_pending(spec: MergeSpec, *, born: bool) -> sql.Composed | None:
                 spec.temp("plan"), slot.name("t")
             )
         branches.append(
-            S("SELECT s.a, {}, {}, s.i, {}, s.{c}::text FROM {} AS s JOIN {} AND s.{c} IS NOT NULL").format(
+            S(
+                "SELECT s.a, {}, {}, s.i, {}, s.{c}::text FROM {} AS s JOIN {} AND s.{c} IS NOT NULL"
+            ).format(
                 spec.table_name,
                 column,
                 sql.Literal(slot.column.link),

@@ -46,8 +46,8 @@ class SetSpec:
         """The statement with its changes (`WITH x AS (...)`) written to the journal: whole rows, column `*`."""
         return changes + S(
             " INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
-            "SELECT %(run)s, {}, x.row_id, '*', x.old_value, x.new_value FROM x"
-        ).format(self.spec.control("sync_changes"), sql.Literal(self.item_set.table))
+            "SELECT {}, {}, x.row_id, '*', x.old_value, x.new_value FROM x"
+        ).format(self.spec.control("sync_changes"), self.spec.run, sql.Literal(self.item_set.table))
 
     @property
     def id(self) -> sql.Identifier:
@@ -98,7 +98,9 @@ def update_items(s: SetSpec) -> sql.Composed:
     """Follows amoCRM in what else an item says (its kind, its place, its remark), in rows that nobody edited."""
     roles = [role for role in s.data if role != "value"]
     writes = [S("{} = i.{}").format(I(s.item_set.columns[r]), I(ITEM_COLUMNS[r])) for r in roles]
-    writes.append(S("{raw} = coalesce(c.{raw}, '{{}}') || i.raw").format(raw=I(s.item_set.raw_fields)))
+    writes.append(
+        S("{raw} = coalesce(c.{raw}, '{{}}') || i.raw").format(raw=I(s.item_set.raw_fields))
+    )
     if s.item_set.updated_at:
         writes.append(S("{} = now()").format(I(s.item_set.updated_at)))
     differs = [S("{} IS DISTINCT FROM i.{}").format(s.column(r), I(ITEM_COLUMNS[r])) for r in roles]

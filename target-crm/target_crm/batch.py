@@ -1,0 +1,129 @@
+"""What waits for its commit: records by stream, names, tombstones, bad records."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from threading import Lock
+from typing import Any, NamedTuple
+
+import msgspec
+
+from target_crm.errors import RecordError
+from target_crm.extract import SeenRecord
+from target_crm.normalise import as_instant
+
+
+class Reject(NamedTuple):
+    """A record put aside, as text, and why."""
+
+    stream: str | None
+    record: str
+    error: str
+
+
+@dataclass
+class Buffer:
+    """The newest version of each key of one stream; of equal times the last one."""
+
+    records: dict[tuple[int, int], SeenRecord] = field(default_factory=dict)
+    read: int = 0
+
+    def put(self, record: SeenRecord) -> None:
+        """Take a record in."""
+        self.read += 1
+        known = self.records.get(record.key)
+        if (
+            known is None
+            or known.updated_at is None
+            or record.updated_at is None
+            or record.updated_at >= known.updated_at
+        ):
+            self.records[record.key] = record
+
+    def sorted(self) -> list[SeenRecord]:
+        """In the order of keys: near one another in the indexes, and locks are taken in one order."""
+        return sorted(self.records.values(), key=lambda r: (r.account_id, r.amo_id))
+
+
+@dataclass
+class Batch:
+    """All that one flush brings to the database. `state` may leave when it is committed."""
+
+    buffers: dict[str, Buffer] = field(default_factory=dict)
+    names: dict[tuple[int, str], bytes] = field(default_factory=dict)
+    rejects: list[Reject] = field(default_factory=list)
+    state: bytes | None = None
+    rows: int = 0
+    size: int = 0
+    started: float = field(default_factory=time.monotonic)
+    # Records that the merge put aside, by sequence: a merge that is tried again must not count them twice.
+    late_rejects: dict[int, Reject] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not (self.buffers or self.names or self.rejects)
+
+    @property
+    def accounts(self) -> set[int]:
+        """The accounts that records of this batch belong to."""
+        found = {key[0] for buffer in self.buffers.values() for key in buffer.records}
+        return found | {key[0] for key in self.names}
+
+    def put_aside(self, stream: str, record: SeenRecord, error: str) -> None:
+        """Reject a record during the merge; safe from any thread."""
+        with self.lock:
+            self.late_rejects[record.seq] = Reject(stream, as_text(record.raw), error)
+
+
+class Tombstone(NamedTuple):
+    """A deletion or restore in amoCRM: of which stream and key, when, and the line to stage."""
+
+    stream: str
+    key: tuple[int, int]
+    when: datetime
+    line: bytes
+
+
+def as_text(raw: bytes) -> str:
+    """Bytes as text that PostgreSQL can hold."""
+    return raw.decode("utf-8", "replace").replace("\x00", "\ufffd")
+
+
+def tombstone(record: dict[str, Any], seq: int) -> Tombstone:
+    """A record of `deleted_records`.
+
+    Raises:
+        RecordError: it names no entity or no time.
+    """
+    kind, account, entity = (record.get(k) for k in ("entity_type", "account_id", "entity_id"))
+    if not isinstance(kind, str) or not isinstance(account, int) or not isinstance(entity, int):
+        msg = "entity_type, entity_id or account_id is missing"
+        raise RecordError(msg)
+    try:
+        deleted = as_instant(record.get("deleted_at"), timezone.utc)
+        restored = as_instant(record.get("restored_at"), timezone.utc)
+    except ValueError as error:
+        raise RecordError(str(error)) from None
+    if deleted is None and restored is None:
+        msg = "neither deleted_at nor restored_at is given"
+        raise RecordError(msg)
+    merged = record.get("merged_into")
+    if merged is not None and not isinstance(merged, int):
+        msg = f"merged_into is no id: {json.dumps(merged)}"
+        raise RecordError(msg)
+    line = {"q": seq, "a": account, "i": entity, "u": deleted, "m": merged, "o": restored}
+    when = restored or deleted
+    assert when is not None
+    return Tombstone(kind, (account, entity), when, msgspec.json.encode(line))
+
+
+def deletion(stream: str, seen: SeenRecord) -> Tombstone:
+    """A record that amoCRM lists as deleted: nearly all its fields are null, so it is a mark and never a merge."""
+    when = seen.updated_at or datetime.now(timezone.utc)
+    line = {"q": seen.seq, "a": seen.account_id, "i": seen.amo_id, "u": when, "m": None, "o": None}
+    return Tombstone(stream, seen.key, when, msgspec.json.encode(line))

@@ -1,0 +1,70 @@
+"""Turns staged references into the CRM's keys and names."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from target_crm.sql.spec import I, MergeSpec, S, Slot, trusted
+
+
+def _link(spec: MergeSpec, slot: Slot, alias: sql.Identifier, ref: sql.Composable) -> sql.Composed:
+    parent = spec.parents[slot.column.link or ""]
+    keys = parent.mapping
+    if not keys.match_only:
+        return S("LEFT JOIN {} AS {a} ON {a}.{account} = s.a AND {a}.{amo_id} = {ref}").format(
+            parent.identifier,
+            a=alias,
+            account=I(keys.account or ""),
+            amo_id=I(keys.amo_id or ""),
+            ref=ref,
+        )
+    matched = I(f"k{slot.index}")
+    return S(
+        "LEFT JOIN {keys} AS {k} ON {k}.account_id = s.a AND {k}.table_name = {name} AND {k}.amo_id = {ref} "
+        "LEFT JOIN {parent} AS {a} ON {a}.{id} = {k}.row_id::{type}"
+    ).format(
+        keys=spec.control("sync_keys"),
+        k=matched,
+        name=sql.Literal(keys.table),
+        ref=ref,
+        parent=parent.identifier,
+        a=alias,
+        id=I(keys.id),
+        type=trusted(parent.columns[keys.id].type_sql),
+    )
+
+
+def _name(spec: MergeSpec, slot: Slot, alias: sql.Identifier, ref: sql.Composable) -> sql.Composed:
+    return S(
+        "LEFT JOIN {} AS {a} ON {a}.account_id = s.a AND {a}.source = {} AND {a}.ref = {}"
+    ).format(spec.control("sync_lookups"), sql.Literal(slot.column.lookup), ref, a=alias)
+
+
+def source_joins(spec: MergeSpec) -> sql.Composed:
+    """The joins that staged rows `s` need."""
+    joins = []
+    for slot in spec.referring:
+        alias, ref = I(f"l{slot.index}"), S("s.{}").format(slot.name("c"))
+        joins.append((_link if slot.column.link else _name)(spec, slot, alias, ref))
+    return S(" ").join(joins)
+
+
+def theirs(spec: MergeSpec, slot: Slot) -> sql.Composed:
+    """The value that comes, as the column takes it."""
+    alias = I(f"l{slot.index}")
+    if slot.column.link:
+        return S("{}.{}").format(alias, I(spec.parents[slot.column.link].mapping.id))
+    if slot.column.lookup:
+        return S("{}.name").format(alias)
+    return S("s.{}").format(slot.name("c"))
+
+
+def reference_base(spec: MergeSpec, values: dict[int, sql.Composable]) -> sql.Composed | None:
+    """The base of what was looked up, as a JSON object without empty values; None when nothing is."""
+    if not spec.referring:
+        return None
+    pairs = [
+        S("{}, {}").format(sql.Literal(slot.column.name), values[slot.index])
+        for slot in spec.referring
+    ]
+    return S("jsonb_strip_nulls(jsonb_build_object({}))").format(S(", ").join(pairs))

