@@ -112,7 +112,10 @@ def edits_left(way: str, database: str, leads: list[int]) -> int:
 def loaded(way: str, database: str) -> dict[str, int]:
     """Rows of leads, contacts, tasks and notes in the way's tables."""
     names = {
-        "amochka": {k: ("public", f"amocrm_{t}") for k, t in zip(KINDS, ("leads", "contacts", "tasks", "leads_notes"), strict=True)},
+        "amochka": {
+            k: ("public", f"amocrm_{t}")
+            for k, t in zip(KINDS, ("leads", "contacts", "tasks", "leads_notes"), strict=True)
+        },
         "ours": {k: ("crm", k) for k in KINDS},
     }[way]
     found = {}
@@ -150,7 +153,9 @@ def one(way: str, leads: int, server: Postgres) -> dict[str, Any]:
             taken[step] |= {"traffic": account.traffic(), "statements": server.statements(database)}
             taken[step]["row_versions"] = sum(server.row_versions(database).values()) - before
         kept = {"changed_in_amocrm": edited[::2], "unchanged_in_amocrm": edited[1::2]}
-        taken["edits"] = {name: {"made": len(ids), "kept": edits_left(way, database, ids)} for name, ids in kept.items()}
+        taken["edits"] = {
+            name: {"made": len(ids), "kept": edits_left(way, database, ids)} for name, ids in kept.items()
+        }
         taken["loaded"] = loaded(way, database)
     return taken
 
@@ -176,7 +181,13 @@ def _print(result: Mapping[str, Any]) -> None:
             rows.append([*row, median_of(runs, step, "statements"), median_of(runs, step, "row_versions")])
     show(f"{result['leads']} leads", ["", "requests", "seconds", "statements", "row versions"], rows)
     edits = [
-        [way, *(f"{median_of(runs, 'edits', n, 'kept'):.0f} of {median_of(runs, 'edits', n, 'made'):.0f}" for n in ("unchanged_in_amocrm", "changed_in_amocrm"))]
+        [
+            way,
+            *(
+                f"{median_of(runs, 'edits', n, 'kept'):.0f} of {median_of(runs, 'edits', n, 'made'):.0f}"
+                for n in ("unchanged_in_amocrm", "changed_in_amocrm")
+            ),
+        ]
         for way, runs in result["ways"].items()
     ]
     show("Edits by hand kept", ["", "record unchanged", "record changed"], edits)

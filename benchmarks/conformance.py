@@ -70,7 +70,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Each client against one account."""
     companies = 30 if options.small else 600
     told = []
-    with simulated_account(companies=companies, rps=0, token="any") as account:  # noqa: S106 - no secret
+    with simulated_account(companies=companies, rps=0, token="any") as account:
         true = truth(account)
         total = sum(len(records) for records in true.values())
         for client in CLIENTS:

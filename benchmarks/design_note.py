@@ -146,8 +146,7 @@ def writings(server: Postgres, sizes: Mapping[str, int], runs: int) -> dict[str,
             for way, companies in sizes.items():
                 found[way].append(one_writing(way, Path(base, str(companies)), server))
     return {
-        way: {"companies": sizes[way], "records": sum(counts[sizes[way]].values()), "runs": found[way]}
-        for way in sizes
+        way: {"companies": sizes[way], "records": sum(counts[sizes[way]].values()), "runs": found[way]} for way in sizes
     }
 
 

@@ -24,6 +24,7 @@ import psycopg
 from psycopg.rows import dict_row
 from rich.console import Console
 from rich.table import Table
+
 from target_crm.config import Settings
 from target_crm.database import Database
 
@@ -170,13 +171,27 @@ def show_outcome(url: str, changed: Mapping[str, Any]) -> bool:
     ids = [changed[k] for k in ("by_hand", "in_amo", "deleted")]
     rows = {r["id"]: r for r in crm_rows(url, "SELECT * FROM crm.contacts WHERE id = ANY(%s)", (ids,))}
     by_hand, in_amo, deleted = (rows[i] for i in ids)
-    notes = crm_rows(url, "SELECT text FROM crm.notes WHERE contact_id = %s AND text LIKE %s", (in_amo["id"], f"%{changed['stamp']}"))
+    notes = crm_rows(
+        url, "SELECT text FROM crm.notes WHERE contact_id = %s AND text LIKE %s", (in_amo["id"], f"%{changed['stamp']}")
+    )
     checks = [
-        ("the edit by hand is still there", by_hand["position"], by_hand["position"] == f"Typed by hand at {changed['stamp']}"),
-        ("... and amoCRM's new name arrived in the same row", by_hand["first_name"], by_hand["first_name"] == changed["name"]),
+        (
+            "the edit by hand is still there",
+            by_hand["position"],
+            by_hand["position"] == f"Typed by hand at {changed['stamp']}",
+        ),
+        (
+            "... and amoCRM's new name arrived in the same row",
+            by_hand["first_name"],
+            by_hand["first_name"] == changed["name"],
+        ),
         ("the other renamed contact", in_amo["first_name"], in_amo["first_name"] == changed["name"]),
         ("the new note", notes[0]["text"] if notes else "missing", bool(notes)),
-        ("the deleted contact is marked, not removed", f"amo_deleted_at {deleted['amo_deleted_at']}", deleted["amo_deleted_at"] is not None),
+        (
+            "the deleted contact is marked, not removed",
+            f"amo_deleted_at {deleted['amo_deleted_at']}",
+            deleted["amo_deleted_at"] is not None,
+        ),
     ]
     for what, seen, right in checks:
         console.print(f"  {'[green]yes[/green]' if right else '[red]NO[/red] '}  {what}: {seen}")
@@ -191,8 +206,14 @@ def main() -> int:
     STAGE.mkdir(exist_ok=True)
     again = (ROOT / ".crm").exists()
     with simulated_account(options) as account, Database(Settings(data_dir=ROOT / ".crm")) as database:
-        console.print(f"A simulated amoCRM at {account.url}: {options.companies} companies and all that hangs on them.\n")
-        title = "First run of this demo's second round: from where the last one stopped" if again else "First run: everything"
+        console.print(
+            f"A simulated amoCRM at {account.url}: {options.companies} companies and all that hangs on them.\n"
+        )
+        title = (
+            "First run of this demo's second round: from where the last one stopped"
+            if again
+            else "First run: everything"
+        )
         show_run(title, database.url, meltano_run(account, 1))
         changed = change_both_sides(account, database.url)
         show_run("Second run: only what changed", database.url, meltano_run(account, 2))

@@ -65,7 +65,9 @@ class Simulator:
         self.limit = RateLimit(options.rps)
         self.faults = Faults(parse_faults(options.faults))
         self.latency = Latency(options.latency)
-        self.tokens = Tokens(options.token, options.client_id, options.client_secret, options.code, options.access_token_lifetime)
+        self.tokens = Tokens(
+            options.token, options.client_id, options.client_secret, options.code, options.access_token_lifetime
+        )
         self.scheduled: dict[int, list[dict[str, Any]]] = {}
         self.expire_at: set[int] = set()
         self.app = Starlette(
@@ -110,7 +112,9 @@ class Simulator:
             headers = {"Retry-After": "1"} if self.limit.refusals % 2 else {}
             return Response(encode(problem(429, "Too Many Requests")), 429, headers, PROBLEM)
         if len(request.url.path) + len(query) > LONGEST_URL:
-            return Response("<html><head><title>414 Request-URI Too Large</title></head></html>", 414, media_type="text/html")
+            return Response(
+                "<html><head><title>414 Request-URI Too Large</title></head></html>", 414, media_type="text/html"
+            )
         if not self.tokens.accepts(request.headers.get("authorization", "")):
             return Response(encode({**problem(401, "Unauthorized"), "hint": "110"}), 401, media_type=PROBLEM)
         return None
@@ -145,7 +149,12 @@ class Simulator:
         """The page on which a person allows the integration: it allows at once and redirects."""
         values = request.query_params
         self.tokens.codes.add(self.options.code)
-        given = {"code": self.options.code, "referer": request.url.netloc, "client_id": values.get("client_id", ""), "state": values.get("state", "")}
+        given = {
+            "code": self.options.code,
+            "referer": request.url.netloc,
+            "client_id": values.get("client_id", ""),
+            "state": values.get("state", ""),
+        }
         target = values.get("redirect_uri") or "http://127.0.0.1/"
         return RedirectResponse(f"{target}?{urlencode(given)}", 302)
 
@@ -157,11 +166,15 @@ class Simulator:
         body = json.loads(await request.body() or b"{}") if request.method == "POST" else {}
         if name == "dump":
             kinds = request.query_params.get("kind")
-            return StreamingResponse(lists.dump(self.store, kinds.split(",") if kinds else None), media_type="application/x-ndjson")
+            return StreamingResponse(
+                lists.dump(self.store, kinds.split(",") if kinds else None), media_type="application/x-ndjson"
+            )
         try:
             result = self.controlled(name, body)
         except (KeyError, TypeError, ValueError) as error:
-            return Response(encode({"error": f"{name}: {type(error).__name__}: {error}"}), 400, media_type="application/json")
+            return Response(
+                encode({"error": f"{name}: {type(error).__name__}: {error}"}), 400, media_type="application/json"
+            )
         return Response(encode(result), 200, media_type="application/json")
 
     def controlled(self, name: str, body: dict[str, Any]) -> Any:
@@ -193,7 +206,11 @@ class Simulator:
             self.scheduled.clear()
             return {}
         if name == "stats":
-            return self.log.stats() | {"refusals": self.limit.refusals, "banned": self.limit.banned, "faults": dict(self.faults.seen)}
+            return self.log.stats() | {
+                "refusals": self.limit.refusals,
+                "banned": self.limit.banned,
+                "faults": dict(self.faults.seen),
+            }
         if name == "clock":
             self.store.clock_offset = float(body["offset"])
             return {"now": self.store.now()}
@@ -208,7 +225,9 @@ class Simulator:
 
     def set_options(self, body: dict[str, Any]) -> dict[str, Any]:
         """Switch options while the server runs."""
-        account = {k: v for k, v in body.items() if k in ("filter_package", "company_filter", "id_filter_without_package")}
+        account = {
+            k: v for k, v in body.items() if k in ("filter_package", "company_filter", "id_filter_without_package")
+        }
         self.options.account = replace(self.options.account, **account)
         for key, value in body.items():
             if key in account:

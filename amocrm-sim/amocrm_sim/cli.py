@@ -64,15 +64,21 @@ def build(given: dict[str, Any]) -> Simulator:
 @click.option("--access-token-lifetime", default=86400.0, show_default=True, help="Seconds.")
 @click.option("--company-filter", type=click.Choice(["ignore", "honour", "400"]), default="ignore", show_default=True)
 @click.option("--no-filter-package", is_flag=True, help="Filters of companies, contacts and leads are ignored.")
-@click.option("--id-filter-without-package", type=click.Choice(["honour", "ignore"]), default="honour", show_default=True)
+@click.option(
+    "--id-filter-without-package", type=click.Choice(["honour", "ignore"]), default="honour", show_default=True
+)
 @click.option("--notes-endpoint", type=click.Choice(["404", "list"]), default="404", show_default=True)
-@click.option("--missing", type=click.Choice(["204", "404"]), default="204", show_default=True, help="GET by the id of nothing.")
+@click.option(
+    "--missing", type=click.Choice(["204", "404"]), default="204", show_default=True, help="GET by the id of nothing."
+)
 @click.option("--refuse", multiple=True, help="An endpoint that the plan lacks, such as customers.")
 @click.option("--refuse-status", type=int, default=403, show_default=True)
 @click.option("--not-admin", is_flag=True, help="The token's user may not list users.")
 @click.option("--foreign-next", is_flag=True, help="_links.next names http and another host.")
 @click.option("--event-delay", default=0, show_default=True, help="Seconds until an event shows.")
-@click.option("--journal", type=click.Path(path_type=Path), help="Changes are kept here and made again at the next start.")
+@click.option(
+    "--journal", type=click.Path(path_type=Path), help="Changes are kept here and made again at the next start."
+)
 def serve(host: str, port: int, ready_file: Path | None, **given: Any) -> None:
     """Serve an account until SIGTERM or Ctrl-C."""
     try:
@@ -81,7 +87,9 @@ def serve(host: str, port: int, ready_file: Path | None, **given: Any) -> None:
         raise click.UsageError(str(error)) from None
     listener = socket.create_server((host, port))
     url = f"http://{host}:{listener.getsockname()[1]}"
-    config = uvicorn.Config(simulator.app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        simulator.app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     click.echo(f"amoCRM simulator at {url}, token {given['token']}")
     sys.stdout.flush()

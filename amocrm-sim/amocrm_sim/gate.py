@@ -24,7 +24,15 @@ class RequestLog:
 
     def arrived(self, method: str, path: str, query: str) -> dict[str, Any]:
         """Note a request; the status follows when it is answered."""
-        entry = {"at": time.monotonic(), "wall": time.time(), "method": method, "path": path, "query": query, "status": None, "seconds": None}
+        entry = {
+            "at": time.monotonic(),
+            "wall": time.time(),
+            "method": method,
+            "path": path,
+            "query": query,
+            "status": None,
+            "seconds": None,
+        }
         self.entries.append(entry)
         return entry
 
@@ -192,4 +200,10 @@ class Tokens:
 
 
 def _refusal(title: str, hint: str) -> dict[str, Any]:
-    return {"title": title, "type": "https://developers.amocrm.ru/v3/errors/OAuthProblemJson", "status": 400, "detail": hint, "hint": hint}
+    return {
+        "title": title,
+        "type": "https://developers.amocrm.ru/v3/errors/OAuthProblemJson",
+        "status": 400,
+        "detail": hint,
+        "hint": hint,
+    }

@@ -38,7 +38,17 @@ def _problem(status: int, title: str, detail: str = "") -> Record:
     return {"title": title, "type": f"https://httpstatus.es/{status}", "status": status, "detail": detail}
 
 
-def _envelope(sim: Simulator, path: str, key: str, records: list[Any], pairs: q.Pairs, page: int, more: bool, base: str, extra: Record | None = None) -> Answer:
+def _envelope(
+    sim: Simulator,
+    path: str,
+    key: str,
+    records: list[Any],
+    pairs: q.Pairs,
+    page: int,
+    more: bool,
+    base: str,
+    extra: Record | None = None,
+) -> Answer:
     if not records:
         return 204, None
     links = {"self": {"href": _link(base, path, pairs, page)}}
@@ -77,7 +87,9 @@ def _account(sim: Simulator, _: re.Match[str], pairs: q.Pairs, base: str) -> Ans
         zone = {"timezone": "Europe/Moscow", "timezone_offset": "+03:00", "date_pattern": "d.m.Y H:i"}
         body["_embedded"]["datetime_settings"] = zone
     if "task_types" in asked:
-        body["_embedded"]["task_types"] = [{"id": n, "name": t} for n, t in enumerate(("Звонок", "Встреча", "Письмо"), 1)]
+        body["_embedded"]["task_types"] = [
+            {"id": n, "name": t} for n, t in enumerate(("Звонок", "Встреча", "Письмо"), 1)
+        ]
     return 200, body
 
 
@@ -100,7 +112,13 @@ def _entity_list(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str
 def _only_deleted(sim: Simulator, name: str, pairs: q.Pairs, base: str) -> Answer:
     page, limit = q.page_and_limit(pairs)
     gone = sorted(sim.store.kinds[name].gone.items())
-    empty = {"name": None, "responsible_user_id": None, "custom_fields_values": None, "is_deleted": True, "account_id": ACCOUNT_ID}
+    empty = {
+        "name": None,
+        "responsible_user_id": None,
+        "custom_fields_values": None,
+        "is_deleted": True,
+        "account_id": ACCOUNT_ID,
+    }
     chosen = gone[(page - 1) * limit : page * limit]
     records = [{"id": i, "created_at": r["created_at"], "updated_at": r["updated_at"], **empty} for i, r in chosen]
     return _envelope(sim, name, name, records, pairs, page, page * limit < len(gone), base)
@@ -144,8 +162,22 @@ def _links(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> A
         else:
             embedded = store.kinds[entity].get(entity_id)["_embedded"]
             targets = [(k, r["id"]) for k in ("companies", "contacts") for r in embedded.get(k) or ()]
-        links += [{"entity_id": entity_id, "entity_type": entity, "to_entity_id": i, "to_entity_type": k, "metadata": None} for k, i in targets]
-    return (200, {"_total_items": len(links), "_links": {"self": {"href": f"{base}/api/v4/{match.group(0)}"}}, "_embedded": {"links": links}}) if links else (204, None)
+        links += [
+            {"entity_id": entity_id, "entity_type": entity, "to_entity_id": i, "to_entity_type": k, "metadata": None}
+            for k, i in targets
+        ]
+    return (
+        (
+            200,
+            {
+                "_total_items": len(links),
+                "_links": {"self": {"href": f"{base}/api/v4/{match.group(0)}"}},
+                "_embedded": {"links": links},
+            },
+        )
+        if links
+        else (204, None)
+    )
 
 
 def _static(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
@@ -157,7 +189,9 @@ def _static(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> 
     chosen = records[(page - 1) * limit : page * limit]
     extra = {"_total_items": len(records), "_page_count": -(-len(records) // limit)}
     key = name.rsplit("/", 1)[-1]
-    return _envelope(sim, name, key, chosen, pairs, page, page * limit < len(records), base, None if key == "tags" else extra)
+    return _envelope(
+        sim, name, key, chosen, pairs, page, page * limit < len(records), base, None if key == "tags" else extra
+    )
 
 
 def _events(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:

@@ -114,7 +114,11 @@ def _ordered(kind: Kind, ids: list[int] | None, pairs: Pairs, low: int | None, h
     elif ids is None:
         found = list(kind.ids)
     else:
-        found = [i for i in ids if (low is None or kind.updated_at(i) >= low) and (high is None or kind.updated_at(i) <= high)]
+        found = [
+            i
+            for i in ids
+            if (low is None or kind.updated_at(i) >= low) and (high is None or kind.updated_at(i) <= high)
+        ]
         if field == "updated_at":
             found.sort(key=lambda i: (kind.updated_at(i), i))
     if field in ("created_at", "complete_till"):
@@ -208,7 +212,12 @@ def as_asked(store: Store, kind: Kind, record: Record, with_: set[str], base_url
 
 def _embedded(store: Store, kind: Kind, record: Record, with_: set[str]) -> dict[str, Any]:
     source = record.get("_embedded") or {}
-    always = {"companies": {"tags"}, "contacts": {"tags", "companies"}, "leads": {"tags", "companies"}, "customers": {"tags"}}
+    always = {
+        "companies": {"tags"},
+        "contacts": {"tags", "companies"},
+        "leads": {"tags", "companies"},
+        "customers": {"tags"},
+    }
     shown = {key: value for key, value in source.items() if key in always[kind.name] | with_}
     if kind.name == "companies" and with_ & {"contacts", "leads"}:
         shown |= {k: v for k, v in store.linked("companies", [record["id"]])[record["id"]].items() if k in with_}

@@ -154,7 +154,9 @@ class Account:
             whole = w.NASTY[(b >> 8) % len(w.NASTY)]
         fields: list[Record] | None = [
             _field(FIELD["POSITION"], "Должность", "POSITION", "text", [{"value": w.POSITIONS[b % 7]}]),
-            _multi("PHONE", "Телефон", [(phone(b >> 1), "WORK"), (phone(b >> 9), "MOB"), (phone(b >> 1), "HOME")][: b % 4]),
+            _multi(
+                "PHONE", "Телефон", [(phone(b >> 1), "WORK"), (phone(b >> 9), "MOB"), (phone(b >> 1), "HOME")][: b % 4]
+            ),
             _multi("EMAIL", "Email", [(f"User{index}@mail{b % 9}.ru", "WORK"), ("не знает", "OTHER")][: b % 3]),
             _field(SOURCE_FIELD, "Источник", None, "select", [_enum(w.SOURCES[b % 4], 950 + b % 4)]),
         ]
@@ -175,7 +177,9 @@ class Account:
     def _leads(self, base: Record, index: int, b: int) -> Record:
         number = b % len(w.PIPELINES)
         closed = b % 3 == 0
-        status = (142 if b % 2 else 143) if closed else 8_000_001 + 100 * number + (b >> 6) % len(w.PIPELINES[number][1])
+        status = (
+            (142 if b % 2 else 143) if closed else 8_000_001 + 100 * number + (b >> 6) % len(w.PIPELINES[number][1])
+        )
         company, contact = self.company_of("leads", index), self.contact_of_lead(index)
         base |= {
             "name": f"Сделка №{index + 1}" if b % 61 else w.NASTY[(b >> 8) % len(w.NASTY)],
@@ -204,7 +208,10 @@ class Account:
     def _customers(self, base: Record, index: int, b: int) -> Record:
         base |= {"name": f"Покупатель {index + 1}", "next_price": b % 10_000, "next_date": EPOCH, "status_id": 1}
         base |= {"periodicity": 30, "ltv": b % 100_000, "purchases_count": b % 9, "average_check": 100}
-        base |= {"custom_fields_values": None, "_embedded": {"tags": [], "contacts": [], "companies": [], "segments": []}}
+        base |= {
+            "custom_fields_values": None,
+            "_embedded": {"tags": [], "contacts": [], "companies": [], "segments": []},
+        }
         return base
 
     def _task(self, base: Record, index: int, b: int) -> Record:
@@ -253,8 +260,18 @@ def note_params(b: int, index: int) -> tuple[str, Any]:
             text = w.NASTY[(b >> 8) % len(w.NASTY)]
         return "common", {"text": text}
     if choice < 8:
-        call = {"uniq": f"c{index}", "duration": b % 900, "source": "АТС", "link": f"https://records.example/{index}.mp3"}
-        call |= {"phone": number, "call_result": "", "call_status": 1 + b % 8, "call_responsible": FIRST_USER + b % USERS}
+        call = {
+            "uniq": f"c{index}",
+            "duration": b % 900,
+            "source": "АТС",
+            "link": f"https://records.example/{index}.mp3",
+        }
+        call |= {
+            "phone": number,
+            "call_result": "",
+            "call_status": 1 + b % 8,
+            "call_responsible": FIRST_USER + b % USERS,
+        }
         if b % 5 == 0:
             call = {k.upper(): call[k] for k in ("uniq", "duration", "link", "phone")}
         return ("call_in" if b % 2 else "call_out"), call

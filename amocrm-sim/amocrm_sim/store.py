@@ -129,7 +129,9 @@ class Store:
     `journal` is a file that keeps the changes, so that the account outlives the process.
     """
 
-    def __init__(self, seed: int, sizes: dict[str, int], clock_offset: float = 0.0, journal: Path | None = None) -> None:
+    def __init__(
+        self, seed: int, sizes: dict[str, int], clock_offset: float = 0.0, journal: Path | None = None
+    ) -> None:
         total = sizes["notes"]
         parts = {"companies/notes": total * 3 // 10, "contacts/notes": total * 5 // 10}
         parts["leads/notes"] = total - sum(parts.values())
@@ -192,7 +194,9 @@ class Store:
         }
         return actions[action](**body)
 
-    def event(self, kind: str, entity: str, entity_id: int, after: Iterable[Record] = (), before: Iterable[Record] = ()) -> None:
+    def event(
+        self, kind: str, entity: str, entity_id: int, after: Iterable[Record] = (), before: Iterable[Record] = ()
+    ) -> None:
         """Add an event; ids sort by time as ULIDs do."""
         number = len(self.events) + 1
         self.events.append(
@@ -209,7 +213,9 @@ class Store:
             }
         )
 
-    def create(self, kind: str, fields: Record | None = None, count: int = 1, updated_at: int | None = None) -> list[int]:
+    def create(
+        self, kind: str, fields: Record | None = None, count: int = 1, updated_at: int | None = None
+    ) -> list[int]:
         """New records, copied from a made-up one and overwritten by `fields`."""
         store, made = self.kinds[kind], []
         for _ in range(count):
@@ -232,7 +238,9 @@ class Store:
         else:
             self.event(f"{SINGULAR[kind]}_added", SINGULAR[kind], record["id"])
 
-    def update(self, kind: str, ids: list[int], fields: Record | None = None, updated_at: int | None = None, touch: bool = True) -> list[int]:
+    def update(
+        self, kind: str, ids: list[int], fields: Record | None = None, updated_at: int | None = None, touch: bool = True
+    ) -> list[int]:
         """Change records. `updated_at` sets their time to any value, `touch: false` leaves it."""
         store = self.kinds[kind]
         for record_id in ids:
@@ -290,7 +298,7 @@ class Store:
         self.update(kind, [into])
         return [into]
 
-    def link(self, kind: str, id: int, company_id: int | None) -> list[int]:  # noqa: A002 - the API's own word
+    def link(self, kind: str, id: int, company_id: int | None) -> list[int]:
         """Give a contact or lead another company, or none."""
         companies = [{"id": company_id}] if company_id else []
         self.update(kind, [id], {"_embedded": {"companies": companies}})
@@ -318,7 +326,9 @@ def _overlay(record: Record, fields: Record) -> None:
             record[key] = value
 
 
-def _definition(field_id: int, name: str, kind: str, code: str | None, entity: str, enums: list[str] | None = None, first: int = 0) -> Record:
+def _definition(
+    field_id: int, name: str, kind: str, code: str | None, entity: str, enums: list[str] | None = None, first: int = 0
+) -> Record:
     return {
         "id": field_id, "name": name, "type": kind, "code": code, "sort": field_id % 1000, "group_id": None,
         "entity_type": entity, "account_id": ACCOUNT_ID, "is_api_only": False, "is_computed": False,
@@ -339,14 +349,61 @@ def _statics() -> dict[str, list[Record]]:
         user_rights |= {"is_active": n != USERS - 1, "group_id": None, "role_id": None, "status_rights": []}  # type: ignore[dict-item]
         name = f"{w.FIRST[n % len(w.FIRST)]} {w.LAST[n % len(w.LAST)]}"
         embedded = {"roles": [], "groups": []}
-        users.append({"id": FIRST_USER + n, "name": name, "email": f"user{n}@firma.ru", "lang": "ru", "rights": user_rights, "_embedded": embedded})
+        users.append(
+            {
+                "id": FIRST_USER + n,
+                "name": name,
+                "email": f"user{n}@firma.ru",
+                "lang": "ru",
+                "rights": user_rights,
+                "_embedded": embedded,
+            }
+        )
     pipelines = []
     for n, (name, statuses) in enumerate(w.PIPELINES):
-        made = [{"id": 8_000_001 + 100 * n + k, "name": s, "sort": 10 * (k + 1), "is_editable": True, "pipeline_id": 7_000_001 + n, "color": "#fffeb2", "type": 0, "account_id": ACCOUNT_ID} for k, s in enumerate(statuses)]
-        made += [{"id": i, "name": s, "sort": 10_000 + i, "is_editable": False, "pipeline_id": 7_000_001 + n, "color": "#CCFF66", "type": 0, "account_id": ACCOUNT_ID} for i, s in ((142, "Успешно реализовано"), (143, "Закрыто и не реализовано"))]
-        pipelines.append({"id": 7_000_001 + n, "name": name, "sort": n + 1, "is_main": n == 0, "is_unsorted_on": True, "is_archive": False, "account_id": ACCOUNT_ID, "_embedded": {"statuses": made}})
+        made = [
+            {
+                "id": 8_000_001 + 100 * n + k,
+                "name": s,
+                "sort": 10 * (k + 1),
+                "is_editable": True,
+                "pipeline_id": 7_000_001 + n,
+                "color": "#fffeb2",
+                "type": 0,
+                "account_id": ACCOUNT_ID,
+            }
+            for k, s in enumerate(statuses)
+        ]
+        made += [
+            {
+                "id": i,
+                "name": s,
+                "sort": 10_000 + i,
+                "is_editable": False,
+                "pipeline_id": 7_000_001 + n,
+                "color": "#CCFF66",
+                "type": 0,
+                "account_id": ACCOUNT_ID,
+            }
+            for i, s in ((142, "Успешно реализовано"), (143, "Закрыто и не реализовано"))
+        ]
+        pipelines.append(
+            {
+                "id": 7_000_001 + n,
+                "name": name,
+                "sort": n + 1,
+                "is_main": n == 0,
+                "is_unsorted_on": True,
+                "is_archive": False,
+                "account_id": ACCOUNT_ID,
+                "_embedded": {"statuses": made},
+            }
+        )
     fields = {
-        "companies": [_definition(BRANCH_FIELD, "Филиал", "select", None, "companies", list(w.BRANCHES), 900), _definition(INN_FIELD, "ИНН", "text", None, "companies")],
+        "companies": [
+            _definition(BRANCH_FIELD, "Филиал", "select", None, "companies", list(w.BRANCHES), 900),
+            _definition(INN_FIELD, "ИНН", "text", None, "companies"),
+        ],
         "contacts": [_definition(SOURCE_FIELD, "Источник", "select", None, "contacts", list(w.SOURCES), 950)],
         "leads": [_definition(700_020, "Дата поставки", "date", None, "leads")],
         "customers": [],
@@ -357,8 +414,13 @@ def _statics() -> dict[str, list[Record]]:
         fields["contacts"].append(_definition(FIELD[code] + 1000, code.title(), kind, code, "contacts"))
     result: dict[str, list[Record]] = {f"{e}/custom_fields": f for e, f in fields.items()}
     for shift, entity in enumerate((*ENTITIES, "customers")):
-        result[f"{entity}/tags"] = [{"id": 3_000_001 + 1000 * shift + n, "name": t, "color": None} for n, t in enumerate(w.TAGS)]
-    reasons = [{"id": 6_000_001 + n, "name": r, "sort": n, "created_at": EPOCH, "updated_at": EPOCH} for n, r in enumerate(w.LOSS_REASONS)]
+        result[f"{entity}/tags"] = [
+            {"id": 3_000_001 + 1000 * shift + n, "name": t, "color": None} for n, t in enumerate(w.TAGS)
+        ]
+    reasons = [
+        {"id": 6_000_001 + n, "name": r, "sort": n, "created_at": EPOCH, "updated_at": EPOCH}
+        for n, r in enumerate(w.LOSS_REASONS)
+    ]
     return result | {"users": users, "leads/pipelines": pipelines, "leads/loss_reasons": reasons}
 
 

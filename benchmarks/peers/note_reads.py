@@ -46,9 +46,7 @@ def chunks(ids: list[int], size: int) -> Iterable[list[int]]:
 
 def read_account(api: Api, write: Callable[[str, list[Record]], None], *, batched: bool) -> dict[str, int]:
     """Read companies, then contacts and leads, notes and tasks of them; hand each list on; return how many came."""
-    companies_at_once, notes_at_once, tasks_at_once = (
-        (COMPANIES, NOTE_PARENTS, TASK_PARENTS) if batched else (1, 1, 1)
-    )
+    companies_at_once, notes_at_once, tasks_at_once = (COMPANIES, NOTE_PARENTS, TASK_PARENTS) if batched else (1, 1, 1)
     ids: dict[str, list[int]] = {}
     counts: dict[str, int] = {}
 

@@ -165,7 +165,9 @@ class Client:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = requests.Session()
-            session.headers.update({"User-Agent": f"tap-amocrm/{__version__}", "Accept": "application/hal+json, application/json"})
+            session.headers.update(
+                {"User-Agent": f"tap-amocrm/{__version__}", "Accept": "application/hal+json, application/json"}
+            )
             self._local.session = session
         return session
 
@@ -270,5 +272,3 @@ def _title(answer: requests.Response) -> str:
 def _hint(answer: requests.Response) -> str:
     hint = _problem(answer).get("hint")
     return f", {hint}" if hint else ""
-
-

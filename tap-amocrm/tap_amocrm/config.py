@@ -34,7 +34,12 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     _text("client_id", "Client ID", "OAuth: the integration's ID."),
     _text("client_secret", "Client secret", "OAuth: the integration's secret key.", secret=True),
     _text("redirect_uri", "Redirect URI", "OAuth: as in the integration's settings."),
-    _text("refresh_token", "Refresh token", "OAuth: the first refresh token; later ones are kept in token_file.", secret=True),
+    _text(
+        "refresh_token",
+        "Refresh token",
+        "OAuth: the first refresh token; later ones are kept in token_file.",
+        secret=True,
+    ),
     _text("authorization_code", "Authorisation code", "OAuth: good once, for 20 minutes.", secret=True),
     _text("token_file", "Token file", "OAuth: where the rotated refresh token is kept before it is used."),
     th.Property(

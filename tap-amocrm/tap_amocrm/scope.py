@@ -157,7 +157,9 @@ class Scope:
         name = f"filter[company_id] of {entity}"
         if account.honours.get(name) is not False:
             try:
-                yield from self._by(entity, "filter[company_id][]", parents, size, lambda r, ids: company_id_of(r) in ids)
+                yield from self._by(
+                    entity, "filter[company_id][]", parents, size, lambda r, ids: company_id_of(r) in ids
+                )
                 account.honours[name] = True
             except FilterIgnoredError:
                 account.ignores(name, "linked ids are taken from the companies")
@@ -165,7 +167,9 @@ class Scope:
                 return
         if account.honours.get(f"filter[id] of {entity}") is not False:
             try:
-                yield from self._by(entity, "filter[id][]", linked, _IDS_IN_A_REQUEST, lambda r, ids: r.get("id") in ids)
+                yield from self._by(
+                    entity, "filter[id][]", linked, _IDS_IN_A_REQUEST, lambda r, ids: r.get("id") in ids
+                )
             except FilterIgnoredError:
                 account.ignores(f"filter[id] of {entity}", "the whole list is read and filtered here")
             else:

@@ -207,9 +207,7 @@ def _check(settings: Settings) -> None:
         msg = "Setting database_url: a URL that starts with postgresql:// is needed."
         raise ConfigError(msg)
     if settings.default_policy not in POLICIES:
-        msg = (
-            f"Setting default_policy: {settings.default_policy!r} is none of {', '.join(POLICIES)}."
-        )
+        msg = f"Setting default_policy: {settings.default_policy!r} is none of {', '.join(POLICIES)}."
         raise ConfigError(msg)
     choices = {"on_bad_record": ("quarantine", "fail"), "unmapped_streams": ("warn", "fail")}
     for name, allowed in choices.items():

@@ -54,9 +54,7 @@ class Database:
             return self.settings.database_url
         return str(self._server.get_uri())
 
-    def connect(
-        self, *, autocommit: bool = False, name: str = "target-crm"
-    ) -> psycopg.Connection[Any]:
+    def connect(self, *, autocommit: bool = False, name: str = "target-crm") -> psycopg.Connection[Any]:
         """A new connection; times are in UTC."""
         try:
             connection = psycopg.connect(
@@ -67,9 +65,7 @@ class Database:
             )
             # SET and not the start-up options: connection poolers refuse those. Compiling a batch's statements costs
             # more than it gives; sorts and hashes of a batch fit into 64 MB.
-            connection.execute(
-                "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET jit = off; SET work_mem = '64MB'"
-            )
+            connection.execute("SET timezone = 'UTC'; SET datestyle = 'ISO'; SET jit = off; SET work_mem = '64MB'")
             connection.commit()
         except psycopg.OperationalError as error:
             msg = f"The database can't be reached: {without_secrets(str(error))} Check setting database_url."
@@ -87,9 +83,7 @@ class Database:
             return
         # Two first loads at once would both try to create.
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))", (schema,))
-        exists = connection.execute(
-            "SELECT to_regnamespace(%s)", (sql.Identifier(schema).as_string(connection),)
-        )
+        exists = connection.execute("SELECT to_regnamespace(%s)", (sql.Identifier(schema).as_string(connection),))
         if exists.fetchone() == (None,):
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         for name in ("control.sql", "builtin.sql") if builtin else ("control.sql",):
@@ -97,9 +91,7 @@ class Database:
             # PostgreSQL 18 has time-ordered UUIDs; older ones have random ones only.
             new_id = "uuidv7" if connection.info.server_version >= 180_000 else "gen_random_uuid"
             statement = sql.SQL(text)  # type: ignore[arg-type]
-            connection.execute(
-                statement.format(schema=sql.Identifier(schema), new_id=sql.Identifier(new_id))
-            )
+            connection.execute(statement.format(schema=sql.Identifier(schema), new_id=sql.Identifier(new_id)))
         connection.commit()
 
 

@@ -237,9 +237,7 @@ def _compile_link(column: Column) -> Getter:
     return link
 
 
-def _compile_set(
-    item_set: ItemSet, context: Context
-) -> Callable[[dict[Any, Any]], list[dict[str, Any]]]:
+def _compile_set(item_set: ItemSet, context: Context) -> Callable[[dict[Any, Any]], list[dict[str, Any]]]:
     wanted, region = item_set.fields, context.region
     phones = item_set.item == "phone"
 
@@ -290,15 +288,11 @@ class Extractor:
             for index, c in enumerate(live.mapping.columns)
         ]
         self.plain = [c.source is None for c in live.mapping.columns]
-        self.sets = [
-            (index, s.name, _compile_set(s, context)) for index, s in enumerate(live.mapping.sets)
-        ]
+        self.sets = [(index, s.name, _compile_set(s, context)) for index, s in enumerate(live.mapping.sets)]
         self.needs_fields = bool(self.sets) or any(c.fields for c in live.mapping.columns)
         self._width = len(live.mapping.columns)
         self._decode_key = msgspec.json.Decoder(_Key).decode
-        version = repr(
-            (replace(live.mapping, line=None), str(context.zone), context.region, default_policy)
-        )
+        version = repr((replace(live.mapping, line=None), str(context.zone), context.region, default_policy))
         self._salt = hashlib.blake2b(version.encode(), digest_size=16).digest()
 
     def see(self, raw: bytes, seq: int) -> tuple[SeenRecord, bool]:

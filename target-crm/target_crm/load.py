@@ -70,9 +70,7 @@ class Load:
         self.rejected = 0
         self.accounts: set[int] = set()
         self._on_state = on_state
-        self._context = Context(
-            self.mapping.default_region or settings.default_region, timezone.utc
-        )
+        self._context = Context(self.mapping.default_region or settings.default_region, timezone.utc)
         self._extractors: dict[str, Extractor] = {}
         self._batch = Batch()
         self._tombstones: dict[tuple[str, tuple[int, int]], Tombstone] = {}
@@ -84,9 +82,7 @@ class Load:
         self._reader = ThreadPoolExecutor(1, "merge")
         try:
             database.prepare(self.connection, builtin=self.mapping.builtin)
-            self.live: dict[str, LiveTable] = check_mapping(
-                self.connection, self.mapping, settings.crm_schema
-            )
+            self.live: dict[str, LiveTable] = check_mapping(self.connection, self.mapping, settings.crm_schema)
             self.run_id = runs.begin_run(self.connection, settings.crm_schema, kind)
             self._commit()
             for _ in range(1, 1 if settings.dry_run else settings.parallel_merges):
@@ -95,9 +91,7 @@ class Load:
             self._close()
             raise
         deleted_so_far: dict[str, int] = {}
-        self._mergers = [
-            Merger(c, self.live, settings, self.run_id, deleted_so_far) for c in self._connections
-        ]
+        self._mergers = [Merger(c, self.live, settings, self.run_id, deleted_so_far) for c in self._connections]
         self._pool = ThreadPoolExecutor(len(self._mergers), "part")
 
     def _commit(self) -> None:
@@ -113,9 +107,7 @@ class Load:
             try:
                 zone = ZoneInfo(name)
             except (ZoneInfoNotFoundError, ValueError, OSError):
-                logger.warning(
-                    "Stream %s: the time zone %r is unknown; days are read in UTC.", stream, name
-                )
+                logger.warning("Stream %s: the time zone %r is unknown; days are read in UTC.", stream, name)
         if zone != self._context.zone:
             # Records that wait were sent under the zone before.
             self.flush()
@@ -129,9 +121,7 @@ class Load:
     def _extractor(self, stream: str) -> Extractor:
         found = self._extractors.get(stream)
         if found is None:
-            found = self._extractors[stream] = Extractor(
-                self.live[stream], self._context, self.settings.default_policy
-            )
+            found = self._extractors[stream] = Extractor(self.live[stream], self._context, self.settings.default_policy)
         return found
 
     def add(self, stream: str, raw: bytes) -> None:
@@ -267,9 +257,7 @@ class Load:
         self._lock_accounts(batch.accounts | {g.key[0] for g in graves})
         if batch.names:
             lines = list(batch.names.values())
-            named = self._guarded(
-                self._mergers[0], lambda lock: self._mergers[0].name(lines, lock=lock)
-            )
+            named = self._guarded(self._mergers[0], lambda lock: self._mergers[0].name(lines, lock=lock))
             for table, counts in named.items():
                 self.counts.setdefault(table, Counts()).add(counts)
         for stream in self.live:
@@ -313,9 +301,7 @@ class Load:
             return self._merge_records(mergers[0], batch, stream, records)
         size = -(-len(records) // len(mergers))
         parts = [
-            self._pool.submit(
-                self._merge_records, merger, batch, stream, records[n * size : (n + 1) * size]
-            )
+            self._pool.submit(self._merge_records, merger, batch, stream, records[n * size : (n + 1) * size])
             for n, merger in enumerate(mergers)
         ]
         counts = Counts()
@@ -323,15 +309,11 @@ class Load:
             counts.add(part.result())
         return counts
 
-    def _merge_records(
-        self, merger: Merger, batch: Batch, stream: str, records: Sequence[SeenRecord]
-    ) -> Counts:
+    def _merge_records(self, merger: Merger, batch: Batch, stream: str, records: Sequence[SeenRecord]) -> Counts:
         """Merge records; when the database refuses one of them, find it by halving and put it aside."""
         extractor = self._extractor(stream)
 
-        def stage(
-            wanted: Sequence[SeenRecord], is_new: bool
-        ) -> tuple[list[StagedRow], list[StagedRow]]:
+        def stage(wanted: Sequence[SeenRecord], is_new: bool) -> tuple[list[StagedRow], list[StagedRow]]:
             rows: list[StagedRow] = []
             items: list[StagedRow] = []
             for record in wanted:
@@ -343,9 +325,7 @@ class Load:
             return rows, items
 
         try:
-            return self._guarded(
-                merger, lambda lock: merger.merge(stream, records, stage, lock=lock)
-            )
+            return self._guarded(merger, lambda lock: merger.merge(stream, records, stage, lock=lock))
         except _RECORD_FAULTS as error:
             if len(records) == 1:
                 detail = without_secrets(error.diag.message_primary or str(error))

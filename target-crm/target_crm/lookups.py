@@ -35,14 +35,8 @@ def lookup_lines(stream: str, record: dict[str, Any], seq: int) -> list[NamedLin
     embedded = record.get("_embedded")
     statuses = embedded.get("statuses") if isinstance(embedded, dict) else None
     for status in statuses if isinstance(statuses, list) else ():
-        if (
-            isinstance(status, dict)
-            and isinstance(status.get("name"), str)
-            and status.get("id") is not None
-        ):
-            lines.append(
-                _line(account, "status", f"{identity}:{status['id']}", status["name"], seq)
-            )
+        if isinstance(status, dict) and isinstance(status.get("name"), str) and status.get("id") is not None:
+            lines.append(_line(account, "status", f"{identity}:{status['id']}", status["name"], seq))
     return lines
 
 

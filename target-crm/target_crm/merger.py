@@ -117,9 +117,7 @@ class Merger:
             for row in rows:
                 copy.write_row(row)
 
-    def merge(
-        self, stream: str, records: Sequence[SeenRecord], stage: Stage, *, lock: bool = False
-    ) -> Counts:
+    def merge(self, stream: str, records: Sequence[SeenRecord], stage: Stage, *, lock: bool = False) -> Counts:
         """Merge records of one stream, each key once.
 
         Args:
@@ -186,9 +184,7 @@ class Merger:
         self._copy(known.text("copy_stage", lambda: staging.copy_stage(spec)), [*rows, *more_rows])
         self._run(known.text("analyze_stage", lambda: staging.analyze(spec, "stage")))
         if items or more_items:
-            self._copy(
-                known.text("copy_items", lambda: staging.copy_items(spec)), [*items, *more_items]
-            )
+            self._copy(known.text("copy_items", lambda: staging.copy_items(spec)), [*items, *more_items])
             self._run(known.text("analyze_items", lambda: staging.analyze(spec, "items")))
 
     def _apply(self, known: Statements, new: bool, changed: bool, lock: bool) -> Counts:
@@ -208,9 +204,7 @@ class Merger:
         self._run(known.text("remember_keys", lambda: insert.remember_keys(spec)))
         self._run(insert.journal_born(spec))
         for index in range(len(spec.live.mapping.sets)):
-            self._run(
-                known.text(f"items{index}", lambda k=index: insert.insert_born_items(spec, k))
-            )  # type: ignore[misc]
+            self._run(known.text(f"items{index}", lambda k=index: insert.insert_born_items(spec, k)))  # type: ignore[misc]
         pending = merge.keep_pending(spec, born=True)
         if pending is not None:
             self._run(pending)
@@ -295,9 +289,7 @@ class Merger:
                 if column.lookup and not live.mapping.match_only:
                     spec = self.spec(stream, column.name)
                     counts = self._update(spec, links.named_rows(spec, column), lock)
-                    done.setdefault(live.mapping.table, Counts()).add(
-                        Counts(updated=counts.updated)
-                    )
+                    done.setdefault(live.mapping.table, Counts()).add(Counts(updated=counts.updated))
         return done
 
     def delete(self, stream: str, lines: Sequence[bytes]) -> Counts:
@@ -328,11 +320,7 @@ class Merger:
         assert row is not None
         rows = row[0] + self.deleted_so_far.get(name, 0)
         most = self.settings.max_deletes_percent
-        if (
-            total >= _LEAST_DELETES
-            and total * 100 > rows * most
-            and not self.settings.allow_mass_delete
-        ):
+        if total >= _LEAST_DELETES and total * 100 > rows * most and not self.settings.allow_mass_delete:
             msg = (
                 f"This run would mark {total} of {rows} rows of {name} deleted, more than max_deletes_percent = "
                 f"{most:g}. Nothing was marked. If that is right, set allow_mass_delete: true "

@@ -53,9 +53,7 @@ def read_plan(
             "sync_changes",
             "column_name <> 'raw_fields'",
         ),
-        conflicts=rows(
-            "table_name, row_id, column_name, base_value, crm_value, amo_value", "sync_conflicts"
-        ),
+        conflicts=rows("table_name, row_id, column_name, base_value, crm_value, amo_value", "sync_conflicts"),
         rejects=rows("stream, record, error", "sync_rejects"),
     )
 
@@ -71,9 +69,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         totals.add_row(table, *(f"{counts.get(name, 0):,}" for name in names))
     console.print(totals)
     if any(c["column_name"] != "*" for c in plan.changes):
-        changes = Table(
-            "table", "row", "column", "now", "would become", title="Changes", title_justify="left"
-        )
+        changes = Table("table", "row", "column", "now", "would become", title="Changes", title_justify="left")
         for c in plan.changes:
             if c["column_name"] != "*":
                 changes.add_row(

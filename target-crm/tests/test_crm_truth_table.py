@@ -33,7 +33,12 @@ KINDS = {
     "text": Kind("contacts", "last_name", lambda v: {"last_name": v}, ("Иванов", "Петров"), "Сидоров", (None, "")),
     "number": Kind("leads", "price", lambda v: {"price": v}, (100, 250), 999),
     "integer field": Kind(
-        "companies", "employees_count", lambda v: _cf("EMPLOYEES_COUNT", v), ("10", "20"), 15, held=lambda v: v and int(v)
+        "companies",
+        "employees_count",
+        lambda v: _cf("EMPLOYEES_COUNT", v),
+        ("10", "20"),
+        15,
+        held=lambda v: v and int(v),
     ),
     "time": Kind(
         "tasks",
@@ -53,8 +58,24 @@ KINDS = {
         (None, ""),
         held=lambda v: v and {"8": "+79161234567", "+": "+74951234567"}[v[0]],
     ),
-    "email": Kind("contacts", "email", lambda v: _cf("EMAIL", v), ("A@Example.ru", "b@example.ru"), "c@example.ru", (None, ""), held=lambda v: v and v.lower()),
-    "json": Kind("notes", "params", lambda v: {"params": v}, ({"text": "a"}, {"text": "b", "n": [1]}), '{"text": "c"}', (None, {}, []), held=lambda v: v or None),
+    "email": Kind(
+        "contacts",
+        "email",
+        lambda v: _cf("EMAIL", v),
+        ("A@Example.ru", "b@example.ru"),
+        "c@example.ru",
+        (None, ""),
+        held=lambda v: v and v.lower(),
+    ),
+    "json": Kind(
+        "notes",
+        "params",
+        lambda v: {"params": v},
+        ({"text": "a"}, {"text": "b", "n": [1]}),
+        '{"text": "c"}',
+        (None, {}, []),
+        held=lambda v: v or None,
+    ),
 }
 
 

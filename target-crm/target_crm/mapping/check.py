@@ -72,9 +72,7 @@ _COLUMNS = """
 """
 
 
-def read_columns(
-    connection: psycopg.Connection[Any], schema: str, table: str
-) -> dict[str, LiveColumn]:
+def read_columns(connection: psycopg.Connection[Any], schema: str, table: str) -> dict[str, LiveColumn]:
     """The columns of a table by name; empty when there is no such table."""
     name = sql.Identifier(schema, table).as_string(connection)
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -122,13 +120,9 @@ class _Checker:
     def table(self, table: Table) -> LiveTable:
         schema, name = split_name(table.table, self.schema)
         columns = read_columns(self.connection, schema, name)
-        live = LiveTable(
-            table, schema, name, columns, {}, _has_versions(self.connection, schema, name)
-        )
+        live = LiveTable(table, schema, name, columns, {}, _has_versions(self.connection, schema, name))
         if not columns:
-            self.problem(
-                table.line, f"there is no table {schema}.{name}; create it or correct the name."
-            )
+            self.problem(table.line, f"there is no table {schema}.{name}; create it or correct the name.")
             return live
         self.service(table, live)
         for column in table.columns:
@@ -155,9 +149,7 @@ class _Checker:
             )
         raw = live.columns.get(table.raw_fields)
         if raw and raw.family != "json" and not table.match_only:
-            self.problem(
-                table.line, f"column {live.name}.{raw.name} must be jsonb, it is {raw.type_sql}."
-            )
+            self.problem(table.line, f"column {live.name}.{raw.name} must be jsonb, it is {raw.type_sql}.")
 
     def column(self, table: Table, column: Column, live: LiveTable) -> None:
         found = live.columns.get(column.name)
@@ -168,7 +160,7 @@ class _Checker:
                 f"table {live.name} has no column {column.name}; it has {near}. Add it or correct the name.",
             )
             return
-        takes = _TAKES.get(column.transform or "", None)
+        takes = _TAKES.get(column.transform or "")
         if takes and found.family not in takes and found.family != "other":
             self.problem(
                 column.line,
@@ -223,9 +215,7 @@ class _Checker:
         columns = read_columns(self.connection, schema, name)
         live = LiveTable(table, schema, name, columns, {})
         if not columns:
-            self.problem(
-                item_set.line, f"there is no table {schema}.{name}; create it or correct the name."
-            )
+            self.problem(item_set.line, f"there is no table {schema}.{name}; create it or correct the name.")
             return live
         used = [
             *item_set.columns.values(),
@@ -235,9 +225,7 @@ class _Checker:
         ]
         for column in used:
             if column not in columns:
-                self.problem(
-                    item_set.line, f"table {name} has no column {column}; add it or map another."
-                )
+                self.problem(item_set.line, f"table {name} has no column {column}; add it or map another.")
         known = {*used, item_set.updated_at, item_set.created_at, item_set.id}
         for column in columns.values():
             if column.required and column.name not in known:
@@ -248,9 +236,7 @@ class _Checker:
         return live
 
 
-def check_mapping(
-    connection: psycopg.Connection[Any], mapping: Mapping, schema: str
-) -> dict[str, LiveTable]:
+def check_mapping(connection: psycopg.Connection[Any], mapping: Mapping, schema: str) -> dict[str, LiveTable]:
     """Every mapped stream with its live table.
 
     Raises:

@@ -104,26 +104,20 @@ class _Reader:
         resurrect = {True: "changed", False: "never"}.get(resurrect, resurrect)
         columns = self.section(spec.get("columns"), f"columns of {stream}", line)
         parsed = tuple(
-            self.column(stream, name, value, columns.get(_LINE))
-            for name, value in columns.items()
-            if name != _LINE
+            self.column(stream, name, value, columns.get(_LINE)) for name, value in columns.items() if name != _LINE
         )
         match = tuple(spec.get("match") or ())
         names = {c.name for c in parsed}
         for column in match:
             if column not in names:
-                raise self.fail(
-                    line, f"stream {stream} matches by {column}, which is not among its columns."
-                )
+                raise self.fail(line, f"stream {stream} matches by {column}, which is not among its columns.")
         sets = self.section(spec.get("sets") or {}, f"sets of {stream}", line)
         return Table(
             stream=stream,
             table=spec["table"],
             columns=parsed,
             sets=tuple(
-                self.item_set(stream, name, value, sets.get(_LINE))
-                for name, value in sets.items()
-                if name != _LINE
+                self.item_set(stream, name, value, sets.get(_LINE)) for name, value in sets.items() if name != _LINE
             ),
             id=key.get("id", "id"),
             account=key.get("account", "amo_account_id"),

@@ -34,9 +34,7 @@ def parse_email(text: str) -> Email:
     if found is None:
         return Email(None, stripped or None)
     try:
-        address = validate_email(
-            found.group().rstrip("."), check_deliverability=False, test_environment=True
-        )
+        address = validate_email(found.group().rstrip("."), check_deliverability=False, test_environment=True)
     except EmailNotValidError:
         return Email(None, stripped)
     rest = (stripped[: found.start()] + " " + stripped[found.end() :]).strip(" ,;:<>()[]\"'")

@@ -31,9 +31,7 @@ def is_empty(slot: Slot, value: sql.Composable) -> sql.Composed:
     if family == "array":
         return S("(coalesce(cardinality({}), 0) = 0)").format(value)
     if family == "json":
-        return S(
-            "({0} IS NULL OR {0} IN ('null'::jsonb, '{{}}'::jsonb, '[]'::jsonb, '\"\"'::jsonb))"
-        ).format(value)
+        return S("({0} IS NULL OR {0} IN ('null'::jsonb, '{{}}'::jsonb, '[]'::jsonb, '\"\"'::jsonb))").format(value)
     return S("({} IS NULL)").format(value)
 
 

@@ -17,9 +17,7 @@ def _document(spec: MergeSpec) -> sql.Composable:
     references = reference_base(spec, {slot.index: theirs(spec, slot) for slot in spec.referring})
     if references is None:
         return S("s.doc")
-    return S("s.doc || jsonb_build_object('amo_values', (s.doc->'amo_values') || {})").format(
-        references
-    )
+    return S("s.doc || jsonb_build_object('amo_values', (s.doc->'amo_values') || {})").format(references)
 
 
 def insert_rows(spec: MergeSpec) -> sql.Composed:
@@ -47,9 +45,7 @@ def insert_rows(spec: MergeSpec) -> sql.Composed:
         "updated_at": S("now()"),
         "amo_created_at": S("s.n"),
         "amo_updated_at": S("s.u"),
-        "amo_deleted_at": S(
-            "CASE WHEN (s.u >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END"
-        ),
+        "amo_deleted_at": S("CASE WHEN (s.u >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END"),
     }
     for role, stamp in stamps.items():
         name = spec.service(role)
@@ -115,9 +111,7 @@ def item_columns(item_set: ItemSet, owner: sql.Composable) -> tuple[sql.Composed
     written.append((item_set.raw_fields, S("x.raw")))
     if "source" in item_set.columns:
         written.append((item_set.columns["source"], sql.Literal(SOURCE)))
-    written += [
-        (stamp, S("now()")) for stamp in (item_set.created_at, item_set.updated_at) if stamp
-    ]
+    written += [(stamp, S("now()")) for stamp in (item_set.created_at, item_set.updated_at) if stamp]
     written += [(name, sql.Literal(value)) for name, value in item_set.defaults.items()]
     return comma(I(name) for name, _ in written), comma(value for _, value in written)
 
@@ -129,6 +123,4 @@ def insert_born_items(spec: MergeSpec, index: int) -> sql.Composed:
     names, values = item_columns(item_set, S("b.row_id"))
     return S(
         "INSERT INTO {} ({}) SELECT {} FROM {} AS x JOIN {} AS b ON b.q = x.q WHERE x.s = {} ORDER BY x.q, x.n"
-    ).format(
-        live.identifier, names, values, spec.temp("items"), spec.temp("born"), sql.Literal(index)
-    )
+    ).format(live.identifier, names, values, spec.temp("items"), spec.temp("born"), sql.Literal(index))

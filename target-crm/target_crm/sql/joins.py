@@ -35,9 +35,9 @@ def _link(spec: MergeSpec, slot: Slot, alias: sql.Identifier, ref: sql.Composabl
 
 
 def _name(spec: MergeSpec, slot: Slot, alias: sql.Identifier, ref: sql.Composable) -> sql.Composed:
-    return S(
-        "LEFT JOIN {} AS {a} ON {a}.account_id = s.a AND {a}.source = {} AND {a}.ref = {}"
-    ).format(spec.control("sync_lookups"), sql.Literal(slot.column.lookup), ref, a=alias)
+    return S("LEFT JOIN {} AS {a} ON {a}.account_id = s.a AND {a}.source = {} AND {a}.ref = {}").format(
+        spec.control("sync_lookups"), sql.Literal(slot.column.lookup), ref, a=alias
+    )
 
 
 def source_joins(spec: MergeSpec) -> sql.Composed:
@@ -63,8 +63,5 @@ def reference_base(spec: MergeSpec, values: dict[int, sql.Composable]) -> sql.Co
     """The base of what was looked up, as a JSON object without empty values; None when nothing is."""
     if not spec.referring:
         return None
-    pairs = [
-        S("{}, {}").format(sql.Literal(slot.column.name), values[slot.index])
-        for slot in spec.referring
-    ]
+    pairs = [S("{}, {}").format(sql.Literal(slot.column.name), values[slot.index]) for slot in spec.referring]
     return S("jsonb_strip_nulls(jsonb_build_object({}))").format(S(", ").join(pairs))

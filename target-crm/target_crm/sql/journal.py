@@ -38,9 +38,7 @@ def journal_changes(spec: MergeSpec) -> sql.Composed:
             S("t.{}").format(I(table.raw_fields)),
             S("NULL::jsonb"),
             plan,
-            S("JOIN {} AS t ON t.{} = p.row_id WHERE p.changed").format(
-                spec.live.identifier, I(table.id)
-            ),
+            S("JOIN {} AS t ON t.{} = p.row_id WHERE p.changed").format(spec.live.identifier, I(table.id)),
         )
     )
     mark = spec.service("amo_deleted_at")
@@ -56,9 +54,9 @@ def journal_changes(spec: MergeSpec) -> sql.Composed:
                 S("WHERE p.new_mark IS DISTINCT FROM p.old_mark"),
             )
         )
-    return S(
-        "INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) {}"
-    ).format(spec.control("sync_changes"), S(" UNION ALL ").join(branches))
+    return S("INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) {}").format(
+        spec.control("sync_changes"), S(" UNION ALL ").join(branches)
+    )
 
 
 def record_conflicts(spec: MergeSpec) -> sql.Composed | None:

@@ -33,15 +33,11 @@ def forget_pending(schema: str) -> sql.Composed:
 def _reference(spec: MergeSpec, column: Column) -> sql.Composed:
     """What the record that row `t` holds says now in the column's place."""
     raw = I(spec.live.mapping.raw_fields)
-    parts = [
-        S("t.{}#>>{}").format(raw, sql.Literal(["amo", *path.split(".")])) for path in column.path
-    ]
+    parts = [S("t.{}#>>{}").format(raw, sql.Literal(["amo", *path.split(".")])) for path in column.path]
     return S("concat_ws(':', {})").format(S(", ").join(parts))
 
 
-def _partial(
-    spec: MergeSpec, column: Column, rows: sql.Composable, ref: sql.Composable
-) -> sql.Composed:
+def _partial(spec: MergeSpec, column: Column, rows: sql.Composable, ref: sql.Composable) -> sql.Composed:
     """Rows as staging would give them, with one column and no record."""
     (slot,) = spec.slots
     return S(

@@ -56,9 +56,9 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     for index, item_set in enumerate(() if spec.only else table.sets):
         name = sql.Literal(item_set.name)
         values += [
-            S(
-                "(s.doc->'amo_values' ? {n} AND ({b}->{n}) IS DISTINCT FROM (s.doc->'amo_values'->{n})) AS {}"
-            ).format(I(f"g{index}"), n=name, b=base),
+            S("(s.doc->'amo_values' ? {n} AND ({b}->{n}) IS DISTINCT FROM (s.doc->'amo_values'->{n})) AS {}").format(
+                I(f"g{index}"), n=name, b=base
+            ),
             S("{}->{} AS {}").format(base, name, I(f"h{index}")),
         ]
     mark = spec.service("amo_deleted_at")
@@ -91,14 +91,9 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
 def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     """The plan: each column's decision d*, and what they add up to for the row."""
     decisions = [
-        S("({})::integer AS {}").format(decision(slot, spec.policy(slot.column)), slot.name("d"))
-        for slot in spec.slots
+        S("({})::integer AS {}").format(decision(slot, spec.policy(slot.column)), slot.name("d")) for slot in spec.slots
     ]
-    sets = (
-        []
-        if spec.only
-        else [S("y.{}").format(I(f"g{k}")) for k in range(len(spec.live.mapping.sets))]
-    )
+    sets = [] if spec.only else [S("y.{}").format(I(f"g{k}")) for k in range(len(spec.live.mapping.sets))]
     return S(
         "SELECT z.*, (z.writes OR z.moves OR z.record_differs OR z.new_mark IS DISTINCT FROM z.old_mark) AS changed "
         "FROM (SELECT y.*, {takes} AS writes, ({moves}{sets}) AS moves, {edits} AS edited, "
@@ -125,9 +120,7 @@ def count_plan(spec: MergeSpec) -> sql.Composed:
     """One row: changed rows, rows with edits, conflicts, rows with writes; then each column's overwrites."""
     conflicts = [S("{}::integer").format(bit(slot, CONFLICT)) for slot in spec.slots]
     overwrites = [
-        S("count(*) FILTER (WHERE {} AND NOT {})").format(
-            bit(slot, TAKE), is_empty(slot, slot.name("o"))
-        )
+        S("count(*) FILTER (WHERE {} AND NOT {})").format(bit(slot, TAKE), is_empty(slot, slot.name("o")))
         for slot in spec.slots
     ]
     return S(
@@ -141,9 +134,7 @@ def lock_rows(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     return S(
         "SELECT t.{id} FROM {table} AS t WHERE EXISTS (SELECT FROM ({source}) AS s WHERE {on_key}) "
         "ORDER BY t.{id} FOR UPDATE"
-    ).format(
-        id=I(spec.live.mapping.id), table=spec.live.identifier, source=source, on_key=spec.on_key
-    )
+    ).format(id=I(spec.live.mapping.id), table=spec.live.identifier, source=source, on_key=spec.on_key)
 
 
 def _new_document(spec: MergeSpec) -> sql.Composed:
@@ -174,9 +165,7 @@ def update_rows(spec: MergeSpec) -> sql.Composed:
     """
     table = spec.live.mapping
     writes: list[sql.Composable] = [
-        S("{c} = CASE WHEN {} THEN p.{} ELSE t.{c} END").format(
-            bit(slot, TAKE), slot.name("t"), c=I(slot.column.name)
-        )
+        S("{c} = CASE WHEN {} THEN p.{} ELSE t.{c} END").format(bit(slot, TAKE), slot.name("t"), c=I(slot.column.name))
         for slot in spec.slots
     ]
     writes.append(S("{} = {}").format(I(table.raw_fields), _new_document(spec)))
@@ -192,8 +181,7 @@ def update_rows(spec: MergeSpec) -> sql.Composed:
         if mark:
             writes.append(S("{} = p.new_mark").format(mark))
     unchanged = [
-        S(" AND t.{} IS NOT DISTINCT FROM p.{}").format(I(slot.column.name), slot.name("o"))
-        for slot in spec.slots
+        S(" AND t.{} IS NOT DISTINCT FROM p.{}").format(I(slot.column.name), slot.name("o")) for slot in spec.slots
     ]
     return S(
         "UPDATE {table} AS t SET {writes} FROM {plan} AS p {stage} WHERE p.changed AND t.{id} = p.row_id{unchanged} "
@@ -229,9 +217,7 @@ def write_and_remember(spec: MergeSpec) -> sql.Composed:
         )
     return S("WITH x AS ({update}), kept AS ({keys}) SELECT count(*) FROM x").format(
         update=update_rows(spec),
-        keys=keys.format(
-            keys=spec.control("sync_keys"), name=spec.table_name, plan=spec.temp("plan")
-        ),
+        keys=keys.format(keys=spec.control("sync_keys"), name=spec.table_name, plan=spec.temp("plan")),
     )
 
 
@@ -248,9 +234,7 @@ def heal_keys(spec: MergeSpec, least: int) -> sql.Composed:
         "is_edited = p.edited, amo_updated_at = p.u "
         "FROM {plan} AS p WHERE NOT p.changed AND k.account_id = p.a AND k.table_name = {name} AND k.amo_id = p.i "
         "AND (p.known_hash IS DISTINCT FROM p.h OR (SELECT count(*) FROM {plan} AS r WHERE NOT r.changed) >= {least})"
-    ).format(
-        keys=spec.control("sync_keys"), plan=plan, name=spec.table_name, least=sql.Literal(least)
-    )
+    ).format(keys=spec.control("sync_keys"), plan=plan, name=spec.table_name, least=sql.Literal(least))
 
 
 def keep_pending(spec: MergeSpec, *, born: bool) -> sql.Composed | None:
@@ -263,13 +247,9 @@ def keep_pending(spec: MergeSpec, *, born: bool) -> sql.Composed | None:
         if born:
             rows = S("{} AS b ON b.q = s.q WHERE NOT b.base ? {}").format(spec.temp("born"), column)
         else:
-            rows = S("{} AS p ON p.q = s.q WHERE p.changed AND p.{} IS NULL").format(
-                spec.temp("plan"), slot.name("t")
-            )
+            rows = S("{} AS p ON p.q = s.q WHERE p.changed AND p.{} IS NULL").format(spec.temp("plan"), slot.name("t"))
         branches.append(
-            S(
-                "SELECT s.a, {}, {}, s.i, {}, s.{c}::text FROM {} AS s JOIN {} AND s.{c} IS NOT NULL"
-            ).format(
+            S("SELECT s.a, {}, {}, s.i, {}, s.{c}::text FROM {} AS s JOIN {} AND s.{c} IS NOT NULL").format(
                 spec.table_name,
                 column,
                 sql.Literal(slot.column.link),

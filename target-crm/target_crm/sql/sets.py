@@ -36,9 +36,7 @@ class SetSpec:
     def untouched(self) -> sql.Composed:
         """Whether nobody edited the related row since it came."""
         return S(" AND ").join(
-            S("{}::text IS NOT DISTINCT FROM {}->>{}").format(
-                self.column(role), self.base, sql.Literal(role)
-            )
+            S("{}::text IS NOT DISTINCT FROM {}->>{}").format(self.column(role), self.base, sql.Literal(role))
             for role in self.data
         )
 
@@ -61,8 +59,7 @@ def create_items(s: SetSpec) -> list[sql.Composed]:
     return [
         S("DROP TABLE IF EXISTS {}, {}").format(owners, items),
         S(
-            "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT p.q, p.row_id AS owner, p.{} AS base FROM {} AS p "
-            "WHERE p.{}"
+            "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT p.q, p.row_id AS owner, p.{} AS base FROM {} AS p WHERE p.{}"
         ).format(owners, I(f"h{s.index}"), s.spec.temp("plan"), I(f"g{s.index}")),
         S(
             "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT o.owner, x.*, "
@@ -98,9 +95,7 @@ def update_items(s: SetSpec) -> sql.Composed:
     """Follows amoCRM in what else an item says (its kind, its place, its remark), in rows that nobody edited."""
     roles = [role for role in s.data if role != "value"]
     writes = [S("{} = i.{}").format(I(s.item_set.columns[r]), I(ITEM_COLUMNS[r])) for r in roles]
-    writes.append(
-        S("{raw} = coalesce(c.{raw}, '{{}}') || i.raw").format(raw=I(s.item_set.raw_fields))
-    )
+    writes.append(S("{raw} = coalesce(c.{raw}, '{{}}') || i.raw").format(raw=I(s.item_set.raw_fields)))
     if s.item_set.updated_at:
         writes.append(S("{} = now()").format(I(s.item_set.updated_at)))
     differs = [S("{} IS DISTINCT FROM i.{}").format(s.column(r), I(ITEM_COLUMNS[r])) for r in roles]

@@ -18,14 +18,11 @@ def create_tables(spec: MergeSpec) -> list[sql.Composed]:
     columns = [S("{} {}").format(slot.name("c"), slot.staged_type) for slot in spec.slots]
     create = S("CREATE TEMP TABLE IF NOT EXISTS {} ({}) {} ON COMMIT DELETE ROWS")
     return [
-        create.format(
-            spec.temp("seen"), S("q integer, a bigint, i bigint, u timestamptz, h bigint"), S("")
-        ),
+        create.format(spec.temp("seen"), S("q integer, a bigint, i bigint, u timestamptz, h bigint"), S("")),
         create.format(
             spec.temp("stage"),
             S(
-                "q integer, a bigint, i bigint, u timestamptz, n timestamptz, h bigint, is_new boolean, "
-                "doc jsonb{}"
+                "q integer, a bigint, i bigint, u timestamptz, n timestamptz, h bigint, is_new boolean, doc jsonb{}"
             ).format(tail(columns)),
             _WIDE,
         ),
@@ -36,9 +33,7 @@ def create_tables(spec: MergeSpec) -> list[sql.Composed]:
         ),
         create.format(
             spec.temp("born"),
-            S("q integer, a bigint, i bigint, row_id {}, version bigint, base jsonb").format(
-                spec.key_type
-            ),
+            S("q integer, a bigint, i bigint, row_id {}, version bigint, base jsonb").format(spec.key_type),
             S(""),
         ),
     ]
@@ -58,9 +53,7 @@ def copy_seen(spec: MergeSpec) -> sql.Composed:
 def copy_stage(spec: MergeSpec) -> sql.Composed:
     """COPY of records: the fixed columns, then the mapped ones."""
     names = [slot.name("c") for slot in spec.slots]
-    return S("COPY {} (q, a, i, u, n, h, is_new, doc{}) FROM STDIN").format(
-        spec.temp("stage"), tail(names)
-    )
+    return S("COPY {} (q, a, i, u, n, h, is_new, doc{}) FROM STDIN").format(spec.temp("stage"), tail(names))
 
 
 def copy_items(spec: MergeSpec) -> sql.Composed:
