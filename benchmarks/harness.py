@@ -1,4 +1,4 @@
-"""What every benchmark stands on: a simulated account, a PostgreSQL that counts, processes that are measured, results."""
+"""What benchmarks stand on: a simulated account, a PostgreSQL that counts, processes that are measured, results."""
 
 from __future__ import annotations
 

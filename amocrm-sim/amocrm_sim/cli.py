@@ -32,8 +32,8 @@ def build(given: dict[str, Any]) -> Simulator:
         company_filter=given["company_filter"],
         id_filter_without_package=given["id_filter_without_package"],
     )
-    same = ("latency", "faults", "rps", "token", "client_id", "client_secret", "code", "access_token_lifetime")
-    same += ("notes_endpoint", "missing", "refuse_status", "foreign_next", "event_delay")
+    same: tuple[str, ...] = ("latency", "faults", "rps", "token", "client_id", "client_secret", "code")
+    same += ("access_token_lifetime", "notes_endpoint", "missing", "refuse_status", "foreign_next", "event_delay")
     options = Options(
         account=account,
         admin=not given["not_admin"],

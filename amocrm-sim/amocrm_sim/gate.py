@@ -10,7 +10,10 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-BAN_PAGE = "<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body><center><h1>403 Forbidden</h1></center><hr><center>nginx</center></body>\r\n</html>\r\n"
+BAN_PAGE = (
+    "<html>\r\n<head><title>403 Forbidden</title></head>\r\n"
+    "<body><center><h1>403 Forbidden</h1></center><hr><center>nginx</center></body>\r\n</html>\r\n"
+)
 FAULTS = ("500", "502", "504", "reset", "cut", "html200", "slow", "429", "204", "gzip")
 # So many refusals within ten seconds, and the address is blocked.
 _REFUSALS_BEFORE_BAN = 30

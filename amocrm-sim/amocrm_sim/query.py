@@ -1,4 +1,4 @@
-"""What a list request asks for: filters in bracket form, order, page, `with`. What is not known is ignored, silently."""
+"""What a list request asks for: filters in bracket form, order, page, `with`. What is unknown is ignored, silently."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ class Store:
         if self._journal is not None and self._replaying is None:
             self._journal.write(json.dumps({"at": self.now(), "action": action, "body": body}) + "\n")
             self._journal.flush()
-        actions = {
+        actions: dict[str, Callable[..., Any]] = {
             "create": self.create,
             "update": self.update,
             "delete": self.delete,
@@ -348,7 +348,7 @@ def _statics() -> dict[str, list[Record]]:
         user_rights |= {"mail_access": False, "catalog_access": False, "is_admin": n == 0, "is_free": False}  # type: ignore[dict-item]
         user_rights |= {"is_active": n != USERS - 1, "group_id": None, "role_id": None, "status_rights": []}  # type: ignore[dict-item]
         name = f"{w.FIRST[n % len(w.FIRST)]} {w.LAST[n % len(w.LAST)]}"
-        embedded = {"roles": [], "groups": []}
+        embedded: Record = {"roles": [], "groups": []}
         users.append(
             {
                 "id": FIRST_USER + n,

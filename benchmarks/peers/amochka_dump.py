@@ -1,7 +1,7 @@
 """Print what amochka reads from an account, one JSON array [kind, record] a line: `python amochka_dump.py URL`.
 
-The check is replaced that refuses other addresses than the vendor's; its token must carry the time of its end. Companies
-come through its own pages, since it has no list of them. Runs in the peer's environment.
+The check is replaced that refuses other addresses than the vendor's; its token must carry the time of its end.
+Companies come through its own pages, since it has no list of them. Runs in the peer's environment.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from etl import config, run_etl
 
 failures: list[str] = []
 MISSING_INDEXES = (
-    "CREATE UNIQUE INDEX IF NOT EXISTS bench_attributes ON amocrm_leads_attributes (account_id, leads_id, attribute_id)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS bench_attributes ON amocrm_leads_attributes "
+    "(account_id, leads_id, attribute_id)",
     "CREATE UNIQUE INDEX IF NOT EXISTS bench_tags ON amocrm_leads_tags (account_id, leads_id, tag_id)",
 )
 _published = run_etl.run_etl_for_account

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 
@@ -42,7 +43,7 @@ def main() -> None:
         counts = {}
         for path in rest:
             lists: dict[str, list[Any]] = {}
-            with open(path, encoding="utf-8") as lines:
+            with Path(path).open(encoding="utf-8") as lines:
                 for line in lines:
                     kind, record = json.loads(line)
                     lists.setdefault(kind, []).append(record)
@@ -50,7 +51,7 @@ def main() -> None:
                 counts[kind] = len(records)
                 write(kind, records)
     seconds["total"] = time.perf_counter() - started
-    with open(out, "w", encoding="utf-8") as file:
+    with Path(out).open("w", encoding="utf-8") as file:
         json.dump({"counts": counts, "seconds": seconds}, file)
 
 

@@ -127,8 +127,8 @@ def _refused(answer: requests.Response, grant: str) -> Exception:
         return UnreachableError(f"The token could not be renewed: the service answers {answer.status_code}. Run again.")
     what = "authorisation code (good once, for 20 minutes)" if grant == "authorization_code" else "refresh token"
     return AuthorisationError(
-        f"amoCRM refuses the {what}, or client_id, client_secret or redirect_uri is wrong (answer {answer.status_code}). "
-        "Authorise the integration again with tap-amocrm-login."
+        f"amoCRM refuses the {what}, or client_id, client_secret or redirect_uri is wrong "
+        f"(answer {answer.status_code}). Authorise the integration again with tap-amocrm-login."
     )
 
 

@@ -1,4 +1,4 @@
-"""All requests of a run: one throttle, some in flight side by side, retries, and answers that can be trusted to be JSON."""
+"""All requests of a run: one throttle, some in flight side by side, retries, and answers that are surely JSON."""
 
 from __future__ import annotations
 
@@ -150,8 +150,8 @@ class Client:
                 self.metrics.retried()
                 self._wait(attempt, wait)
         msg = (
-            f"{self.settings.api_url}{ask.path} gives no usable answer after {_TRIES} tries ({reason}). Check api_url or "
-            "subdomain and the network; what was loaded stays, the next run goes on from there."
+            f"{self.settings.api_url}{ask.path} gives no usable answer after {_TRIES} tries ({reason}). "
+            "Check api_url or subdomain and the network; what was loaded stays, the next run goes on from there."
         )
         raise UnreachableError(msg)
 

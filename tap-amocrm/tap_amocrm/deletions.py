@@ -68,9 +68,8 @@ def _losers(event: Record) -> Iterator[tuple[str, int, int | None]]:
         for loser in _ids(event, "link"):
             if entity_type and isinstance(entity_id, int) and loser != entity_id:
                 yield entity_type, loser, entity_id
-    elif kind in DELETED or kind in RESTORED:
-        if isinstance(entity_id, int):
-            yield (DELETED | RESTORED)[kind], entity_id, None
+    elif (kind in DELETED or kind in RESTORED) and isinstance(entity_id, int):
+        yield (DELETED | RESTORED)[kind], entity_id, None
 
 
 def _ids(event: Record, name: str) -> set[int]:

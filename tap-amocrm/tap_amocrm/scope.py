@@ -217,7 +217,7 @@ class Scope:
                 yield [
                     r
                     for r in records
-                    if r["id"] not in seen and r.get("entity_id") in scopes.get(r.get("entity_type", only), ())
+                    if r["id"] not in seen and r.get("entity_id") in scopes.get(str(r.get("entity_type", only)), ())
                 ]
 
     def _of_parents(self, name: str, entity: str, parents: list[int], *, whole: bool) -> Iterator[list[Record]]:

@@ -33,7 +33,7 @@ class AmoStream(Stream):
     to any value, and what changes while the list is read must come again.
     """
 
-    primary_keys: ClassVar[list[str]] = ["account_id", "id"]  # type: ignore[misc]
+    primary_keys: ClassVar[list[str]] = ["account_id", "id"]
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     is_sorted = False
     bookmarked: ClassVar[bool] = True
@@ -120,7 +120,7 @@ class AmoStream(Stream):
 class EntityStream(AmoStream):
     """Companies, contacts, leads."""
 
-    replication_key = "updated_at"  # type: ignore[assignment]
+    replication_key = "updated_at"
 
     def pages(self, since: int | None) -> Iterator[list[Record]]:
         """What changed, or with a scope what belongs to it."""
@@ -161,7 +161,7 @@ class Notes(AmoStream):
     """Notes of companies, contacts and leads in one stream; `entity_type` says of what."""
 
     name = "notes"
-    replication_key = "updated_at"  # type: ignore[assignment]
+    replication_key = "updated_at"
 
     def pages(self, since: int | None) -> Iterator[list[Record]]:
         """One kind of entity after another: the API has no list of all notes."""
@@ -177,7 +177,7 @@ class Tasks(AmoStream):
     """Tasks of every kind of entity; without a scope also those that hang on nothing."""
 
     name = "tasks"
-    replication_key = "updated_at"  # type: ignore[assignment]
+    replication_key = "updated_at"
 
     def pages(self, since: int | None) -> Iterator[list[Record]]:
         """What changed, or with a scope what belongs to it."""
@@ -191,7 +191,7 @@ class SmallStream(AmoStream):
     """Lists that are read whole each time; `lists` are pairs of path and entity type."""
 
     bookmarked = False
-    replication_method = "FULL_TABLE"  # type: ignore[assignment]
+    replication_method = "FULL_TABLE"
     lists: ClassVar[tuple[tuple[str, str | None], ...]] = ()
     extra: ClassVar[tuple[tuple[str, str], ...]] = ()
 
@@ -251,7 +251,7 @@ class Events(AmoStream):
     """The account's events; they have no `updated_at`."""
 
     name = "events"
-    replication_key = "created_at"  # type: ignore[assignment]
+    replication_key = "created_at"
 
     def pages(self, since: int | None) -> Iterator[list[Record]]:
         """Events from a second on."""
@@ -264,7 +264,7 @@ class DeletedRecords(AmoStream):
     """What was deleted, merged away or restored; restored records are read again into their own streams."""
 
     name = "deleted_records"
-    replication_key = "deleted_at"  # type: ignore[assignment]
+    replication_key = "deleted_at"
 
     def pages(self, since: int | None) -> Iterator[list[Record]]:
         """The last word on every entity that an event since then is about."""

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import sys
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from singer_sdk import Stream, Tap
 from singer_sdk.exceptions import ConfigValidationError
@@ -83,13 +83,14 @@ class TapAmoCRM(Tap):
     def streams(self) -> dict[str, Stream]:
         """The streams, parents before their children: what comes can be linked as it comes."""
         found = super().streams
-        order = {stream.name: place for place, stream in enumerate(STREAMS)}
-        return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
+        order: dict[type[Stream], int] = {stream: place for place, stream in enumerate(STREAMS)}
+        return dict(sorted(found.items(), key=lambda item: order.get(type(item[1]), len(order))))
 
     @cached_property
     def run(self) -> Run:
         """What the streams share."""
-        return Run(dict(self.config), self.state.setdefault(MEMORY, {}))
+        state = cast("dict[str, Any]", self.state)
+        return Run(dict(self.config), state.setdefault(MEMORY, {}))
 
     def sync_all(self) -> None:  # type: ignore[misc]
         """Sync all streams; whatever happens, the metrics are written and no request is left in flight."""

@@ -90,7 +90,7 @@ class Database:
             text = resources.files("target_crm.sql").joinpath(name).read_text("utf-8")
             # PostgreSQL 18 has time-ordered UUIDs; older ones have random ones only.
             new_id = "uuidv7" if connection.info.server_version >= 180_000 else "gen_random_uuid"
-            statement = sql.SQL(text)  # type: ignore[arg-type]
+            statement = sql.SQL(text)
             connection.execute(statement.format(schema=sql.Identifier(schema), new_id=sql.Identifier(new_id)))
         connection.commit()
 

@@ -270,19 +270,20 @@ class Load:
         for stream in self.live:
             lines = [g.line for g in graves if g.stream == stream]
             if lines:
-                merger = self._mergers[0]
-                self._count(stream).add(
-                    self._guarded(merger, lambda _, s=stream, x=lines: merger.delete(s, x))  # type: ignore[misc]
-                )
+                self._count(stream).add(self._delete(self._mergers[0], stream, lines))
         self._close_batch(batch)
         return batch.state
+
+    def _delete(self, merger: Merger, stream: str, lines: list[bytes]) -> Counts:
+        counts: Counts = self._guarded(merger, lambda _: merger.delete(stream, lines))
+        return counts
 
     def _close_batch(self, batch: Batch) -> None:
         rejects = [*batch.rejects, *batch.late_rejects.values()]
         self.rejected += len(rejects)
         for reject in rejects:
             if reject.stream in self.live:
-                self._count(reject.stream).rejected += 1  # type: ignore[arg-type]
+                self._count(reject.stream).rejected += 1
         schema = self.settings.crm_schema
         runs.write_rejects(self.connection, schema, self.run_id, rejects)
         runs.write_counts(self.connection, schema, self.run_id, self.counts_document())
@@ -325,7 +326,8 @@ class Load:
             return rows, items
 
         try:
-            return self._guarded(merger, lambda lock: merger.merge(stream, records, stage, lock=lock))
+            counts: Counts = self._guarded(merger, lambda lock: merger.merge(stream, records, stage, lock=lock))
+            return counts
         except _RECORD_FAULTS as error:
             if len(records) == 1:
                 detail = without_secrets(error.diag.message_primary or str(error))

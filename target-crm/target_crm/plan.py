@@ -1,4 +1,4 @@
-"""What a load would change, read from the run's own journal before it is rolled back: it can't disagree with the merge."""
+"""What a load would change, read from the run's own journal before it is rolled back: the merge itself, that is."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_plan(
         query = sql.SQL("SELECT {} FROM {} WHERE run_id = %s AND {} ORDER BY id LIMIT %s").format(
             sql.SQL(", ").join(map(sql.Identifier, names)),
             sql.Identifier(schema, table),
-            sql.SQL(condition),  # type: ignore[arg-type]
+            sql.SQL(condition),
         )
         found = connection.execute(query, (run_id, limit)).fetchall()
         return [dict(zip(names, row, strict=True)) for row in found]
@@ -81,7 +81,7 @@ def print_plan(plan: Plan, console: Console) -> None:
                 )
         console.print(changes)
     if plan.conflicts:
-        table = Table(
+        conflicts = Table(
             "table",
             "row",
             "column",
@@ -93,8 +93,8 @@ def print_plan(plan: Plan, console: Console) -> None:
         )
         for c in plan.conflicts:
             values = (_short(c[k]) for k in ("base_value", "crm_value", "amo_value"))
-            table.add_row(c["table_name"], c["row_id"], c["column_name"], *values)
-        console.print(table)
+            conflicts.add_row(c["table_name"], c["row_id"], c["column_name"], *values)
+        console.print(conflicts)
     for reject in plan.rejects:
         console.print(f"rejected ({reject['stream']}): {reject['error']}", markup=False)
 

@@ -96,7 +96,8 @@ def _has_versions(connection: psycopg.Connection[Any], schema: str, table: str) 
     """
     row = connection.execute(
         "SELECT c.relkind = 'r' AND version() ~ '^PostgreSQL [0-9.]+ ' "
-        "AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') FROM pg_class c WHERE c.oid = to_regclass(%s)",
+        "AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') "
+        "FROM pg_class c WHERE c.oid = to_regclass(%s)",
         (sql.Identifier(schema, table).as_string(connection),),
     ).fetchone()
     return row is not None and bool(row[0])
@@ -227,11 +228,11 @@ class _Checker:
             if column not in columns:
                 self.problem(item_set.line, f"table {name} has no column {column}; add it or map another.")
         known = {*used, item_set.updated_at, item_set.created_at, item_set.id}
-        for column in columns.values():
-            if column.required and column.name not in known:
+        for live_column in columns.values():
+            if live_column.required and live_column.name not in known:
                 self.problem(
                     item_set.line,
-                    f"column {name}.{column.name} is NOT NULL and nothing fills it; give it under defaults.",
+                    f"column {name}.{live_column.name} is NOT NULL and nothing fills it; give it under defaults.",
                 )
         return live
 

@@ -64,7 +64,7 @@ class ItemSet:
 
 @dataclass(frozen=True)
 class Table:
-    """One stream's table. `account` and `amo_id` are None in a table that is only matched, never written (`insert: false`)."""
+    """One stream's table. `account` and `amo_id` are None where rows are only matched (`insert: false`)."""
 
     stream: str
     table: str

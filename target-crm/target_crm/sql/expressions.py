@@ -69,7 +69,7 @@ def decision(slot: Slot, policy: str) -> sql.Composed:
     base_moves = S("CASE WHEN {} THEN {move} WHEN {} THEN 0 ELSE {move} END").format(
         no_base, same(slot, base, theirs), move=sql.Literal(MOVE)
     )
-    cleared = S("false")
+    cleared: sql.Composable = S("false")
     if slot.column.respect_clears and policy in ("soft", "fill_empty"):
         cleared = S("(NOT {} AND {})").format(no_base, same(slot, base, theirs))
     differing = {  # both sides hold something, and not the same

@@ -30,7 +30,7 @@ def insert_rows(spec: MergeSpec) -> sql.Composed:
             value = S("coalesce({}, {}::{})").format(
                 value,
                 sql.Literal(table.defaults[slot.column.name]),
-                S(slot.live.type_sql),  # type: ignore[arg-type]
+                S(slot.live.type_sql),
             )
         written.append((I(slot.column.name), value))
     mapped = {slot.column.name for slot in spec.slots}

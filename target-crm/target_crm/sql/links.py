@@ -110,7 +110,7 @@ def adopt_rows(spec: MergeSpec, column: Column) -> sql.Composed:
             ),
         )
     )
-    claim = S("")
+    claim: sql.Composable = S("")
     if not table.match_only:
         claim = S(
             ", claimed AS (UPDATE {} AS t SET {} = one.a, {} = one.i FROM one WHERE t.{}::text = one.row_id)"
@@ -118,8 +118,10 @@ def adopt_rows(spec: MergeSpec, column: Column) -> sql.Composed:
     return S(
         "WITH found AS (SELECT s.a, s.i, t.{id}::text AS row_id, count(*) OVER (PARTITION BY s.a, s.i) AS rows, "
         "count(*) OVER (PARTITION BY t.{id}) AS records FROM {stage} AS s "
-        "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = {name} AND k.amo_id = s.i AND k.row_id IS NOT NULL "
-        "JOIN {table} AS t ON {ours} = {theirs} AND {theirs} <> '' AND {unclaimed} WHERE k.amo_id IS NULL AND {unknown}), "
+        "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = {name} AND k.amo_id = s.i "
+        "AND k.row_id IS NOT NULL "
+        "JOIN {table} AS t ON {ours} = {theirs} AND {theirs} <> '' AND {unclaimed} "
+        "WHERE k.amo_id IS NULL AND {unknown}), "
         "one AS (SELECT a, i, row_id FROM found WHERE rows = 1 AND records = 1) {claim} "
         "INSERT INTO {keys} AS k (account_id, table_name, amo_id, row_id) SELECT a, {name}, i, row_id FROM one "
         "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id"

@@ -62,7 +62,7 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
             S("{}->{} AS {}").format(base, name, I(f"h{index}")),
         ]
     mark = spec.service("amo_deleted_at")
-    fields = [S("{} {}").format(I(x.column.name), S(x.live.type_sql)) for x in spec.slots]  # type: ignore[arg-type]
+    fields = [S("{} {}").format(I(x.column.name), S(x.live.type_sql)) for x in spec.slots]
     return S(
         "SELECT s.q, s.a, s.i, s.u, s.h, t.{id} AS row_id, {version} AS version, {mark} AS old_mark, "
         "k.record_hash AS known_hash, k.row_version AS known_version, k.is_edited AS known_edit, "
@@ -176,7 +176,7 @@ def update_rows(spec: MergeSpec) -> sql.Composed:
         for role, value in (("amo_created_at", "s.n"), ("amo_updated_at", "s.u")):
             name = spec.service(role)
             if name:
-                writes.append(S("{c} = coalesce({}, t.{c})").format(S(value), c=name))  # type: ignore[arg-type]
+                writes.append(S("{c} = coalesce({}, t.{c})").format(S(value), c=name))
         mark = spec.service("amo_deleted_at")
         if mark:
             writes.append(S("{} = p.new_mark").format(mark))

@@ -17,7 +17,7 @@ S = sql.SQL
 
 def trusted(text: str) -> sql.SQL:
     """Text of our own or of PostgreSQL's `format_type` as SQL; never a name or a value from outside."""
-    return sql.SQL(text)  # type: ignore[arg-type]
+    return sql.SQL(text)
 
 
 def comma(items: Iterable[sql.Composable]) -> sql.Composed:

@@ -75,7 +75,7 @@ def analyze(spec: MergeSpec, name: str) -> sql.Composed:
 
 
 def sort_out(spec: MergeSpec) -> sql.Composed:
-    """One row: the sequences of new records, of those that may have changed, then how many did not, with edits or without.
+    """One row: the sequences of new records, of those that may have changed, then how many did not.
 
     Left out as not to be loaded: records older than their row, and records whose row a person deleted, unless the
     mapping's `resurrect` brings it back.
