@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import socket
+import struct
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -15,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from amocrm_sim import lists
 from amocrm_sim.gate import BAN_PAGE, Faults, Latency, RateLimit, RequestLog, Tokens, parse_faults
@@ -49,11 +51,30 @@ class Options:
 
 
 class Dropped(Response):
-    """No answer at all: the connection is closed."""
+    """No answer at all: the connection is reset."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Close without a response; the server resets the connection."""
-        raise ConnectionResetError
+        """Reset the connection (SO_LINGER of zero) and wait until the server has seen it."""
+        transport = scope[_TRANSPORT]
+        linger = struct.pack("ii", 1, 0)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        transport.abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+_TRANSPORT = "amocrm_sim.transport"
+
+
+def _with_transport(app: ASGIApp) -> ASGIApp:
+    """The application, which finds its connection's transport in the scope; uvicorn's `send` is bound to it."""
+
+    async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
+        cycle = getattr(send, "__self__", None)
+        scope[_TRANSPORT] = getattr(cycle, "transport", None)
+        await app(scope, receive, send)
+
+    return outermost
 
 
 class Simulator:
@@ -70,14 +91,13 @@ class Simulator:
         )
         self.scheduled: dict[int, list[dict[str, Any]]] = {}
         self.expire_at: set[int] = set()
-        self.app = Starlette(
-            routes=[
-                Route("/oauth2/access_token", self.access_token, methods=["POST"]),
-                Route("/oauth", self.authorise),
-                Route("/_sim/{name:path}", self.control, methods=["GET", "POST"]),
-                Route("/{path:path}", self.api, methods=["GET", "POST", "PATCH", "DELETE"]),
-            ]
-        )
+        routes = [
+            Route("/oauth2/access_token", self.access_token, methods=["POST"]),
+            Route("/oauth", self.authorise),
+            Route("/_sim/{name:path}", self.control, methods=["GET", "POST"]),
+            Route("/{path:path}", self.api, methods=["GET", "POST", "PATCH", "DELETE"]),
+        ]
+        self.app = _with_transport(Starlette(routes=routes))
 
     # -- the API ---------------------------------------------------------------------------------------------------
 
@@ -263,6 +283,6 @@ def spoil(response: Response, fault: str | None) -> Response:
         return Dropped()
     body = bytes(response.body)
     if fault == "gzip":
-        broken = gzip.compress(body)[:-12] + b"\0" * 12
-        return Response(broken, 200, {"Content-Encoding": "gzip"}, HAL)
+        packed = gzip.compress(body)
+        return Response(packed[:10] + b"\xff" * 4 + packed[14:], 200, {"Content-Encoding": "gzip"}, HAL)
     return Response(body[: len(body) // 2], 200, media_type=HAL)

@@ -43,6 +43,13 @@ def build(given: dict[str, Any]) -> Simulator:
     return Simulator(Store(given["seed"], sizes, journal=given["journal"]), options)
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; answers leave at once, not when the client's delayed acknowledgement comes."""
+    listener = socket.create_server((host, port))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8787, show_default=True, help="0 takes a free one.")
@@ -85,7 +92,7 @@ def serve(host: str, port: int, ready_file: Path | None, **given: Any) -> None:
         simulator = build(given)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    listener = socket.create_server((host, port))
+    listener = listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(
         simulator.app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=1

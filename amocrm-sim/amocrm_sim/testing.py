@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import Any
 import uvicorn
 
 from amocrm_sim.app import Simulator
-from amocrm_sim.cli import build, serve
+from amocrm_sim.cli import build, listen, serve
 
 
 class SimulatorServer:
@@ -61,7 +60,7 @@ class SimulatorServer:
 
     def _start_thread(self) -> None:
         self.simulator = build(self.options)
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(
             self.simulator.app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1
