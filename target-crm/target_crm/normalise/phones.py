@@ -11,6 +11,8 @@ import phonenumbers
 # Russian numbers in any spelling without letters: ten digits behind +7, 7, 8 or nothing. They are nearly all there
 # is in a Russian account, and the library takes 60 microseconds for each.
 _RUSSIAN_MOBILE = re.compile(r"^(?:\+?7|8)?[\s\-]*\(?9\d{2}\)?[\s\-]*\d{3}[\s\-]*\d{2}[\s\-]*\d{2}$")
+# Where the numbering plan of Russian mobiles has gaps (libphonenumber's metadata); the library decides there.
+_GAPS = "9300"
 _NOT_DIGITS = re.compile(r"\D+")
 _EXTENSION = re.compile(r"(?:доб(?:авочный)?|вн(?:утр)?|ext|x)\.?\s*[:№#]?\s*(\d{1,6})", re.IGNORECASE)
 _CANDIDATE = re.compile(r"\+?\d[\d\s\-().]{5,}\d")
@@ -32,7 +34,9 @@ def parse_phone(text: str, region: str = "RU") -> Phone:
     """
     stripped = text.strip()
     if region == "RU" and _RUSSIAN_MOBILE.match(stripped):
-        return Phone("+7" + _NOT_DIGITS.sub("", stripped)[-10:], None)
+        national = _NOT_DIGITS.sub("", stripped)[-10:]
+        if not national.startswith(_GAPS):
+            return Phone("+7" + national, None)
     comment: list[str] = []
     rest = stripped
     extension = _EXTENSION.search(rest)

