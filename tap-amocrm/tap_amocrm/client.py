@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -19,11 +19,11 @@ import requests
 
 from tap_amocrm import __version__, auth
 from tap_amocrm.config import Settings
+from tap_amocrm.dispatch import URGENT, Again, Dispatcher
 from tap_amocrm.errors import (
     AccountBlockedError,
     ApiError,
     AuthorisationError,
-    TapError,
     UnreachableError,
     UrlTooLongError,
 )
@@ -33,6 +33,8 @@ from tap_amocrm.throttle import Throttle
 logger = logging.getLogger("tap-amocrm")
 Params = list[tuple[str, str]]
 _TRIES = 8
+# A request may meet the end of several tokens in a row when their lifetime is shorter than the queue.
+_TOKENS_FOR_A_REQUEST = 8
 _TIMEOUT = (10, 90)
 _LONGEST_WAIT = 60.0
 _RETRIABLE = {408, 425, 429, 500, 502, 503, 504, 520, 522, 524}
@@ -40,7 +42,7 @@ _RETRIABLE = {408, 425, 429, 500, 502, 503, 504, 520, 522, 524}
 
 @dataclass(frozen=True)
 class Ask:
-    """One request: `page` asks are repeated once when a 204 comes where a page was promised."""
+    """One request. Where records are `promised`, a 204 is not believed at once but asked again."""
 
     stream: str
     path: str
@@ -50,9 +52,11 @@ class Ask:
 
 @dataclass(frozen=True)
 class Page:
-    """An answer's body; empty after 204 and 304."""
+    """An answer's body, empty after 204 and 304, and when it was asked for and came, by the server's clock."""
 
     body: Mapping[str, Any]
+    sent: float = 0.0
+    received: float = 0.0
 
     def records(self, key: str) -> list[dict[str, Any]]:
         """The records under `_embedded`."""
@@ -85,23 +89,35 @@ class Client:
         self.throttle = Throttle(settings.requests_per_second)
         self.auth = auth.from_config(config, settings.api_url, self._post)
         self.clock_offset = 0.0
-        self._pool = ThreadPoolExecutor(settings.max_concurrent_requests, "amocrm")
         self._local = threading.local()
-        self._stopped = threading.Event()
-        self._in_flight = threading.BoundedSemaphore(settings.max_concurrent_requests)
+        self._dispatcher: Dispatcher | None = None
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Let no further request out."""
-        self._stopped.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            if self._dispatcher is not None:
+                self._dispatcher.stop()
 
     def now(self) -> float:
         """The server's clock as far as its Date headers tell, Unix seconds."""
         return time.time() + self.clock_offset
 
-    def submit(self, ask: Ask) -> Future[Page]:
-        """Send a request when it is its turn."""
-        return self._pool.submit(self.get, ask)
+    def submit(self, ask: Ask, priority: int = URGENT) -> Future[Page]:
+        """Send a request when it is its turn.
+
+        The future raises:
+            AccountBlockedError, AuthorisationError, ApiError, UrlTooLongError: final answers.
+            UnreachableError: no usable answer after all retries.
+        """
+        with self._lock:
+            if self._dispatcher is None:
+                self._dispatcher = Dispatcher(self.throttle, self.settings.max_concurrent_requests)
+        return self._dispatcher.submit(_Attempts(self, ask), priority)
+
+    def get(self, ask: Ask, priority: int = URGENT) -> Page:
+        """One page; raises as `submit` says."""
+        return self.submit(ask, priority).result()
 
     def in_order(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Page]]:
         """Pages in the order of their requests, however many are in flight."""
@@ -119,47 +135,11 @@ class Client:
             for _, future in waiting:
                 future.cancel()
 
-    def get(self, ask: Ask) -> Page:
-        """One page.
-
-        Raises:
-            AccountBlockedError, AuthorisationError, ApiError, UrlTooLongError: final answers.
-            UnreachableError: no usable answer after all retries.
-        """
-        reason = ""
-        again_after_204 = ask.promised
-        for attempt in range(_TRIES):
-            if self._stopped.is_set():
-                msg = "the run is being stopped"
-                raise TapError(msg)
-            try:
-                answer = self._send(ask)
-                if answer.status_code == 204 and again_after_204:
-                    again_after_204 = False
-                    self.metrics.retried()
-                    continue
-                return self._page(ask, answer)
-            except _Unusable as fault:
-                reason = str(fault)
-                wait = fault.wait
-            except requests.RequestException as fault:
-                reason = type(fault).__name__
-                self.metrics.answered("error", 0.0)
-                wait = None
-            if attempt + 1 < _TRIES:
-                self.metrics.retried()
-                self._wait(attempt, wait)
-        msg = (
-            f"{self.settings.api_url}{ask.path} gives no usable answer after {_TRIES} tries ({reason}). "
-            "Check api_url or subdomain and the network; what was loaded stays, the next run goes on from there."
-        )
-        raise UnreachableError(msg)
-
-    def _wait(self, attempt: int, told: float | None) -> None:
-        wait = told if told is not None else min(0.5 * 2**attempt, 30.0) * random.uniform(0.7, 1.3)
-        if self.settings.requests_per_second > 50 and told is None:
-            wait /= 20  # only a simulator on loopback allows such a rate
-        self._stopped.wait(min(wait, _LONGEST_WAIT))
+    def attempt(self, ask: Ask) -> Page:
+        """Ask once."""
+        sent = self.now()
+        page = self._page(ask, self._send(ask))
+        return Page(page.body, sent, self.now())
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
@@ -179,20 +159,20 @@ class Client:
         return answer
 
     def _send(self, ask: Ask) -> requests.Response:
-        """Send under the throttle; a rejected token is renewed and the request repeated once for each new token."""
-        for _ in range(3):
+        """Send; a rejected token is renewed and the request repeated, once for each new token."""
+        for number in range(_TOKENS_FOR_A_REQUEST):
             header = self.auth.authorization()
-            with self._in_flight:
+            if number:
                 self.throttle.acquire()
-                self.metrics.sent(ask.stream)
-                started = time.monotonic()
-                answer = self._session().get(
-                    self.settings.api_url + ask.path,
-                    params=list(ask.params),
-                    headers={"Authorization": header},
-                    timeout=_TIMEOUT,
-                    allow_redirects=False,
-                )
+            self.metrics.sent(ask.stream)
+            started = time.monotonic()
+            answer = self._session().get(
+                self.settings.api_url + ask.path,
+                params=list(ask.params),
+                headers={"Authorization": header},
+                timeout=_TIMEOUT,
+                allow_redirects=False,
+            )
             self.metrics.answered(str(answer.status_code), time.monotonic() - started)
             if answer.status_code != 401 or not self.auth.renew(header):
                 break
@@ -239,6 +219,47 @@ class Client:
         if status == 414:
             raise UrlTooLongError(status, ask.path, "URI too long")
         raise ApiError(status, ask.path, _title(answer))
+
+
+class _Attempts:
+    """A request's way through its retries: each call is one try, by leave of the dispatcher."""
+
+    def __init__(self, client: Client, ask: Ask) -> None:
+        self._client, self._ask = client, ask
+        self._tries = 0
+        self._again_after_204 = ask.promised
+
+    def __call__(self) -> Page:
+        """Try once; raises `Again` while there are tries left."""
+        client, ask = self._client, self._ask
+        try:
+            page = client.attempt(ask)
+        except _Unusable as fault:
+            reason, wait = str(fault), fault.wait
+        except requests.RequestException as fault:
+            reason, wait = type(fault).__name__, None
+            client.metrics.answered("error", 0.0)
+        else:
+            if page.body or not self._again_after_204:
+                return page
+            self._again_after_204 = False
+            client.metrics.retried()
+            raise Again(0)
+        self._tries += 1
+        if self._tries < _TRIES:
+            client.metrics.retried()
+            raise Again(self._pause(wait))
+        msg = (
+            f"{client.settings.api_url}{ask.path} gives no usable answer after {_TRIES} tries ({reason}). "
+            "Check api_url or subdomain and the network; what was loaded stays, the next run goes on from there."
+        )
+        raise UnreachableError(msg)
+
+    def _pause(self, told: float | None) -> float:
+        wait = told if told is not None else min(0.5 * 2 ** (self._tries - 1), 30.0) * random.uniform(0.7, 1.3)
+        if self._client.settings.requests_per_second > 50 and told is None:
+            wait /= 20  # only a simulator on loopback allows such a rate
+        return min(wait, _LONGEST_WAIT)
 
 
 def _lenient(answer: requests.Response) -> Any:

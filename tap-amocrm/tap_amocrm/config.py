@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from tap_amocrm.errors import ConfigError
 # The vendor's limit for one integration (developers.kommo.com, "Limitations").
 MAX_REQUESTS_PER_SECOND = 7
 MAX_PAGE_SIZE = 250
+# As text, too: Meltano 4.4 fails on a setting of kind decimal that comes from the environment.
+NUMBER = th.CustomType({"type": ["number", "string", "null"]})
 STRATEGIES = ("auto", "batch", "scan")
 logger = logging.getLogger("tap-amocrm")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -50,7 +53,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "requests_per_second",
-        th.NumberType,
+        NUMBER,
         default=MAX_REQUESTS_PER_SECOND,
         title="Requests per second",
         description="At most 7; more only on a loopback api_url.",
@@ -113,6 +116,13 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         title="Look-back",
         description="How far an incremental sync reaches back behind its bookmark.",
     ),
+    th.Property(
+        "definitions_lifetime",
+        th.IntegerType,
+        default=3600,
+        title="Lifetime of definitions",
+        description="Seconds for which users and custom fields are not read again unless an unknown ID turns up.",
+    ),
     _text("metrics_file", "Metrics file", "Where the run's metrics go as JSON."),
 ).to_dict()
 
@@ -133,6 +143,7 @@ class Settings:
     child_strategy: str = "auto"
     batch_sizes: Mapping[str, int] = field(default_factory=lambda: {"contacts": 50, "notes": 200, "tasks": 50})
     lookback_seconds: int = 60
+    definitions_lifetime: int = 3600
     metrics_file: Path | None = None
 
     @property
@@ -167,6 +178,7 @@ class Settings:
                 for name, size in (("contacts", 50), ("notes", 200), ("tasks", 50))
             },
             lookback_seconds=_whole(config, "lookback_seconds", 60, 0, 30 * 86_400),
+            definitions_lifetime=_whole(config, "definitions_lifetime", 3600, 0, 365 * 86_400),
             metrics_file=Path(config["metrics_file"]) if config.get("metrics_file") else None,
         )
         _check_together(settings)
@@ -250,3 +262,15 @@ def _check_together(settings: Settings) -> None:
     if (settings.company_custom_field_id is None) != (settings.company_custom_field_value is None):
         msg = "Settings company_custom_field_id and company_custom_field_value go together: give both or none."
         raise ConfigError(msg)
+
+
+def setting_problem(text: str) -> str:
+    """What the SDK says of a setting (`'x' is not … in config['name']`), with the name first and no secrets."""
+    match = re.fullmatch(r"(.*) in config\['(\w+)'\].*", text, re.DOTALL)
+    if match is None:
+        return f"Settings: {text}"
+    told, name = match.groups()
+    schema = CONFIG_JSONSCHEMA["properties"].get(name, {})
+    if schema.get("secret") or schema.get("writeOnly"):
+        told = f"the value is not of type {schema.get('type')}"
+    return f"Setting {name}: {told}."

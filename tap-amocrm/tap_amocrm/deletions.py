@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tap_amocrm.client import Ask, Client
+from tap_amocrm.dispatch import URGENT
 from tap_amocrm.normalise import rfc3339
 
 Record = dict[str, Any]
@@ -23,7 +24,9 @@ TYPES = (*DELETED, *RESTORED, "entity_merged")
 EVENTS_LIMIT = 100
 
 
-def read_events(client: Client, stream: str, since: int | None, types: Iterable[str] = ()) -> Iterator[list[Record]]:
+def read_events(
+    client: Client, stream: str, since: int | None, types: Iterable[str] = (), priority: int = URGENT
+) -> Iterator[list[Record]]:
     """Events from a second on, newest first, as the service gives them; new ones meanwhile only repeat a few."""
     params = [("limit", str(EVENTS_LIMIT))]
     if since is not None:
@@ -31,7 +34,7 @@ def read_events(client: Client, stream: str, since: int | None, types: Iterable[
     params += [("filter[type][]", kind) for kind in types]
     number = 1
     while True:
-        page = client.get(Ask(stream, "/api/v4/events", (*params, ("page", str(number))), number > 1))
+        page = client.get(Ask(stream, "/api/v4/events", (*params, ("page", str(number))), number > 1), priority)
         yield page.records("events")
         if page.next_params is None:
             return

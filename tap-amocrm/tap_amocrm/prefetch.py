@@ -1,7 +1,7 @@
-"""Reads the next streams while this one is written, so that no slot of the throttle stays empty.
+"""Reads several lists at once while their records leave in order, so that no slot of the throttle stays empty.
 
-The SDK syncs one stream after another. A list whose last page is awaited leaves slots unused; the streams that come
-next use them. What they bring waits in a short queue each: memory stays bounded, the order of the output the same.
+The SDK syncs one stream after another. What later streams bring waits in a short queue each: memory stays bounded,
+the order of the output the same.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 Page = list[dict[str, Any]]
-_STREAMS_AHEAD = 4
+Read = Callable[[], Iterator[Page]]
 _PAGES_WAITING = 12
 
 
 class _Lane:
-    """One stream read in a thread of its own."""
+    """One list read in a thread of its own."""
 
-    def __init__(self, name: str, read: Callable[[], Iterator[Page]], stopped: threading.Event) -> None:
+    def __init__(self, name: str, read: Read) -> None:
         self._queue: queue.Queue[Page | BaseException | None] = queue.Queue(_PAGES_WAITING)
-        self._stopped = stopped
-        self._thread = threading.Thread(target=self._run, args=(read,), name=f"read-{name}", daemon=True)
-        self._thread.start()
+        self._stopped = threading.Event()
+        threading.Thread(target=self._run, args=(read,), name=f"read-{name}", daemon=True).start()
 
-    def _run(self, read: Callable[[], Iterator[Page]]) -> None:
+    def _run(self, read: Read) -> None:
         try:
             for page in read():
                 if not self._put(page):
@@ -43,6 +42,9 @@ class _Lane:
             return True
         return False
 
+    def stop(self) -> None:
+        self._stopped.set()
+
     def __iter__(self) -> Iterator[Page]:
         while True:
             item = self._queue.get()
@@ -54,21 +56,28 @@ class _Lane:
 
 
 class Prefetch:
-    """Keeps a few streams ahead of the one that is being written."""
+    """Reads streams ahead of the one that is being written."""
 
-    def __init__(self, streams: Sequence[tuple[str, Callable[[], Iterator[Page]]]]) -> None:
-        self._waiting = list(streams)
-        self._lanes: dict[str, _Lane] = {}
-        self._stopped = threading.Event()
+    def __init__(self, streams: Sequence[tuple[str, Read]]) -> None:
+        self._lanes = {name: _Lane(name, read) for name, read in streams}
 
     def pages(self, name: str) -> Iterator[Page] | None:
-        """The pages of a stream, None when it was not announced or has been taken."""
-        while self._waiting and (len(self._lanes) <= _STREAMS_AHEAD or name not in self._lanes):
-            following, read = self._waiting.pop(0)
-            self._lanes[following] = _Lane(following, read, self._stopped)
+        """The pages of a stream, None when it is not read ahead or has been taken."""
         lane = self._lanes.pop(name, None)
         return iter(lane) if lane is not None else None
 
     def stop(self) -> None:
         """Let the threads end."""
-        self._stopped.set()
+        for lane in self._lanes.values():
+            lane.stop()
+
+
+def side_by_side(reads: Sequence[Read]) -> Iterator[Page]:
+    """All of the first list, then all of the second and so on, while all of them are being read."""
+    lanes = [_Lane(f"list-{number}", read) for number, read in enumerate(reads)]
+    try:
+        for lane in lanes:
+            yield from lane
+    finally:
+        for lane in lanes:
+            lane.stop()

@@ -1,4 +1,4 @@
-"""Which way a list is read on this kind of account: by keyset, by pages, newest first, or with a filter of its own."""
+"""Which way a list is read on this kind of account: by ids, by keyset, newest first, or with a filter of its own."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from collections.abc import Iterator
 from typing import Any
 
 from tap_amocrm.account import Account
-from tap_amocrm.client import Ask, Client, Params
+from tap_amocrm.client import Client, Params
+from tap_amocrm.deletions import read_events
 from tap_amocrm.errors import ApiError
-from tap_amocrm.scan import FilterIgnoredError, KeysetScan, Listing, descending_until, pages, settled
+from tap_amocrm.scan import FilterIgnoredError, KeysetScan, Listing, descending_until, settled
+from tap_amocrm.walk import Walk
 
 logger = logging.getLogger("tap-amocrm")
 Record = dict[str, Any]
 ENTITIES = ("companies", "contacts", "leads")
 # No updated_at lies behind this second (year 2242); the service takes it.
 FAR_FUTURE = 1 << 33
-_VANISH = {
-    "companies": ("company_deleted", "company_restored", "entity_merged"),
-    "contacts": ("contact_deleted", "contact_restored", "entity_merged"),
-    "leads": ("lead_deleted", "lead_restored"),
-    # Tasks vanish with what they hang on, without an event of their own.
-    "tasks": ("task_deleted", "company_deleted", "contact_deleted", "lead_deleted"),
-    "notes": ("common_note_deleted", "company_deleted", "contact_deleted", "lead_deleted"),
+# What makes records vanish from a list. Notes and tasks vanish with what they hang on, without events of their own.
+_OWNERS = ("company_deleted", "contact_deleted", "lead_deleted", "entity_merged")
+VANISH = {
+    "companies": ("company_deleted", "entity_merged"),
+    "contacts": ("contact_deleted", "entity_merged"),
+    "leads": ("lead_deleted", "entity_merged"),
+    "tasks": ("task_deleted", *_OWNERS),
+    "notes": ("common_note_deleted", *_OWNERS),
 }
 LISTINGS = {
     "companies": Listing("companies", "/api/v4/companies", "companies"),
@@ -34,11 +37,18 @@ LISTINGS = {
 
 
 class Reader:
-    """Reads the big lists of one account."""
+    """Reads the big lists of one account.
 
-    def __init__(self, client: Client, account: Account) -> None:
+    Whole lists are walked by id; a walk's borders must be checked against the deletions of its time. `walks` keeps
+    those that wait for it while `deferred` is set (the stream deleted_records reads these events anyway); otherwise
+    each walk is checked as it ends.
+    """
+
+    def __init__(self, client: Client, account: Account, *, events_refused: bool = False) -> None:
         self.client, self.account = client, account
-        self._events_refused = False
+        self.events_refused = events_refused
+        self.deferred = False
+        self.walks: dict[str, Walk] = {}
 
     def changed(self, name: str, since: int | None) -> Iterator[list[Record]]:
         """All records of a list, or those updated at or after a second; some may come twice, none is missed.
@@ -51,9 +61,10 @@ class Reader:
         if name == "tasks":
             yield from self._tasks(listing, since)
             return
-        what = f"filter[updated_at] of {name}"
         packaged = name in ENTITIES
-        if (self.account.filter_package or not packaged) and self.account.honours.get(what) is not False:
+        filters = self.account.filter_package or not packaged
+        what = f"filter[updated_at] of {name}"
+        if (since is not None or self.events_refused) and filters and self.account.honours.get(what) is not False:
             try:
                 yield from KeysetScan(self.client, listing, since or 0, FAR_FUTURE)
             except FilterIgnoredError:
@@ -61,40 +72,40 @@ class Reader:
             else:
                 return
         if since is None:
-            yield from self._by_pages(listing, [("order[id]", "asc")])
+            yield from self.walk(name)
         else:
             moment = int(self.client.now())
             yield from settled(
                 lambda: descending_until(self.client, listing, since),
-                lambda: self._disturbed(listing.stream, moment),
+                lambda: bool(self._vanished(listing.stream, moment - 2)),
                 listing.stream,
             )
 
+    def walk(self, name: str, params: Params | None = None, *, nonempty: bool = True) -> Iterator[list[Record]]:
+        """A list by id, whole or with filters of its own that records do not leave."""
+        walk = Walk(self.client, LISTINGS[name], params, nonempty=nonempty)
+        yield from walk
+        if walk.window is None:
+            return
+        if self.deferred and not params:
+            self.walks[name] = walk
+        else:
+            yield from walk.heal(self._vanished(LISTINGS[name].stream, walk.window[0]))
+
     def _tasks(self, listing: Listing, since: int | None) -> Iterator[list[Record]]:
         """Tasks have a filter on updated_at and no order by it; by id, an update can only show a task again."""
-        params: Params = [("order[id]", "asc")]
-        if since is not None:
-            params.append(("filter[updated_at][from]", str(since)))
-        for records in self._by_pages(listing, params):
+        params: Params = [] if since is None else [("filter[updated_at][from]", str(since))]
+        for records in self.walk(listing.stream, params, nonempty=since is None):
             yield [r for r in records if since is None or int(r.get("updated_at") or 0) >= since]
 
-    def _by_pages(self, listing: Listing, params: Params) -> Iterator[list[Record]]:
-        moment = int(self.client.now())
-        return settled(
-            lambda: pages(self.client, listing, params),
-            lambda: self._disturbed(listing.stream, moment),
-            listing.stream,
-        )
-
-    def _disturbed(self, stream: str, since: int) -> bool:
-        """Whether the events know of records that vanished from a list since a second."""
-        if self._events_refused:
-            return False
-        params = [("limit", "1"), ("filter[created_at][from]", str(since - 2))]
-        params += [("filter[type][]", kind) for kind in _VANISH[stream]]
+    def _vanished(self, stream: str, since: int) -> list[float]:
+        """When records vanished from a stream's lists since a second, as far as the events tell."""
+        if self.events_refused:
+            return []
         try:
-            return bool(self.client.get(Ask(stream, "/api/v4/events", tuple(params))).records("events"))
+            events = [e for page in read_events(self.client, stream, since, VANISH[stream]) for e in page]
         except ApiError as error:
             logger.warning("Events can't be read (%s): deletions during a scan go unnoticed.", error)
-            self._events_refused = True
-            return False
+            self.events_refused = True
+            return []
+        return [float(e.get("created_at") or 0) for e in events]

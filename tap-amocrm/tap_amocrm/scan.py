@@ -8,12 +8,13 @@ the list is read again).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
 from tap_amocrm.client import Ask, Client, Page, Params
+from tap_amocrm.dispatch import URGENT
 
 logger = logging.getLogger("tap-amocrm")
 Record = dict[str, Any]
@@ -41,9 +42,24 @@ class FilterIgnoredError(Exception):
 
 def pages(client: Client, listing: Listing, params: Params) -> Iterator[list[Record]]:
     """Pages one after another by `_links.next`; a page shorter than the limit does not end the walk."""
-    limit = [("limit", str(client.settings.page_size))]
-    page = client.get(listing.ask([*limit, ("page", "1"), *params]))
-    number = 1
+    (first,) = first_pages(client, [listing], URGENT, params)
+    yield from following_pages(client, listing, first, URGENT, params)
+
+
+def first_pages(
+    client: Client, listings: Sequence[Listing], priority: int, params: Params | None = None
+) -> list[Future[Page]]:
+    """Ask for the first pages of several lists at once."""
+    limit = ("limit", str(client.settings.page_size))
+    return [client.submit(x.ask([limit, ("page", "1"), *(params or [])]), priority) for x in listings]
+
+
+def following_pages(
+    client: Client, listing: Listing, first: Future[Page], priority: int, params: Params | None = None
+) -> Iterator[list[Record]]:
+    """A list from its first page on."""
+    limit = ("limit", str(client.settings.page_size))
+    page, number = first.result(), 1
     while True:
         yield page.records(listing.key)
         following = page.next_params
@@ -53,7 +69,8 @@ def pages(client: Client, listing: Listing, params: Params) -> Iterator[list[Rec
         given = dict(following)
         # Of the link only the page is taken: some hosts rewrite the rest.
         token = given.get("page", str(number))
-        page = client.get(listing.ask([*limit, ("page", token), *params], promised=True))
+        ask = listing.ask([limit, ("page", token), *(params or [])], promised=True)
+        page = client.get(ask, priority)
 
 
 @dataclass
@@ -95,8 +112,7 @@ class KeysetScan:
 
     def __iter__(self) -> Iterator[list[Record]]:
         """Lists of records; some may come twice. Raises FilterIgnoredError when the filter shows no effect."""
-        first = _Cursor(self.spans[0], +1)
-        self._start(first)
+        self._start(_Cursor(self.spans[0], +1), promised=self.spans[0].low == 0)
         try:
             while self.running:
                 done, _ = wait(self.running, return_when=FIRST_COMPLETED)
@@ -116,10 +132,11 @@ class KeysetScan:
             ("order[updated_at]", "asc" if going > 0 else "desc"),
         ]
 
-    def _start(self, cursor: _Cursor) -> None:
+    def _start(self, cursor: _Cursor, *, promised: bool = True) -> None:
+        """Ask for what is left of a range. But for the first request it is known, or likely, to hold something."""
         span = cursor.span
         cursor.asked = (span.low, span.high)
-        ask = self.listing.ask([*self._params(span.low, span.high, cursor.going), ("page", "1")])
+        ask = self.listing.ask([*self._params(span.low, span.high, cursor.going), ("page", "1")], promised=promised)
         self.running[self.client.submit(ask)] = cursor
 
     def _arrived(self, cursor: _Cursor, page: Page) -> Iterator[list[Record]]:
@@ -183,7 +200,7 @@ class KeysetScan:
         limit = ("limit", str(self.client.settings.page_size))
 
         def ask(number: int) -> Page:
-            return self.client.get(self.listing.ask([limit, ("page", str(number)), *params]))
+            return self.client.get(self.listing.ask([limit, ("page", str(number)), *params], promised=number == 1))
 
         low, high = 1, 2
         page = ask(high)

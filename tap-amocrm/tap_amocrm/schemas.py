@@ -8,7 +8,7 @@ from singer_sdk import typing as th
 
 INTEGER, TEXT, BOOLEAN, NUMBER = th.IntegerType, th.StringType, th.BooleanType, th.NumberType
 TIME = th.DateTimeType
-ANYTHING = th.CustomType({})
+ANYTHING = th.CustomType({"type": ["object", "array", "string", "number", "boolean", "null"]})
 OBJECT = th.CustomType({"type": ["object", "array", "null"]})
 FIELDS = th.CustomType({"type": ["array", "null"], "items": {"type": "object"}})
 

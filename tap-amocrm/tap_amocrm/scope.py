@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tap_amocrm.batches import Batches
 from tap_amocrm.client import Params
 from tap_amocrm.planner import Costs, choose
 from tap_amocrm.reader import ENTITIES, LISTINGS, Reader
-from tap_amocrm.scan import FilterIgnoredError, pages
+from tap_amocrm.scan import FilterIgnoredError, settled
 
 Record = dict[str, Any]
 # 250 ids with percent-encoded brackets are just above the 8 kB at which the service answers 414.
-_IDS_IN_A_REQUEST = 200
+IDS_IN_A_REQUEST = 200
 
 
 def company_id_of(record: Record) -> int | None:
@@ -38,6 +40,7 @@ class Scope:
         self.reader, self.client, self.settings = reader, reader.client, reader.client.settings
         self.totals = totals
         self._companies: _Companies | None = None
+        self._lock = threading.Lock()
         self._changed: dict[tuple[str, int | None], set[int]] = {}
 
     def matches(self, company: Record) -> bool:
@@ -57,7 +60,7 @@ class Scope:
         return False
 
     def _params(self) -> Params:
-        params: Params = [("with", "contacts,leads"), ("order[id]", "asc")]
+        params: Params = [("with", "contacts,leads")]
         if self.reader.account.filter_package:
             params += [("filter[responsible_user_id][]", str(u)) for u in self.settings.responsible_user_ids]
             field_id = self.settings.company_custom_field_id
@@ -69,28 +72,41 @@ class Scope:
     @property
     def companies(self) -> _Companies:
         """The companies in scope, whole, with the ids of what is linked to them."""
-        if self._companies is None:
-            found = _Companies()
-            for record in self._matching():
-                company = int(record["id"])
-                if company in found.updated:
-                    continue
-                found.records.append(record)
-                found.updated[company] = int(record.get("updated_at") or 0)
-                embedded = record.get("_embedded") or {}
-                for kind, linked in found.linked.items():
-                    linked[company] = [r["id"] for r in embedded.get(kind) or () if r.get("id")]
-                limit = self.settings.company_limit
-                if limit is not None and len(found.records) >= limit:
-                    break
-            self._companies = found
-        return self._companies
+        with self._lock:
+            if self._companies is None:
+                self._companies = self._read_companies()
+            return self._companies
+
+    def _read_companies(self) -> _Companies:
+        found = _Companies()
+        for record in self._matching():
+            company = int(record["id"])
+            if company in found.updated:
+                continue
+            found.records.append(record)
+            found.updated[company] = int(record.get("updated_at") or 0)
+            embedded = record.get("_embedded") or {}
+            for kind, linked in found.linked.items():
+                linked[company] = [r["id"] for r in embedded.get(kind) or () if r.get("id")]
+            limit = self.settings.company_limit
+            if limit is not None and len(found.records) >= limit:
+                break
+        return found
 
     def _matching(self) -> Iterator[Record]:
+        """Companies in scope; the list is read again when one of them changed meanwhile: it may have left a filter
+        and pulled others over a page's border."""
+        moment = int(self.client.now())
+        params = self._params()
+        changed = [("limit", "1"), ("filter[updated_at][from]", str(moment - 2))]
+
+        def disturbed() -> bool:
+            return bool(self.client.get(LISTINGS["companies"].ask(changed)).records("companies"))
+
         account = self.reader.account
-        seen = 0
-        for records in pages(self.client, LISTINGS["companies"], self._params()):
-            seen += len(records)
+        filtered = account.filter_package and len(params) > 1
+        read = partial(self.reader.walk, "companies", params)
+        for records in settled(read, disturbed, "companies") if filtered else read():
             matching = [r for r in records if self.matches(r)]
             if len(matching) < len(records) and account.filter_package:
                 account.ignores("filters of companies", "companies are chosen from the whole list")
@@ -167,9 +183,7 @@ class Scope:
                 return
         if account.honours.get(f"filter[id] of {entity}") is not False:
             try:
-                yield from self._by(
-                    entity, "filter[id][]", linked, _IDS_IN_A_REQUEST, lambda r, ids: r.get("id") in ids
-                )
+                yield from self._by(entity, "filter[id][]", linked, IDS_IN_A_REQUEST, lambda r, ids: r.get("id") in ids)
             except FilterIgnoredError:
                 account.ignores(f"filter[id] of {entity}", "the whole list is read and filtered here")
             else:

@@ -5,23 +5,30 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
-from functools import cached_property
-from typing import Any, cast
+import threading
+from concurrent.futures import Future
+from functools import cached_property, partial
+from typing import Any, ClassVar, cast
 
 from singer_sdk import Stream, Tap
 from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from tap_amocrm import __version__
-from tap_amocrm.account import Account, read_account
-from tap_amocrm.client import Client
-from tap_amocrm.config import CONFIG_JSONSCHEMA, Settings
+from tap_amocrm.account import ACCOUNT, Account, account_of
+from tap_amocrm.client import Client, Page
+from tap_amocrm.config import CONFIG_JSONSCHEMA, Settings, setting_problem
+from tap_amocrm.definitions import Definitions
 from tap_amocrm.errors import TapError
 from tap_amocrm.metrics import Metrics
 from tap_amocrm.prefetch import Prefetch
 from tap_amocrm.progress import Progress
 from tap_amocrm.reader import Reader
 from tap_amocrm.scope import Scope
-from tap_amocrm.streams import STREAMS, AmoStream
+from tap_amocrm.streams import STREAMS
+from tap_amocrm.streams.base import AmoStream
+from tap_amocrm.streams.events import DeletedRecords
+from tap_amocrm.streams.small import SmallStream
 from tap_amocrm.writer import Writer
 
 logger = logging.getLogger("tap-amocrm")
@@ -32,38 +39,72 @@ MEMORY = "tap_amocrm"
 class Run:
     """What the streams of one run share; the account is asked when the first of them needs it."""
 
-    def __init__(self, config: dict[str, Any], memory: dict[str, Any]) -> None:
+    def __init__(self, tap: TapAmoCRM, config: dict[str, Any], memory: dict[str, Any]) -> None:
         self.settings = Settings.from_config(config)
         self.metrics = Metrics()
         self.progress = Progress(self.metrics)
         self.client = Client(self.settings, config, self.metrics)
         self.memory = memory
+        self.definitions = Definitions(memory.setdefault("definitions", {}), self.settings.definitions_lifetime)
         self.prefetch: Prefetch | None = None
-        digest = hashlib.sha256(repr(self._scope_settings()).encode()).hexdigest()[:16]
-        # With another scope than the last time everything in it is new.
-        self.scope_changed = memory.get("scope", digest) != digest
-        memory["scope"] = digest
+        self.scope_digest = hashlib.sha256(repr(self._scope_settings()).encode()).hexdigest()[:16]
+        self._tap = tap
+        self._lock = threading.RLock()
 
     def _scope_settings(self) -> tuple[Any, ...]:
         s = self.settings
         return (s.responsible_user_ids, s.company_custom_field_id, s.company_custom_field_value, s.company_limit)
 
     @cached_property
+    def account_page(self) -> Future[Page]:
+        """The account's own record, under way."""
+        return self.client.submit(ACCOUNT)
+
+    @property
     def account(self) -> Account:
         """Facts of the account, and what its filters were seen to do in earlier runs."""
-        account = read_account(self.client)
+        with self._lock:
+            return self._account
+
+    @cached_property
+    def _account(self) -> Account:
+        account = account_of(self.account_page.result())
         account.honours = self.memory.setdefault("honours", {})
         return account
 
-    @cached_property
+    @property
     def reader(self) -> Reader:
         """Reads the big lists."""
-        return Reader(self.client, self.account)
+        with self._lock:
+            return self._reader
 
     @cached_property
+    def _reader(self) -> Reader:
+        reader = Reader(self.client, self.account, events_refused=bool(self.memory.get("events_refused")))
+        checks = self._tap.streams.get(DeletedRecords.name)
+        # The stream deleted_records comes last and checks all walks by the events that it reads anyway.
+        reader.deferred = not self.settings.scoped and checks is not None and checks.selected
+        return reader
+
+    @property
     def scope(self) -> Scope:
         """The companies in scope and their children."""
+        with self._lock:
+            return self._scope
+
+    @cached_property
+    def _scope(self) -> Scope:
         return Scope(self.reader, self.memory.setdefault("totals", {}))
+
+    def window_of_walk(self, listing: str) -> tuple[int, int] | None:
+        """When a list was walked whose borders are not checked yet, Unix seconds."""
+        walk = self.reader.walks.get(listing) if "_reader" in self.__dict__ else None
+        return walk.window if walk is not None else None
+
+    def big_streams(self) -> list[AmoStream]:
+        """The selected streams of entities, notes and tasks."""
+        streams = self._tap.streams.values()
+        return [s for s in streams if isinstance(s, AmoStream) and s.listings and s.selected]
 
 
 class TapAmoCRM(Tap):
@@ -74,6 +115,10 @@ class TapAmoCRM(Tap):
     plugin_version = __version__
     config_jsonschema = CONFIG_JSONSCHEMA
     message_writer_class = Writer
+    # Records are written page by page; BATCH files and version messages would only come between.
+    capabilities: ClassVar = [
+        c for c in Tap.capabilities if c not in (PluginCapabilities.BATCH, TapCapabilities.ACTIVATE_VERSION)
+    ]
 
     def discover_streams(self) -> list[Stream]:
         """All streams; needs no connection."""
@@ -86,27 +131,45 @@ class TapAmoCRM(Tap):
         order: dict[type[Stream], int] = {stream: place for place, stream in enumerate(STREAMS)}
         return dict(sorted(found.items(), key=lambda item: order.get(type(item[1]), len(order))))
 
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over bookmarks (the SDK does) and the tap's own memory."""
+        super().load_state(state)
+        if isinstance(state.get(MEMORY), dict):
+            cast("dict[str, Any]", self.state)[MEMORY] = state[MEMORY]
+
     @cached_property
     def run(self) -> Run:
         """What the streams share."""
         state = cast("dict[str, Any]", self.state)
-        return Run(dict(self.config), state.setdefault(MEMORY, {}))
+        return Run(self, dict(self.config), state.setdefault(MEMORY, {}))
 
     def sync_all(self) -> None:  # type: ignore[misc]
         """Sync all streams; whatever happens, the metrics are written and no request is left in flight."""
         try:
             self._read_ahead()
             super().sync_all()
+            self._read_unknown_definitions()
         finally:
             self._close_run()
 
     def _read_ahead(self) -> None:
-        """Without a scope the streams do not need one another: the next ones are read ahead."""
+        """Streams that do not wait for one another are read at once; deleted_records looks at what the others did."""
         run = self.run
-        run.account  # noqa: B018 - asked once, before several threads need it
-        if not run.settings.scoped:
-            chosen = [s for s in self.streams.values() if s.selected and isinstance(s, AmoStream)]
-            run.prefetch = Prefetch([(s.name, s.unrefused_pages) for s in chosen])
+        _ = run.account_page
+        chosen = [s for s in self.streams.values() if s.selected and isinstance(s, AmoStream)]
+        if run.settings.scoped and any(s.since() != run.settings.start_date for s in chosen if s.listings):
+            return
+        run.prefetch = Prefetch([(s.name, s.unrefused_pages) for s in chosen if not isinstance(s, DeletedRecords)])
+
+    def _read_unknown_definitions(self) -> None:
+        """Users and custom fields that records name and the remembered lists lack."""
+        streams = {s.name: s for s in self.streams.values() if s.selected and isinstance(s, SmallStream)}
+        for name in self.run.definitions.unknown:
+            if name in streams:
+                stream = streams[name]
+                for records in self.run.definitions.again(name, partial(SmallStream.pages, stream, None)):
+                    stream.write(records)
+                stream._write_state_message()
 
     def _close_run(self) -> None:
         if "run" not in self.__dict__:
@@ -129,5 +192,5 @@ class TapAmoCRM(Tap):
             sys.exit(1)
         except ConfigValidationError as error:
             for problem in error.errors or [str(error)]:
-                logger.error("Settings: %s", problem)
+                logger.error("%s", setting_problem(problem))
             sys.exit(1)

@@ -13,6 +13,8 @@ from singer_sdk import typing as th
 
 from target_crm.errors import ConfigError
 
+# As text, too: Meltano 4.4 fails on a setting of kind decimal that comes from the environment.
+NUMBER = th.CustomType({"type": ["number", "string", "null"]})
 POLICIES = ("soft", "amo_wins", "crm_wins", "fill_empty")
 
 CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
@@ -82,7 +84,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "max_deletes_percent",
-        th.NumberType,
+        NUMBER,
         default=10,
         title="Most deletes, percent",
         description="A run that would mark more of a table deleted stops before it writes.",
@@ -96,7 +98,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "max_changes_percent",
-        th.NumberType,
+        NUMBER,
         default=100,
         title="Most changes, percent",
         description="A batch that would change this share of one column's filled values or more stops; 100 is off.",
@@ -110,7 +112,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "lock_timeout_seconds",
-        th.NumberType,
+        NUMBER,
         default=600,
         title="Lock timeout, seconds",
         description="How long a second load of the same account waits for the first; 0 ends it at once.",
@@ -220,6 +222,10 @@ def _check(settings: Settings) -> None:
     if not settings.crm_schema or len(settings.crm_schema.encode()) > 63:
         msg = "Setting crm_schema: a schema name of 1 to 63 bytes is needed."
         raise ConfigError(msg)
+    for name in ("max_deletes_percent", "max_changes_percent"):
+        if getattr(settings, name) > 100:
+            msg = f"Setting {name}: {getattr(settings, name):g} is above 100 percent."
+            raise ConfigError(msg)
     lowest = {
         "batch_size_rows": 1,
         "max_bad_records": 0,
@@ -233,3 +239,15 @@ def _check(settings: Settings) -> None:
         if getattr(settings, name) < least:
             msg = f"Setting {name}: {getattr(settings, name)} is below {least}."
             raise ConfigError(msg)
+
+
+def setting_problem(text: str) -> str:
+    """What the SDK says of a setting (`'x' is not … in config['name']`), with the name first and no secrets."""
+    match = re.fullmatch(r"(.*) in config\['(\w+)'\].*", text, re.DOTALL)
+    if match is None:
+        return f"Settings: {text}"
+    told, name = match.groups()
+    schema = CONFIG_JSONSCHEMA["properties"].get(name, {})
+    if schema.get("secret") or schema.get("writeOnly"):
+        told = f"the value is not of type {schema.get('type')}"
+    return f"Setting {name}: {told}."

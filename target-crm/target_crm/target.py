@@ -14,11 +14,11 @@ import msgspec
 import psycopg
 from rich.console import Console
 from singer_sdk import Sink, Target
-from singer_sdk.exceptions import InvalidInputLine, RecordsWithoutSchemaException
+from singer_sdk.exceptions import ConfigValidationError, InvalidInputLine, RecordsWithoutSchemaException
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_crm import __version__
-from target_crm.config import CONFIG_JSONSCHEMA, Settings
+from target_crm.config import CONFIG_JSONSCHEMA, Settings, setting_problem
 from target_crm.database import Database, without_secrets
 from target_crm.errors import DatabaseError, MappingError, MessageError, TargetError
 from target_crm.load import Load
@@ -173,6 +173,10 @@ class TargetCRM(Target):
             super().invoke(**kwargs)
         except (TargetError, InvalidInputLine, RecordsWithoutSchemaException) as error:
             logger.error("%s", error)
+            sys.exit(1)
+        except ConfigValidationError as error:
+            for problem in error.errors or [str(error)]:
+                logger.error("%s", setting_problem(problem))
             sys.exit(1)
         except (_Interrupted, KeyboardInterrupt):
             logger.error("Stopped by a signal; what was committed stays, the rest comes with the next run.")

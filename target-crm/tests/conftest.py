@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class Crm:
     config: dict[str, Any]
     connection: psycopg.Connection[Any]
     clock: int = 0
-    printed: list[str] = field(default_factory=list)
+    folder: Path = Path()
 
     def execute(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         """Run SQL with the schema in front; rows as dictionaries."""
@@ -128,14 +128,14 @@ class Crm:
 
 
 @pytest.fixture
-def crm(database_url: str, worker_id: str) -> Iterator[Crm]:
+def crm(database_url: str, tmp_path: Path) -> Iterator[Crm]:
     """A fresh schema."""
     schema = f"crm_{os.getpid()}_{next(_schemas)}"
     connection = psycopg.connect(database_url, autocommit=True)
     connection.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(schema)))
     connection.execute("SET timezone = 'UTC'")
     config = {"database_url": database_url, "crm_schema": schema}
-    yield Crm(database_url, schema, config, connection)
+    yield Crm(database_url, schema, config, connection, folder=tmp_path)
     connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
     connection.close()
 

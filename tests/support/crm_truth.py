@@ -215,8 +215,10 @@ def _owner(entity: str | None, entity_id: int | None) -> Row:
 
 
 _ITEMS = (
-    "coalesce((SELECT array_agg(value) FROM {s}_phones AS p WHERE p.{s}_id = t.id AND value IS NOT NULL), '{{}}') AS phones, "
-    "coalesce((SELECT array_agg(value) FROM {s}_emails AS p WHERE p.{s}_id = t.id AND value IS NOT NULL), '{{}}') AS emails, "
+    "coalesce((SELECT array_agg(value) FROM {s}_phones AS p WHERE p.{s}_id = t.id AND value IS NOT NULL), '{{}}') "
+    "AS phones, "
+    "coalesce((SELECT array_agg(value) FROM {s}_emails AS p WHERE p.{s}_id = t.id AND value IS NOT NULL), '{{}}') "
+    "AS emails, "
     "t.raw_fields #> '{{amo,custom_fields_values}}' AS custom"
 )
 _USER = "(SELECT amo_id FROM users AS u WHERE u.id = t.{}) AS {}"

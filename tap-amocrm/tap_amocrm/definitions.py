@@ -1,0 +1,74 @@
+"""Users and custom fields are not read anew by every run: for some time those of an earlier run are good."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Record = dict[str, Any]
+_USERS = ("responsible_user_id", "created_by", "updated_by")
+
+
+class Definitions:
+    """Remembers in the state when each list was read and which ids it held.
+
+    A record that names an id which is not among them makes the list be read again, in the same run.
+    """
+
+    def __init__(self, memory: dict[str, Any], lifetime: int) -> None:
+        self._memory, self._lifetime = memory, lifetime
+        self._known: dict[str, set[Any]] = {}
+        self._strange: dict[str, set[Any]] = {}
+
+    def pages(self, name: str, read: Callable[[], Iterator[list[Record]]]) -> Iterator[list[Record]]:
+        """The list's pages, or none while it is good."""
+        remembered = self._memory.get(name)
+        if remembered and time.time() - remembered["read_at"] < self._lifetime:
+            self._known[name] = {_key(k) for k in remembered["ids"]}
+            return
+        yield from self._remembered(name, read())
+
+    def again(self, name: str, read: Callable[[], Iterator[list[Record]]]) -> Iterator[list[Record]]:
+        """Read a list for which an unknown id turned up. What it does not show either is not asked for again."""
+        strange = self._strange.pop(name, set())
+        yield from self._remembered(name, read())
+        if name in self._memory:
+            self._memory[name]["ids"] = sorted({*map(_key, self._memory[name]["ids"]), *strange}, key=str)
+
+    def _remembered(self, name: str, source: Iterator[list[Record]]) -> Iterator[list[Record]]:
+        ids: list[Any] = []
+        for records in source:
+            ids += [r["id"] if name == "users" else [r.get("entity_type"), r["id"]] for r in records]
+            yield records
+        if ids:
+            self._memory[name] = {"read_at": int(time.time()), "ids": ids}
+
+    def watch(self, stream: str, records: list[Record]) -> None:
+        """Look for ids that the remembered lists do not hold."""
+        if not self._known:
+            return
+        users, fields = self._known.get("users"), self._known.get("custom_fields")
+        for record in records:
+            if users is not None:
+                for name in _USERS:
+                    value = record.get(name)
+                    if value and value not in users:
+                        self._note("users", value)
+            if fields is not None:
+                for field in record.get("custom_fields_values") or ():
+                    if (stream, field.get("field_id")) not in fields:
+                        self._note("custom_fields", (stream, field.get("field_id")))
+
+    @property
+    def unknown(self) -> list[str]:
+        """Lists that lack an id which some record names."""
+        return sorted(self._strange)
+
+    def _note(self, name: str, key: Any) -> None:
+        self._strange.setdefault(name, set()).add(key)
+        self._known[name].add(key)
+
+
+def _key(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,132 @@
+"""Decides which request leaves next: one slot of the throttle at a time, the most urgent request first."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from tap_amocrm.errors import TapError
+from tap_amocrm.throttle import Throttle
+
+Result = TypeVar("Result")
+# A request that others wait for; one that is needed at some time; one that may turn out not to be needed.
+URGENT, FILLER, SPECULATIVE = 0, 1, 2
+
+
+class Again(Exception):
+    """Raised by a job's work: it is to be tried again after some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class _Job(Generic[Result]):
+    def __init__(self, priority: int, work: Callable[[], Result]) -> None:
+        self.priority, self.work = priority, work
+        self.future: Future[Result] = Future()
+
+
+class Dispatcher:
+    """Runs jobs in `workers` daemon threads, each start by leave of the throttle.
+
+    The choice is made when the slot comes, not when the job does: what is not urgent fills only slots that would stay
+    empty. A job that waits for another try holds neither a worker nor a slot.
+    """
+
+    def __init__(self, throttle: Throttle, workers: int) -> None:
+        self._throttle = throttle
+        self._ready: list[tuple[int, int, _Job[Any]]] = []
+        self._delayed: list[tuple[float, int, _Job[Any]]] = []
+        self._order = itertools.count()
+        self._change = threading.Condition()
+        self._idle = threading.Semaphore(workers)
+        self._handed: queue.SimpleQueue[_Job[Any]] = queue.SimpleQueue()
+        self._stopped = False
+        threading.Thread(target=self._dispatch, name="amocrm-dispatch", daemon=True).start()
+        for number in range(workers):
+            threading.Thread(target=self._work, name=f"amocrm-{number}", daemon=True).start()
+
+    def submit(self, work: Callable[[], Result], priority: int = URGENT) -> Future[Result]:
+        """Run `work` when its turn comes; it may raise `Again`."""
+        job = _Job(priority, work)
+        self._push(job)
+        return job.future
+
+    def stop(self) -> None:
+        """Start nothing any more; what waits ends in a TapError."""
+        with self._change:
+            self._stopped = True
+            waiting = [job for _, _, job in (*self._ready, *self._delayed)]
+            self._ready.clear()
+            self._delayed.clear()
+            self._change.notify_all()
+        for job in waiting:
+            self._refuse(job)
+
+    @staticmethod
+    def _refuse(job: _Job[Any]) -> None:
+        if job.future.running() or job.future.set_running_or_notify_cancel():
+            job.future.set_exception(TapError("The run is being stopped."))
+
+    def _push(self, job: _Job[Any], delay: float = 0.0) -> None:
+        with self._change:
+            if not self._stopped:
+                number = next(self._order)
+                if delay > 0:
+                    heapq.heappush(self._delayed, (time.monotonic() + delay, number, job))
+                else:
+                    heapq.heappush(self._ready, (job.priority, number, job))
+                self._change.notify_all()
+                return
+        self._refuse(job)
+
+    def _wait_for_job(self) -> bool:
+        """Wait until a job is ready; False when all is over."""
+        with self._change:
+            while not self._stopped:
+                now = time.monotonic()
+                while self._delayed and self._delayed[0][0] <= now:
+                    _, number, job = heapq.heappop(self._delayed)
+                    heapq.heappush(self._ready, (job.priority, number, job))
+                if self._ready:
+                    return True
+                self._change.wait(self._delayed[0][0] - now if self._delayed else None)
+            return False
+
+    def _dispatch(self) -> None:
+        while True:
+            self._idle.acquire()
+            if not self._wait_for_job():
+                return
+            self._throttle.acquire()
+            with self._change:
+                job = heapq.heappop(self._ready)[2] if self._ready else None
+            if job is None:
+                self._idle.release()  # stopped, or withdrawn, while the slot was awaited
+            else:
+                self._handed.put(job)
+
+    def _work(self) -> None:
+        while True:
+            job = self._handed.get()
+            if not (job.future.running() or job.future.set_running_or_notify_cancel()):
+                self._idle.release()
+                continue
+            try:
+                result = job.work()
+            except Again as again:
+                self._idle.release()
+                self._push(job, max(again.seconds, 1e-3))
+            except BaseException as error:
+                self._idle.release()
+                job.future.set_exception(error)
+            else:
+                self._idle.release()
+                job.future.set_result(result)

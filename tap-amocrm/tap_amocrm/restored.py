@@ -1,0 +1,80 @@
+"""Records that came back from the bin, with the notes and tasks that were hidden with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tap_amocrm.batches import Batches
+from tap_amocrm.client import Ask
+from tap_amocrm.errors import ApiError
+from tap_amocrm.reader import LISTINGS, Reader
+from tap_amocrm.scan import FilterIgnoredError
+from tap_amocrm.scope import IDS_IN_A_REQUEST, Scope, company_id_of
+
+Record = dict[str, Any]
+# A record that does not exist: amoCRM answers 204 or 404.
+_GONE = 404
+
+
+class Restored:
+    """Reads records by id; with a scope only those in it."""
+
+    def __init__(self, reader: Reader, scope: Scope | None) -> None:
+        self.reader, self.client, self.scope = reader, reader.client, scope
+
+    def read(self, ids: Mapping[str, set[int]]) -> Iterator[tuple[str, list[Record]]]:
+        """Pairs of list and records: the entities themselves, then their notes and tasks."""
+        for entity, wanted in ids.items():
+            found: set[int] = set()
+            for records in self._entities(entity, sorted(wanted)):
+                inside = [r for r in records if self._in_scope(entity, r)]
+                found.update(r["id"] for r in inside)
+                yield entity, inside
+            for name in (f"{entity}/notes", "tasks"):
+                for records in self._hanging(name, entity, sorted(found)):
+                    yield name, records
+
+    def _in_scope(self, entity: str, record: Record) -> bool:
+        if self.scope is None:
+            return True
+        company = record["id"] if entity == "companies" else company_id_of(record)
+        return company in self.scope.ids("companies")
+
+    def _entities(self, entity: str, ids: list[int]) -> Iterator[list[Record]]:
+        name = f"filter[id] of {entity}"
+        if self.reader.account.honours.get(name) is not False and len(ids) > 1:
+            try:
+                yield from Batches(
+                    self.client, LISTINGS[entity], "filter[id][]", lambda r, ids: r["id"] in ids, IDS_IN_A_REQUEST
+                ).read(ids)
+            except FilterIgnoredError:
+                self.reader.account.ignores(name, "restored records are read one by one")
+            else:
+                return
+        listing = LISTINGS[entity]
+        for record_id in ids:
+            try:
+                page = self.client.get(Ask(listing.stream, f"{listing.path}/{record_id}", listing.params))
+            except ApiError as error:
+                if error.status != _GONE:
+                    raise
+                continue
+            if page.body.get("id"):
+                yield [dict(page.body)]
+
+    def _hanging(self, name: str, entity: str, ids: list[int]) -> Iterator[list[Record]]:
+        if not ids:
+            return
+        listing, wanted = LISTINGS[name], set(ids)
+        extra = (("filter[entity_type]", entity),) if name == "tasks" else ()
+
+        def belongs(record: Record, batch: set[int]) -> bool:
+            return record.get("entity_id") in batch and record.get("entity_type", entity) == entity
+
+        size = self.client.settings.batch_sizes[listing.stream]
+        try:
+            yield from Batches(self.client, listing, "filter[entity_id][]", belongs, size, extra).read(ids)
+        except FilterIgnoredError:
+            for records in self.reader.changed(name, None):
+                yield [r for r in records if belongs(r, wanted)]

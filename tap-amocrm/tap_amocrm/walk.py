@@ -1,0 +1,116 @@
+"""Reads a whole list by pages in order of id, several pages in flight; docs/incremental.md gives the reasons.
+
+In order of id an update moves nothing and a new record comes last. Only a record that vanishes pulls those behind it
+towards the front, and the one at the next page's top over a border that has been passed. Such borders are found by
+the times of the deletion events, and what lies around them is read again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from tap_amocrm.client import Client, Page, Params
+from tap_amocrm.dispatch import SPECULATIVE, URGENT
+from tap_amocrm.scan import Listing
+
+Record = dict[str, Any]
+# So many pages must be known before one more is asked for on trust: at most one request in twelve is in vain.
+_PAGES_FOR_TRUST = 12
+# Event times are whole seconds, and the clock is known from Date headers, whole seconds as well.
+_CLOCK_SLACK = 2.0
+
+
+@dataclass(frozen=True)
+class Border:
+    """Between page `number` and the next: the ids on both sides, and the time in which both were read."""
+
+    number: int
+    before: int
+    behind: int
+    since: float
+    until: float
+
+
+class Walk:
+    """All records of a list; iterate once, then ask `heal` for what slipped through.
+
+    Where the list is likely `nonempty`, nothing as its first page is not believed at once.
+    """
+
+    def __init__(
+        self, client: Client, listing: Listing, params: Params | None = None, *, nonempty: bool = True
+    ) -> None:
+        self.client, self.listing, self.nonempty = client, listing, nonempty
+        self.borders: list[Border] = []
+        self._params: Params = [("order[id]", "asc"), *(params or [])]
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """Unix seconds of the server's clock between which a deletion could hide a record; None for one page."""
+        if not self.borders:
+            return None
+        low = min(b.since for b in self.borders) - _CLOCK_SLACK
+        return int(low), int(max(b.until for b in self.borders) + _CLOCK_SLACK) + 1
+
+    def _ask(self, number: int, *, promised: bool = False, priority: int = URGENT) -> Future[Page]:
+        params = [("limit", str(self.client.settings.page_size)), ("page", str(number)), *self._params]
+        return self.client.submit(self.listing.ask(params, promised=promised), priority)
+
+    def __iter__(self) -> Iterator[list[Record]]:
+        """Pages in order; a record may come twice."""
+        waiting: deque[Future[Page]] = deque([self._ask(1, promised=self.nonempty)])
+        asked, number, last = 1, 1, None
+        try:
+            while True:
+                page = waiting.popleft().result()
+                records = page.records(self.listing.key)
+                if not records and number > 1:
+                    page = self._ask(number, promised=True).result()
+                    records = page.records(self.listing.key)
+                self._note(number, last, page, records)
+                last = (page, records) if records else last
+                if page.next_params is not None:
+                    ahead = min(self.client.settings.max_concurrent_requests - 1, number // _PAGES_FOR_TRUST)
+                    while asked < number + 1 + ahead:
+                        asked += 1
+                        waiting.append(self._ask(asked, priority=URGENT if asked == number + 1 else SPECULATIVE))
+                yield records
+                if page.next_params is None:
+                    return
+                number += 1
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _note(self, number: int, last: tuple[Page, list[Record]] | None, page: Page, records: list[Record]) -> None:
+        if last is not None and records:
+            before, behind = int(last[1][-1]["id"]), int(records[0]["id"])
+            times = (last[0].sent, last[0].received, page.sent, page.received)
+            self.borders.append(Border(number - 1, before, behind, min(times), max(times)))
+
+    def heal(self, vanished_at: Iterable[float]) -> Iterator[list[Record]]:
+        """Records that records vanishing at these times may have hidden.
+
+        Around each border that was being passed at such a time the pages are read again, the later one first: what
+        vanishes meanwhile can then show a record twice and hide none.
+        """
+        times = sorted(vanished_at)
+        for border in self.borders:
+            if any(border.since - _CLOCK_SLACK <= t <= border.until + _CLOCK_SLACK for t in times):
+                yield from self._around(border)
+
+    def _around(self, border: Border) -> Iterator[list[Record]]:
+        number = border.number + 1
+        while number > 0:
+            page = self._ask(number).result()
+            records = page.records(self.listing.key)
+            hidden = [r for r in records if border.before < int(r["id"]) < border.behind]
+            if hidden:
+                yield hidden
+            if records and int(records[0]["id"]) <= border.before:
+                return
+            number -= 1

@@ -1,0 +1,152 @@
+"""Bad input: one clear message, the bad record put aside, the rest loaded, and a later run goes on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = str(Path(sys.executable).parent / "target-crm")
+
+
+def command(crm, lines, **settings):
+    """Run the real command over lines."""
+    path = Path(crm.folder) / "config.json"
+    path.write_text(json.dumps({k: v for k, v in {**crm.config, **settings}.items() if v is not None}))
+    return subprocess.run(
+        [COMMAND, "--config", str(path)], input="\n".join(lines), capture_output=True, text=True, check=False
+    )
+
+
+def rejects(crm):
+    return crm.execute("SELECT stream, record, error FROM sync_rejects ORDER BY id")
+
+
+def errors(done):
+    return [line for line in done.stderr.splitlines() if "ERROR" in line or "CRITICAL" in line]
+
+
+def test_a_malformed_line_is_put_aside_and_the_rest_is_loaded(crm):
+    crm.load([crm.schema_message("contacts"), '{"type": "RECORD", "stre', *crm.messages("contacts", {"id": 7})])
+    assert [r["amo_id"] for r in crm.rows("contacts")] == [7]
+    (reject,) = rejects(crm)
+    assert "line 2 is no Singer message" in reject["error"]
+
+
+@pytest.mark.parametrize("broken", [{"id": None}, {"account_id": None}, {"id": "seven"}, {"id": 2**70}])
+def test_a_record_without_a_usable_key_is_put_aside(crm, broken):
+    crm.sync("contacts", {"id": 1}, broken, {"id": 2})
+    assert [r["amo_id"] for r in crm.rows("contacts")] == [1, 2]
+    (reject,) = rejects(crm)
+    assert reject["stream"] == "contacts"
+    assert next(iter(broken)) in reject["error"] or "id" in reject["error"]
+
+
+def test_a_number_out_of_range_is_put_aside_with_its_column(crm):
+    crm.sync("leads", {"id": 1, "price": 10}, {"id": 2, "price": 10**30}, {"id": 3, "price": 30})
+    assert [r["amo_id"] for r in crm.rows("leads")] == [1, 3]
+    (reject,) = rejects(crm)
+    assert "price" in reject["error"] or "out of range" in reject["error"]
+
+
+def test_a_value_that_the_column_cannot_hold_is_put_aside_with_its_column(crm):
+    crm.sync("leads", {"id": 1, "price": "сто рублей"}, {"id": 2, "price": 5})
+    assert [r["amo_id"] for r in crm.rows("leads")] == [2]
+    (reject,) = rejects(crm)
+    assert "price" in reject["error"]
+    assert "сто рублей" in str(json.loads(reject["record"]))
+
+
+def test_text_with_nul_and_half_a_surrogate_pair_is_loaded_without_them(crm):
+    crm.load(
+        [
+            crm.schema_message("contacts"),
+            '{"type":"RECORD","stream":"contacts","record":{"account_id":77,"id":1,'
+            '"updated_at":"2026-01-01T00:00:00Z","last_name":"А\\u0000Б\\ud83d"}}',
+        ]
+    )
+    assert crm.row("contacts")["last_name"] == "АБ\ufffd"
+    assert rejects(crm) == []
+
+
+def test_a_later_run_goes_on_after_a_reject(crm):
+    crm.sync("leads", {"id": 1, "price": "x"})
+    crm.sync("leads", {"id": 1, "price": 100})
+    assert crm.row("leads")["price"] == 100
+
+
+def test_with_on_bad_record_fail_the_run_ends_and_names_stream_and_record(crm):
+    lines = [crm.schema_message("leads"), *crm.messages("leads", {"id": 41, "price": "x"})]
+    done = command(crm, lines, on_bad_record="fail")
+    assert done.returncode == 1
+    (message,) = errors(done)
+    assert "leads" in message
+    assert "price" in message
+    assert "Traceback" not in done.stderr
+
+
+def test_more_bad_records_than_allowed_end_the_run_and_name_the_table(crm):
+    records = [{"id": n, "price": "x"} for n in range(1, 8)] + [{"id": 8, "price": 1}]
+    done = command(crm, [crm.schema_message("leads"), *crm.messages("leads", *records)], max_bad_records=5)
+    assert done.returncode == 1
+    (message,) = errors(done)
+    assert f"{crm.schema}.sync_rejects" in message
+    assert len(rejects(crm)) == 7
+    assert [r["amo_id"] for r in crm.rows("leads")] == [8]
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"default_policy": "softly"}, "default_policy"),
+        ({"on_bad_record": "ignore"}, "on_bad_record"),
+        ({"batch_size_rows": 0}, "batch_size_rows"),
+        ({"max_deletes_percent": 250}, "max_deletes_percent"),
+        ({"mapping_file": "no-such-file.yaml"}, "mapping_file"),
+        ({"crm_schema": "я" * 40}, "crm_schema"),
+        ({"dry_run": "perhaps"}, "dry_run"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_message(crm, settings, named):
+    done = command(crm, [], **settings)
+    assert done.returncode == 1
+    (message,) = errors(done)
+    assert named in message
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unreachable_database_is_one_message_without_the_password(crm):
+    done = command(crm, [], database_url="postgresql://crm:s3cret@127.0.0.1:1/crm")
+    assert done.returncode == 1
+    (message,) = errors(done)
+    assert "database" in message.lower()
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_a_wrong_password_never_shows(crm):
+    done = command(crm, [], database_url=f"{crm.url}&password=s3cret&user=nobody_at_all")
+    assert done.returncode == 1
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_a_record_before_its_schema_ends_the_run_naming_the_line(crm):
+    done = command(crm, crm.messages("contacts", {"id": 1}))
+    assert done.returncode == 1
+    (message,) = errors(done)
+    assert "Line 1" in message
+    assert "contacts" in message
+
+
+def test_a_stream_that_is_not_mapped_is_skipped_with_one_warning(crm):
+    done = command(crm, [crm.schema_message("invoices"), *crm.messages("invoices", {"id": 1}, {"id": 2})])
+    assert done.returncode == 0
+    assert done.stderr.count("Stream invoices is not mapped: 2 records were skipped.") == 1
+
+
+def test_a_stream_that_is_not_mapped_ends_the_run_where_that_is_wanted(crm):
+    done = command(crm, [crm.schema_message("invoices")], unmapped_streams="fail")
+    assert done.returncode == 1
+    assert "invoices" in errors(done)[0]
