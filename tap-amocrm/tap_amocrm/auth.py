@@ -163,6 +163,8 @@ class OAuth:
                 granted = exchange(self._send, self._url, self._integration, grant, lost=lost)
             except GrantRefusedError as error:
                 refused = refused or error
+                if error.lost:
+                    stored = replace(stored, attempt=_digest(grant))  # for the next run's message
                 continue
             except (ConfigError, AccountBlockedError):
                 self._store.write(stored)  # an answer, and nothing is spent

@@ -28,7 +28,14 @@ _LIFETIME = 86_400.0
 
 
 class GrantRefusedError(AuthorisationError):
-    """The code or the refresh token is no good (any more); another one may be."""
+    """The code or the refresh token is no good (any more); another one may be.
+
+    `lost`: an answer to it was lost before; that may be why.
+    """
+
+    def __init__(self, message: str, *, lost: bool) -> None:
+        super().__init__(message)
+        self.lost = lost
 
 
 @dataclass(frozen=True)
@@ -169,7 +176,8 @@ def _refusal(
         )
     if "this client" in said or "linked to client" in said:
         return GrantRefusedError(
-            f"The {what} belongs to another integration than client_id ({shown}): run tap-amocrm-login for this one."
+            f"The {what} belongs to another integration than client_id ({shown}): run tap-amocrm-login for this one.",
+            lost=False,
         )
     if "client" in said:
         return ConfigError(
@@ -183,5 +191,6 @@ def _refusal(
     else:
         why = "it is good once and for 3 months, and an administrator can withdraw it"
     return GrantRefusedError(
-        f"amoCRM refuses the {what} ({shown}): {why}; run tap-amocrm-login to authorise the integration again."
+        f"amoCRM refuses the {what} ({shown}): {why}; run tap-amocrm-login to authorise the integration again.",
+        lost=lost,
     )
