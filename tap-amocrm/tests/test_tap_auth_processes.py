@@ -20,21 +20,31 @@ import pytest
 
 from tap_amocrm.token_store import TokenStore
 
-# Imports once and forks for each line on its standard input: a process that renews its token over and over.
+# Imports once and forks for each line on its standard input: a process that renews its token so many times. A second
+# number kills it at so many lines of token_store.py, counted from the first renewal.
 RENEWING = """
-import os, sys, time, requests
+import os, signal, sys, requests
 from tap_amocrm.auth import from_config
 url, file = sys.argv[1:]
 config = {"client_id": "i", "client_secret": "s", "redirect_uri": "http://127.0.0.1/", "token_file": file,
           "refresh_token": "first"}
 def post(url, body):
     return requests.post(url, json={**body, "pid": os.getpid()}, timeout=10)
-for line in sys.stdin:
+def trace(frame, event, arg):
+    global lines
+    if frame.f_code.co_filename.endswith("token_store.py"):
+        lines -= event == "line"
+        if lines == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+for given in sys.stdin:
+    times, lines = map(int, given.split())
     pid = os.fork()
     if pid == 0:
         auth = from_config(config, url, post)
         header = auth.authorization()
-        for _ in range(int(line)):
+        sys.settrace(trace if lines else None)
+        for _ in range(times):
             auth.renew(header)
             header = auth.authorization()
         os._exit(0)
@@ -119,8 +129,8 @@ def renewing(endpoint, tmp_path):
     command = [sys.executable, "-c", RENEWING, endpoint.url, str(tmp_path / "tokens.json")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nursery:
 
-        def run(times):
-            nursery.stdin.write(f"{times}\n")
+        def run(times, lines=0):
+            nursery.stdin.write(f"{times} {lines}\n")
             nursery.stdin.flush()
             assert select.select([nursery.stdout], [], [], 60)[0]
             return int(nursery.stdout.readline())
@@ -150,6 +160,20 @@ def test_forty_processes_killed_while_renewing_leave_a_usable_file_each_and_the_
     assert {p.name for p in tmp_path.iterdir()} == {"tokens.json", "tokens.json.lock"}
 
 
+def test_a_kill_at_any_line_of_reading_and_writing_the_file_leaves_it_usable(endpoint, renewing, tmp_path):
+    file = tmp_path / "tokens.json"
+    assert renewing(0) == 0
+    lines = 1
+    while renewing(1, lines) == signal.SIGKILL:
+        lines += 1
+        stored = TokenStore(file).read()
+        assert stored.refresh_token in endpoint.issued[-2:]
+        assert stored.access_token == f"access-{stored.refresh_token}"
+    assert lines > 50
+    assert endpoint.refused == []
+    assert {p.name for p in tmp_path.iterdir()} == {"tokens.json", "tokens.json.lock"}
+
+
 def test_what_a_killed_process_left_half_written_is_neither_read_nor_kept(renewing, tmp_path):
     assert renewing(1) == 0
     (tmp_path / ".tokens.json.part").write_text('{"refresh_token": "half')
@@ -168,7 +192,7 @@ def test_eight_processes_that_renew_at_once_spend_no_token_twice(endpoint, tmp_p
     exchange = endpoint.exchange
     endpoint.exchange = lambda token: (asked.append(token), exchange(token))[1]
     for process in running:
-        process.stdin.write("10\n")
+        process.stdin.write("10 0\n")
         process.stdin.close()
     for process in running:
         assert process.wait(60) == 0, process.stderr.read()
