@@ -42,12 +42,13 @@ _RETRIABLE = {408, 425, 429, 500, 502, 503, 504, 520, 522, 524}
 
 @dataclass(frozen=True)
 class Ask:
-    """One request. Where records are `promised`, a 204 is not believed at once but asked again."""
+    """One request. Where records are `promised`, a 204 is not believed at once but asked again; low ranks go first."""
 
     stream: str
     path: str
     params: tuple[tuple[str, str], ...] = ()
     promised: bool = False
+    rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Client:
         with self._lock:
             if self._dispatcher is None:
                 self._dispatcher = Dispatcher(self.throttle, self.settings.max_concurrent_requests)
-        return self._dispatcher.submit(_Attempts(self, ask), priority)
+        return self._dispatcher.submit(_Attempts(self, ask), (priority, ask.rank))
 
     def get(self, ask: Ask, priority: int = URGENT) -> Page:
         """One page; raises as `submit` says."""
@@ -153,6 +154,7 @@ class Client:
 
     def _post(self, url: str, body: dict[str, Any]) -> requests.Response:
         self.throttle.acquire()
+        self.throttle.sent()
         self.metrics.sent("oauth")
         answer = self._session().post(url, json=body, timeout=_TIMEOUT)
         self.metrics.answered(str(answer.status_code), answer.elapsed.total_seconds())
@@ -164,6 +166,7 @@ class Client:
             header = self.auth.authorization()
             if number:
                 self.throttle.acquire()
+            self.throttle.sent()
             self.metrics.sent(ask.stream)
             started = time.monotonic()
             answer = self._session().get(

@@ -15,8 +15,9 @@ from tap_amocrm.errors import TapError
 from tap_amocrm.throttle import Throttle
 
 Result = TypeVar("Result")
-# A request that others wait for; one that is needed at some time; one that may turn out not to be needed.
-URGENT, FILLER, SPECULATIVE = 0, 1, 2
+# What the output waits for, or will soon; and what is needed at some time only.
+URGENT, FILLER = 0, 1
+Rank = tuple[int, int]
 
 
 class Again(Exception):
@@ -28,8 +29,8 @@ class Again(Exception):
 
 
 class _Job(Generic[Result]):
-    def __init__(self, priority: int, work: Callable[[], Result]) -> None:
-        self.priority, self.work = priority, work
+    def __init__(self, rank: Rank, work: Callable[[], Result]) -> None:
+        self.rank, self.work = rank, work
         self.future: Future[Result] = Future()
 
 
@@ -42,7 +43,7 @@ class Dispatcher:
 
     def __init__(self, throttle: Throttle, workers: int) -> None:
         self._throttle = throttle
-        self._ready: list[tuple[int, int, _Job[Any]]] = []
+        self._ready: list[tuple[Rank, int, _Job[Any]]] = []
         self._delayed: list[tuple[float, int, _Job[Any]]] = []
         self._order = itertools.count()
         self._change = threading.Condition()
@@ -53,9 +54,9 @@ class Dispatcher:
         for number in range(workers):
             threading.Thread(target=self._work, name=f"amocrm-{number}", daemon=True).start()
 
-    def submit(self, work: Callable[[], Result], priority: int = URGENT) -> Future[Result]:
-        """Run `work` when its turn comes; it may raise `Again`."""
-        job = _Job(priority, work)
+    def submit(self, work: Callable[[], Result], rank: Rank = (URGENT, 0)) -> Future[Result]:
+        """Run `work` when its turn comes, the lowest rank first; it may raise `Again`."""
+        job = _Job(rank, work)
         self._push(job)
         return job.future
 
@@ -82,7 +83,7 @@ class Dispatcher:
                 if delay > 0:
                     heapq.heappush(self._delayed, (time.monotonic() + delay, number, job))
                 else:
-                    heapq.heappush(self._ready, (job.priority, number, job))
+                    heapq.heappush(self._ready, (job.rank, number, job))
                 self._change.notify_all()
                 return
         self._refuse(job)
@@ -94,7 +95,7 @@ class Dispatcher:
                 now = time.monotonic()
                 while self._delayed and self._delayed[0][0] <= now:
                     _, number, job = heapq.heappop(self._delayed)
-                    heapq.heappush(self._ready, (job.priority, number, job))
+                    heapq.heappush(self._ready, (job.rank, number, job))
                 if self._ready:
                     return True
                 self._change.wait(self._delayed[0][0] - now if self._delayed else None)
@@ -106,19 +107,19 @@ class Dispatcher:
             if not self._wait_for_job():
                 return
             self._throttle.acquire()
-            with self._change:
-                job = heapq.heappop(self._ready)[2] if self._ready else None
-            if job is None:
-                self._idle.release()  # stopped, or withdrawn, while the slot was awaited
-            else:
-                self._handed.put(job)
+            while True:
+                if not self._wait_for_job():
+                    return
+                with self._change:
+                    job = heapq.heappop(self._ready)[2] if self._ready else None
+                # A withdrawn job costs no slot: the next one takes it.
+                if job is not None and (job.future.running() or job.future.set_running_or_notify_cancel()):
+                    self._handed.put(job)
+                    break
 
     def _work(self) -> None:
         while True:
             job = self._handed.get()
-            if not (job.future.running() or job.future.set_running_or_notify_cancel()):
-                self._idle.release()
-                continue
             try:
                 result = job.work()
             except Again as again:

@@ -9,22 +9,20 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Generic, TypeVar
 
-Page = list[dict[str, Any]]
-Read = Callable[[], Iterator[Page]]
-_PAGES_WAITING = 12
+Page = TypeVar("Page")
 
 
-class _Lane:
-    """One list read in a thread of its own."""
+class _Lane(Generic[Page]):
+    """One list read in a thread of its own, at most `room` pages ahead of whoever takes them."""
 
-    def __init__(self, name: str, read: Read) -> None:
-        self._queue: queue.Queue[Page | BaseException | None] = queue.Queue(_PAGES_WAITING)
+    def __init__(self, name: str, read: Callable[[], Iterator[Page]], room: int) -> None:
+        self._queue: queue.Queue[Page | BaseException | None] = queue.Queue(room)
         self._stopped = threading.Event()
         threading.Thread(target=self._run, args=(read,), name=f"read-{name}", daemon=True).start()
 
-    def _run(self, read: Read) -> None:
+    def _run(self, read: Callable[[], Iterator[Page]]) -> None:
         try:
             for page in read():
                 if not self._put(page):
@@ -55,11 +53,11 @@ class _Lane:
             yield item
 
 
-class Prefetch:
+class Prefetch(Generic[Page]):
     """Reads streams ahead of the one that is being written."""
 
-    def __init__(self, streams: Sequence[tuple[str, Read]]) -> None:
-        self._lanes = {name: _Lane(name, read) for name, read in streams}
+    def __init__(self, streams: Sequence[tuple[str, Callable[[], Iterator[Page]]]], room: int) -> None:
+        self._lanes = {name: _Lane(name, read, room) for name, read in streams}
 
     def pages(self, name: str) -> Iterator[Page] | None:
         """The pages of a stream, None when it is not read ahead or has been taken."""
@@ -72,9 +70,9 @@ class Prefetch:
             lane.stop()
 
 
-def side_by_side(reads: Sequence[Read]) -> Iterator[Page]:
+def side_by_side(reads: Sequence[Callable[[], Iterator[Page]]], room: int = 10) -> Iterator[Page]:
     """All of the first list, then all of the second and so on, while all of them are being read."""
-    lanes = [_Lane(f"list-{number}", read) for number, read in enumerate(reads)]
+    lanes = [_Lane(f"list-{number}", read, room) for number, read in enumerate(reads)]
     try:
         for lane in lanes:
             yield from lane

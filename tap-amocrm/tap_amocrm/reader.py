@@ -31,8 +31,8 @@ LISTINGS = {
     "companies": Listing("companies", "/api/v4/companies", "companies"),
     "contacts": Listing("contacts", "/api/v4/contacts", "contacts"),
     "leads": Listing("leads", "/api/v4/leads", "leads", (("with", "contacts,loss_reason,is_price_modified_by_robot"),)),
-    "tasks": Listing("tasks", "/api/v4/tasks", "tasks"),
     **{f"{e}/notes": Listing("notes", f"/api/v4/{e}/notes", "notes") for e in ENTITIES},
+    "tasks": Listing("tasks", "/api/v4/tasks", "tasks"),
 }
 
 
@@ -83,7 +83,7 @@ class Reader:
 
     def walk(self, name: str, params: Params | None = None, *, nonempty: bool = True) -> Iterator[list[Record]]:
         """A list by id, whole or with filters of its own that records do not leave."""
-        walk = Walk(self.client, LISTINGS[name], params, nonempty=nonempty)
+        walk = Walk(self.client, LISTINGS[name], params, nonempty=nonempty, rank=1 + list(LISTINGS).index(name))
         yield from walk
         if walk.window is None:
             return

@@ -17,7 +17,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from tap_amocrm import __version__
 from tap_amocrm.account import ACCOUNT, Account, account_of
 from tap_amocrm.client import Client, Page
-from tap_amocrm.config import CONFIG_JSONSCHEMA, Settings, setting_problem
+from tap_amocrm.config import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, Settings, setting_problem
 from tap_amocrm.definitions import Definitions
 from tap_amocrm.errors import TapError
 from tap_amocrm.metrics import Metrics
@@ -46,7 +46,7 @@ class Run:
         self.client = Client(self.settings, config, self.metrics)
         self.memory = memory
         self.definitions = Definitions(memory.setdefault("definitions", {}), self.settings.definitions_lifetime)
-        self.prefetch: Prefetch | None = None
+        self.prefetch: Prefetch[tuple[int, bytes]] | None = None
         self.scope_digest = hashlib.sha256(repr(self._scope_settings()).encode()).hexdigest()[:16]
         self._tap = tap
         self._lock = threading.RLock()
@@ -159,7 +159,10 @@ class TapAmoCRM(Tap):
         chosen = [s for s in self.streams.values() if s.selected and isinstance(s, AmoStream)]
         if run.settings.scoped and any(s.since() != run.settings.start_date for s in chosen if s.listings):
             return
-        run.prefetch = Prefetch([(s.name, s.unrefused_pages) for s in chosen if not isinstance(s, DeletedRecords)])
+        ahead = [s for s in chosen if s.plain and not isinstance(s, DeletedRecords)]
+        # At amoCRM's pace there must be something to ask for whenever a list ends; without a throttle memory counts.
+        room = 32 if run.settings.requests_per_second <= MAX_REQUESTS_PER_SECOND else 8
+        run.prefetch = Prefetch([(s.name, s.encoded_pages) for s in ahead], room)
 
     def _read_unknown_definitions(self) -> None:
         """Users and custom fields that records name and the remembered lists lack."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 # Requests that leave at exactly 1/7 s apart may reach the server eight in a second when one is held up on the way;
 # this much wider they do not, and 6.8 a second are still reached.
-_MARGIN = 1.02
+_MARGIN = 1.015
 
 
 class Throttle:
-    """Hands out moments to send: at least `1.02 / requests_per_second` seconds apart.
+    """Hands out moments to send: at least `1.015 / requests_per_second` seconds apart.
 
-    A stall delays the queue; what was not used is gone.
+    A stall delays the queue; what was not used is gone. Whoever sends says so by `sent`: a request that was held up
+    between its moment and the wire counts from when it really left.
     """
 
     def __init__(
@@ -25,10 +27,13 @@ class Throttle:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.interval = _MARGIN / requests_per_second
+        self._window = _MARGIN * max(1, int(requests_per_second)) / requests_per_second
         self._clock, self._sleep = clock, sleep
         self._lock = threading.Lock()
         self._last = float("-inf")
         self._not_before = float("-inf")
+        # When the last requests left, as many as fit into a second.
+        self._left: deque[float] = deque(maxlen=max(1, int(requests_per_second)))
 
     def acquire(self) -> float:
         """Wait for the next moment; returns the seconds waited.
@@ -40,12 +45,17 @@ class Throttle:
         with self._lock:
             while True:
                 now = self._clock()
-                wait = max(self._last + self.interval, self._not_before) - now
+                full = self._left[0] + self._window if len(self._left) == self._left.maxlen else float("-inf")
+                wait = max(self._last + self.interval, self._not_before, full) - now
                 if wait <= 0:
                     break
                 self._sleep(wait)
             self._last = now
         return now - started
+
+    def sent(self) -> None:
+        """A request leaves now."""
+        self._left.append(self._clock())
 
     def pause(self, seconds: float) -> None:
         """Let nobody through for some seconds: the server said that it is too much."""

@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tap_amocrm.client import Client, Page, Params
-from tap_amocrm.dispatch import SPECULATIVE, URGENT
 from tap_amocrm.scan import Listing
 
 Record = dict[str, Any]
-# So many pages must be known before one more is asked for on trust: at most one request in twelve is in vain.
-_PAGES_FOR_TRUST = 12
+# So many pages must be known before one more is asked for on trust: at most one request in eight is in vain.
+_PAGES_FOR_TRUST = 8
 # Event times are whole seconds, and the clock is known from Date headers, whole seconds as well.
 _CLOCK_SLACK = 2.0
 
@@ -38,13 +37,16 @@ class Border:
 class Walk:
     """All records of a list; iterate once, then ask `heal` for what slipped through.
 
-    Where the list is likely `nonempty`, nothing as its first page is not believed at once.
+    Where the list is likely `nonempty`, nothing as its first page is not believed at once. First pages go before all
+    else; further ones by `rank`, so that the list that leaves first is read first, and the others only far enough to
+    have several pages in flight once it is their turn.
     """
 
     def __init__(
-        self, client: Client, listing: Listing, params: Params | None = None, *, nonempty: bool = True
+        self, client: Client, listing: Listing, params: Params | None = None, *, nonempty: bool = True, rank: int = 1
     ) -> None:
         self.client, self.listing, self.nonempty = client, listing, nonempty
+        self.rank = rank
         self.borders: list[Border] = []
         self._params: Params = [("order[id]", "asc"), *(params or [])]
 
@@ -56,9 +58,10 @@ class Walk:
         low = min(b.since for b in self.borders) - _CLOCK_SLACK
         return int(low), int(max(b.until for b in self.borders) + _CLOCK_SLACK) + 1
 
-    def _ask(self, number: int, *, promised: bool = False, priority: int = URGENT) -> Future[Page]:
+    def _ask(self, number: int, *, promised: bool = False) -> Future[Page]:
         params = [("limit", str(self.client.settings.page_size)), ("page", str(number)), *self._params]
-        return self.client.submit(self.listing.ask(params, promised=promised), priority)
+        rank = 0 if number <= _PAGES_FOR_TRUST else self.rank
+        return self.client.submit(replace(self.listing.ask(params, promised=promised), rank=rank))
 
     def __iter__(self) -> Iterator[list[Record]]:
         """Pages in order; a record may come twice."""
@@ -77,7 +80,7 @@ class Walk:
                     ahead = min(self.client.settings.max_concurrent_requests - 1, number // _PAGES_FOR_TRUST)
                     while asked < number + 1 + ahead:
                         asked += 1
-                        waiting.append(self._ask(asked, priority=URGENT if asked == number + 1 else SPECULATIVE))
+                        waiting.append(self._ask(asked))
                 yield records
                 if page.next_params is None:
                     return

@@ -34,8 +34,13 @@ class Writer(GenericSingerWriter[bytes, Message]):
         sys.stdout.flush()
 
 
-def write_records(stream: str, records: list[dict[str, Any]], extracted: str) -> None:
-    """Write records of a stream in one go."""
+def encode_records(stream: str, records: list[dict[str, Any]], extracted: str) -> bytes:
+    """RECORD messages, a line each."""
     head = b'{"type":"RECORD","stream":' + encode(stream) + b',"record":'
     tail = b',"time_extracted":' + encode(extracted) + b"}\n"
-    sys.stdout.buffer.write(b"".join(head + encode(record) + tail for record in records))
+    return b"".join(head + encode(record) + tail for record in records)
+
+
+def write_lines(lines: bytes) -> None:
+    """Write encoded messages."""
+    sys.stdout.buffer.write(lines)

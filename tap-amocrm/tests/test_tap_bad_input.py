@@ -70,7 +70,7 @@ def test_a_banned_address_stops_the_run_at_once_and_says_what_it_means(start):
     (message,) = errors(output)
     assert "403" in message
     assert "blocked" in message
-    assert tap.sim.stats["requests"] <= 4
+    assert tap.sim.stats["requests"] <= 8
 
 
 def test_a_plan_without_an_endpoint_gives_a_warning_and_an_empty_stream(start):

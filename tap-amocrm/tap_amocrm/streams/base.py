@@ -13,7 +13,7 @@ from singer_sdk.mapper import SameRecordTransform
 from tap_amocrm.errors import ApiError
 from tap_amocrm.normalise import normalise
 from tap_amocrm.schemas import schema_of
-from tap_amocrm.writer import write_records
+from tap_amocrm.writer import encode_records, write_lines
 
 if TYPE_CHECKING:
     from tap_amocrm.tap import TapAmoCRM
@@ -71,20 +71,19 @@ class AmoStream(Stream):
         return normalise(record, self.amo.run.account.id)
 
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Record]:
-        """All records, one by one."""
+        """All records, one by one; the bookmark moves behind the last of them."""
         del context
-        for records in self._reliable_pages():
-            yield from records
-
-    def _reliable_pages(self) -> Iterator[list[Record]]:
-        """Pages, counted; the bookmark moves behind the last of them."""
-        run = self.amo.run
-        ahead = run.prefetch.pages(self.name) if run.prefetch is not None else None
-        for records in ahead if ahead is not None else self.unrefused_pages():
+        for records in self.unrefused_pages():
             self._count(records)
-            yield records
-        if self.bookmarked and self._began is not None:
-            self._move_bookmark(self.bookmark, self._began)
+            yield from records
+        self._move_bookmark()
+
+    def encoded_pages(self) -> Iterator[tuple[int, bytes]]:
+        """Pages as numbers of records and their messages, which take less memory than the records while they wait."""
+        for records in self.unrefused_pages():
+            self._count(records)
+            if records:
+                yield len(records), encode_records(self.name, records, pendulum.now("UTC").to_iso8601_string())
 
     def _count(self, records: list[Record]) -> None:
         run = self.amo.run
@@ -92,10 +91,12 @@ class AmoStream(Stream):
         run.definitions.watch(self.name, records)
         run.progress.advance(self.name, len(records))
 
-    def _move_bookmark(self, state: dict[str, Any], began: int) -> None:
-        run = self.amo.run
+    def _move_bookmark(self) -> None:
+        if not self.bookmarked or self._began is None:
+            return
+        run, state = self.amo.run, self.bookmark
         state["replication_key"] = self.replication_key
-        state["replication_key_value"] = pendulum.from_timestamp(began).to_iso8601_string()
+        state["replication_key_value"] = pendulum.from_timestamp(self._began).to_iso8601_string()
         state["scope"] = run.scope_digest
         windows = [w for name in self.listings if (w := run.window_of_walk(name)) is not None]
         state.pop("walked", None)
@@ -122,7 +123,7 @@ class AmoStream(Stream):
         """Write records of this stream at once, outside its own turn."""
         self._count(records)
         if self.plain:
-            write_records(self.name, records, pendulum.now("UTC").to_iso8601_string())
+            write_lines(encode_records(self.name, records, pendulum.now("UTC").to_iso8601_string()))
         else:
             for record in records:
                 self._write_record_message(record)
@@ -138,10 +139,12 @@ class AmoStream(Stream):
             yield from super()._sync_records(context, write_messages=write_messages)
             return
         with self.get_record_counter() as counter, self.get_sync_timer():
-            for records in self._reliable_pages():
-                if records:
-                    write_records(self.name, records, pendulum.now("UTC").to_iso8601_string())
-                    counter.increment(len(records))
+            prefetch = self.amo.run.prefetch
+            ahead = prefetch.pages(self.name) if prefetch is not None else None
+            for count, lines in ahead if ahead is not None else self.encoded_pages():
+                write_lines(lines)
+                counter.increment(count)
+            self._move_bookmark()
         self._write_state_message()
 
     def log(self, message: str, *args: Any, level: int = 20, **kwargs: Any) -> None:

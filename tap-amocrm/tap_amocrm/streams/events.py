@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from tap_amocrm.deletions import RESTORED, TYPES, deletions, read_events
 from tap_amocrm.dispatch import FILLER
@@ -53,11 +52,13 @@ class DeletedRecords(AmoStream):
         self._heal(events, fresh)
         self._bring_back([e for e in fresh if e.get("type") in RESTORED])
 
-    def _move_bookmark(self, state: dict[str, Any], began: int) -> None:
-        super()._move_bookmark(state, began)
+    def _move_bookmark(self) -> None:
+        super()._move_bookmark()
+        if self._began is None:
+            return
         # The next run looks back behind the bookmark; of what it then sees these are not new.
-        oldest = began - self.amo.run.settings.lookback_seconds
-        state["seen"] = sorted(event for event, at in self._seen.items() if at >= oldest)
+        oldest = self._began - self.amo.run.settings.lookback_seconds
+        self.bookmark["seen"] = sorted(event for event, at in self._seen.items() if at >= oldest)
 
     def _heal(self, events: list[Record], fresh: list[Record]) -> None:
         """Read again what vanishing records may have hidden: in this run's walks or (late events) the last one's."""
