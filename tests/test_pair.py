@@ -134,7 +134,7 @@ def test_at_the_limit_of_seven_no_second_sees_an_eighth_request_and_nothing_is_r
     made = pair(**SIZES, rps=7, latency="20-120")
     made.sync(requests_per_second=7)
     stats = made.sim.stats
-    assert stats["requests"] > 50
+    assert stats["requests"] > 35
     assert stats["peak"] <= 7
     assert set(stats["by_status"]) <= {"200", "204"}
 

@@ -156,7 +156,7 @@ class Client:
         self.throttle.acquire()
         self.throttle.sent()
         self.metrics.sent("oauth")
-        answer = self._session().post(url, json=body, timeout=_TIMEOUT)
+        answer = self._session().post(url, json=body, timeout=_TIMEOUT, allow_redirects=False)
         self.metrics.answered(str(answer.status_code), answer.elapsed.total_seconds())
         return answer
 

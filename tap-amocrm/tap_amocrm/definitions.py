@@ -20,6 +20,8 @@ class Definitions:
         self._memory, self._lifetime = memory, lifetime
         self._known: dict[str, set[Any]] = {}
         self._strange: dict[str, set[Any]] = {}
+        # Lists read in this run: what they lack no list shows (users who left, say).
+        self._fresh: set[str] = set()
 
     def pages(self, name: str, read: Callable[[], Iterator[list[Record]]]) -> Iterator[list[Record]]:
         """The list's pages, or none while it is good."""
@@ -43,6 +45,8 @@ class Definitions:
             yield records
         if ids:
             self._memory[name] = {"read_at": int(time.time()), "ids": ids}
+            self._known[name] = {_key(k) for k in ids}
+            self._fresh.add(name)
 
     def watch(self, stream: str, records: list[Record]) -> None:
         """Look for ids that the remembered lists do not hold."""
@@ -66,8 +70,11 @@ class Definitions:
         return sorted(self._strange)
 
     def _note(self, name: str, key: Any) -> None:
-        self._strange.setdefault(name, set()).add(key)
         self._known[name].add(key)
+        if name in self._fresh:
+            self._memory[name]["ids"].append(key)
+        else:
+            self._strange.setdefault(name, set()).add(key)
 
 
 def _key(value: Any) -> Any:

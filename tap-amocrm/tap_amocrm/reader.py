@@ -11,7 +11,7 @@ from tap_amocrm.client import Client, Params
 from tap_amocrm.deletions import read_events
 from tap_amocrm.errors import ApiError
 from tap_amocrm.scan import FilterIgnoredError, KeysetScan, Listing, descending_until, settled
-from tap_amocrm.walk import Walk
+from tap_amocrm.walk import CLOCK_SLACK, Walk
 
 logger = logging.getLogger("tap-amocrm")
 Record = dict[str, Any]
@@ -90,7 +90,7 @@ class Reader:
         if self.deferred and not params:
             self.walks[name] = walk
         else:
-            yield from walk.heal(self._vanished(LISTINGS[name].stream, walk.window[0]))
+            yield from walk.heal(self._vanished(LISTINGS[name].stream, walk.window[0] - CLOCK_SLACK))
 
     def _tasks(self, listing: Listing, since: int | None) -> Iterator[list[Record]]:
         """Tasks have a filter on updated_at and no order by it; by id, an update can only show a task again."""

@@ -20,7 +20,7 @@ Record = dict[str, Any]
 # So many pages must be known before one more is asked for on trust: at most one request in eight is in vain.
 _PAGES_FOR_TRUST = 8
 # Event times are whole seconds, and the clock is known from Date headers, whole seconds as well.
-_CLOCK_SLACK = 2.0
+CLOCK_SLACK = 2
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ class Walk:
         """Unix seconds of the server's clock between which a deletion could hide a record; None for one page."""
         if not self.borders:
             return None
-        low = min(b.since for b in self.borders) - _CLOCK_SLACK
-        return int(low), int(max(b.until for b in self.borders) + _CLOCK_SLACK) + 1
+        return int(min(b.since for b in self.borders)), int(max(b.until for b in self.borders))
 
     def _ask(self, number: int, *, promised: bool = False) -> Future[Page]:
         params = [("limit", str(self.client.settings.page_size)), ("page", str(number)), *self._params]
@@ -103,7 +102,7 @@ class Walk:
         """
         times = sorted(vanished_at)
         for border in self.borders:
-            if any(border.since - _CLOCK_SLACK <= t <= border.until + _CLOCK_SLACK for t in times):
+            if any(border.since - CLOCK_SLACK <= t <= border.until + CLOCK_SLACK for t in times):
                 yield from self._around(border)
 
     def _around(self, border: Border) -> Iterator[list[Record]]:

