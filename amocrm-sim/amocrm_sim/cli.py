@@ -95,7 +95,12 @@ def serve(host: str, port: int, ready_file: Path | None, **given: Any) -> None:
     listener = listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(
-        simulator.app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        simulator.app,
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        date_header=False,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     click.echo(f"amoCRM simulator at {url}, token {given['token']}")

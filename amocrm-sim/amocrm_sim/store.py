@@ -139,6 +139,8 @@ class Store:
         names = {k: sizes[k] for k in ("companies", "contacts", "leads", "tasks", "customers")} | parts
         self.kinds = {name: Kind(self.account, name, size) for name, size in names.items()}
         self.clock_offset = clock_offset
+        # What vanished together with an entity, to come back with it.
+        self.hidden_with: dict[tuple[str, int], list[tuple[str, int]]] = {}
         self.events: list[Record] = []
         self.statics = _statics()
         self._lists: OrderedDict[Any, tuple[int, list[int]]] = OrderedDict()
@@ -267,16 +269,20 @@ class Store:
                 continue
             self.event(f"{SINGULAR[kind]}_deleted", SINGULAR[kind], record_id)
             if kind in ENTITIES:
+                hidden = self.hidden_with.setdefault((kind, record_id), [])
                 for child_kind in (f"{kind}/notes", "tasks"):
                     for child in list(self.kinds[child_kind].children_of(kind, record_id)):
                         self.kinds[child_kind].remove(child)
+                        hidden.append((child_kind, child))
         return ids
 
     def restore(self, kind: str, ids: list[int]) -> list[int]:
-        """Bring deleted records back with their old ids and times."""
+        """Bring deleted records back with their old ids and times, and what hung on them."""
         store = self.kinds[kind]
         for record_id in ids:
             store.put(store.gone.pop(record_id))
+            for child_kind, child in self.hidden_with.pop((kind, record_id), ()):
+                self.kinds[child_kind].put(self.kinds[child_kind].gone.pop(child))
             self.event(f"{SINGULAR[kind]}_restored", SINGULAR[kind], record_id)
         return ids
 

@@ -63,7 +63,12 @@ class SimulatorServer:
         listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(
-            self.simulator.app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            self.simulator.app,
+            log_level="critical",
+            access_log=False,
+            lifespan="off",
+            date_header=False,
+            timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)

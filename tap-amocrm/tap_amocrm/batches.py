@@ -37,7 +37,6 @@ class Batches:
         ordered = sorted(set(ids))
         if not ordered:
             return
-        self.client.metrics.unbatched(len(ordered))
         # The first batch goes alone: it tells whether this account heeds the filter at all.
         yield from self._batch(ordered[: self.size])
         rest = [ordered[i : i + self.size] for i in range(self.size, len(ordered), self.size)]

@@ -33,7 +33,7 @@ class Definitions:
 
     def again(self, name: str, read: Callable[[], Iterator[list[Record]]]) -> Iterator[list[Record]]:
         """Read a list for which an unknown id turned up. What it does not show either is not asked for again."""
-        strange = self._strange.pop(name, set())
+        strange = self._strange.pop(name, set()) | {_key(k) for k in self._memory.get(name, {}).get("ids", ())}
         yield from self._remembered(name, read())
         if name in self._memory:
             self._memory[name]["ids"] = sorted({*map(_key, self._memory[name]["ids"]), *strange}, key=str)

@@ -9,6 +9,8 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
+CHILDREN = ("contacts", "leads", "notes", "tasks")
+
 
 class Metrics:
     """Counts of one run; safe to use from several threads."""
@@ -82,10 +84,15 @@ class Metrics:
             "status_counts": dict(self.status_counts),
             "records_by_stream": dict(self.records_by_stream),
             "batches_by_stream": dict(self.batches_by_stream),
-            "requests_without_batching": self.requests_without_batching,
+            "requests_without_batching": self.requests_without_batching + self._not_for_children(),
             "requests_per_second_series": [series[s] for s in range(max(series, default=-1) + 1)],
             "seconds_waiting_for_api": round(self.seconds_waiting, 3),
         }
+
+    def _not_for_children(self) -> int:
+        """Requests that no batching changes; all of them where nothing was read by parents."""
+        children = CHILDREN if self.requests_without_batching else ()
+        return sum(n for stream, n in self.requests_by_stream.items() if stream not in children)
 
     def write(self, path: Path) -> None:
         """Write the document as JSON, whole or not at all."""

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+# Below so many batches nothing is asked about the list: the question would cost as much as it saves.
+_BATCHES_WITHOUT_QUESTION = 3
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Estimated requests of each way; `scan` is None while no run has counted the list."""
+    """Estimated requests: `batch` for batches of parent ids, `scan` for the whole list, `parents` for one each."""
 
     batch: int
-    scan: int | None
-    per_parent: int
+    scan: int
+    parents: int
 
 
-def choose(strategy: str, costs: Costs) -> str:
-    """`batch` or `scan`: as the setting says, or for `auto` the cheaper one.
+def choose(strategy: str, parents: int, size: int, pages: Callable[[int], int]) -> tuple[str, Costs]:
+    """`batch` or `scan`: as the setting says, or for `auto` the cheaper one, never more than twice the better.
 
-    While the size of the list is unknown batches are taken: their cost is known, and a scan of an account with a
-    small scope could cost any number of requests.
+    Args:
+        strategy: `child_strategy`.
+        parents: How many parents' children are wanted.
+        size: Parents in a batch.
+        pages: Pages of the whole list; given a number it may stop counting there (docs/request-planning.md).
     """
-    if strategy != "auto":
-        return strategy
-    return "scan" if costs.scan is not None and costs.scan < costs.batch else "batch"
+    batch = -(-parents // size)
+    if strategy == "batch" or (strategy == "auto" and batch < _BATCHES_WITHOUT_QUESTION):
+        return "batch", Costs(batch, 0, parents)
+    scan = pages(batch)
+    if strategy == "scan":
+        return "scan", Costs(batch, scan, parents)
+    return ("scan" if scan < batch else "batch"), Costs(batch, scan, parents)

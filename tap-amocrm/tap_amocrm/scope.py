@@ -165,8 +165,8 @@ class Scope:
             return
         linked = [i for p in parents for i in self.companies.linked[entity].get(p, ())]
         size = self.settings.batch_sizes["contacts"]
-        costs = Costs(batch=-(-len(parents) // size), scan=self._scan_cost(entity), per_parent=len(parents))
-        if whole and choose(self.settings.child_strategy, costs) == "scan":
+        self.client.metrics.unbatched(len(parents))
+        if whole and self.strategy(entity, len(parents))[0] == "scan":
             yield from self._scan(entity, set(parents))
             return
         account = self.reader.account
@@ -200,9 +200,21 @@ class Scope:
             yield [r for r in records if company_id_of(r) in parents]
         self.totals[entity] = total
 
-    def _scan_cost(self, name: str) -> int | None:
+    def strategy(self, name: str, parents: int) -> tuple[str, Costs]:
+        """How the children of so many parents are read from a list, and why."""
+        stream = LISTINGS[name].stream
+        size = self.settings.batch_sizes.get(stream, self.settings.batch_sizes["contacts"])
+        return choose(self.settings.child_strategy, parents, size, partial(self.pages, name))
+
+    def pages(self, name: str, enough: int) -> int:
+        """Pages of a whole list: as the last scan counted them, or `enough` if there are that many or more, by one
+        request for that page."""
         total = self.totals.get(name)
-        return None if total is None else -(-total // self.settings.page_size)
+        if total is not None:
+            return -(-total // self.settings.page_size)
+        asked = [("limit", str(self.settings.page_size)), ("page", str(enough))]
+        there = self.client.get(LISTINGS[name].ask(asked)).records(LISTINGS[name].key)
+        return enough if there else max(1, enough - 1)
 
     # -- notes and tasks -------------------------------------------------------------------------------------------
 
@@ -239,14 +251,14 @@ class Scope:
             return
         listing, wanted = LISTINGS[name], set(parents)
         size = self.settings.batch_sizes[listing.stream]
-        costs = Costs(batch=-(-len(parents) // size), scan=self._scan_cost(name), per_parent=len(parents))
-        strategy = choose(self.settings.child_strategy, costs)
+        self.client.metrics.unbatched(len(parents))
+        scan = whole and self.strategy(name, len(parents))[0] == "scan"
         account, what = self.reader.account, f"filter[entity_id] of {name}"
 
         def belongs(record: Record, ids: set[int]) -> bool:
             return record.get("entity_id") in ids and record.get("entity_type", entity) == entity
 
-        if account.honours.get(what) is not False and not (whole and strategy == "scan"):
+        if account.honours.get(what) is not False and not scan:
             extra = (("filter[entity_type]", entity),) if name == "tasks" else ()
             try:
                 yield from Batches(self.client, listing, "filter[entity_id][]", belongs, size, extra).read(parents)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import sys
 import threading
 from concurrent.futures import Future
 from functools import cached_property, partial
+from types import FrameType
 from typing import Any, ClassVar, cast
 
 from singer_sdk import Stream, Tap
@@ -29,11 +31,13 @@ from tap_amocrm.streams import STREAMS
 from tap_amocrm.streams.base import AmoStream
 from tap_amocrm.streams.events import DeletedRecords
 from tap_amocrm.streams.small import SmallStream
-from tap_amocrm.writer import Writer
+from tap_amocrm.writer import Interrupted, Writer, interrupt
 
 logger = logging.getLogger("tap-amocrm")
 # The tap's own memory between runs, beside the streams' bookmarks in the state.
 MEMORY = "tap_amocrm"
+# A target that takes nothing any more can't hold up the end of an interrupted run.
+_SECONDS_TO_END = 4.0
 
 
 class Run:
@@ -149,6 +153,20 @@ class TapAmoCRM(Tap):
             self._read_ahead()
             super().sync_all()
             self._read_unknown_definitions()
+        except Interrupted:
+            self._state_writer.write_state(self.state)
+            logger.error("Stopped by a signal; the state is out, the next run goes on from there.")
+            raise
+        finally:
+            self._close_run()
+
+    def count_records(self) -> dict[str, int]:
+        """Read the streams of entities, notes and tasks and write nothing: records by stream."""
+        try:
+            chosen = self.run.big_streams()
+            self.run.prefetch = Prefetch([(s.name, s.encoded_pages) for s in chosen], room=32)
+            lanes = [(s.name, self.run.prefetch.pages(s.name) or ()) for s in chosen]
+            return {name: sum(count for count, _ in lane) for name, lane in lanes}
         finally:
             self._close_run()
 
@@ -172,7 +190,7 @@ class TapAmoCRM(Tap):
                 stream = streams[name]
                 for records in self.run.definitions.again(name, partial(SmallStream.pages, stream, None)):
                     stream.write(records)
-                stream._write_state_message()
+                self._state_writer.write_state(self.state)
 
     def _close_run(self) -> None:
         if "run" not in self.__dict__:
@@ -184,6 +202,14 @@ class TapAmoCRM(Tap):
         logger.info("Metrics: %s", {k: v for k, v in document.items() if not k.endswith("_series")})
         if self.run.settings.metrics_file:
             self.run.metrics.write(self.run.settings.metrics_file)
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """End behind the message under way with the state out; in any case within a few seconds."""
+        code = 128 + signum
+        alarm = threading.Timer(_SECONDS_TO_END, os._exit, (code,))
+        alarm.daemon = True
+        alarm.start()
+        interrupt(code)
 
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -11,6 +13,40 @@ from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.messages import Message
 
 _ENCODER = msgspec.json.Encoder()
+
+
+class Interrupted(SystemExit):
+    """The run is to end now; raised between two messages, never within one."""
+
+
+class _Output:
+    """Whether a message is under way, and whether an interruption waits for its end."""
+
+    def __init__(self) -> None:
+        self.writing = False
+        self.asked: int | None = None
+
+    @contextmanager
+    def unbroken(self) -> Iterator[None]:
+        self.writing = True
+        try:
+            yield
+        finally:
+            self.writing = False
+        if self.asked is not None:
+            code, self.asked = self.asked, None
+            raise Interrupted(code)
+
+
+_OUTPUT = _Output()
+
+
+def interrupt(code: int) -> None:
+    """For signal handlers: raise `Interrupted` with an exit code, at once or behind the message under way."""
+    if _OUTPUT.writing:
+        _OUTPUT.asked = code
+    else:
+        raise Interrupted(code)
 
 
 def encode(document: Any) -> bytes:
@@ -30,8 +66,9 @@ class Writer(GenericSingerWriter[bytes, Message]):
 
     def write_message(self, message: Message) -> None:
         """Write one message and flush."""
-        sys.stdout.buffer.write(self.serialize_message(message) + b"\n")
-        sys.stdout.flush()
+        with _OUTPUT.unbroken():
+            _write_all(self.serialize_message(message) + b"\n")
+            sys.stdout.flush()
 
 
 def encode_records(stream: str, records: list[dict[str, Any]], extracted: str) -> bytes:
@@ -43,4 +80,12 @@ def encode_records(stream: str, records: list[dict[str, Any]], extracted: str) -
 
 def write_lines(lines: bytes) -> None:
     """Write encoded messages."""
-    sys.stdout.buffer.write(lines)
+    with _OUTPUT.unbroken():
+        _write_all(lines)
+
+
+def _write_all(data: bytes) -> None:
+    """With PYTHONUNBUFFERED standard output is a raw file, and a signal cuts its writes short."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[sys.stdout.buffer.write(rest) :]

@@ -105,6 +105,9 @@ class AmoStream(Stream):
 
     def unrefused_pages(self) -> Iterator[list[Record]]:
         """Pages; none, with a warning, where the account's plan or the user's rights refuse the endpoint."""
+        if self.bookmarked:
+            # The account's answer brings the server's clock, in which bookmarks are kept.
+            _ = self.amo.run.account
         self._began = int(self.amo.run.client.now())
         try:
             yield from self.pages(self.since())

@@ -1,0 +1,116 @@
+"""A run as a process: interrupted, selected in part, with stream maps, with other clocks, next to another one."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_an_interrupted_run_ends_within_five_seconds_with_its_state_out(start, name):
+    tap = start(companies=2000, rps=7, latency="300")
+    process = subprocess.Popen(
+        tap.command(requests_per_second=7), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(8)
+    process.send_signal(getattr(signal, name))
+    asked = time.monotonic()
+    out, log = process.communicate(timeout=30)
+    assert time.monotonic() - asked < 5
+    messages = [json.loads(line) for line in out.split("\n") if line]
+    assert messages[-1]["type"] == "STATE"
+    assert "users" in {m["stream"] for m in messages if m["type"] == "RECORD"}
+    assert "Traceback" not in log
+    # What was not read to its end has no bookmark: the next run reads it.
+    assert "replication_key_value" not in messages[-1]["value"]["bookmarks"].get("tasks", {})
+
+
+def test_only_selected_streams_are_read(start):
+    tap = start()
+    catalog = json.loads(subprocess.run([*tap.command(), "--discover"], capture_output=True, check=True).stdout)
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            if entry["breadcrumb"] == []:
+                entry["metadata"]["selected"] = stream["tap_stream_id"] == "leads"
+    file = tap.folder / "catalog.json"
+    file.write_text(json.dumps(catalog))
+    output = tap.run(None, "--catalog", str(file))
+    assert set(output.records) == {"leads"}
+    assert output.ids("leads") == set(tap.sim.truth("leads"))
+    assert "/api/v4/contacts" not in tap.sim.stats["by_path"]
+
+
+def test_stream_maps_of_the_sdk_work(start):
+    tap = start()
+    maps = {"contacts": {"name": "__NULL__", "shout": "last_name.upper() if last_name else ''"}}
+    output = tap.run(stream_maps=maps)
+    assert output.code == 0, output.log[-1500:]
+    assert output.ids("contacts") == set(tap.sim.truth("contacts"))
+    assert "name" not in next(iter(output.records["contacts"].values()))
+
+
+@pytest.mark.parametrize("offset", [-600, 600])
+def test_a_server_whose_clock_is_ten_minutes_off_loses_nothing(start, offset):
+    tap = start()
+    tap.sim.control("clock", offset=offset)
+    first = tap.run()
+    contact = min(first.ids("contacts"))
+    tap.sim.change("update", kind="contacts", ids=[contact], fields={"name": "Другое"})
+    second = tap.run(first.state)
+    assert second.records["contacts"][contact]["name"] == "Другое"
+    assert second.read["contacts"] < 5
+
+
+def test_another_scope_reads_everything_in_it(start):
+    tap = start(companies=60)
+    first = tap.run(responsible_user_ids=[5_000_003])
+    second = tap.run(first.state, responsible_user_ids=[5_000_003, 5_000_004])
+    wanted = {i for i, r in tap.sim.truth("companies").items() if r["responsible_user_id"] in (5_000_003, 5_000_004)}
+    assert second.ids("companies") == wanted
+
+
+def test_start_date_leaves_out_what_was_not_updated_since(start):
+    tap = start(companies=60)
+    truth = tap.sim.truth("contacts")
+    middle = sorted(r["updated_at"] for r in truth.values())[len(truth) // 2]
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(middle))
+    output = tap.run(start_date=moment)
+    assert output.ids("contacts") == {i for i, r in truth.items() if r["updated_at"] >= middle}
+
+
+def test_definitions_are_read_again_when_a_record_names_an_unknown_user(start):
+    tap = start()
+    first = tap.run()
+    tap.sim.reset()
+    second = tap.run(first.state)
+    assert "/api/v4/users" not in tap.sim.stats["by_path"]
+    contact = min(first.ids("contacts"))
+    tap.sim.change("update", kind="contacts", ids=[contact], fields={"responsible_user_id": 5_999_999})
+    tap.sim.reset()
+    third = tap.run(second.state)
+    assert tap.sim.stats["by_path"]["/api/v4/users"] == 1
+    assert third.read["users"] == 12
+    tap.sim.change("update", kind="contacts", ids=[contact], fields={"name": "Снова"})
+    tap.sim.reset()
+    tap.run(third.state)
+    assert "/api/v4/users" not in tap.sim.stats["by_path"]
+
+
+def test_definitions_are_read_again_after_their_lifetime(start):
+    tap = start()
+    first = tap.run(definitions_lifetime=0)
+    assert tap.run(first.state, definitions_lifetime=0).read["users"] == 12
+
+
+def test_about_names_every_setting_and_discovery_needs_no_connection(start):
+    tap = start()
+    done = subprocess.run(
+        [*tap.command(api_url="http://127.0.0.1:1"), "--discover"], capture_output=True, text=True, check=True
+    )
+    streams = {s["tap_stream_id"] for s in json.loads(done.stdout)["streams"]}
+    assert {"companies", "contacts", "leads", "notes", "tasks", "users", "pipelines", "custom_fields"} <= streams
+    assert {"loss_reasons", "tags", "events", "deleted_records"} <= streams
