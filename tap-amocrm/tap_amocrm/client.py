@@ -90,6 +90,7 @@ class Client:
         self.throttle = Throttle(settings.requests_per_second)
         self.auth = auth.from_config(config, settings.api_url, self._post)
         self.clock_offset = 0.0
+        self._offset_seen = float("-inf")
         self._local = threading.local()
         self._dispatcher: Dispatcher | None = None
         self._lock = threading.Lock()
@@ -189,8 +190,10 @@ class Client:
             offset = parsedate_to_datetime(date).timestamp() - time.time()
         except (TypeError, ValueError):
             return
-        # The header has whole seconds and travels: below two seconds both clocks count as one.
-        self.clock_offset = offset if abs(offset) > 2 else 0.0
+        # The header has whole seconds and travels, so that each answer shows the server's clock somewhat slow: the
+        # fastest of them is nearest. Below two seconds both clocks count as one.
+        self._offset_seen = max(self._offset_seen, offset)
+        self.clock_offset = self._offset_seen if abs(self._offset_seen) > 2 else 0.0
 
     def _page(self, ask: Ask, answer: requests.Response) -> Page:
         status = answer.status_code

@@ -21,6 +21,7 @@ Record = dict[str, Any]
 _PAGES_FOR_TRUST = 8
 # Event times are whole seconds, and the clock is known from Date headers, whole seconds as well.
 CLOCK_SLACK = 2
+_NO_ID_IS_SO_LARGE = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,9 @@ class Walk:
                 future.cancel()
 
     def _note(self, number: int, last: tuple[Page, list[Record]] | None, page: Page, records: list[Record]) -> None:
-        if last is not None and records:
-            before, behind = int(last[1][-1]["id"]), int(records[0]["id"])
+        if last is not None:
+            # A page that was promised and is empty: all that was on it may have moved in front of the border.
+            before, behind = int(last[1][-1]["id"]), int(records[0]["id"]) if records else _NO_ID_IS_SO_LARGE
             times = (last[0].sent, last[0].received, page.sent, page.received)
             self.borders.append(Border(number - 1, before, behind, min(times), max(times)))
 
