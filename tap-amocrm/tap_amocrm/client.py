@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
+import hashlib
 import logging
 import random
+import tempfile
 import threading
 import time
 from collections import deque
@@ -11,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,7 +22,7 @@ import msgspec
 import requests
 
 from tap_amocrm import __version__, auth
-from tap_amocrm.config import Settings
+from tap_amocrm.config import MAX_REQUESTS_PER_SECOND, Settings
 from tap_amocrm.dispatch import URGENT, Again, Dispatcher
 from tap_amocrm.errors import (
     AccountBlockedError,
@@ -28,7 +32,7 @@ from tap_amocrm.errors import (
     UrlTooLongError,
 )
 from tap_amocrm.metrics import Metrics
-from tap_amocrm.throttle import Throttle
+from tap_amocrm.throttle import SharedThrottle, Throttle
 
 logger = logging.getLogger("tap-amocrm")
 Params = list[tuple[str, str]]
@@ -87,7 +91,7 @@ class Client:
 
     def __init__(self, settings: Settings, config: Mapping[str, Any], metrics: Metrics) -> None:
         self.settings, self.metrics = settings, metrics
-        self.throttle = Throttle(settings.requests_per_second)
+        self.throttle = _throttle(settings)
         self.auth = auth.from_config(config, settings.api_url, self._post)
         self.clock_offset = 0.0
         self._offset_seen = float("-inf")
@@ -225,6 +229,20 @@ class Client:
         if status == 414:
             raise UrlTooLongError(status, ask.path, "URI too long")
         raise ApiError(status, ask.path, _title(answer))
+
+
+def _throttle(settings: Settings) -> Throttle:
+    """Processes on this machine that read one account share its limit; without a limit there is nothing to share."""
+    rate = settings.requests_per_second
+    if not settings.share_throttle or rate > MAX_REQUESTS_PER_SECOND:
+        return Throttle(rate)
+    account = hashlib.sha256(settings.api_url.encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"tap-amocrm-{getpass.getuser()}"
+    try:
+        return SharedThrottle(rate, folder / f"{account}.slot")
+    except OSError as error:
+        logger.warning("The limit is not shared with other processes: %s can't be used (%s).", folder, error.strerror)
+        return Throttle(rate)
 
 
 class _Attempts:

@@ -117,6 +117,13 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         description="How far an incremental sync reaches back behind its bookmark.",
     ),
     th.Property(
+        "share_throttle",
+        th.BooleanType,
+        default=True,
+        title="Shared throttle",
+        description="Processes of one user on this machine that read the same account share its limit.",
+    ),
+    th.Property(
         "definitions_lifetime",
         th.IntegerType,
         default=3600,
@@ -144,6 +151,7 @@ class Settings:
     batch_sizes: Mapping[str, int] = field(default_factory=lambda: {"contacts": 50, "notes": 200, "tasks": 50})
     lookback_seconds: int = 60
     definitions_lifetime: int = 3600
+    share_throttle: bool = True
     metrics_file: Path | None = None
 
     @property
@@ -178,6 +186,7 @@ class Settings:
                 for name, size in (("contacts", 50), ("notes", 200), ("tasks", 50))
             },
             lookback_seconds=_whole(config, "lookback_seconds", 60, 0, 30 * 86_400),
+            share_throttle=config.get("share_throttle") is not False,
             definitions_lifetime=_whole(config, "definitions_lifetime", 3600, 0, 365 * 86_400),
             metrics_file=Path(config["metrics_file"]) if config.get("metrics_file") else None,
         )

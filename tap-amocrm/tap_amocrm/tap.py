@@ -46,7 +46,7 @@ class Run:
     def __init__(self, tap: TapAmoCRM, config: dict[str, Any], memory: dict[str, Any]) -> None:
         self.settings = Settings.from_config(config)
         self.metrics = Metrics()
-        self.progress = Progress(self.metrics)
+        self.progress = Progress(self.metrics, memory.get("requests"))
         self.client = Client(self.settings, config, self.metrics)
         self.memory = memory
         self.definitions = Definitions(memory.setdefault("definitions", {}), self.settings.definitions_lifetime)
@@ -198,6 +198,7 @@ class TapAmoCRM(Tap):
         self.run.client.close()
         if self.run.prefetch is not None:
             self.run.prefetch.stop()
+        self.run.progress.close()
         document = self.run.metrics.document()
         logger.info("Metrics: %s", {k: v for k, v in document.items() if not k.endswith("_series")})
         if self.run.settings.metrics_file:

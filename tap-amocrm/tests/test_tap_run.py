@@ -29,19 +29,61 @@ def test_an_interrupted_run_ends_within_five_seconds_with_its_state_out(start, n
     assert "replication_key_value" not in messages[-1]["value"]["bookmarks"].get("tasks", {})
 
 
-def test_only_selected_streams_are_read(start):
-    tap = start()
+def select(tap, *names):
+    """A catalog in which only these streams are selected."""
     catalog = json.loads(subprocess.run([*tap.command(), "--discover"], capture_output=True, check=True).stdout)
     for stream in catalog["streams"]:
         for entry in stream["metadata"]:
             if entry["breadcrumb"] == []:
-                entry["metadata"]["selected"] = stream["tap_stream_id"] == "leads"
+                entry["metadata"]["selected"] = stream["tap_stream_id"] in names
     file = tap.folder / "catalog.json"
     file.write_text(json.dumps(catalog))
-    output = tap.run(None, "--catalog", str(file))
+    return ("--catalog", str(file))
+
+
+def test_only_selected_streams_are_read(start):
+    tap = start()
+    output = tap.run(None, *select(tap, "leads"))
     assert set(output.records) == {"leads"}
     assert output.ids("leads") == set(tap.sim.truth("leads"))
     assert "/api/v4/contacts" not in tap.sim.stats["by_path"]
+
+
+OPTIONAL = ("customers", "catalogs", "catalog_elements", "sources", "roles", "webhooks", "talks", "unsorted")
+
+
+def test_optional_streams_come_when_they_are_selected_and_only_then(start):
+    tap = start(customers=5)
+    assert not set(OPTIONAL) & set(tap.run().records)
+    output = tap.run(None, *select(tap, *OPTIONAL))
+    assert set(output.records) == set(OPTIONAL)
+    assert output.ids("customers") == set(tap.sim.truth("customers"))
+    assert all(r["catalog_id"] == 1 for r in output.records["catalog_elements"].values())
+
+
+@pytest.mark.parametrize("status", [402, 403])
+def test_an_optional_stream_that_the_plan_refuses_is_empty_with_a_warning(start, status):
+    tap = start(refuse=OPTIONAL[:2], refuse_status=status)
+    output = tap.run(None, *select(tap, "customers", "catalogs", "roles"))
+    assert output.code == 0
+    assert set(output.records) == {"roles"}
+    assert "Stream customers stays empty" in output.log
+    assert "Stream catalogs stays empty" in output.log
+
+
+def test_two_processes_on_one_account_share_the_limit(start):
+    tap = start(companies=120, rps=7)
+    tap.sim.control("unban", now=True)
+    commands = []
+    for number in (1, 2):
+        folder = tap.folder / str(number)
+        folder.mkdir()
+        commands.append(type(tap)(tap.sim, folder).command(requests_per_second=7))
+    runs = [subprocess.Popen(c, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for c in commands]
+    logs = [run.communicate(timeout=120)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], logs
+    assert tap.sim.stats["peak"] <= 7
+    assert tap.sim.stats["refusals"] == 0
 
 
 def test_stream_maps_of_the_sdk_work(start):

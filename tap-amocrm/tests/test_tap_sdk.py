@@ -24,6 +24,20 @@ def account() -> Iterator[None]:
         yield
 
 
+def everything() -> dict[str, Any]:
+    """A catalog in which the optional streams are selected, too."""
+    catalog: dict[str, Any] = TapAmoCRM(config=CONFIG).catalog_dict
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            if not entry["breadcrumb"]:
+                entry["metadata"]["selected"] = True
+    return catalog
+
+
 TestTapAmoCRM = get_tap_test_class(
-    TapAmoCRM, config=CONFIG, suite_config=SuiteConfig(max_records_limit=400), parse_env_config=False
+    TapAmoCRM,
+    config=CONFIG,
+    catalog=everything(),
+    suite_config=SuiteConfig(max_records_limit=400),
+    parse_env_config=False,
 )

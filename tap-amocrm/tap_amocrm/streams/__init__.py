@@ -5,6 +5,7 @@ from __future__ import annotations
 from tap_amocrm.streams.base import AmoStream
 from tap_amocrm.streams.entities import Companies, Contacts, Leads, Notes, Tasks
 from tap_amocrm.streams.events import DeletedRecords, Events
+from tap_amocrm.streams.optional import OPTIONAL
 from tap_amocrm.streams.small import CustomFields, LossReasons, Pipelines, Tags, Users
 
 STREAMS: tuple[type[AmoStream], ...] = (
@@ -18,6 +19,7 @@ STREAMS: tuple[type[AmoStream], ...] = (
     Tasks,
     CustomFields,
     Tags,
+    *OPTIONAL,
     Events,
     DeletedRecords,
 )

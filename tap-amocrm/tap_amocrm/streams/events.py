@@ -56,6 +56,8 @@ class DeletedRecords(AmoStream):
         super()._move_bookmark()
         if self._began is None:
             return
+        # This is the last stream: what the run has cost is what the next one may expect.
+        self.amo.run.memory["requests"] = self.amo.run.metrics.requests
         # The next run looks back behind the bookmark; of what it then sees these are not new.
         oldest = self._began - self.amo.run.settings.lookback_seconds
         self.bookmark["seen"] = sorted(event for event, at in self._seen.items() if at >= oldest)
