@@ -25,6 +25,7 @@ class Metrics:
         self.batches_by_stream: Counter[str] = Counter()
         self.requests_without_batching = 0
         self.retries = 0
+        self._read: dict[str, dict[int, int]] = {}
         self.seconds_waiting = 0.0
 
     def sent(self, stream: str) -> None:
@@ -32,6 +33,25 @@ class Metrics:
         with self._lock:
             self._sent.append(time.monotonic() - self.started)
             self.requests_by_stream[stream] += 1
+
+    def read(self, stream: str, records: int) -> None:
+        """Records of a stream have been read."""
+        with self._lock:
+            self.records_by_stream[stream] += records
+            seconds = self._read.setdefault(stream, {})
+            seconds[int(time.monotonic() - self.started)] = self.records_by_stream[stream]
+
+    def _records_series(self) -> dict[str, list[int]]:
+        """Records of each stream at the end of each second, cumulative."""
+        last = max((second for seconds in self._read.values() for second in seconds), default=-1)
+        series: dict[str, list[int]] = {}
+        for stream, seconds in self._read.items():
+            total, line = 0, []
+            for second in range(last + 1):
+                total = seconds.get(second, total)
+                line.append(total)
+            series[stream] = line
+        return series
 
     def answered(self, status: str, seconds: float) -> None:
         """An answer (or `error`) has come."""
@@ -86,6 +106,7 @@ class Metrics:
             "batches_by_stream": dict(self.batches_by_stream),
             "requests_without_batching": self.requests_without_batching + self._not_for_children(),
             "requests_per_second_series": [series[s] for s in range(max(series, default=-1) + 1)],
+            "records_series": self._records_series(),
             "seconds_waiting_for_api": round(self.seconds_waiting, 3),
         }
 

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
@@ -23,7 +24,7 @@ from target_crm.database import Database, without_secrets
 from target_crm.errors import DatabaseError, MappingError, MessageError, TargetError
 from target_crm.load import Load
 from target_crm.messages import Message, decode_message, read_lines
-from target_crm.plan import print_plan, read_plan
+from target_crm.plan import Plan, print_plan, read_plan
 
 logger = logging.getLogger("target-crm")
 
@@ -53,6 +54,11 @@ class Reader(GenericSingerReader[str]):
         return dict(json.loads(line))
 
 
+def _show_plan(plan: Plan) -> None:
+    """Tell a person what a dry run would have done; standard output is for STATE only."""
+    print_plan(plan, Console(stderr=True))
+
+
 class TargetCRM(Target):
     """amoCRM's records into a CRM's PostgreSQL by a three-way soft update."""
 
@@ -62,8 +68,9 @@ class TargetCRM(Target):
     config_jsonschema = CONFIG_JSONSCHEMA
     default_sink_class = Sink
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, on_plan: Callable[[Plan], None] = _show_plan, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._on_plan = on_plan
         self.message_reader = Reader(self._load_lines)
         self._schemas: set[str] = set()
         self._skipped: Counter[str] = Counter()
@@ -90,7 +97,7 @@ class TargetCRM(Target):
                 status = "succeeded"
                 if settings.dry_run:
                     plan = read_plan(load.connection, settings.crm_schema, load.run_id, load.counts_document())
-                    print_plan(plan, Console(stderr=True))
+                    self._on_plan(plan)
             except (_Interrupted, KeyboardInterrupt):
                 status, error = "interrupted", "stopped by a signal"
                 raise
@@ -181,6 +188,20 @@ class TargetCRM(Target):
         except (_Interrupted, KeyboardInterrupt):
             logger.error("Stopped by a signal; what was committed stays, the rest comes with the next run.")
             sys.exit(143)
+
+
+def plan_of(settings: Settings, messages: IO[Any]) -> Plan:
+    """What a load of these messages would change: the load itself, rolled back.
+
+    Raises:
+        TargetError: as the load.
+    """
+    found: list[Plan] = []
+    config = {name: value for name, value in vars(settings).items() if value is not None}
+    config |= {name: str(value) for name, value in config.items() if isinstance(value, Path)}
+    target = TargetCRM(config={**config, "dry_run": True}, on_plan=found.append)
+    target.listen(messages)
+    return found[0]
 
 
 def _write_state(state: bytes) -> None:

@@ -87,7 +87,7 @@ class AmoStream(Stream):
 
     def _count(self, records: list[Record]) -> None:
         run = self.amo.run
-        run.metrics.records_by_stream[self.name] += len(records)
+        run.metrics.read(self.name, len(records))
         run.definitions.watch(self.name, records)
         run.progress.advance(self.name, len(records))
 

@@ -1,0 +1,7 @@
+"""The command `target-crm-admin`: see, explain, settle and undo what the loads did."""
+
+from __future__ import annotations
+
+from target_crm.admin.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,78 @@
+"""psql and report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import psycopg
+from psycopg import sql
+from rich.table import Table
+
+from target_crm.admin.common import console, plain_errors, session_of, short
+from target_crm.database import Database, without_secrets
+
+
+@click.command()
+@click.option("-c", "--command", "statement", help="Run this SQL and end.")
+@click.pass_context
+@plain_errors
+def psql(context: click.Context, statement: str | None) -> None:
+    """A shell on the database, the embedded one too: psql where it is installed, else a plain prompt."""
+    settings = context.obj()
+    with Database(settings) as database:
+        program = shutil.which("psql")
+        if program and statement is None:
+            path = f"-c search_path={sql.Identifier(settings.crm_schema).as_string(None)},public"
+            sys.exit(subprocess.call([program, database.url], env={**os.environ, "PGOPTIONS": path}))  # noqa: S603
+        connection = database.connect(autocommit=True, name="target-crm-admin psql")
+        connection.execute(sql.SQL("SET search_path = {}, public").format(sql.Identifier(settings.crm_schema)))
+        with connection:
+            if statement is not None:
+                _run(connection, statement)
+                return
+            click.echo("A plain SQL prompt; end with an empty line.")
+            while line := click.prompt("crm", default="", show_default=False).strip():
+                try:
+                    _run(connection, line)
+                except psycopg.Error as error:
+                    click.echo(without_secrets(str(error)), err=True)
+
+
+def _run(connection: psycopg.Connection[tuple[object, ...]], statement: str) -> None:
+    cursor = connection.execute(statement.encode())
+    if cursor.description is None:
+        click.echo(cursor.statusmessage or "")
+        return
+    table = Table(*(column.name for column in cursor.description))
+    for row in cursor.fetchmany(1000):
+        table.add_row(*(short(value, 60) for value in row))
+    console.print(table)
+
+
+@click.command()
+@click.argument("run", type=int, required=False)
+@click.option("--last", is_flag=True, help="The last run.")
+@click.option("--html", "file", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option(
+    "--metrics-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The tap's metrics of that run.",
+)
+@click.pass_context
+@plain_errors
+def report(context: click.Context, run: int | None, last: bool, file: Path, metrics_file: Path | None) -> None:
+    """One self-contained page about a run."""
+    if run is None and not last:
+        msg = "Name a run, or --last."
+        raise click.UsageError(msg)
+    # The page's libraries are an extra of their own; the other commands do without them.
+    from target_crm.report.page import write_report
+
+    with session_of(context) as session:
+        number = write_report(session, run, file, metrics_file)
+    click.echo(f"Run {number}: {file}")

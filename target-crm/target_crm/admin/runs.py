@@ -1,0 +1,113 @@
+"""status, plan, explain, undo."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, replace
+from typing import IO, Any
+
+import click
+from rich.table import Table
+
+from target_crm.admin.common import console, plain_errors, print_json, session_of, short
+from target_crm.operations import explain as explaining
+from target_crm.operations import history
+from target_crm.operations import undo as undoing
+from target_crm.plan import print_plan
+from target_crm.target import plan_of
+
+
+@click.command()
+@click.option("--limit", default=10, show_default=True, help="How many runs.")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_context
+@plain_errors
+def status(context: click.Context, limit: int, as_json: bool) -> None:
+    """The last runs and what each did by table."""
+    with session_of(context) as session:
+        found = history.find_runs(session, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    table = Table("run", "kind", "started", "seconds", "status", "what")
+    for run in found:
+        seconds = "" if run["seconds"] is None else f"{run['seconds']:.1f}"
+        started = f"{run['started_at']:%Y-%m-%d %H:%M:%S}"
+        what = run["error"] or "; ".join(
+            _told(name, counts) for name, counts in run["counts"].items() if any(counts.values())
+        )
+        table.add_row(str(run["id"]), run["kind"], started, seconds, run["status"], what)
+    console.print(table)
+
+
+def _told(name: str, counts: dict[str, Any]) -> str:
+    return f"{name}: " + ", ".join(f"{value:,} {what}" for what, value in counts.items() if value and what != "read")
+
+
+@click.command()
+@click.argument("messages", type=click.File("r", encoding="utf-8"))
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_context
+@plain_errors
+def plan(context: click.Context, messages: IO[str], as_json: bool) -> None:
+    """What the next load would change, from a file of Singer messages (- reads standard input).
+
+    It is the load itself, rolled back.
+    """
+    found = plan_of(replace(context.obj(), dry_run=True), messages)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        print_plan(found, console)
+
+
+@click.command()
+@click.argument("table")
+@click.argument("row")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_context
+@plain_errors
+def explain(context: click.Context, table: str, row: str, as_json: bool) -> None:
+    """Where each value of a row comes from. ROW is the row's key, amo:ID or amo:ACCOUNT:ID."""
+    with session_of(context) as session:
+        found = explaining.explain(session, table, row)
+    if as_json:
+        print_json(asdict(found))
+        return
+    console.print(
+        f"{found.table} {found.row_id}, in amoCRM {found.amo_id} (account {found.amo_account_id})", markup=False
+    )
+    if found.amo_deleted_at:
+        console.print(f"deleted in amoCRM at {found.amo_deleted_at}", markup=False)
+    shown = Table("column", "value", "comes from", "amoCRM sent last", "run", "replaced", "policy")
+    for cell in found.cells:
+        values = (short(cell.value), cell.origin, short(cell.amo_value), str(cell.run_id or ""), short(cell.replaced))
+        shown.add_row(cell.column, *values, cell.policy)
+    console.print(shown)
+
+
+@click.command()
+@click.argument("run", type=int)
+@click.option("--preview", is_flag=True, help="Say what it would do, and do nothing.")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_context
+@plain_errors
+def undo(context: click.Context, run: int, preview: bool, as_json: bool) -> None:
+    """Put back what RUN wrote, wherever nobody has changed it since."""
+    with session_of(context) as session:
+        found = undoing.undo(session, run, preview=preview)
+    if as_json:
+        print_json({name: asdict(counts) for name, counts in found.items()})
+        return
+    title = f"What undoing run {run} would do" if preview else f"Run {run} is undone"
+    table = Table("table", title=title, title_justify="left")
+    names = list(asdict(undoing.Undone()))
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right")
+    for name, counts in found.items():
+        values = asdict(counts)
+        if any(values.values()):
+            table.add_row(name, *(f"{values[n]:,}" for n in names))
+    console.print(table)
+    console.print("Left alone: edited since (cells and rows), or written by a later run (rows).")
+    sys.stdout.flush()

@@ -1,0 +1,153 @@
+"""Where each value of a row comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from target_crm.mapping.check import LiveTable
+from target_crm.operations.session import Row, Session, UnknownError, as_value
+from target_crm.sql.spec import I, S
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One column: its value, what amoCRM sent last, where the value comes from, and the last run that wrote it."""
+
+    column: str
+    value: Any
+    amo_value: Any
+    origin: str
+    policy: str
+    run_id: int | None
+    written_at: Any
+    replaced: Any
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A row's key, its record in amoCRM, and its columns."""
+
+    table: str
+    row_id: str
+    amo_account_id: int | None
+    amo_id: int | None
+    amo_deleted_at: Any
+    cells: list[Cell]
+
+
+def find_row(session: Session, live: LiveTable, key: str) -> Row:
+    """A row by its key, or by `amo:ID` or `amo:ACCOUNT:ID`.
+
+    Raises:
+        UnknownError: there is no such row.
+    """
+    table = live.mapping
+    condition: sql.Composable = S("t.{}::text = {}").format(I(table.id), sql.Literal(key))
+    if key.startswith("amo:") and table.amo_id and table.account:
+        numbers = [int(n) for n in key.split(":")[1:] if n.isdigit()]
+        if numbers:
+            condition = S("t.{} = {}").format(I(table.amo_id), sql.Literal(numbers[-1]))
+            if len(numbers) > 1:
+                condition = S("{} AND t.{} = {}").format(condition, I(table.account), sql.Literal(numbers[0]))
+    found = session.rows(
+        S("SELECT t.*, t.{}::text AS __key FROM {} AS t WHERE {} LIMIT 2").format(
+            I(table.id), live.identifier, condition
+        )
+    )
+    if len(found) != 1:
+        msg = f"There is {'no' if not found else 'more than one'} row {key} in {table.table}."
+        raise UnknownError(msg)
+    return found[0]
+
+
+def explain(session: Session, table: str, key: str) -> Explained:
+    """Each column of a row: value, origin, the run that wrote it last and what it replaced.
+
+    Raises:
+        UnknownError: there is no such table or row.
+    """
+    live = session.table(table)
+    row = find_row(session, live, key)
+    row_id = row["__key"]
+    mapping = live.mapping
+    base = (row[mapping.raw_fields] or {}).get("amo_values") or {}
+    written = {e["column_name"]: e for e in _last_entries(session, mapping.table, row_id)}
+    same = _same_as_base(session, live, row_id)
+    cells = []
+    for column in mapping.columns:
+        entry = written.get(column.name) or written.get("*")
+        cells.append(
+            Cell(
+                column=column.name,
+                value=row[column.name],
+                amo_value=base.get(column.name),
+                origin=_origin(row[column.name], base.get(column.name), same[column.name], column.name in written),
+                policy=column.policy or session.settings.default_policy,
+                run_id=entry["run_id"] if entry else None,
+                written_at=entry["started_at"] if entry else None,
+                replaced=entry["old_value"] if entry and entry["column_name"] != "*" else None,
+            )
+        )
+    mark = mapping.service.get("amo_deleted_at")
+    return Explained(
+        table=mapping.table,
+        row_id=row_id,
+        amo_account_id=row.get(mapping.account or ""),
+        amo_id=row.get(mapping.amo_id or ""),
+        amo_deleted_at=row.get(mark) if mark else None,
+        cells=cells,
+    )
+
+
+def _origin(value: Any, base: Any, same: bool, written: bool) -> str:
+    if value in (None, "", []):
+        return "empty" if base in (None, "", []) else "cleared by hand"
+    if base in (None, "", []):
+        return "by hand" if not written else "settled"
+    return "amoCRM" if same else "edited by hand"
+
+
+def _same_as_base(session: Session, live: LiveTable, row_id: str) -> dict[str, bool]:
+    base = S("(t.{}->'amo_values')").format(I(live.mapping.raw_fields))
+    columns = [
+        S("t.{} IS NOT DISTINCT FROM {} AS {}").format(
+            I(c.name), as_value(live, c.name, S("{}->{}").format(base, sql.Literal(c.name))), I(c.name)
+        )
+        for c in live.mapping.columns
+    ]
+    (found,) = session.rows(
+        S("SELECT {} FROM {} AS t WHERE t.{}::text = %s").format(
+            S(", ").join(columns), live.identifier, I(live.mapping.id)
+        ),
+        row_id,
+    )
+    return {name: bool(value) for name, value in found.items()}
+
+
+def _last_entries(session: Session, table: str, row_id: str) -> list[Row]:
+    return session.rows(
+        S(
+            "SELECT DISTINCT ON (e.column_name) e.*, r.started_at FROM {} AS e LEFT JOIN {} AS r ON r.id = e.run_id "
+            "WHERE e.table_name = %s AND e.row_id = %s ORDER BY e.column_name, e.id DESC"
+        ).format(session.control("sync_changes"), session.control("sync_runs")),
+        table,
+        row_id,
+    )
+
+
+def history(session: Session, table: str, row_id: str, *, limit: int = 200) -> list[Row]:
+    """What runs wrote into a row, the last first."""
+    return session.rows(
+        S(
+            "SELECT e.id, e.run_id, r.kind, r.started_at, e.column_name, e.old_value, e.new_value FROM {} AS e "
+            "LEFT JOIN {} AS r ON r.id = e.run_id WHERE e.table_name = %s AND e.row_id = %s "
+            "AND e.column_name <> %s ORDER BY e.id DESC LIMIT %s"
+        ).format(session.control("sync_changes"), session.control("sync_runs")),
+        table,
+        row_id,
+        session.table(table).mapping.raw_fields,
+        limit,
+    )

@@ -1,0 +1,140 @@
+"""An open CRM: the connection, the mapping held against the live tables, and runs of the operations' own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from target_crm import runs
+from target_crm.config import Settings
+from target_crm.database import Database
+from target_crm.errors import TargetError
+from target_crm.mapping.check import LiveTable, check_mapping
+from target_crm.mapping.load import load_mapping
+from target_crm.mapping.model import Column, ItemSet, Table
+
+Row = dict[str, Any]
+Statement = sql.SQL | sql.Composed
+
+
+class UnknownError(TargetError):
+    """There is no such run, table, row, conflict or reject."""
+
+
+@dataclass(frozen=True)
+class SetTable:
+    """A related table that holds a set, and the table that it belongs to."""
+
+    live: LiveTable
+    item_set: ItemSet
+    parent: LiveTable
+
+
+@dataclass
+class Session:
+    """Everything an operation needs. `tables` are in the order in which links point backwards."""
+
+    settings: Settings
+    connection: psycopg.Connection[Any]
+    tables: dict[str, LiveTable] = field(default_factory=dict)
+    sets: dict[str, SetTable] = field(default_factory=dict)
+
+    def control(self, name: str) -> sql.Identifier:
+        """One of the loader's own tables."""
+        return sql.Identifier(self.settings.crm_schema, name)
+
+    def rows(self, statement: Statement, *values: Any) -> list[Row]:
+        """Rows as dictionaries."""
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            found: list[Row] = cursor.execute(statement, values or None).fetchall()
+            return found
+
+    def execute(self, statement: Statement, *values: Any) -> int:
+        """Run a statement; how many rows it touched."""
+        return int(self.connection.execute(statement, values or None).rowcount)
+
+    def table(self, name: str) -> LiveTable:
+        """A mapped table by its name.
+
+        Raises:
+            UnknownError: no stream is mapped to it.
+        """
+        found = self.tables.get(name)
+        if found is None:
+            msg = f"There is no mapped table {name}; known: {', '.join(self.tables)}."
+            raise UnknownError(msg)
+        return found
+
+    @contextmanager
+    def run(self, kind: str, undoes: int | None = None) -> Iterator[int]:
+        """A run of its own in `sync_runs`, in one transaction: all of what it does happens, or nothing."""
+        run_id = runs.begin_run(self.connection, self.settings.crm_schema, kind)
+        if undoes is not None:
+            self.execute(
+                sql.SQL("UPDATE {} SET undoes = %s WHERE id = %s").format(self.control("sync_runs")), undoes, run_id
+            )
+        try:
+            yield run_id
+            runs.close_run(self.connection, self.settings.crm_schema, run_id, "succeeded", None)
+            self.connection.commit()
+        except BaseException:
+            self.connection.rollback()
+            raise
+
+    def count(self, run_id: int, counts: dict[str, Any]) -> None:
+        """Keep what a run did."""
+        runs.write_counts(self.connection, self.settings.crm_schema, run_id, counts)
+
+
+@contextmanager
+def open_session(settings: Settings) -> Iterator[Session]:
+    """Open the CRM that the settings name.
+
+    Raises:
+        ConfigError, DatabaseError, MappingError: as a load would.
+    """
+    with Database(settings) as database:
+        connection = database.connect(name="target-crm-admin")
+        try:
+            mapping = load_mapping(settings.mapping_file)
+            database.prepare(connection, builtin=mapping.builtin)
+            live = check_mapping(connection, mapping, settings.crm_schema)
+            connection.commit()
+            session = Session(settings, connection)
+            for table in live.values():
+                session.tables[table.mapping.table] = table
+                for item_set in table.mapping.sets:
+                    session.sets[item_set.table] = SetTable(table.sets[item_set.name], item_set, table)
+            yield session
+        finally:
+            connection.close()
+
+
+def column_of(table: Table, name: str) -> Column | None:
+    """A mapped column by its name."""
+    return next((c for c in table.columns if c.name == name), None)
+
+
+def as_value(live: LiveTable, name: str, document: sql.Composable) -> sql.Composed:
+    """SQL that reads a column's value, of the column's type, out of a jsonb expression."""
+    column = live.columns[name]
+    if column.family == "json":
+        return sql.SQL("nullif({}, 'null'::jsonb)").format(document)
+    if column.family == "array":
+        return sql.SQL(
+            "CASE jsonb_typeof({d}) WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text({d})) END"
+        ).format(d=document)
+    # The type's name comes from the catalogue (format_type), which quotes it.
+    return sql.SQL("({} #>> '{{}}')::{}").format(document, sql.SQL(column.type_sql))
+
+
+def json_or_null(value: Any) -> Jsonb | None:
+    """A value as the journal holds it."""
+    return None if value is None else Jsonb(value)

@@ -1,0 +1,106 @@
+"""Plots of a run as SVG with text alternatives, drawn by matplotlib."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+from matplotlib.figure import Figure
+
+LIMIT = 7
+_BLUE, _GREY, _RED, _GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
+_STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False}
+
+
+def _svg(figure: Figure, title: str, description: str) -> str:
+    """The drawing as an element of HTML, with a name and a description for those who do not see it."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    svg = text[text.index("<svg") :]
+    head = re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r"<svg \1", svg, count=1)
+    name = "plot-" + re.sub(r"\W+", "-", title.lower()).strip("-")
+    opened = head.index(">") + 1
+    label = f'<title id="{name}">{title}</title><desc id="{name}-desc">{description}</desc>'
+    first = head[: opened - 1] + f' role="img" aria-labelledby="{name} {name}-desc">'
+    # Ids of the drawing's parts must differ between the drawings of one page.
+    rest = re.sub(r'(id="|url\(#|href="#)', rf"\1{name}-", head[opened:])
+    return first + label + rest
+
+
+def _figure(width: float = 7.0, height: float = 2.2) -> tuple[Figure, Any]:
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height))
+        return figure, figure.subplots()
+
+
+def rate(series: Sequence[int]) -> str:
+    """Requests in each second of the run against the limit."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _figure()
+        axes.step(range(len(series)), series, where="post", color=_BLUE, linewidth=1.2)
+        axes.axhline(LIMIT, color=_RED, linestyle="--", linewidth=1)
+        axes.set(xlabel="second of the run", ylabel="requests", ylim=(0, max([*series, LIMIT]) + 1))
+        most = max(series, default=0)
+        text = f"{sum(series)} requests in {len(series)} seconds, at most {most} in one; the limit is {LIMIT}."
+        return _svg(figure, "Requests per second", text)
+
+
+def requests(by_stream: Mapping[str, int], total: int, without: int) -> str:
+    """Requests by stream, and all of them beside one request for each parent."""
+    names = sorted(by_stream, key=lambda name: -by_stream[name])
+    with mpl.rc_context(_STYLE):
+        figure, axes = _figure(height=0.6 + 0.24 * (len(names) + 2))
+        labels = [*names, "all together", "one for each parent"]
+        values = [*(by_stream[n] for n in names), total, without]
+        colours = [_BLUE] * (len(names) + 1) + [_GREY]
+        axes.barh(labels, values, color=colours)
+        axes.invert_yaxis()
+        for place, value in enumerate(values):
+            axes.text(value, place, f" {value:,}", va="center")
+        axes.set(xlabel="requests")
+        told = ", ".join(f"{n} {by_stream[n]}" for n in names)
+        return _svg(figure, "Requests by stream", f"{told}; {total} in all, {without} with one for each parent.")
+
+
+def records(series: Mapping[str, Sequence[int]]) -> str:
+    """Records over time by stream, cumulative."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _figure()
+        for name, values in series.items():
+            axes.plot(range(len(values)), values, label=name, linewidth=1.2)
+        axes.set(xlabel="second of the run", ylabel="records")
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
+        told = ", ".join(f"{name} {values[-1]}" for name, values in series.items() if values)
+        return _svg(figure, "Records over time", f"Records read by the end: {told}.")
+
+
+def times(parts: Mapping[str, float]) -> str:
+    """Where the time went, in seconds."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _figure(height=0.5 + 0.3 * len(parts))
+        axes.barh(list(parts), list(parts.values()), color=_GREEN)
+        axes.invert_yaxis()
+        for place, value in enumerate(parts.values()):
+            axes.text(value, place, f" {value:.1f} s", va="center")
+        axes.set(xlabel="seconds")
+        told = ", ".join(f"{name} {value:.1f} s" for name, value in parts.items())
+        return _svg(figure, "Where the time went", told)
+
+
+def trend(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Rows written and conflicts of the last runs."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _figure()
+        labels = [str(run["id"]) for run in runs]
+        axes.bar(labels, [run["written"] for run in runs], color=_BLUE, label="rows written")
+        axes.plot(labels, [run["conflicts"] for run in runs], color=_RED, marker="o", markersize=3, label="conflicts")
+        axes.set(xlabel="run", ylabel="rows")
+        axes.legend(frameon=False, fontsize=8)
+        told = "; ".join(f"run {r['id']}: {r['written']} written, {r['conflicts']} conflicts" for r in runs)
+        return _svg(figure, "The last runs", told)
