@@ -19,8 +19,10 @@ $(BIN)/uv: constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@touch $@
 
+# Meltano installs its plugins once and does not see that their requirements changed: it is made to install them anew.
 $(VENV)/.installed: $(BIN)/uv $(MANIFESTS)
 	@$(UV) --group run $(PACKAGES)
+	@rm -rf .meltano/extractors .meltano/loaders
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

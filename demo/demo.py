@@ -198,6 +198,14 @@ def show_outcome(url: str, changed: Mapping[str, Any]) -> bool:
     return all(right for _, _, right in checks)
 
 
+def write_report(url: str) -> Path:
+    """The last run as one page, by the command that anybody would use."""
+    file, metrics = STAGE / "report.html", STAGE / "metrics-2.json"
+    command = [BIN / "target-crm-admin", "--database-url", url, "report", "--last", "--html", file]
+    subprocess.run([*command, "--metrics-file", metrics], check=True, stdout=subprocess.DEVNULL)
+    return file
+
+
 def main() -> int:
     """Run the demo; 0 when everything is as promised."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -223,7 +231,12 @@ def main() -> int:
             f"\nAs the simulator saw it: at most {stats['peak']} requests in any second, "
             f"{stats['refusals']} refusals (429)."
         )
-    console.print("Look at the tables: psql through .venv/bin/python, or run make demo again for another sync.")
+        report = write_report(database.url)
+    console.print(
+        f"The run as a page: {report.relative_to(ROOT)}\n"
+        "Look further:      .venv/bin/target-crm-admin status | conflicts | explain contacts amo:ID | undo RUN | psql\n"
+        "Sync once more:    make demo"
+    )
     return 0 if right and not stats["refusals"] else 1
 
 

@@ -14,6 +14,7 @@ PEERS: dict[str, tuple[str, ...]] = {
     "note": ("Django==5.2.8", "psycopg[binary]==3.2.13", "requests==2.32.5"),
     # Its wheel asks for psycopg2, its code imports psycopg 3.
     "amochka": ("amochka==0.7.0", "psycopg[binary]==3.2.13"),
+    "target-postgres": ("meltanolabs-target-postgres==0.8.1",),
     "aioamocrm": ("aioamocrm==0.1.1",),
     "amocrm-api": ("amocrm-api==2.6.1",),
 }
