@@ -61,6 +61,9 @@ def copy_items(spec: MergeSpec) -> sql.Composed:
     return S("COPY {} (q, s, k, v, c, t, n, raw) FROM STDIN").format(spec.temp("items"))
 
 
+_INDEXED = ("stage", "plan")
+
+
 def analyze(spec: MergeSpec, name: str) -> sql.Composed:
     """Statistics: without them the planner guesses, and a join over a batch becomes quadratic."""
     columns = {
@@ -71,7 +74,12 @@ def analyze(spec: MergeSpec, name: str) -> sql.Composed:
         "plan": "q, row_id",
     }
     names = [I(column) for column in columns[name].split(", ")]
-    return S("ANALYZE {} ({})").format(spec.temp(name), comma(names))
+    told = S("ANALYZE {} ({})").format(spec.temp(name), comma(names))
+    if name not in _INDEXED:
+        return told
+    # The guards of an update (each column as it was planned) make the planner expect a single row and loop over these
+    # tables for each; by their key that costs nothing.
+    return S("CREATE INDEX ON {} (q); {}").format(spec.temp(name), told)
 
 
 def sort_out(spec: MergeSpec) -> sql.Composed:
