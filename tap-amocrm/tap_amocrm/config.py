@@ -128,7 +128,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         th.IntegerType,
         default=3600,
         title="Lifetime of definitions",
-        description="Seconds for which users and custom fields are not read again unless an unknown ID turns up.",
+        description="Seconds for which users, custom fields and tags are not read again unless an unknown ID turns up.",
     ),
     _text("metrics_file", "Metrics file", "Where the run's metrics go as JSON."),
 ).to_dict()

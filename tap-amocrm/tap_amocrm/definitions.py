@@ -1,4 +1,4 @@
-"""Users and custom fields are not read anew by every run: for some time those of an earlier run are good."""
+"""Users, custom fields and tags are not read anew by every run: for some time those of an earlier run are good."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 Record = dict[str, Any]
+# Of these the ids are remembered; of the others only when they were read.
+_WATCHED = ("users", "custom_fields")
 _USERS = ("responsible_user_id", "created_by", "updated_by")
 
 
@@ -40,10 +42,13 @@ class Definitions:
 
     def _remembered(self, name: str, source: Iterator[list[Record]]) -> Iterator[list[Record]]:
         ids: list[Any] = []
+        come = 0
         for records in source:
-            ids += [r["id"] if name == "users" else [r.get("entity_type"), r["id"]] for r in records]
+            come += len(records)
+            if name in _WATCHED:
+                ids += [r["id"] if name == "users" else [r.get("entity_type"), r["id"]] for r in records]
             yield records
-        if ids:
+        if come:
             self._memory[name] = {"read_at": int(time.time()), "ids": ids}
             self._known[name] = {_key(k) for k in ids}
             self._fresh.add(name)

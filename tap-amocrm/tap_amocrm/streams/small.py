@@ -82,8 +82,12 @@ class CustomFields(SmallStream):
 
 
 class Tags(SmallStream):
-    """Tags of every kind of entity."""
+    """Tags of every kind of entity; records name theirs. Not read again within `definitions_lifetime`."""
 
     name = "tags"
     lists = tuple((f"{e}/tags", e) for e in (*ENTITIES, "customers"))
     priority = FILLER
+
+    def pages(self, since: int | None) -> Iterator[list[Record]]:
+        """All tags, or none while those of an earlier run are good."""
+        return self.amo.run.definitions.pages(self.name, lambda: super(Tags, self).pages(since))
