@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -43,9 +44,9 @@ class AmoStream(Stream):
         self.amo = tap
         self._began: int | None = None
 
+    @abstractmethod
     def pages(self, since: int | None) -> Iterator[list[Record]]:
         """Normalised records from a second on, None for all."""
-        raise NotImplementedError(self.name)
 
     @property
     def bookmark(self) -> dict[str, Any]:
