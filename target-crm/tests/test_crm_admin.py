@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 COMMAND = str(Path(sys.executable).parent / "target-crm-admin")
@@ -334,3 +336,34 @@ def test_an_unreachable_database_is_one_message(admin, crm):
     assert done.returncode == 1
     assert "can't be reached" in done.stderr
     assert "s3cret" not in done.stderr
+
+
+def test_an_edit_under_way_while_a_conflict_is_settled_is_not_lost(crm, admin):
+    number = conflict(crm)
+    with psycopg.connect(crm.url) as person:
+        person.execute(f"UPDATE {crm.schema}.contacts SET last_name = 'Одновременно'".encode())
+        line = [
+            COMMAND,
+            "--database-url",
+            crm.url,
+            "--crm-schema",
+            crm.schema,
+            "conflicts",
+            str(number),
+            "--take",
+            "amo",
+        ]
+        settling = subprocess.Popen([*line, "--json"], stdout=subprocess.PIPE, text=True)
+        time.sleep(2.5)
+        person.commit()
+    done = json.loads(settling.communicate(timeout=30)[0])
+    assert (done["settled"], done["changed_since"]) == (0, 1)
+    assert crm.row("contacts")["last_name"] == "Одновременно"
+
+
+def test_an_undoing_waits_for_a_load_of_the_account_and_says_so_when_it_takes_too_long(crm, admin, monkeypatch):
+    crm.sync("contacts", {"id": 1})
+    monkeypatch.setenv("TARGET_CRM_LOCK_TIMEOUT_SECONDS", "0.5")
+    with psycopg.connect(crm.url, autocommit=True) as load:
+        load.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"target-crm:{crm.schema}:77",))
+        assert "Another load of account 77" in admin("undo", last_run(crm), fails=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from rich.table import Table
 
 from target_crm.admin.common import console, plain_errors, session_of, short
@@ -27,8 +29,7 @@ def psql(context: click.Context, statement: str | None) -> None:
     with Database(settings) as database:
         program = shutil.which("psql")
         if program and statement is None:
-            path = f"-c search_path={sql.Identifier(settings.crm_schema).as_string(None)},public"
-            sys.exit(subprocess.call([program, database.url], env={**os.environ, "PGOPTIONS": path}))  # noqa: S603
+            sys.exit(_shell(program, database.url, settings.crm_schema))
         connection = database.connect(autocommit=True, name="target-crm-admin psql")
         connection.execute(sql.SQL("SET search_path = {}, public").format(sql.Identifier(settings.crm_schema)))
         with connection:
@@ -41,6 +42,19 @@ def psql(context: click.Context, statement: str | None) -> None:
                     _run(connection, line)
                 except psycopg.Error as error:
                     click.echo(without_secrets(str(error)), err=True)
+
+
+def _shell(program: str, url: str, schema: str) -> int:
+    """Run psql; the password goes by the environment, where other users do not see it."""
+    parameters = conninfo_to_dict(url)
+    environment = dict(os.environ)
+    if password := parameters.pop("password", None):
+        environment["PGPASSWORD"] = str(password)
+    path = re.sub(r"([\\\s])", r"\\\1", f'"{schema}",public')
+    environment["PGOPTIONS"] = f"{environment.get('PGOPTIONS', '')} -c search_path={path}".strip()
+    return subprocess.call(
+        [program, make_conninfo("", **{k: v for k, v in parameters.items() if v is not None})], env=environment
+    )  # noqa: S603
 
 
 def _run(connection: psycopg.Connection[tuple[object, ...]], statement: str) -> None:

@@ -102,12 +102,14 @@ def _resolve_column(
     given = {"amo": S("c.amo_value"), "crm": S("c.crm_value"), "value": S("{}::jsonb").format(json_or_null(value))}[
         take
     ]
+    meant = session.rows(S("SELECT count(*) AS n FROM {} AS c WHERE {}").format(conflicts, cell))[0]["n"]
     session.execute(S("DROP TABLE IF EXISTS pg_temp.settling"))
+    # The rows are locked: who edits them now waits, and what was edited before is seen.
     session.execute(
         S(
             "CREATE TEMP TABLE settling ON COMMIT DROP AS SELECT c.id, c.row_id, c.crm_value, {given} AS new_value, "
-            "{same} AS same FROM {conflicts} AS c LEFT JOIN {table} AS t ON t.{id}::text = c.row_id WHERE {cell} "
-            "FOR UPDATE OF c"
+            "{same} AS same FROM {conflicts} AS c JOIN {table} AS t ON t.{id}::text = c.row_id WHERE {cell} "
+            "FOR UPDATE OF c, t"
         ).format(given=given, same=same, conflicts=conflicts, table=live.identifier, id=I(mapping.id), cell=cell)
     )
     done = Settled()
@@ -137,5 +139,5 @@ def _resolve_column(
         take,
         run_id,
     )
-    done.changed_since = session.rows(S("SELECT count(*) AS n FROM settling WHERE same IS NOT TRUE"))[0]["n"]
+    done.changed_since = meant - done.settled
     return done

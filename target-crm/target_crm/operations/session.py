@@ -74,7 +74,18 @@ class Session:
 
     @contextmanager
     def run(self, kind: str, undoes: int | None = None) -> Iterator[int]:
-        """A run of its own in `sync_runs`, in one transaction: all of what it does happens, or nothing."""
+        """A run of its own in `sync_runs`, in one transaction: all of what it does happens, or nothing.
+
+        No load of any account runs meanwhile: it would compare with what is being put back.
+
+        Raises:
+            BusyError: a load did not end within `lock_timeout_seconds`.
+        """
+        for row in self.rows(
+            sql.SQL("SELECT DISTINCT unnest(account_ids) AS id FROM {}").format(self.control("sync_runs"))
+        ):
+            patience = self.settings.lock_timeout_seconds
+            runs.lock_account(self.connection, self.settings.crm_schema, row["id"], patience, keep_open=False)
         run_id = runs.begin_run(self.connection, self.settings.crm_schema, kind)
         if undoes is not None:
             self.execute(
@@ -87,6 +98,9 @@ class Session:
         except BaseException:
             self.connection.rollback()
             raise
+        finally:
+            self.connection.execute("SELECT pg_advisory_unlock_all()")
+            self.connection.commit()
 
     def count(self, run_id: int, counts: dict[str, Any]) -> None:
         """Keep what a run did."""

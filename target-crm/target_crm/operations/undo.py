@@ -277,7 +277,7 @@ class _Undo:
             S(
                 "CREATE TEMP TABLE undo_rows ON COMMIT DROP AS SELECT e.row_id FROM undo_entries AS e "
                 "JOIN {table} AS t ON t.{id}::text = e.row_id WHERE e.table_name = {name} AND e.column_name = '*' "
-                "AND e.old_value IS NULL AND NOT e.rewritten AND {untouched}"
+                "AND e.old_value IS NULL AND NOT e.rewritten AND {untouched} FOR UPDATE OF t"
             ).format(
                 table=live.identifier,
                 id=I(table.id),
