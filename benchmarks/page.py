@@ -64,7 +64,10 @@ def target_speed(result: Result) -> str:
         ratios = (speed["ours"] / speed["peer"], speed["ours"] / speed["floor"])
         rows.append((load, speed["ours"], speed["peer"], speed["floor"], *ratios))
     columns = ("load", "ours, records/s", "target-postgres 0.8.1", "floor", "ours / peer", "ours / floor")
-    return f"{result['records']:,} records of {result['bytes_a_record']:,.0f} bytes.\n\n" + table(columns, rows)
+    head = (
+        f"{result['records']:,} records of {result['bytes_a_record']:,.0f} bytes; medians of {result['runs']} runs.\n\n"
+    )
+    return head + table(columns, rows)
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Result], str]]] = {
@@ -85,8 +88,8 @@ def page(results: Path) -> str:
             continue
         result = json.loads(file.read_text("utf-8"))
         machine = result["machine"]
-        told = f"`{result['command']}`, {result['day']}, {machine['cores']} cores, Python {machine['python']}, "
-        parts.append(f"## {title}\n\n{told}{result['runs']} runs.\n\n{render(result)}\n")
+        told = f"`{result['command']}`, {result['day']}, {machine['cores']} cores, Python {machine['python']}."
+        parts.append(f"## {title}\n\n{told}\n\n{render(result)}\n")
     return "\n".join(parts)
 
 

@@ -53,7 +53,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     columns = ("companies", "latency, ms", "requests", "pages", "1.05 x pages + 15", "requests a second", "peak", "429")
     names = ("companies", "latency", "requests", "pages", "bound", "average_rps", "peak_rps", "refusals")
     show("tap-amocrm at the limit", columns, [[f[n] for n in names] for f in found])
-    return {"runs": found}
+    return {"syncs": found}
 
 
 if __name__ == "__main__":
