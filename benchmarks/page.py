@@ -52,7 +52,7 @@ def tap_limit(result: Result) -> str:
     names = ("companies", "latency", "requests", "pages", "bound", "average_rps", "peak_rps", "refusals")
     columns = ("companies", "latency, ms", "requests", "pages", "1.05 × pages + 15", "requests a second", "peak", "429")
     return table(
-        columns, [[str(run["latency"]) if n == "latency" else run[n] for n in names] for run in result["runs"]]
+        columns, [[str(run["latency"]) if n == "latency" else run[n] for n in names] for run in result["syncs"]]
     )
 
 
