@@ -83,6 +83,7 @@ def test_meltano_run_brings_the_account_into_the_database_twice(pair, tmp_path):
             pytest.skip("the package index can't be reached: Meltano installs the plugins from it")
         assert done.returncode == 0, text[-3000:]
         assert "sim-token" not in text
+        assert "/api/v4/catalogs" not in made.sim.stats["by_path"]
         return made.sim.stats["requests"]
 
     first = run()
