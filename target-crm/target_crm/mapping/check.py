@@ -2,111 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import dict_row
 
 from target_crm.errors import MappingError
+from target_crm.mapping import fits
+from target_crm.mapping.catalogue import (
+    Facts,
+    LiveColumn,
+    LiveTable,
+    has_versions,
+    read_columns,
+    read_facts,
+    split_name,
+)
 from target_crm.mapping.model import Column, ItemSet, Mapping, Table
 
-FAMILIES = {
-    **dict.fromkeys(("text", "varchar", "bpchar", "citext", "name"), "text"),
-    **dict.fromkeys(("int2", "int4", "int8"), "integer"),
-    **dict.fromkeys(("numeric", "float4", "float8"), "number"),
-    "bool": "boolean",
-    "date": "date",
-    **dict.fromkeys(("timestamptz", "timestamp"), "timestamp"),
-    **dict.fromkeys(("_text", "_varchar"), "array"),
-    **dict.fromkeys(("jsonb",), "json"),
-    "uuid": "uuid",
+__all__ = ["LiveColumn", "LiveTable", "check_mapping", "read_columns", "split_name"]
+_NO_TABLES = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
+_KEY_FAMILIES = ("integer", "uuid", "text")
+# What each role of a related table's columns holds, and whether an item may have none of it.
+_SET_FAMILIES = {"value": "text", "comment": "text", "type": "text", "position": "integer", "source": "text"}
+_MAY_BE_EMPTY = {
+    "value": "a text that is no number or address goes to comment",
+    "comment": "most items have none",
+    "type": "amoCRM may send none",
 }
-# What a transformation yields, and the families of columns that can take it.
-_TAKES = {
-    "integer": {"integer", "number", "text"},
-    "number": {"number", "text"},
-    "boolean": {"boolean", "text"},
-    "timestamp": {"timestamp", "text"},
-    "date": {"date", "text"},
-    "list": {"array", "json"},
-    "json": {"json", "text"},
-}
-
-
-@dataclass(frozen=True)
-class LiveColumn:
-    """A column as the database has it. `length` is a varchar's limit, `type_sql` its type as SQL names it."""
-
-    name: str
-    family: str
-    type_sql: str
-    length: int | None
-    required: bool
-
-
-@dataclass(frozen=True)
-class LiveTable:
-    """A mapped table together with what the database says of its columns."""
-
-    mapping: Table
-    schema: str
-    name: str
-    columns: dict[str, LiveColumn]
-    sets: dict[str, LiveTable]
-    has_versions: bool = False
-
-    @property
-    def identifier(self) -> sql.Identifier:
-        """The table's name, quoted, with its schema."""
-        return sql.Identifier(self.schema, self.name)
-
-
-_COLUMNS = """
-    SELECT a.attname AS name, t.typname AS typname, format_type(a.atttypid, a.atttypmod) AS type_sql,
-           CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 4 THEN a.atttypmod - 4 END AS length,
-           a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS required
-    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-    WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
-"""
-
-
-def read_columns(connection: psycopg.Connection[Any], schema: str, table: str) -> dict[str, LiveColumn]:
-    """The columns of a table by name; empty when there is no such table."""
-    name = sql.Identifier(schema, table).as_string(connection)
-    with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(_COLUMNS, (name,)).fetchall()
-    return {
-        row["name"]: LiveColumn(
-            name=row["name"],
-            family=FAMILIES.get(row["typname"], "other"),
-            type_sql=row["type_sql"],
-            length=row["length"],
-            required=row["required"],
-        )
-        for row in rows
-    }
-
-
-def _has_versions(connection: psycopg.Connection[Any], schema: str, table: str) -> bool:
-    """Whether `xmin` tells a row's version: in plain tables of PostgreSQL itself.
-
-    Partitioned tables do not return it, Citus and PostgreSQL-compatible engines may not have it.
-    """
-    row = connection.execute(
-        "SELECT c.relkind = 'r' AND version() ~ '^PostgreSQL [0-9.]+ ' "
-        "AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') "
-        "FROM pg_class c WHERE c.oid = to_regclass(%s)",
-        (sql.Identifier(schema, table).as_string(connection),),
-    ).fetchone()
-    return row is not None and bool(row[0])
-
-
-def split_name(name: str, default_schema: str) -> tuple[str, str]:
-    """`schema.table` or `table` into its parts."""
-    schema, dot, table = name.rpartition(".")
-    return (schema, table) if dot else (default_schema, name)
+# The longest that amoCRM lets people type into such a field, and its longest kind.
+_SET_LENGTHS = {"comment": 255, "type": 16, "source": 16}
 
 
 class _Checker:
@@ -118,123 +45,303 @@ class _Checker:
         place = self.mapping.source_name + (f", line {line}" if line else "")
         self.problems.append(f"{place}: {text}")
 
-    def table(self, table: Table) -> LiveTable:
-        schema, name = split_name(table.table, self.schema)
-        columns = read_columns(self.connection, schema, name)
-        live = LiveTable(table, schema, name, columns, {}, _has_versions(self.connection, schema, name))
-        if not columns:
-            self.problem(table.line, f"there is no table {schema}.{name}; create it or correct the name.")
-            return live
-        self.service(table, live)
-        for column in table.columns:
-            self.column(table, column, live)
-        self.required(table, live)
-        sets = {s.name: self.item_set(table, s) for s in table.sets}
-        return replace(live, sets=sets)
+    def alter(self, live: LiveTable, change: str, *names: str) -> str:
+        """An ALTER TABLE that a person can paste."""
+        text = sql.SQL("ALTER TABLE {} " + change).format(live.identifier, *map(sql.Identifier, names))
+        return text.as_string(self.connection)
 
-    def service(self, table: Table, live: LiveTable) -> None:
-        wanted: dict[str | None, str] = {table.id: "key.id"}
+    def open(self, mapping: Table, name: str, line: int | None) -> tuple[LiveTable, Facts] | None:
+        """A table that rows can be written to, with what the database says of it."""
+        schema, table = split_name(name, self.schema)
+        columns = read_columns(self.connection, schema, table)
+        if not columns:
+            self.problem(line, f"there is no table {schema}.{table}; create it or correct the name.")
+            return None
+        facts = read_facts(self.connection, schema, table)
+        if facts.kind in _NO_TABLES:
+            self.problem(
+                line, f"{schema}.{table} is {_NO_TABLES[facts.kind]}, not a table; name the table that holds the rows."
+            )
+            return None
+        if facts.row_security:
+            self.problem(
+                line,
+                f"row-level security hides rows of {schema}.{table} from this role; load with a role that has "
+                "BYPASSRLS, or that owns the table.",
+            )
+        versions = has_versions(self.connection, schema, table)
+        return LiveTable(mapping, schema, table, columns, {}, versions), facts
+
+    def table(self, table: Table) -> LiveTable | None:
+        opened = self.open(table, table.table, table.line)
+        if opened is None:
+            return None
+        live, facts = opened
+        self.key(table, live, facts)
         if not table.match_only:
-            wanted |= {table.account: "key.account", table.amo_id: "key.amo_id"}
-            wanted |= {v: f"service.{k}" for k, v in table.service.items()}
-        remedy = {"raw_fields": "jsonb", "account": "bigint", "amo_id": "bigint"}
-        for name, role in wanted.items():
-            if name is None or name in live.columns:
-                continue
-            kind = remedy.get(role.split(".")[1], "timestamptz")
+            self.service(table, live)
+            self.required(table, live)
+            self.written_twice(table)
+        for column in table.columns:
+            self.column(table, column, live, facts)
+        mapping = replace(table, defaults=self.defaults(table, live, facts))
+        sets: dict[str, LiveTable] = {}
+        prepared: list[ItemSet] = []
+        for item_set in table.sets:
+            found = self.item_set(table, item_set, live)
+            if found is not None:
+                sets[item_set.name], given = found
+                prepared.append(given)
+        return replace(live, mapping=replace(mapping, sets=tuple(prepared)), sets=sets)
+
+    def missing(self, table: Table, live: LiveTable, name: str, role: str, kind: str) -> None:
+        added = self.alter(live, f"ADD COLUMN {{}} {kind}", name)
+        null = ", or null for none" if role.startswith("service") and not role.endswith("raw_fields") else ""
+        self.problem(
+            table.line, f"table {live.name} has no column {name} ({role}); add it ({added}), or name another{null}."
+        )
+
+    def key(self, table: Table, live: LiveTable, facts: Facts) -> None:
+        identity = live.columns.get(table.id)
+        if identity is None:
+            there = ", ".join(facts.primary) or "none"
             self.problem(
                 table.line,
-                f"table {live.name} has no column {name} ({role}); add it "
-                f"(ALTER TABLE {live.name} ADD COLUMN {name} {kind}) or name another under {role}"
-                + (" (or null for none)." if role.startswith("service") else "."),
-            )
-        raw = live.columns.get(table.raw_fields)
-        if raw and raw.family != "json" and not table.match_only:
-            self.problem(table.line, f"column {live.name}.{raw.name} must be jsonb, it is {raw.type_sql}.")
-
-    def column(self, table: Table, column: Column, live: LiveTable) -> None:
-        found = live.columns.get(column.name)
-        if found is None:
-            near = ", ".join(sorted(live.columns))
-            self.problem(
-                column.line,
-                f"table {live.name} has no column {column.name}; it has {near}. Add it or correct the name.",
+                f"table {live.name} has no column {table.id} (key.id); name its primary key (it is: {there}).",
             )
             return
-        takes = _TAKES.get(column.transform or "")
-        if takes and found.family not in takes and found.family != "other":
+        where = f"{live.name}.{table.id}"
+        if identity.family not in _KEY_FAMILIES:
+            kinds = ", ".join(_KEY_FAMILIES)
+            self.problem(table.line, f"column {where} (key.id) is {identity.type_sql}; a key is one of: {kinds}.")
+        own = {table.id} if table.match_only else {table.id, table.account or ""}
+        if not any(table.id in unique and unique <= own for unique in facts.unique):
             self.problem(
-                column.line,
-                f"column {live.name}.{column.name} is {found.type_sql} and can't take what transform "
-                f"{column.transform} gives; change the column's type or the transform.",
+                table.line,
+                f"column {where} (key.id) is not unique; make it the primary key "
+                f"({self.alter(live, 'ADD PRIMARY KEY ({})', table.id)}), or name another.",
             )
-        if column.lookup and found.family != "text":
+        if table.match_only:
+            return
+        if identity.required:
+            fill = {
+                "uuid": "ALTER COLUMN {} SET DEFAULT gen_random_uuid()",
+                "text": "ALTER COLUMN {} SET DEFAULT gen_random_uuid()::text",
+            }.get(identity.family, "ALTER COLUMN {} ADD GENERATED BY DEFAULT AS IDENTITY")
             self.problem(
-                column.line,
-                f"column {live.name}.{column.name} is {found.type_sql}; a name needs text.",
+                table.line,
+                f"column {where} (key.id) gets no value from the database; let it fill new keys in "
+                f"({self.alter(live, fill, table.id)}).",
             )
-        if column.link:
-            self.link(column, found, live)
+        self.amo_key(table, live, facts)
 
-    def link(self, column: Column, found: LiveColumn, live: LiveTable) -> None:
-        parent = self.mapping.tables[column.link or ""]
-        schema, name = split_name(parent.table, self.schema)
-        key = read_columns(self.connection, schema, name).get(parent.id)
+    def amo_key(self, table: Table, live: LiveTable, facts: Facts) -> None:
+        pair = {"account": table.account or "", "amo_id": table.amo_id or ""}
+        for role, name in pair.items():
+            column = live.columns.get(name)
+            if column is None:
+                self.missing(table, live, name, f"key.{role}", "bigint")
+            elif column.type_sql != "bigint":
+                change = self.alter(live, "ALTER COLUMN {} TYPE bigint", name)
+                self.problem(
+                    table.line,
+                    f"column {live.name}.{name} (key.{role}) is {column.type_sql}, which can't take every id of "
+                    f"amoCRM; make it bigint ({change}).",
+                )
+        wanted = frozenset(pair.values())
+        if wanted <= live.columns.keys() and wanted not in facts.unique:
+            there = (
+                " The unique index there is partial, deferrable or NULLS NOT DISTINCT, which does not do."
+                if wanted in facts.loose
+                else ""
+            )
+            self.problem(
+                table.line,
+                f"table {live.name} may hold a record of amoCRM twice: {' and '.join(pair.values())} are not unique "
+                f"together.{there} Add that ({self.alter(live, 'ADD UNIQUE ({}, {})', *pair.values())}).",
+            )
+
+    def service(self, table: Table, live: LiveTable) -> None:
+        for role, name in table.service.items():
+            if name is None:
+                continue
+            column = live.columns.get(name)
+            if column is None:
+                self.missing(table, live, name, f"service.{role}", "jsonb" if role == "raw_fields" else "timestamptz")
+                continue
+            family, wanted = ("json", "jsonb") if role == "raw_fields" else ("timestamp", "timestamptz")
+            if column.family != family:
+                self.problem(
+                    table.line,
+                    f"column {live.name}.{name} (service.{role}) must be {wanted}, it is {column.type_sql}; change its "
+                    "type or name another.",
+                )
+            elif column.generated:
+                self.problem(
+                    table.line,
+                    f"column {live.name}.{name} (service.{role}) is filled by the database alone; name another.",
+                )
+            elif column.not_null and role.startswith("amo_"):
+                self.problem(
+                    table.line,
+                    f"column {live.name}.{name} (service.{role}) is NOT NULL, but not every row has that time; drop "
+                    f"NOT NULL ({self.alter(live, 'ALTER COLUMN {} DROP NOT NULL', name)}).",
+                )
+
+    def column(self, table: Table, column: Column, live: LiveTable, facts: Facts) -> None:
+        found = live.columns.get(column.name)
+        if found is None:
+            there = ", ".join(sorted(live.columns))
+            self.problem(
+                column.line,
+                f"table {live.name} has no column {column.name}; it has {there}. Add it or correct the name.",
+            )
+            return
+        problems = list(fits.type_problems(column, found, live.name))
+        if not problems and column.values:
+            checks = facts.checks.get(column.name, ())
+            problems += fits.choice_problems(self.connection, column, found, checks, live.name)
+        for text in problems:
+            self.problem(column.line, text)
+        if column.link:
+            parent = self.mapping.tables[column.link]
+            self.points_at(column.line, live, column.name, parent, facts)
+
+    def points_at(self, line: int | None, live: LiveTable, name: str, parent: Table, facts: Facts) -> None:
+        """A column that holds another row's key: of its type, and of that table by its foreign key, too."""
+        found = live.columns[name]
+        schema, table = split_name(parent.table, self.schema)
+        key = read_columns(self.connection, schema, table).get(parent.id)
         if key and key.family != found.family:
             self.problem(
-                column.line,
-                f"column {live.name}.{column.name} is {found.type_sql}, but {name}.{parent.id}, which it links to, "
+                line,
+                f"column {live.name}.{name} is {found.type_sql}, but {table}.{parent.id}, which it links to, "
                 f"is {key.type_sql}; change one of them.",
+            )
+        target = facts.references.get(name)
+        if key and target is not None and target != (schema, table):
+            self.problem(
+                line,
+                f"column {live.name}.{name} references {'.'.join(target)}, but stream {parent.stream} goes to "
+                f"{schema}.{table}; name the right column or stream.",
             )
 
     def required(self, table: Table, live: LiveTable) -> None:
-        if table.match_only:
-            return
-        given = {c.name for c in table.columns} | set(table.defaults)
-        given |= {v for v in table.service.values() if v} | {
-            table.account or "",
-            table.amo_id or "",
-            table.id,
-        }
+        """NOT NULL columns: nothing may leave them empty."""
+        mapped = {c.name: c for c in table.columns}
+        stamps = {v for v in table.service.values() if v}
         for name, column in live.columns.items():
-            if column.required and name not in given:
+            if not column.not_null or name in table.defaults:
+                continue
+            if name in mapped:
+                own = "" if column.required else " (the database's own default is for columns that nobody writes)"
                 self.problem(
-                    table.line,
-                    f"column {live.name}.{name} is NOT NULL without a default and nothing fills it; add it under "
-                    f"columns or give it a value under defaults.",
-                )
-            mapped = next((c for c in table.columns if c.name == name), None)
-            if column.required and mapped is not None and name not in table.defaults:
-                self.problem(
-                    mapped.line,
-                    f"column {live.name}.{name} is NOT NULL, but amoCRM may leave it empty; give it a value under "
+                    mapped[name].line,
+                    f"column {live.name}.{name} is NOT NULL, but amoCRM may leave it empty{own}; give it a value under "
                     "defaults for that case, or drop NOT NULL.",
                 )
+            elif column.required and name not in {*stamps, table.id, table.account, table.amo_id}:
+                self.problem(
+                    table.line,
+                    f"column {live.name}.{name} is NOT NULL without a default and nothing fills it; map it under "
+                    f"columns, give it a value under defaults, or name it under service if it is a stamp.",
+                )
 
-    def item_set(self, table: Table, item_set: ItemSet) -> LiveTable:
-        schema, name = split_name(item_set.table, self.schema)
-        columns = read_columns(self.connection, schema, name)
-        live = LiveTable(table, schema, name, columns, {})
-        if not columns:
-            self.problem(item_set.line, f"there is no table {schema}.{name}; create it or correct the name.")
-            return live
-        used = [
-            *item_set.columns.values(),
-            item_set.parent,
-            item_set.raw_fields,
-            *item_set.defaults,
-        ]
-        for column in used:
-            if column not in columns:
-                self.problem(item_set.line, f"table {name} has no column {column}; add it or map another.")
-        known = {*used, item_set.updated_at, item_set.created_at, item_set.id}
-        for live_column in columns.values():
-            if live_column.required and live_column.name not in known:
+    def written_twice(self, table: Table) -> None:
+        roles = {name: f"key.{role}" for role, name in (("id", table.id), ("account", table.account))}
+        roles[table.amo_id] = "key.amo_id"
+        roles |= {name: f"service.{role}" for role, name in table.service.items() if name}
+        lines = {**{name: table.default_lines.get(name, table.line) for name in table.defaults}}
+        lines |= {c.name: c.line for c in table.columns}
+        for name, line in lines.items():
+            if name in roles:
+                self.problem(line, f"column {name} is {roles[name]} already; take it out here.")
+
+    def defaults(self, table: Table | ItemSet, live: LiveTable, facts: Facts) -> dict[str, Any]:
+        """The fixed values as the database takes them."""
+        checked: dict[str, Any] = {}
+        for name, value in table.defaults.items():
+            line = table.default_lines.get(name, table.line)
+            column = live.columns.get(name)
+            if column is None:
+                there = ", ".join(sorted(live.columns))
+                self.problem(line, f"defaults: table {live.name} has no column {name}; it has {there}.")
+                continue
+            problem = fits.value_problem(self.connection, value, column, facts.checks.get(name, ()))
+            if problem:
+                self.problem(line, f"defaults: {live.name}.{name} can't be {value!r}: {problem}; correct it.")
+            checked[name] = fits.prepared(value, column)
+        return checked
+
+    def item_set(self, table: Table, item_set: ItemSet, parent: LiveTable) -> tuple[LiveTable, ItemSet] | None:
+        opened = self.open(table, item_set.table, item_set.line)
+        if opened is None:
+            return None
+        live, facts = opened
+        roles = {f"columns.{role}": name for role, name in item_set.columns.items()}
+        roles |= {"parent": item_set.parent, "service.raw_fields": item_set.raw_fields, "service.id": item_set.id}
+        roles |= {f"service.{r}": n for r in ("created_at", "updated_at") if (n := getattr(item_set, r)) is not None}
+        for role, name in roles.items():
+            column = live.columns.get(name)
+            if column is None:
+                needed = role in ("parent", "service.id", "service.raw_fields", "columns.value")
                 self.problem(
                     item_set.line,
-                    f"column {name}.{live_column.name} is NOT NULL and nothing fills it; give it under defaults.",
+                    f"table {live.name} has no column {name} ({role} of set {item_set.name}); add it, or name another"
+                    + ("." if needed else ", or null for none."),
                 )
-        return live
+            else:
+                self.set_column(item_set, live, role, column)
+        if item_set.parent in live.columns and table.id in parent.columns:
+            self.points_at(item_set.line, live, item_set.parent, table, facts)
+        self.set_key(item_set, live, facts)
+        self.set_required(item_set, live, roles.values())
+        return live, replace(item_set, defaults=self.defaults(item_set, live, facts))
+
+    def set_column(self, item_set: ItemSet, live: LiveTable, role: str, column: LiveColumn) -> None:
+        kind, _, name = role.partition(".")
+        wanted = {"service.raw_fields": "json", "service.created_at": "timestamp", "service.updated_at": "timestamp"}
+        family = wanted.get(role) if kind != "columns" else _SET_FAMILIES[name]
+        what = f"column {live.name}.{column.name} ({role} of set {item_set.name})"
+        if family and column.family != family:
+            said = {"json": "jsonb", "timestamp": "timestamptz"}.get(family, family)
+            self.problem(item_set.line, f"{what} must be {said}, it is {column.type_sql}; change its type.")
+        elif column.generated and role != "service.id":
+            self.problem(item_set.line, f"{what} is filled by the database alone; name another.")
+        elif kind == "columns" and name in _MAY_BE_EMPTY and column.not_null:
+            drop = self.alter(live, "ALTER COLUMN {} DROP NOT NULL", column.name)
+            self.problem(item_set.line, f"{what} is NOT NULL, but {_MAY_BE_EMPTY[name]}; drop NOT NULL ({drop}).")
+        if kind == "columns":
+            least = fits.SHORTEST[item_set.item] if name == "value" else _SET_LENGTHS.get(name)
+            if least and column.length and column.length < least:
+                self.problem(
+                    item_set.line, f"{what} holds {column.length} characters, {least} may come; make it longer."
+                )
+
+    def set_key(self, item_set: ItemSet, live: LiveTable, facts: Facts) -> None:
+        identity = live.columns.get(item_set.id)
+        if identity is None:
+            return
+        what = f"column {live.name}.{item_set.id} (service.id of set {item_set.name})"
+        if not any(item_set.id in unique for unique in facts.unique):
+            self.problem(item_set.line, f"{what} is not unique; name the table's primary key.")
+        if identity.required:
+            self.problem(item_set.line, f"{what} gets no value from the database; give it a default or an identity.")
+
+    def set_required(self, item_set: ItemSet, live: LiveTable, used: Iterable[str]) -> None:
+        known = {*used, *item_set.defaults}
+        for column in live.columns.values():
+            if column.required and column.name not in known:
+                self.problem(
+                    item_set.line,
+                    f"column {live.name}.{column.name} is NOT NULL without a default and nothing fills it; give it a "
+                    f"value under the defaults of set {item_set.name}.",
+                )
+        for name in sorted(set(used) & item_set.defaults.keys()):
+            self.problem(
+                item_set.default_lines.get(name, item_set.line),
+                f"column {name} is used by set {item_set.name} already; take it out of defaults.",
+            )
 
 
 def check_mapping(connection: psycopg.Connection[Any], mapping: Mapping, schema: str) -> dict[str, LiveTable]:
@@ -248,4 +355,4 @@ def check_mapping(connection: psycopg.Connection[Any], mapping: Mapping, schema:
     live = {stream: checker.table(table) for stream, table in mapping.tables.items()}
     if checker.problems:
         raise MappingError("\n".join(checker.problems))
-    return live
+    return {stream: table for stream, table in live.items() if table is not None}

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from target_crm.config import POLICIES
 from target_crm.errors import MappingError
-from target_crm.mapping.model import RESURRECT, SERVICE_COLUMNS, Column, ItemSet, Mapping, Table
+from target_crm.mapping.model import RESURRECT, SERVICE_COLUMNS, SET_COLUMNS, Column, ItemSet, Mapping, Table
 from target_crm.normalise import TRANSFORMS
 
-LOOKUPS = ("pipeline", "status", "loss_reason", "task_type")
-_LINE = "__line__"
+# Kinds of names, and how many properties make their reference: a status is named within its pipeline.
+LOOKUPS = {"pipeline": 1, "status": 2, "loss_reason": 1}
+_LINES = "__lines__"
+_ROOT_KEYS = {"version", "default_region", "streams", "ignore"}
 _TABLE_KEYS = {
     "table", "columns", "sets", "key", "service", "defaults", "match", "resurrect", "match_only",
 }  # fmt: skip
@@ -22,14 +27,29 @@ _COLUMN_KEYS = {
     "from", "field", "part", "transform", "link", "lookup", "when_entity", "policy", "respect_clears", "values",
 }  # fmt: skip
 _SET_KEYS = {"table", "parent", "field", "item", "columns", "defaults", "service"}
+_SET_SERVICE = ("id", "raw_fields", "created_at", "updated_at")
+
+
+class _Lines(NamedTuple):
+    """Where a YAML mapping begins, and where each of its keys stands."""
+
+    start: int
+    keys: dict[Any, int]
 
 
 class _LineLoader(yaml.SafeLoader):
-    """Keeps each mapping's line, so that an error can say where to look."""
+    """Keeps the lines, so that an error can say where to look; refuses a name that stands twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in lines and key != "<<":
+                problem = f"{key} stands here for the second time (first in line {lines[key]}); keep one of them"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            lines[repr(key) if isinstance(key, (list, dict)) else key] = key_node.start_mark.line + 1
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-        mapping[_LINE] = node.start_mark.line + 1
+        mapping[_LINES] = _Lines(node.start_mark.line + 1, lines)
         return mapping
 
 
@@ -44,153 +64,248 @@ class _Reader:
     def section(self, value: Any, what: str, line: int | None) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise self.fail(line, f"{what} must be a mapping of names to values.")
+        for name in _plain(value):
+            if not isinstance(name, str):
+                said = str(name).lower() if isinstance(name, bool) else name
+                raise self.fail(
+                    _line(value, name),
+                    f"{what}: YAML reads the name {said} as a {type(name).__name__}; write it in quotes.",
+                )
         return value
 
-    def known(self, given: dict[str, Any], allowed: set[str], what: str) -> None:
-        unknown = sorted(str(k) for k in given if k not in allowed and k != _LINE)
-        if unknown:
+    def part(self, spec: dict[str, Any], key: str, what: str) -> dict[str, Any]:
+        """A section that may be missing."""
+        return self.section({} if spec.get(key) is None else spec[key], what, _line(spec, key))
+
+    def known(self, given: dict[str, Any], allowed: Collection[str], what: str) -> None:
+        for name in _plain(given):
+            if name in allowed:
+                continue
+            near = difflib.get_close_matches(name, allowed, 1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
             raise self.fail(
-                given.get(_LINE),
-                f"{what} does not know {', '.join(unknown)}; it takes {', '.join(sorted(allowed))}.",
+                _line(given, name), f"{what} does not know {name}{meant}; it takes {', '.join(sorted(allowed))}."
             )
 
-    def choice(self, given: Any, allowed: tuple[str, ...], what: str, line: int | None) -> str:
-        if given not in allowed:
-            raise self.fail(line, f"{what} {given!r} is none of {', '.join(allowed)}.")
-        return str(given)
-
-    def choices(self, given: Any, what: str, line: int | None) -> dict[str, Any] | None:
+    def choice(self, spec: dict[str, Any], key: str, allowed: Collection[str], what: str) -> str | None:
+        given = spec.get(key)
         if given is None:
             return None
-        return {_as_said(k): v for k, v in _plain(self.section(given, what, line)).items()}
+        if given not in allowed:
+            raise self.fail(_line(spec, key), f"{what} {given!r} is none of {', '.join(allowed)}.")
+        return str(given)
+
+    def text(self, spec: dict[str, Any], key: str, what: str) -> str | None:
+        given = spec.get(key)
+        if given is not None and (not isinstance(given, str) or not given):
+            raise self.fail(_line(spec, key), f"{what} must be a text, it is {given!r}.")
+        return given
+
+    def flag(self, spec: dict[str, Any], key: str, what: str) -> bool:
+        given = spec.get(key, False)
+        if not isinstance(given, bool):
+            raise self.fail(_line(spec, key), f"{what} must be true or false, it is {given!r}.")
+        return given
+
+    def several(self, spec: dict[str, Any], key: str, kinds: tuple[type, ...], what: str) -> tuple[Any, ...]:
+        """One value or a list of values."""
+        given = spec.get(key)
+        values = () if given is None else tuple(given) if isinstance(given, list) else (given,)
+        for value in values:
+            if not isinstance(value, kinds) or isinstance(value, bool) or value == "":
+                wanted = "texts or numbers" if int in kinds else "texts"
+                raise self.fail(_line(spec, key), f"{what} takes {wanted}, not {value!r}.")
+        return values
+
+    def names(self, spec: dict[str, Any], key: str, allowed: Collection[str], what: str) -> dict[str, str | None]:
+        """A section of roles and the columns that play them; null where there is none."""
+        section = self.part(spec, key, what)
+        self.known(section, allowed, what)
+        for role, name in _plain(section).items():
+            if name is not None and (not isinstance(name, str) or not name):
+                raise self.fail(_line(section, role), f"{what}: {role} names a column, or null; it is {name!r}.")
+        return _plain(section)
 
     def mapping(self, document: Any, builtin: bool) -> Mapping:
         root = self.section(document, "The mapping", 1)
-        self.known(root, {"version", "default_region", "streams", "ignore"}, "The mapping")
-        streams = self.section(root.get("streams"), "streams", root.get(_LINE))
+        self.known(root, _ROOT_KEYS, "The mapping")
+        if root.get("version", 1) != 1:
+            raise self.fail(_line(root, "version"), f"version {root['version']!r} is unknown; this program reads 1.")
+        region = root.get("default_region")
+        if region is not None and not re.fullmatch(r"[A-Z]{2}", str(region)):
+            raise self.fail(
+                _line(root, "default_region"), f"default_region {region!r} is no country code such as RU (in quotes)."
+            )
+        streams = self.section(root.get("streams"), "streams", _line(root, "streams"))
         tables = {
-            name: self.table(name, self.section(spec, f"Stream {name}", streams.get(_LINE)))
-            for name, spec in streams.items()
-            if name != _LINE
+            name: self.table(name, self.section(spec, f"Stream {name}", _line(streams, name)), _line(streams, name))
+            for name, spec in _plain(streams).items()
         }
-        for table in tables.values():
-            for column in table.columns:
-                if column.link and column.link not in tables:
-                    raise self.fail(
-                        column.line or table.line,
-                        f"column {table.table}.{column.name} links to stream {column.link}, "
-                        "which is not mapped; map it or take the link out.",
-                    )
+        self.links(tables)
+        self.tables_once(tables)
         return Mapping(
             source_name=self.source_name,
             tables=tables,
-            ignored=frozenset(root.get("ignore") or ()),
+            ignored=frozenset(self.several(root, "ignore", (str,), "ignore")),
             builtin=builtin,
-            default_region=root.get("default_region"),
+            default_region=region,
         )
 
-    def table(self, stream: str, spec: dict[str, Any]) -> Table:
-        line = spec.get(_LINE)
+    def links(self, tables: dict[str, Table]) -> None:
+        for table in tables.values():
+            for column in table.columns:
+                if column.link and column.link not in tables:
+                    near = difflib.get_close_matches(column.link, tables, 1)
+                    meant = f" (did you mean {near[0]}?)" if near else ""
+                    raise self.fail(
+                        column.line or table.line,
+                        f"column {table.table}.{column.name} links to stream {column.link}, "
+                        f"which is not mapped{meant}; map it or take the link out.",
+                    )
+
+    def tables_once(self, tables: dict[str, Table]) -> None:
+        """Rows are known by table and amoCRM id, and ids are unique within a stream only."""
+        seen: dict[str, str] = {}
+        for stream, table in tables.items():
+            for name, line, who in (
+                (table.table, table.line, f"stream {stream}"),
+                *((s.table, s.line, f"set {s.name} of {stream}") for s in table.sets),
+            ):
+                if name in seen:
+                    raise self.fail(line, f"table {name} takes {seen[name]} already; {who} needs a table of its own.")
+                seen[name] = who
+
+    def table(self, stream: str, spec: dict[str, Any], line: int | None) -> Table:
         self.known(spec, _TABLE_KEYS, f"Stream {stream}")
-        if not isinstance(spec.get("table"), str):
-            raise self.fail(line, f"stream {stream} names no table.")
-        key = self.section(spec.get("key") or {}, f"key of {stream}", line)
-        self.known(key, {"id", "account", "amo_id"}, f"key of {stream}")
-        service: dict[str, str | None] = dict(SERVICE_COLUMNS)
-        given = self.section(spec.get("service") or {}, f"service of {stream}", line)
-        self.known(given, set(SERVICE_COLUMNS), f"service of {stream}")
-        service.update({k: v for k, v in given.items() if k != _LINE})
-        resurrect = spec.get("resurrect", "never")
-        resurrect = {True: "changed", False: "never"}.get(resurrect, resurrect)
-        columns = self.section(spec.get("columns"), f"columns of {stream}", line)
-        parsed = tuple(
-            self.column(stream, name, value, columns.get(_LINE)) for name, value in columns.items() if name != _LINE
-        )
-        match = tuple(spec.get("match") or ())
-        names = {c.name for c in parsed}
+        name = self.text(spec, "table", f"table of {stream}")
+        if name is None:
+            raise self.fail(line, f"stream {stream} names no table; add table: NAME.")
+        key = self.names(spec, "key", ("id", "account", "amo_id"), f"key of {stream}")
+        service = {**SERVICE_COLUMNS, **self.names(spec, "service", SERVICE_COLUMNS, f"service of {stream}")}
+        for role, given in (*key.items(), ("raw_fields", service["raw_fields"])):
+            if given is None:
+                where = "key" if role in key else "service"
+                raise self.fail(_line(spec, where), f"{where}.{role} of {stream} can't be null: it is needed.")
+        columns = self.section(spec.get("columns"), f"columns of {stream}", _line(spec, "columns") or line)
+        parsed = tuple(self.column(stream, n, v, _line(columns, n)) for n, v in _plain(columns).items())
+        match = self.several(spec, "match", (str,), f"match of {stream}")
         for column in match:
-            if column not in names:
-                raise self.fail(line, f"stream {stream} matches by {column}, which is not among its columns.")
-        sets = self.section(spec.get("sets") or {}, f"sets of {stream}", line)
+            if column not in {c.name for c in parsed}:
+                raise self.fail(
+                    _line(spec, "match"), f"stream {stream} matches by {column}, which is not among its columns."
+                )
+        if isinstance(spec.get("resurrect"), bool):
+            spec["resurrect"] = "changed" if spec["resurrect"] else "never"
+        sets = self.part(spec, "sets", f"sets of {stream}")
+        defaults = self.part(spec, "defaults", f"defaults of {stream}")
         return Table(
             stream=stream,
-            table=spec["table"],
+            table=name,
             columns=parsed,
-            sets=tuple(
-                self.item_set(stream, name, value, sets.get(_LINE)) for name, value in sets.items() if name != _LINE
-            ),
-            id=key.get("id", "id"),
-            account=key.get("account", "amo_account_id"),
-            amo_id=key.get("amo_id", "amo_id"),
+            sets=tuple(self.item_set(stream, n, v, _line(sets, n)) for n, v in _plain(sets).items()),
+            id=key.get("id") or "id",
+            account=key.get("account") or "amo_account_id",
+            amo_id=key.get("amo_id") or "amo_id",
             service=service,
-            defaults=_plain(spec.get("defaults") or {}),
+            defaults=_bare(defaults),
             match=match,
-            resurrect=self.choice(resurrect, RESURRECT, "resurrect", line),
-            match_only=bool(spec.get("match_only", False)),
+            resurrect=self.choice(spec, "resurrect", RESURRECT, f"resurrect of {stream}") or "never",
+            match_only=self.flag(spec, "match_only", f"match_only of {stream}"),
             line=line,
+            default_lines=_key_lines(defaults),
         )
 
     def column(self, stream: str, name: str, spec: Any, line: int | None) -> Column:
+        what = f"column {name} of {stream}"
         if isinstance(spec, str):
-            spec = {"from": spec, _LINE: line}
+            spec = {"from": spec}
         spec = self.section(spec, f"Column {name} of {stream}", line)
-        line = spec.get(_LINE, line)
         self.known(spec, _COLUMN_KEYS, f"Column {name} of {stream}")
         if ("from" in spec) == ("field" in spec):
-            raise self.fail(line, f"column {name} of {stream} needs either from or field.")
-        if spec.get("policy") is not None:
-            self.choice(spec["policy"], POLICIES, f"policy of {name}", line)
-        if spec.get("transform") is not None:
-            self.choice(spec["transform"], tuple(sorted(TRANSFORMS)), f"transform of {name}", line)
-        if spec.get("lookup") is not None:
-            self.choice(spec["lookup"], LOOKUPS, f"lookup of {name}", line)
-        return Column(
+            raise self.fail(line, f"{what} needs either from or field.")
+        values = self.part(spec, "values", f"values of {name}") if spec.get("values") is not None else None
+        column = Column(
             name=name,
-            path=_as_tuple(spec.get("from")),
-            fields=_as_tuple(spec.get("field")),
-            part=spec.get("part"),
-            transform=spec.get("transform"),
-            link=spec.get("link"),
-            lookup=spec.get("lookup"),
-            when_entity=spec.get("when_entity"),
-            values=self.choices(spec.get("values"), f"values of {name}", line),
-            policy=spec.get("policy"),
-            respect_clears=bool(spec.get("respect_clears", False)),
+            path=self.several(spec, "from", (str,), f"from of {name}"),
+            fields=self.several(spec, "field", (str, int), f"field of {name}"),
+            part=self.text(spec, "part", f"part of {name}"),
+            transform=self.choice(spec, "transform", sorted(TRANSFORMS), f"transform of {name}"),
+            link=self.text(spec, "link", f"link of {name}"),
+            lookup=self.choice(spec, "lookup", LOOKUPS, f"lookup of {name}"),
+            when_entity=self.text(spec, "when_entity", f"when_entity of {name}"),
+            values=None if values is None else {_as_said(k): _bare(v) for k, v in _plain(values).items()},
+            policy=self.choice(spec, "policy", POLICIES, f"policy of {name}"),
+            respect_clears=self.flag(spec, "respect_clears", f"respect_clears of {name}"),
             line=line,
         )
+        problem = _contradiction(column)
+        if problem:
+            raise self.fail(line, f"{what} {problem}")
+        return column
 
     def item_set(self, stream: str, name: str, spec: Any, line: int | None) -> ItemSet:
         spec = self.section(spec, f"Set {name} of {stream}", line)
-        line = spec.get(_LINE, line)
         self.known(spec, _SET_KEYS, f"Set {name} of {stream}")
         for needed in ("table", "parent", "field", "item"):
-            if needed not in spec:
+            if spec.get(needed) is None:
                 raise self.fail(line, f"set {name} of {stream} needs {needed}.")
-        service: dict[str, Any] = {
-            "id": "id",
-            "raw_fields": "raw_fields",
-            "updated_at": "updated_at",
-            "created_at": "created_at",
-        }
-        given = self.section(spec.get("service") or {}, f"service of set {name}", line)
-        self.known(given, set(service), f"service of set {name}")
-        service.update(_plain(given))
-        columns = {k: k for k in ("value", "comment", "type", "position", "source")}
-        columns.update(_plain(spec.get("columns") or {}))
+        service = {r: r for r in _SET_SERVICE} | self.names(spec, "service", _SET_SERVICE, f"service of set {name}")
+        columns = {r: r for r in SET_COLUMNS} | self.names(spec, "columns", SET_COLUMNS, f"columns of set {name}")
+        for role, given, where in (
+            ("id", service["id"], "service"),
+            ("raw_fields", service["raw_fields"], "service"),
+            ("value", columns["value"], "columns"),
+        ):
+            if given is None:
+                raise self.fail(_line(spec, where), f"set {name} of {stream} needs a column for {role}.")
+        defaults = self.part(spec, "defaults", f"defaults of set {name}")
         return ItemSet(
             name=name,
-            table=spec["table"],
-            parent=spec["parent"],
-            fields=_as_tuple(spec["field"]),
-            id=service["id"],
-            item=self.choice(spec["item"], ("phone", "email"), f"item of {name}", line),
+            table=self.text(spec, "table", f"table of set {name}") or "",
+            parent=self.text(spec, "parent", f"parent of set {name}") or "",
+            fields=self.several(spec, "field", (str, int), f"field of set {name}"),
+            item=self.choice(spec, "item", ("phone", "email"), f"item of {name}") or "",
+            id=service["id"] or "id",
             columns={k: v for k, v in columns.items() if v is not None},
-            defaults=_plain(spec.get("defaults") or {}),
-            raw_fields=service["raw_fields"],
+            defaults=_bare(defaults),
+            raw_fields=service["raw_fields"] or "raw_fields",
             updated_at=service["updated_at"],
             created_at=service["created_at"],
             line=line,
+            default_lines=_key_lines(defaults),
         )
+
+
+def _contradiction(column: Column) -> str | None:
+    """What is wrong between the words of one column."""
+    if column.link and column.lookup:
+        return "has both link and lookup; a value is either a row or a name."
+    if column.source and column.fields:
+        return "takes a custom field, but link and lookup need an id: use from."
+    if column.source and (column.transform or column.values or column.part):
+        return "has a link or lookup, which leaves nothing to transform, values or part; take those out."
+    if column.link and len(column.path) != 1:
+        return "links by more than one property; name one."
+    wanted = LOOKUPS.get(column.lookup or "")
+    if wanted and len(column.path) != wanted:
+        example = "[pipeline_id, status_id]" if wanted == 2 else "one property"
+        return f"looks up a {column.lookup}, which takes {example}."
+    if column.when_entity and not column.link:
+        return "has when_entity, which only means something beside link."
+    if column.part and not column.fields:
+        return "has part, which only means something beside field; a property's part is named in its path."
+    return None
+
+
+def _line(section: dict[str, Any], key: Any) -> int | None:
+    """The line of a key; of the section where the key is missing."""
+    lines = section.get(_LINES)
+    return lines.keys.get(key, lines.start) if isinstance(lines, _Lines) else None
+
+
+def _key_lines(section: dict[str, Any]) -> dict[str, int]:
+    lines = section.get(_LINES)
+    return dict(lines.keys) if isinstance(lines, _Lines) else {}
 
 
 def _as_said(value: Any) -> str:
@@ -201,13 +316,14 @@ def _as_said(value: Any) -> str:
 
 
 def _plain(section: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in section.items() if k != _LINE}
+    return {k: v for k, v in section.items() if k != _LINES}
 
 
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    if value is None:
-        return ()
-    return tuple(value) if isinstance(value, list) else (value,)
+def _bare(value: Any) -> Any:
+    """A value without lines, however deep."""
+    if isinstance(value, dict):
+        return {k: _bare(v) for k, v in _plain(value).items()}
+    return [_bare(v) for v in value] if isinstance(value, list) else value
 
 
 def read_mapping(text: str, source_name: str, *, builtin: bool = False) -> Mapping:
@@ -219,8 +335,14 @@ def read_mapping(text: str, source_name: str, *, builtin: bool = False) -> Mappi
     try:
         document = yaml.load(text, Loader=_LineLoader)  # noqa: S506 - a SafeLoader that keeps lines
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        msg = f"{source_name}, line {line}: not YAML: {error.problem}"
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else None
+        msg = f"{source_name}, line {line}: {error.problem or error.context}; correct the YAML there."
+        raise MappingError(msg) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        character = error.character if isinstance(error.character, int) else ord(error.character[0])
+        msg = f"{source_name}, line {line}: the character U+{character:04X} may not stand in YAML; take it out."
         raise MappingError(msg) from None
     return _Reader(source_name).mapping(document, builtin)
 
@@ -238,5 +360,9 @@ def load_mapping(path: Path | None) -> Mapping:
         text = path.read_text("utf-8")
     except OSError as error:
         msg = f"Setting mapping_file: {path} can't be read: {error.strerror}."
+        raise MappingError(msg) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        msg = f"{path}, line {line}: the text is not UTF-8; save the file in that encoding."
         raise MappingError(msg) from None
     return read_mapping(text, str(path))

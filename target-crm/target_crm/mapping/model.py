@@ -14,6 +14,7 @@ SERVICE_COLUMNS = {
     "amo_updated_at": "amo_updated_at",
     "amo_deleted_at": "amo_deleted_at",
 }
+SET_COLUMNS = ("value", "comment", "type", "position", "source")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Column:
     values: dict[str, Any] | None = None
     policy: str | None = None
     respect_clears: bool = False
-    line: int | None = None
+    line: int | None = field(default=None, repr=False)
 
     @property
     def source(self) -> str | None:
@@ -59,12 +60,16 @@ class ItemSet:
     raw_fields: str = "raw_fields"
     updated_at: str | None = "updated_at"
     created_at: str | None = "created_at"
-    line: int | None = None
+    line: int | None = field(default=None, repr=False)
+    default_lines: dict[str, int] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
 class Table:
-    """One stream's table. `account` and `amo_id` are None where rows are only matched (`insert: false`)."""
+    """One stream's table. With `match_only` its rows are only matched, never written; it then needs no key but `id`.
+
+    Lines are where the mapping says so; they are no part of what the mapping means.
+    """
 
     stream: str
     table: str
@@ -78,7 +83,8 @@ class Table:
     match: tuple[str, ...] = ()
     resurrect: str = "never"
     match_only: bool = False
-    line: int | None = None
+    line: int | None = field(default=None, repr=False)
+    default_lines: dict[str, int] = field(default_factory=dict, repr=False)
 
     @property
     def raw_fields(self) -> str:

@@ -1,0 +1,187 @@
+"""What the live database says of a table: columns, types, keys, constraints. Reads PostgreSQL's catalogue only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from target_crm.mapping.model import Table
+
+Connection = psycopg.Connection[Any]
+FAMILIES = {
+    **dict.fromkeys(("text", "varchar", "bpchar", "citext", "name"), "text"),
+    **dict.fromkeys(("int2", "int4", "int8"), "integer"),
+    **dict.fromkeys(("numeric", "float4", "float8"), "number"),
+    "bool": "boolean",
+    "date": "date",
+    **dict.fromkeys(("timestamptz", "timestamp"), "timestamp"),
+    **dict.fromkeys(("_text", "_varchar"), "array"),
+    **dict.fromkeys(("jsonb",), "json"),
+    "uuid": "uuid",
+}
+
+
+@dataclass(frozen=True)
+class LiveColumn:
+    """A column as the database has it. `length` is a varchar's limit, `type_sql` its type as SQL names it.
+
+    A domain counts as the type beneath it. `required`: NOT NULL, and the database fills nothing in. `generated`: the
+    database works it out itself and takes no value. `labels` are an enum's. `comparable`: values can be told apart.
+    """
+
+    name: str
+    family: str
+    type_sql: str
+    length: int | None
+    required: bool
+    not_null: bool = False
+    generated: bool = False
+    labels: tuple[str, ...] = ()
+    comparable: bool = True
+
+
+@dataclass(frozen=True)
+class LiveTable:
+    """A mapped table together with what the database says of its columns."""
+
+    mapping: Table
+    schema: str
+    name: str
+    columns: dict[str, LiveColumn]
+    sets: dict[str, LiveTable]
+    has_versions: bool = False
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """The table's name, quoted, with its schema."""
+        return sql.Identifier(self.schema, self.name)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What else the catalogue tells: `kind` is pg_class's relkind, None when there is no such table.
+
+    `unique`: column sets of unique indexes that hold for all rows at once, `loose`: of those that do not (partial,
+    deferrable, NULLS NOT DISTINCT). `checks`: CHECK constraints of one column each, as name and expression.
+    `references`: foreign keys of one column each, column to (schema, table).
+    """
+
+    kind: str | None = None
+    row_security: bool = False
+    primary: tuple[str, ...] = ()
+    unique: tuple[frozenset[str], ...] = ()
+    loose: tuple[frozenset[str], ...] = ()
+    checks: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    references: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+_COLUMNS = """
+    SELECT a.attname AS name, b.typname AS typname, b.typtype = 'e' AS is_enum,
+           CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
+                ELSE format_type(a.atttypid, a.atttypmod) END AS type_sql,
+           CASE WHEN b.typname IN ('varchar', 'bpchar') AND m.mod > 4 THEN m.mod - 4 END AS length,
+           a.attnotnull OR t.typnotnull AS not_null,
+           a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL AS is_filled,
+           a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
+           ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder) AS labels,
+           b.typtype IN ('e', 'r') OR EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
+               WHERE m.amname = 'btree' AND o.opcdefault AND (o.opcintype = b.oid OR b.typcategory = 'A'
+               OR EXISTS (SELECT FROM pg_cast c WHERE c.castsource = b.oid AND c.casttarget = o.opcintype
+               AND c.castmethod = 'b' AND c.castcontext = 'i'))) AS comparable
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
+    CROSS JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS mod) AS m
+    WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
+    ORDER BY a.attnum
+"""
+_TABLE = """
+    SELECT c.relkind::text AS kind, row_security_active(c.oid) AS row_security FROM pg_class c
+    WHERE c.oid = to_regclass(%s)
+"""
+_INDEXES = """
+    SELECT i.indisprimary AS is_primary,
+           i.indpred IS NULL AND i.indimmediate AND i.indisvalid
+           AND (to_jsonb(i)->>'indnullsnotdistinct') IS DISTINCT FROM 'true' AS is_strict,
+           ARRAY(SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k(num, place)
+                 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num ORDER BY k.place) AS columns
+    FROM pg_index i WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indexprs IS NULL
+"""
+_CONSTRAINTS = """
+    SELECT c.contype::text AS kind, c.conname AS name, a.attname AS column_name,
+           pg_get_expr(c.conbin, c.conrelid) AS expression, n.nspname AS parent_schema, p.relname AS parent
+    FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+    LEFT JOIN pg_class p ON p.oid = c.confrelid LEFT JOIN pg_namespace n ON n.oid = p.relnamespace
+    WHERE c.conrelid = to_regclass(%s) AND c.contype IN ('c', 'f') AND cardinality(c.conkey) = 1
+"""
+
+
+def _rows(connection: Connection, query: str, schema: str, table: str) -> list[dict[str, Any]]:
+    name = sql.Identifier(schema, table).as_string(connection)
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query.encode(), (name,)).fetchall()
+
+
+def read_columns(connection: Connection, schema: str, table: str) -> dict[str, LiveColumn]:
+    """The columns of a table by name, in its order; empty when there is no such table."""
+    return {
+        row["name"]: LiveColumn(
+            name=row["name"],
+            family="enum" if row["is_enum"] else FAMILIES.get(row["typname"], "other"),
+            type_sql=row["type_sql"],
+            length=row["length"],
+            required=row["not_null"] and not row["is_filled"],
+            not_null=row["not_null"],
+            generated=row["generated"],
+            labels=tuple(row["labels"]),
+            comparable=row["comparable"],
+        )
+        for row in _rows(connection, _COLUMNS, schema, table)
+    }
+
+
+def read_facts(connection: Connection, schema: str, table: str) -> Facts:
+    """Keys and constraints of a table."""
+    found = _rows(connection, _TABLE, schema, table)
+    if not found:
+        return Facts()
+    indexes = _rows(connection, _INDEXES, schema, table)
+    checks: dict[str, list[tuple[str, str]]] = {}
+    references: dict[str, tuple[str, str]] = {}
+    for row in _rows(connection, _CONSTRAINTS, schema, table):
+        if row["kind"] == "c":
+            checks.setdefault(row["column_name"], []).append((row["name"], row["expression"]))
+        else:
+            references[row["column_name"]] = (row["parent_schema"], row["parent"])
+    return Facts(
+        kind=found[0]["kind"],
+        row_security=found[0]["row_security"],
+        primary=next((tuple(i["columns"]) for i in indexes if i["is_primary"]), ()),
+        unique=tuple(frozenset(i["columns"]) for i in indexes if i["is_strict"]),
+        loose=tuple(frozenset(i["columns"]) for i in indexes if not i["is_strict"]),
+        checks=checks,
+        references=references,
+    )
+
+
+def has_versions(connection: Connection, schema: str, table: str) -> bool:
+    """Whether `xmin` tells a row's version: in plain tables of PostgreSQL itself.
+
+    Partitioned tables do not return it, Citus and PostgreSQL-compatible engines may not have it.
+    """
+    row = connection.execute(
+        "SELECT c.relkind = 'r' AND version() ~ '^PostgreSQL [0-9.]+ ' "
+        "AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') "
+        "FROM pg_class c WHERE c.oid = to_regclass(%s)",
+        (sql.Identifier(schema, table).as_string(connection),),
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def split_name(name: str, default_schema: str) -> tuple[str, str]:
+    """`schema.table` or `table` into its parts."""
+    schema, dot, table = name.rpartition(".")
+    return (schema, table) if dot else (default_schema, name)
