@@ -7,8 +7,10 @@ import gzip
 import json
 import socket
 import struct
+import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -89,6 +91,8 @@ class Simulator:
         self.tokens = Tokens(
             options.token, options.client_id, options.client_secret, options.code, options.access_token_lifetime
         )
+        self.store_lock = threading.RLock()
+        self.answers = ThreadPoolExecutor(1, "amocrm-sim-answers")
         self.scheduled: dict[int, list[dict[str, Any]]] = {}
         self.expire_at: set[int] = set()
         routes = [
@@ -108,12 +112,16 @@ class Simulator:
         started = time.monotonic()
         number = len(self.log.entries)
         for change in self.scheduled.pop(number, ()):
-            self.store.change(change["action"], change["body"])
+            with self.store_lock:
+                self.store.change(change["action"], change["body"])
         if number in self.expire_at:
             self.tokens.expire()
         response = self.refusal(request, query)
         fault = self.faults.next() if response is None else None
-        if response is None:
+        if response is None and self.limit.rps:
+            # Where arrivals are counted, none may wait unseen while another answer is being made.
+            response = await asyncio.get_running_loop().run_in_executor(self.answers, self.answer, request, query)
+        elif response is None:
             response = self.answer(request, query)
         delay = self.latency.draw() + (1.5 if fault == "slow" else 0)
         if delay:
@@ -143,7 +151,8 @@ class Simulator:
         """The healthy answer of an endpoint."""
         base = str(request.base_url).rstrip("/")
         pairs = tuple(parse_qsl(query, keep_blank_values=True))
-        status, body = lists.respond(self, request.method, request.url.path, pairs, base)
+        with self.store_lock:
+            status, body = lists.respond(self, request.method, request.url.path, pairs, base)
         date = {"Date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(self.store.now()))}
         if body is None:
             return Response(b"", status, date)
@@ -190,7 +199,8 @@ class Simulator:
                 lists.dump(self.store, kinds.split(",") if kinds else None), media_type="application/x-ndjson"
             )
         try:
-            result = self.controlled(name, body)
+            with self.store_lock:
+                result = self.controlled(name, body)
         except (KeyError, TypeError, ValueError) as error:
             return Response(
                 encode({"error": f"{name}: {type(error).__name__}: {error}"}), 400, media_type="application/json"

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -32,7 +33,9 @@ from tap_amocrm.errors import (
     UrlTooLongError,
 )
 from tap_amocrm.metrics import Metrics
-from tap_amocrm.throttle import SharedThrottle, Throttle
+from tap_amocrm.shared_limit import BucketThrottle
+from tap_amocrm.throttle import FileSlots, Throttle
+from tap_amocrm.wire import WireAdapter
 
 logger = logging.getLogger("tap-amocrm")
 Params = list[tuple[str, str]]
@@ -91,7 +94,7 @@ class Client:
 
     def __init__(self, settings: Settings, config: Mapping[str, Any], metrics: Metrics) -> None:
         self.settings, self.metrics = settings, metrics
-        self.throttle = _throttle(settings)
+        self.throttle = _throttle(settings, config.get("shared_limit_url"))
         self.auth = auth.from_config(config, settings.api_url, self._post)
         self.clock_offset = 0.0
         self._offset_seen = float("-inf")
@@ -104,6 +107,7 @@ class Client:
         with self._lock:
             if self._dispatcher is not None:
                 self._dispatcher.stop()
+        self.throttle.close()
 
     def now(self) -> float:
         """The server's clock as far as its Date headers tell, Unix seconds."""
@@ -151,16 +155,25 @@ class Client:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = requests.Session()
+            adapter = WireAdapter(self._leaving)
+            session.mount("http://", adapter)
+            session.mount("https://", adapter)
             session.headers.update(
                 {"User-Agent": f"tap-amocrm/{__version__}", "Accept": "application/hal+json, application/json"}
             )
             self._local.session = session
         return session
 
+    @contextmanager
+    def _leaving(self) -> Iterator[None]:
+        """Around the writing of this thread's request to its connection."""
+        with self.throttle.leaving():
+            yield
+            self.metrics.sent(self._local.stream)
+
     def _post(self, url: str, body: dict[str, Any]) -> requests.Response:
         self.throttle.acquire()
-        self.throttle.sent()
-        self.metrics.sent("oauth")
+        self._local.stream = "oauth"
         answer = self._session().post(url, json=body, timeout=_TIMEOUT, allow_redirects=False)
         self.metrics.answered(str(answer.status_code), answer.elapsed.total_seconds())
         return answer
@@ -171,8 +184,7 @@ class Client:
             header = self.auth.authorization()
             if number:
                 self.throttle.acquire()
-            self.throttle.sent()
-            self.metrics.sent(ask.stream)
+            self._local.stream = ask.stream
             started = time.monotonic()
             answer = self._session().get(
                 self.settings.api_url + ask.path,
@@ -231,15 +243,20 @@ class Client:
         raise ApiError(status, ask.path, _title(answer))
 
 
-def _throttle(settings: Settings) -> Throttle:
-    """Processes on this machine that read one account share its limit; without a limit there is nothing to share."""
+def _throttle(settings: Settings, shared_limit_url: str | None) -> Throttle:
+    """Processes that read one account share its limit: on this machine through a file, on several through a database.
+
+    Without a limit there is nothing to share.
+    """
     rate = settings.requests_per_second
+    if shared_limit_url:
+        return BucketThrottle(rate, shared_limit_url, settings.api_url)
     if not settings.share_throttle or rate > MAX_REQUESTS_PER_SECOND:
         return Throttle(rate)
     account = hashlib.sha256(settings.api_url.encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"tap-amocrm-{getpass.getuser()}"
     try:
-        return SharedThrottle(rate, folder / f"{account}.slot")
+        return Throttle(rate, FileSlots(folder / f"{account}.slot"))
     except OSError as error:
         logger.warning("The limit is not shared with other processes: %s can't be used (%s).", folder, error.strerror)
         return Throttle(rate)

@@ -123,6 +123,13 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         title="Shared throttle",
         description="Processes of one user on this machine that read the same account share its limit.",
     ),
+    _text(
+        "shared_limit_url",
+        "Shared limit",
+        "postgresql:// URL of a database through which processes on several hosts share the account's limit; needs "
+        "the extra tap-amocrm[shared-limit].",
+        secret=True,
+    ),
     th.Property(
         "definitions_lifetime",
         th.IntegerType,

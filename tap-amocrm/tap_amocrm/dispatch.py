@@ -50,6 +50,7 @@ class Dispatcher:
         self._idle = threading.Semaphore(workers)
         self._handed: queue.SimpleQueue[_Job[Any]] = queue.SimpleQueue()
         self._stopped = False
+        self._failure: TapError | None = None
         threading.Thread(target=self._dispatch, name="amocrm-dispatch", daemon=True).start()
         for number in range(workers):
             threading.Thread(target=self._work, name=f"amocrm-{number}", daemon=True).start()
@@ -71,10 +72,14 @@ class Dispatcher:
         for job in waiting:
             self._refuse(job)
 
-    @staticmethod
-    def _refuse(job: _Job[Any]) -> None:
+    def _fail(self, error: TapError) -> None:
+        """No slot can be had any more: all that waits ends in this error, and so does what comes."""
+        self._failure = error
+        self.stop()
+
+    def _refuse(self, job: _Job[Any]) -> None:
         if job.future.running() or job.future.set_running_or_notify_cancel():
-            job.future.set_exception(TapError("The run is being stopped."))
+            job.future.set_exception(self._failure or TapError("The run is being stopped."))
 
     def _push(self, job: _Job[Any], delay: float = 0.0) -> None:
         with self._change:
@@ -106,7 +111,11 @@ class Dispatcher:
             self._idle.acquire()
             if not self._wait_for_job():
                 return
-            self._throttle.acquire()
+            try:
+                self._throttle.acquire()
+            except TapError as error:
+                self._fail(error)
+                return
             while True:
                 if not self._wait_for_job():
                     return
