@@ -43,7 +43,7 @@ def one(companies: int, latency: str) -> dict[str, Any]:
         "seconds": round(span, 2),
         "average_rps": round((len(entries) - 1) / span, 3),
         "average_rps_with_start_and_end": round(len(entries) / process.seconds, 3),
-        "shortest_time_of_eight": round(min(b["at"] - a["at"] for a, b in zip(entries, entries[7:])), 4),
+        "shortest_time_of_eight": round(min(b["at"] - a["at"] for a, b in zip(entries, entries[7:], strict=False)), 4),
         "peak_rps": stats["peak"],
         "refusals": stats["refusals"],
     }
