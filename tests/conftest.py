@@ -66,6 +66,8 @@ class Pair:
             loaded = subprocess.run(
                 target, stdin=reading.stdout, capture_output=True, text=True, timeout=300, check=False
             )
+            if reading.stdout is not None:
+                reading.stdout.close()  # a tap whose target gave up must not wait for it
             code = reading.wait(60)
             log.seek(0)
             text = log.read()

@@ -93,7 +93,8 @@ def choice_problems(
         except (ValueError, OverflowError) as error:
             yield f"values of {where}.{column.name}: {said} becomes {given!r}, but {error}; correct it."
             continue
-        problem = value_problem(connection, value, live, checks)
+        # What comes out empty is not written (defaults fill it on insert).
+        problem = value_problem(connection, value, live, checks) if value is not None else None
         if problem:
             yield f"values of {where}.{column.name}: {said} becomes {given!r}, but {problem}; correct it."
 

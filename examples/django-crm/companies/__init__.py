@@ -1,0 +1,1 @@
+"""Companies and the people who work there."""

@@ -1,0 +1,1 @@
+"""Deals, tasks, notes."""

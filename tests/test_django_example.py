@@ -1,0 +1,280 @@
+"""The Django project in examples/django-crm: migrated, loaded through its mapping, edited by its ORM, synced again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from crm_truth import Truth, numbers
+from psycopg.rows import dict_row
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "django-crm"
+TABLES = {
+    "companies": "companies_company",
+    "contacts": "companies_contact",
+    "leads": "sales_deal",
+    "tasks": "sales_task",
+    "notes": "sales_note",
+}
+SIZES = {"companies": 40, "contacts": 90, "leads": 40, "notes": 120, "tasks": 60}
+
+
+class Site:
+    """The Django project on a database of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.connection = psycopg.connect(url, autocommit=True, row_factory=dict_row)
+
+    def manage(self, *arguments: str) -> str:
+        """Run manage.py."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=EXAMPLE,
+            env={**os.environ, "DATABASE_URL": self.url, "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def orm(self, code: str, **values: object) -> object:
+        """Run code as a person's Django would, with `values` as names; what it leaves in `result`."""
+        given = f"globals().update(json.loads({json.dumps(json.dumps(values))}))\n"
+        models = "import json\nfrom companies.models import *\nfrom sales.models import *\nresult = None\n"
+        told = "\nprint('RESULT', json.dumps(result, default=str))"
+        out = self.manage("shell", "--no-imports", "-c", models + given + textwrap.dedent(code) + told)
+        return json.loads(out.rpartition("RESULT ")[2])
+
+    def rows(self, query: str, *values: object) -> list[dict]:
+        """What the tables hold."""
+        return self.connection.execute(query, values or None).fetchall()
+
+    def versions(self, table: str) -> dict[int, str]:
+        """Each imported row's version, by amoCRM's id."""
+        return {r["amo_id"]: r["v"] for r in self.rows(f"SELECT amo_id, xmin::text AS v FROM {table}")}
+
+
+@pytest.fixture(scope="module")
+def site(database_url):
+    """The project's migrations on an empty database."""
+    name = f"django_{os.getpid()}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    parts = urlsplit(database_url)
+    made = Site(urlunsplit((*parts[:2], f"/{name}", *parts[3:])))
+    made.manage("migrate", "--verbosity", "0")
+    yield made
+    made.connection.close()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def loaded(site, pair):
+    """An account, synced once into the project's emptied tables; two of its users are Django's, too."""
+    made = pair(**SIZES)
+    site.connection.execute("DROP SCHEMA IF EXISTS amocrm CASCADE")
+    site.manage("flush", "--no-input", "--verbosity", "0")
+    users = sorted(made.dump()["users"].values(), key=lambda u: u["id"])[:2]
+    site.orm(
+        """
+        from django.contrib.auth.models import User
+        for n, mail in enumerate(mails):
+            User.objects.create_user(f"user{n}", mail.upper(), "x", is_staff=True, is_superuser=True)
+        """,
+        mails=[u["email"] for u in users],
+    )
+    made.target = {
+        "database_url": site.url,
+        "crm_schema": "amocrm",
+        "mapping_file": str(EXAMPLE / "mapping.yaml"),
+        "on_bad_record": "fail",
+    }
+    made.sync()
+    return made
+
+
+def test_the_migrations_are_those_of_the_models(site):
+    assert "No changes" in site.manage("makemigrations", "--check", "--dry-run")
+
+
+def test_every_record_lands_in_the_projects_own_tables(site, loaded):
+    counts = {stream: site.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"] for stream, table in TABLES.items()}
+    assert counts == SIZES
+    dump = loaded.dump()
+    truth = Truth(dump)
+    for row in site.rows(
+        "SELECT c.*, f.amo_id AS company FROM companies_contact c LEFT JOIN companies_company f ON f.id = c.company_id"
+    ):
+        wanted = truth.rows("contacts")[row["amo_id"]]
+        assert (row["company"], row["last_name"]) == (wanted["company"], wanted["last_name"] or "")
+        assert sorted(row["labels"]) == wanted["tags"]
+    phones = site.rows(
+        "SELECT f.amo_id, array_agg(p.number) FILTER (WHERE p.number IS NOT NULL) AS found FROM companies_company f "
+        "JOIN companies_companyphone p ON p.company_id = f.id GROUP BY 1"
+    )
+    assert {r["amo_id"]: set(r["found"] or ()) for r in phones} == {
+        i: numbers(r)
+        for i, r in dump["companies"].items()
+        if any(f["field_code"] == "PHONE" for f in r["custom_fields_values"] or ())
+    }
+    branches = {"Север": "north", "Юг": "south", "Запад": "west", "Восток": "east", "Центр": "centre"}
+    held = {r["amo_id"]: r["branch"] for r in site.rows("SELECT amo_id, branch FROM companies_company")}
+    for identity, record in dump["companies"].items():
+        said = [f["values"][0]["value"] for f in record["custom_fields_values"] or () if f["field_id"] == 700010]
+        assert held[identity] == (branches[said[0]] if said else "")
+    deals = truth.rows("leads")
+    for row in site.rows("SELECT * FROM sales_deal"):
+        wanted = deals[row["amo_id"]]
+        assert (row["funnel"], row["stage"], row["amount"]) == (wanted["pipeline"], wanted["status"], wanted["price"])
+
+
+def test_employees_are_matched_to_djangos_users_and_none_is_made(site, loaded):
+    users = site.rows("SELECT id, lower(email) AS email FROM auth_user")
+    assert len(users) == 2
+    known = {u["email"]: u["id"] for u in users}
+    dump = loaded.dump()
+    wanted = {
+        i: known.get(dump["users"].get(r["responsible_user_id"], {}).get("email")) for i, r in dump["companies"].items()
+    }
+    held = {r["amo_id"]: r["manager_id"] for r in site.rows("SELECT amo_id, manager_id FROM companies_company")}
+    assert held == wanted
+    assert set(known.values()) <= set(held.values())
+
+
+def test_edits_in_the_orm_outlive_the_next_sync_which_brings_what_is_new_and_touches_nothing_else(site, loaded):
+    dump = loaded.dump()
+    company, other, *_ = sorted(dump["companies"])
+    contact = next(i for i, r in sorted(dump["contacts"].items()) if len(numbers(r)) == 1)
+    lead = min(dump["leads"])
+    site.orm(
+        """
+        firm = Company.objects.get(amo_id=company)
+        firm.industry, firm.remarks = "Typed by hand", "Our own"
+        firm.save()
+        person = Contact.objects.get(amo_id=contact)
+        person.job_title = "Boss"
+        person.save()
+        person.phones.create(number="+74950000000", note="added by hand")
+        Deal.objects.filter(amo_id=lead).update(stage="Edited by hand", amount=1)
+        Company.objects.create(title="Our own firm, not in amoCRM")
+        """,
+        company=company,
+        contact=contact,
+        lead=lead,
+    )
+    before = {table: site.versions(table) for table in TABLES.values()}
+    status = next(
+        s["id"]
+        for p in dump["leads/pipelines"].values()
+        if p["id"] == dump["leads"][lead]["pipeline_id"]
+        for s in p["_embedded"]["statuses"]
+        if s["id"] != dump["leads"][lead]["status_id"]
+    )
+    loaded.sim.change("update", kind="companies", ids=[company], fields={"name": "New name"})
+    loaded.sim.change("update", kind="contacts", ids=[contact], fields={"last_name": "Newname"})
+    loaded.sim.change("update", kind="leads", ids=[lead], fields={"status_id": status})
+    loaded.sim.change("delete", kind="companies", ids=[other])
+    loaded.sync()
+    held = site.orm(
+        """
+        firm, person = Company.objects.get(amo_id=company), Contact.objects.get(amo_id=contact)
+        deal = Deal.objects.get(amo_id=lead)
+        result = {
+            "company": [firm.title, firm.industry, firm.remarks],
+            "contact": [person.last_name, person.job_title],
+            "phones": sorted(p.number for p in person.phones.all()),
+            "deal": [deal.stage, int(deal.amount)],
+            "deleted": list(Company.objects.exclude(amo_deleted_at=None).values_list("amo_id", flat=True)),
+            "own": Company.objects.filter(amo_id=None).count(),
+        }
+        """,
+        company=company,
+        contact=contact,
+        lead=lead,
+    )
+    assert held["company"] == ["New name", "Typed by hand", "Our own"]
+    assert held["contact"] == ["Newname", "Boss"]
+    assert held["phones"] == sorted({"+74950000000", *numbers(dump["contacts"][contact])})
+    # stage is amo_wins in the mapping, amount is not.
+    assert held["deal"] == [Truth(loaded.dump()).rows("leads")[lead]["status"], 1]
+    assert (held["deleted"], held["own"]) == ([other], 1)
+    touched = {
+        table: {i for i, v in site.versions(table).items() if before[table].get(i) != v} for table in TABLES.values()
+    }
+    assert touched == {
+        "companies_company": {company, other},
+        "companies_contact": {contact},
+        "sales_deal": {lead},
+        "sales_task": set(),
+        "sales_note": set(),
+    }
+
+
+def test_the_admin_shows_the_rows_and_saves_an_edit(site, loaded):
+    company = min(loaded.dump()["companies"])
+    site.connection.execute("UPDATE companies_company SET title = 'Findable' WHERE amo_id = %s", (company,))
+    seen = site.orm(
+        """
+        from django.contrib.auth.models import User
+        from django.test import Client
+        from django.test.utils import setup_test_environment
+        setup_test_environment()
+        client = Client(SERVER_NAME="localhost")
+        client.force_login(User.objects.first())
+        firm = Company.objects.get(amo_id=company)
+        page = f"/admin/companies/company/{firm.pk}/change/"
+        lists = ["companies/company", "companies/contact", "sales/deal", "sales/task", "sales/note"]
+        people = [f"/admin/companies/contact/{Contact.objects.exclude(emails=None).first().pk}/change/"]
+        others = [f"/admin/sales/{name}/{model.objects.first().pk}/change/" for name, model in
+                  (("deal", Deal), ("task", Task), ("note", Note))]
+        status = {p: client.get(p).status_code for p in [f"/admin/{x}/" for x in lists] + people + others + [page]}
+        shown = client.get(page)
+        form = {}
+        for part in [shown.context["adminform"].form, *(f for s in shown.context["inline_admin_formsets"]
+                     for f in [s.formset.management_form, *s.formset.initial_forms])]:
+            for field in part:
+                value = field.value()
+                if value not in (None, False):
+                    form[field.html_name] = value
+        form |= {"industry": "Typed in the admin"}
+        saved = client.post(page, form)
+        firm.refresh_from_db()
+        result = {
+            "status": status,
+            "found": "Findable" in client.get("/admin/companies/company/?q=Findable").content.decode(),
+            "amo_id": str(company) in shown.content.decode(),
+            "phones": [p.number in shown.content.decode() for p in firm.phones.exclude(number=None)],
+            "saved": [saved.status_code, firm.industry],
+        }
+        """,
+        company=company,
+    )
+    assert set(seen["status"].values()) == {200}
+    assert len(seen["status"]) == 10
+    assert seen["found"]
+    assert seen["amo_id"]
+    assert all(seen["phones"])
+    assert seen["saved"] == [302, "Typed in the admin"]
+
+
+def test_a_migration_that_is_missing_is_told_before_a_row_is_written(site, loaded):
+    site.connection.execute("ALTER TABLE companies_contact RENAME job_title TO post")
+    try:
+        before = site.versions("companies_contact")
+        loaded.state = None
+        with pytest.raises(AssertionError, match=r"mapping\.yaml, line \d+: table companies_contact has no column job"):
+            loaded.sync()
+        assert site.versions("companies_contact") == before
+    finally:
+        site.connection.execute("ALTER TABLE companies_contact RENAME post TO job_title")
