@@ -385,7 +385,8 @@ class Load:
             if self._job is not None:
                 for connection in self._connections:
                     with suppress(psycopg.Error):
-                        connection.cancel()
+                        # Not cancel(): it waits without end for a server that is gone.
+                        connection.cancel_safe(timeout=5)
                 self._job.exception()
                 self._job = None
             if self.settings.dry_run or self.connection.closed:
