@@ -147,7 +147,7 @@ def one(way: str, leads: int, server: Postgres) -> dict[str, Any]:
                 edit_by_hand(way, database, edited)
                 _change(account, "update", kind="leads", ids=edited[::2], fields={"price": 777})
             account.forget_requests()
-            server.forget_statements()
+            server.forget_statements(database)
             before = sum(server.row_versions(database).values())
             taken[step] = WAYS[way](account, database, folder, first=step == "first")
             taken[step] |= {"traffic": account.traffic(), "statements": server.statements(database)}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ def main() -> None:
 
     configure(database)
     # Django's models can only be imported once its settings are there.
+    from django.db import connection
     from note_models import create_tables
     from note_reads import Api, read_account
     from note_writes import BulkWriter, RowWriter
@@ -29,14 +29,19 @@ def main() -> None:
     create_tables()
 
     writer: Any = RowWriter() if method == "rowwise" else BulkWriter()
-    seconds = {"writing": 0.0}
+    statements: dict[str, int] = {}
+    writing = ""
+
+    def count(execute: Any, *given: Any) -> Any:
+        statements[writing] = statements.get(writing, 0) + 1
+        return execute(*given)
 
     def write(kind: str, records: list[dict[str, Any]]) -> None:
-        started = time.perf_counter()
-        writer.write(kind, records)
-        seconds["writing"] += time.perf_counter() - started
+        nonlocal writing
+        writing = kind
+        with connection.execute_wrapper(count):
+            writer.write(kind, records)
 
-    started = time.perf_counter()
     if what == "--api":
         counts = read_account(Api(rest[0], rest[1]), write, batched=method == "batched")
     else:
@@ -50,9 +55,8 @@ def main() -> None:
             for kind, records in lists.items():
                 counts[kind] = len(records)
                 write(kind, records)
-    seconds["total"] = time.perf_counter() - started
     with Path(out).open("w", encoding="utf-8") as file:
-        json.dump({"counts": counts, "seconds": seconds}, file)
+        json.dump({"counts": counts, "statements": statements}, file)
 
 
 if __name__ == "__main__":
