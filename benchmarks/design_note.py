@@ -128,14 +128,15 @@ def _stream_of(line: bytes) -> str:
 
 
 def _raw(account: Account, path: Path) -> int:
-    written = 0
+    count = 0
     with path.open("w", encoding="utf-8") as out:
-        for written, (kind, record) in enumerate(account.dump(*KINDS), 1):
+        for kind, record in account.dump(*KINDS):
+            count += 1
             entity, _, notes = kind.partition("/")
             if notes:
                 record["entity_type"] = entity
             out.write(json.dumps([notes or entity, record]) + "\n")
-    return written
+    return count
 
 
 def write(way: str, name: str, folder: Path, database: str) -> Measured:

@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from survived import survived
 
 from tap_amocrm.token_store import TokenStore
 
@@ -152,6 +153,7 @@ def test_forty_processes_killed_while_renewing_leave_a_usable_file_each_and_the_
         # The newest token, or the one before it when the kill came before the answer was on disk.
         assert stored.refresh_token in endpoint.issued[-2:]
         assert stored.access_token == f"access-{stored.refresh_token}"
+    survived("kill -9 while a token is renewed", len(endpoint.killed), tokens=len(endpoint.refused))
     assert len(endpoint.killed) == 40
     assert endpoint.refused == []
     endpoint.moment = ""
@@ -169,6 +171,7 @@ def test_a_kill_at_any_line_of_reading_and_writing_the_file_leaves_it_usable(end
         stored = TokenStore(file).read()
         assert stored.refresh_token in endpoint.issued[-2:]
         assert stored.access_token == f"access-{stored.refresh_token}"
+    survived("kill -9 at each line of reading and writing tokens", lines - 1, tokens=len(endpoint.refused))
     assert lines > 50
     assert endpoint.refused == []
     assert {p.name for p in tmp_path.iterdir()} == {"tokens.json", "tokens.json.lock"}
