@@ -15,6 +15,7 @@ import pytest
 from crm_truth import Truth, numbers
 from psycopg.rows import dict_row
 
+BIN = Path(sys.executable).parent
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "django-crm"
 TABLES = {
     "companies": "companies_company",
@@ -266,6 +267,62 @@ def test_the_admin_shows_the_rows_and_saves_an_edit(site, loaded):
     assert seen["amo_id"]
     assert all(seen["phones"])
     assert seen["saved"] == [302, "Typed in the admin"]
+
+
+def test_the_mapping_that_map_init_writes_loads_the_main_streams(site, pair, tmp_path):
+    made = pair(**SIZES)
+    site.connection.execute("DROP SCHEMA IF EXISTS amocrm CASCADE")
+    site.manage("flush", "--no-input", "--verbosity", "0")
+    file = tmp_path / "mapping.yaml"
+    written = subprocess.run(
+        [
+            *(BIN / "target-crm-admin", "--database-url", site.url, "--crm-schema", "amocrm"),
+            "map",
+            "--init",
+            "-o",
+            file,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "It fits the database as it stands" in written.stderr
+    # What a person corrects: a field of choices that only this account has.
+    guessed = file.read_text("utf-8")
+    place = "    columns:\n      manager_id: {from: responsible_user_id, link: users}\n      title: name\n"
+    assert guessed.count(place) == 1
+    branch = '      branch: {field: [700010], values: {Юг: south, "*": ""}}\n'
+    file.write_text(guessed.replace(place, place + branch), "utf-8")
+    made.target = {
+        "database_url": site.url,
+        "crm_schema": "amocrm",
+        "mapping_file": str(file),
+        "on_bad_record": "fail",
+    }
+    made.sync()
+    counts = {stream: site.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"] for stream, table in TABLES.items()}
+    assert counts == SIZES
+    truth = Truth(made.dump())
+    contacts = site.rows(
+        "SELECT c.amo_id, c.last_name, f.amo_id AS company, (SELECT count(*) FROM companies_contactphone p "
+        "WHERE p.contact_id = c.id AND p.number IS NOT NULL) AS phones FROM companies_contact c "
+        "LEFT JOIN companies_company f ON f.id = c.company_id"
+    )
+    for row in contacts:
+        wanted = truth.rows("contacts")[row["amo_id"]]
+        assert row == {
+            "amo_id": row["amo_id"],
+            "last_name": wanted["last_name"] or "",
+            "company": wanted["company"],
+            "phones": len(wanted["phones"]),
+        }
+    tasks = site.rows(
+        "SELECT t.amo_id, d.amo_id AS lead, t.done FROM sales_task t LEFT JOIN sales_deal d ON d.id = t.deal_id"
+    )
+    assert {r["amo_id"]: (r["lead"], r["done"]) for r in tasks} == {
+        i: (r["lead"], r["is_completed"]) for i, r in truth.rows("tasks").items()
+    }
+    assert site.rows("SELECT count(*) AS n FROM companies_company WHERE branch = 'south'")[0]["n"] > 0
 
 
 def test_a_migration_that_is_missing_is_told_before_a_row_is_written(site, loaded):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from target_crm import __version__
-from target_crm.admin import conflicts, database, rejects, runs
+from target_crm.admin import conflicts, database, mapping, rejects, runs
 from target_crm.admin.common import read_settings
 
 
@@ -36,6 +36,7 @@ for command in (
     runs.undo,
     conflicts.conflicts,
     rejects.rejects,
+    mapping.map_tables,
     database.psql,
     database.report,
 ):

@@ -1,0 +1,102 @@
+"""map: check a mapping, or write a first one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from target_crm.admin.common import console, plain_errors
+from target_crm.config import Settings
+from target_crm.database import Database
+from target_crm.errors import MappingError
+from target_crm.mapping.check import LiveTable, check_mapping
+from target_crm.mapping.load import load_mapping, read_mapping
+from target_crm.mapping.proposal import migration, write_mapping
+from target_crm.mapping.propose import propose
+
+
+@click.command("map")
+@click.option("--init", is_flag=True, help="Write a first mapping by looking at the database's tables.")
+@click.option("--schema", "schemas", multiple=True, help="With --init: look only here; may be given several times.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="With --init: the mapping's file."
+)
+@click.option("--sql", "sql_file", type=click.Path(dir_okay=False, path_type=Path),
+              help="With --init: where the statements go that add what the tables lack.")  # fmt: skip
+@click.option("--force", is_flag=True, help="With --init: replace files that are there.")
+@click.pass_context
+@plain_errors
+def map_tables(
+    context: click.Context,
+    init: bool,
+    schemas: tuple[str, ...],
+    output: Path | None,
+    sql_file: Path | None,
+    force: bool,
+) -> None:
+    """Check the mapping against the database and show what goes where; with --init write a first one.
+
+    Nothing in the database is changed.
+    """
+    settings = context.obj()
+    if not init:
+        if schemas or output or sql_file:
+            msg = "--schema, --output and --sql go with --init."
+            raise click.UsageError(msg)
+        _show(_checked(settings))
+        return
+    for file in (output, sql_file):
+        if file is not None and file.exists() and not force:
+            msg = f"{file} is there already; --force replaces it."
+            raise click.UsageError(msg)
+    _init(settings, schemas, output, sql_file)
+
+
+def _checked(settings: Settings) -> dict[str, LiveTable]:
+    mapping = load_mapping(settings.mapping_file)
+    with Database(settings) as database, database.connect(name="target-crm-admin map") as connection:
+        return check_mapping(connection, mapping, settings.crm_schema)
+
+
+def _show(live: dict[str, LiveTable]) -> None:
+    shown = Table("stream", "table", "column", "comes from", "policy")
+    for stream, table in live.items():
+        for number, column in enumerate(table.mapping.columns):
+            source = ", ".join(column.path) or "field " + ", ".join(map(str, column.fields))
+            by = column.transform or (column.link and f"row of {column.link}") or (column.lookup and "its name")
+            first = (stream, table.mapping.table) if number == 0 else ("", "")
+            shown.add_row(*first, column.name, f"{source} ({by})" if by else source, column.policy or "")
+        for one in table.mapping.sets:
+            shown.add_row("", one.table, one.columns["value"], f"set {one.name}", "")
+    console.print(shown)
+    click.echo("The mapping fits the database.")
+
+
+def _init(settings: Settings, schemas: tuple[str, ...], output: Path | None, sql_file: Path | None) -> None:
+    with Database(settings) as database, database.connect(name="target-crm-admin map") as connection:
+        proposals = propose(connection, schemas)
+        if not proposals:
+            where = f"the schemas {', '.join(schemas)}" if schemas else "this database"
+            msg = f"In {where} no table looks like companies, contacts, deals, tasks, notes or users."
+            raise MappingError(msg)
+        text = write_mapping(connection, proposals)
+        statements = migration(connection, proposals)
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            output.write_text(text, "utf-8")
+        if sql_file is not None:
+            sql_file.write_text("".join(f"{statement}\n" for statement in statements), "utf-8")
+        name = str(output) if output else "the mapping"
+        click.echo(f"Mapped: {', '.join(f'{p.stream} to {p.table.full_name}' for p in proposals)}.", err=True)
+        if statements:
+            where = f"see {sql_file}" if sql_file else "they stand in the mapping's remarks; --sql FILE writes them"
+            click.echo(f"The tables lack columns or constraints ({len(statements)} statements, {where}).", err=True)
+        try:
+            check_mapping(connection, read_mapping(text, name), settings.crm_schema)
+        except MappingError as error:
+            click.echo(f"Still to be done:\n{error}", err=True)
+        else:
+            click.echo("It fits the database as it stands; correct what was guessed wrong.", err=True)
