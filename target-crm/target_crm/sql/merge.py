@@ -91,7 +91,10 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
 def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     """The plan: each column's decision d*, and what they add up to for the row."""
     decisions = [
-        S("({})::integer AS {}").format(decision(slot, spec.policy(slot.column)), slot.name("d")) for slot in spec.slots
+        S("({})::integer AS {}").format(
+            decision(slot, spec.policy(slot.column), late=spec.only is not None), slot.name("d")
+        )
+        for slot in spec.slots
     ]
     sets = [] if spec.only else [S("y.{}").format(I(f"g{k}")) for k in range(len(spec.live.mapping.sets))]
     return S(
