@@ -23,7 +23,7 @@ import pytest
 from survived import survived
 
 COMMAND = str(Path(sys.executable).parent / "target-crm")
-KILLS = int(os.environ.get("CRM_KILLS", "8"))
+KILLS = int(os.environ.get("CRM_KILLS", "5"))
 CONTACTS = 1500
 EDITED = range(1, CONTACTS, 50)
 TABLES = ("companies", "contacts", "contact_phones", "notes")

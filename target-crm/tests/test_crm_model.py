@@ -15,6 +15,7 @@ from cutting_proxy import CuttingProxy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from soft_update_player import STEP, Player
+from survived import survived
 
 from target_crm.errors import TargetError
 
@@ -37,8 +38,11 @@ def proxy(database_url):
 @given(steps=st.lists(STEP, min_size=3, max_size=12))
 def test_whatever_happens_the_crm_holds_what_the_truth_table_says(crm, proxy, steps):
     player = Player(crm, proxy)
-    for step in steps:
-        player.play(step)
+    try:
+        for step in steps:
+            player.play(step)
+    finally:
+        survived("connection cut at any statement", player.cuts, records=player.lost)
 
 
 @pytest.mark.parametrize("statement", [15, 25, 35])
