@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from target_crm.admin.common import console, plain_errors, print_json, session_of, short
-from target_crm.operations.conflicts import TAKE, Filter, find_conflicts, resolve
+from target_crm.operations.conflicts import RULES, TAKE, Filter, find_conflicts, resolve
 
 
 @click.command()
@@ -17,6 +17,7 @@ from target_crm.operations.conflicts import TAKE, Filter, find_conflicts, resolv
 @click.option("--table", help="Only of this table.")
 @click.option("--column", help="Only of this column.")
 @click.option("--run", type=int, help="Only those that this run recorded.")
+@click.option("--rule", type=click.Choice(list(RULES)), help="Only those whose two values stand so to each other.")
 @click.option("--resolved", is_flag=True, help="Settled ones, too.")
 @click.option("--after", default=0, help="Go on behind this conflict.")
 @click.option("--limit", default=50, show_default=True)
@@ -28,7 +29,7 @@ from target_crm.operations.conflicts import TAKE, Filter, find_conflicts, resolv
 @plain_errors
 def conflicts(context: click.Context, ids: tuple[int, ...], **given: Any) -> None:
     """List conflicts, or settle them with --take."""
-    which = Filter(list(ids) or None, given["table"], given["column"], given["run"], given["resolved"])
+    which = Filter(list(ids) or None, given["table"], given["column"], given["run"], given["resolved"], given["rule"])
     take = given["take"]
     if take is None:
         with session_of(context) as session:

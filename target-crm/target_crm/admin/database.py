@@ -52,9 +52,8 @@ def _shell(program: str, url: str, schema: str) -> int:
         environment["PGPASSWORD"] = str(password)
     path = re.sub(r"([\\\s])", r"\\\1", f'"{schema}",public')
     environment["PGOPTIONS"] = f"{environment.get('PGOPTIONS', '')} -c search_path={path}".strip()
-    return subprocess.call(
-        [program, make_conninfo("", **{k: v for k, v in parameters.items() if v is not None})], env=environment
-    )  # noqa: S603
+    conninfo = make_conninfo("", **{k: v for k, v in parameters.items() if v is not None})
+    return subprocess.call([program, conninfo], env=environment)  # noqa: S603
 
 
 def _run(connection: psycopg.Connection[tuple[object, ...]], statement: str) -> None:

@@ -9,30 +9,57 @@ from typing import Any
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.operations.session import Row, Session, UnknownError, as_value, json_or_null
+from target_crm.operations.session import Row, Session, UnknownError, as_key, as_value, json_or_null
 from target_crm.sql.spec import I, S
 
 TAKE = ("amo", "crm", "value")
 
+# What the two values of a conflict have to do with each other, without case, blanks and punctuation. A value of nothing
+# but those has to do with none.
+_PLAIN = "regexp_replace(lower(c.{} #>> '{{}}'), '[[:space:][:punct:]]+', '', 'g')"
+_OURS, _THEIRS = _PLAIN.replace("{}", "crm_value", 1), _PLAIN.replace("{}", "amo_value", 1)
+RULES = {
+    "same_but_spelling": f"{_OURS} = {_THEIRS} AND {_OURS} <> ''",
+    "amo_says_more": f"position({_OURS} IN {_THEIRS}) > 0 AND length({_THEIRS}) > length({_OURS}) AND {_OURS} <> ''",
+    "crm_says_more": f"position({_THEIRS} IN {_OURS}) > 0 AND length({_OURS}) > length({_THEIRS}) AND {_THEIRS} <> ''",
+    "base_was_empty": "coalesce(c.base_value, 'null') IN ('null', '\"\"', '[]')",
+}
+
 
 @dataclass(frozen=True)
 class Filter:
-    """Which conflicts are meant; all that is None matches everything. Only open ones unless `resolved`."""
+    """Which conflicts are meant; all that is None matches everything. Only open ones unless `resolved`.
+
+    `rule` is one of `RULES`; `up_to` leaves out conflicts with a greater id (those that came after somebody looked).
+    """
 
     ids: Sequence[int] | None = None
     table: str | None = None
     column: str | None = None
     run: int | None = None
     resolved: bool = False
+    rule: str | None = None
+    up_to: int | None = None
 
     def condition(self) -> sql.Composed:
-        """As SQL over `c`."""
+        """As SQL over `c`.
+
+        Raises:
+            UnknownError: there is no such rule.
+        """
         parts: list[sql.Composable] = [S("true")] if self.resolved else [S("c.resolved_at IS NULL")]
         if self.ids is not None:
             parts.append(S("c.id = ANY({})").format(sql.Literal(list(self.ids))))
         for name, value in (("table_name", self.table), ("column_name", self.column), ("run_id", self.run)):
             if value is not None:
                 parts.append(S("c.{} = {}").format(I(name), sql.Literal(value)))
+        if self.rule is not None:
+            if self.rule not in RULES:
+                msg = f"There is no rule {self.rule}; known: {', '.join(RULES)}."
+                raise UnknownError(msg)
+            parts.append(S("({})").format(S(RULES[self.rule]).format()))
+        if self.up_to is not None:
+            parts.append(S("c.id <= {}").format(sql.Literal(self.up_to)))
         return S(" AND ").join(parts)
 
 
@@ -45,25 +72,113 @@ class Settled:
     changed_since: int = 0
 
 
-def find_conflicts(session: Session, which: Filter, *, after: int = 0, limit: int = 50) -> list[Row]:
-    """Conflicts with an id above `after`, the oldest first."""
+@dataclass(frozen=True)
+class CellNow:
+    """What the CRM's cell of a conflict holds now. `fingerprint` stands for the value in `resolve(seen=...)`.
+
+    `exists` is False where the row, the column or the mapping's table is gone.
+    """
+
+    exists: bool
+    value: Any = None
+    fingerprint: str = ""
+    as_recorded: bool = False
+
+
+def find_conflicts(
+    session: Session, which: Filter, *, after: int = 0, before: int | None = None, limit: int = 50
+) -> list[Row]:
+    """Conflicts with an id above `after`, the oldest first; with `before`, those below it, the nearest first."""
+    order = S("c.id > %s ORDER BY c.id LIMIT %s") if before is None else S("c.id < %s ORDER BY c.id DESC LIMIT %s")
     return session.rows(
-        S("SELECT c.* FROM {} AS c WHERE {} AND c.id > %s ORDER BY c.id LIMIT %s").format(
-            session.control("sync_conflicts"), which.condition()
+        S("SELECT c.* FROM {} AS c WHERE {} AND {}").format(
+            session.control("sync_conflicts"), which.condition(), order
         ),
-        after,
+        after if before is None else before,
         limit,
     )
 
 
-def resolve(session: Session, which: Filter, take: str, value: Any = None) -> tuple[int | None, Settled]:
-    """Settle open conflicts: `amo` writes amoCRM's value, `crm` keeps the CRM's, `value` writes another one.
-
-    A cell that no longer holds what it held when the conflict was recorded is left alone, and its conflict stays open.
-    The decision is a run of kind `resolve`, so that it can be undone; its number and what was done.
+def find_conflict(session: Session, number: int) -> Row:
+    """One conflict, settled or not; `settled_by` is the run that settled it, None while it is open.
 
     Raises:
-        UnknownError: `take` is none of these, or the value does not fit the column.
+        UnknownError: there is none.
+    """
+    found = session.rows(
+        S(
+            "SELECT c.*, (SELECT max(r.id) FROM {} AS r WHERE r.kind = 'resolve' AND r.started_at = c.resolved_at) "
+            "AS settled_by FROM {} AS c WHERE c.id = %s"
+        ).format(session.control("sync_runs"), session.control("sync_conflicts")),
+        number,
+    )
+    if not found:
+        msg = f"There is no conflict {number}."
+        raise UnknownError(msg)
+    return found[0]
+
+
+def count_conflicts(session: Session, which: Filter, most: int = 1000) -> tuple[int, int | None]:
+    """How many conflicts match, counted up to `most` + 1, and the greatest id among all that there are now."""
+    (found,) = session.rows(
+        S(
+            "SELECT (SELECT count(*) FROM (SELECT FROM {c} AS c WHERE {} LIMIT {}) AS x) AS n, "
+            "(SELECT max(id) FROM {c}) AS newest"
+        ).format(which.condition(), sql.Literal(most + 1), c=session.control("sync_conflicts"))
+    )
+    return found["n"], found["newest"]
+
+
+def open_cells(session: Session, most: int = 1000) -> list[Row]:
+    """Tables and columns with open conflicts, and how many of each, counted up to `most` + 1.
+
+    Walks an index from one pair to the next instead of counting everything.
+    """
+    return session.rows(
+        S(
+            "WITH RECURSIVE cells AS ((SELECT table_name, column_name FROM {c} WHERE resolved_at IS NULL "
+            "ORDER BY table_name, column_name LIMIT 1) UNION ALL SELECT following.* FROM cells, LATERAL ("
+            "SELECT c.table_name, c.column_name FROM {c} AS c WHERE c.resolved_at IS NULL "
+            "AND (c.table_name, c.column_name) > (cells.table_name, cells.column_name) "
+            "ORDER BY c.table_name, c.column_name LIMIT 1) AS following) "
+            "SELECT table_name, column_name, (SELECT count(*) FROM (SELECT FROM {c} AS c WHERE c.resolved_at IS NULL "
+            "AND c.table_name = cells.table_name AND c.column_name = cells.column_name LIMIT {most}) AS x) AS n "
+            "FROM cells ORDER BY 1, 2"
+        ).format(c=session.control("sync_conflicts"), most=sql.Literal(most + 1))
+    )
+
+
+def cell_now(session: Session, conflict: Row) -> CellNow:
+    """What the cell that a conflict is about holds now."""
+    live = session.tables.get(conflict["table_name"])
+    column = conflict["column_name"]
+    if live is None or column not in live.columns:
+        return CellNow(exists=False)
+    found = session.rows(
+        S(
+            "SELECT to_jsonb(t.{c}) AS value, {} AS fingerprint, t.{c} IS NOT DISTINCT FROM {} AS same FROM {} AS t "
+        ).format(_fingerprint(column), as_value(live, column, S("%s::jsonb")), live.identifier, c=I(column))
+        + S("WHERE t.{} = {}").format(I(live.mapping.id), as_key(live, S("%s"))),
+        *[json_or_null(conflict["crm_value"])] * _times(live, column),
+        conflict["row_id"],
+    )
+    if not found:
+        return CellNow(exists=False)
+    return CellNow(True, found[0]["value"], found[0]["fingerprint"], bool(found[0]["same"]))
+
+
+def resolve(
+    session: Session, which: Filter, take: str, value: Any = None, *, seen: str | None = None
+) -> tuple[int | None, Settled]:
+    """Settle open conflicts: `amo` writes amoCRM's value, `crm` keeps the CRM's, `value` writes another one.
+
+    A cell that no longer holds what it held when the conflict was recorded is left alone, and its conflict stays open -
+    unless `seen` is the fingerprint (`cell_now`) of what it holds: then somebody decided who saw that value. Where the
+    row is gone, `crm` closes the conflict. The decision is a run of kind `resolve`, so that it can be undone; its
+    number and what was done. The number is None when no open conflict matches.
+
+    Raises:
+        UnknownError: `take` is none of these, or a table of the conflicts is mapped no more.
     """
     if take not in TAKE:
         msg = f"--take {take}: one of {', '.join(TAKE)} is needed."
@@ -75,12 +190,13 @@ def resolve(session: Session, which: Filter, take: str, value: Any = None) -> tu
         )
     )
     if not cells:
+        session.connection.commit()
         return None, settled
     with session.run("resolve") as run_id:
         counts: dict[str, dict[str, int]] = {}
         for cell in cells:
             live = session.table(cell["table_name"])
-            done = _resolve_column(session, live, cell["column_name"], which, take, value, run_id)
+            done = _Decision(session, live, cell["column_name"], which, run_id).settle(take, value, seen)
             table = counts.setdefault(cell["table_name"], {"settled": 0, "updated": 0, "changed_since": 0})
             for name, number in zip(table, vars(done).values(), strict=True):
                 table[name] += number
@@ -91,53 +207,124 @@ def resolve(session: Session, which: Filter, take: str, value: Any = None) -> tu
     return run_id, settled
 
 
-def _resolve_column(
-    session: Session, live: LiveTable, column: str, which: Filter, take: str, value: Any, run_id: int
-) -> Settled:
-    mapping, conflicts = live.mapping, session.control("sync_conflicts")
-    cell = S("{} AND c.table_name = {} AND c.column_name = {}").format(
-        which.condition(), sql.Literal(mapping.table), sql.Literal(column)
-    )
-    same = S("t.{} IS NOT DISTINCT FROM {}").format(I(column), as_value(live, column, S("c.crm_value")))
-    given = {"amo": S("c.amo_value"), "crm": S("c.crm_value"), "value": S("{}::jsonb").format(json_or_null(value))}[
-        take
-    ]
-    meant = session.rows(S("SELECT count(*) AS n FROM {} AS c WHERE {}").format(conflicts, cell))[0]["n"]
-    session.execute(S("DROP TABLE IF EXISTS pg_temp.settling"))
-    # The rows are locked: who edits them now waits, and what was edited before is seen.
-    session.execute(
-        S(
-            "CREATE TEMP TABLE settling ON COMMIT DROP AS SELECT c.id, c.row_id, c.crm_value, {given} AS new_value, "
-            "{same} AS same FROM {conflicts} AS c JOIN {table} AS t ON t.{id}::text = c.row_id WHERE {cell} "
-            "FOR UPDATE OF c, t"
-        ).format(given=given, same=same, conflicts=conflicts, table=live.identifier, id=I(mapping.id), cell=cell)
-    )
-    done = Settled()
-    if take != "crm":
-        stamp = mapping.service.get("updated_at")
-        touched = S(", {} = now()").format(I(stamp)) if stamp else S("")
-        done.written = session.execute(
-            S("UPDATE {} AS t SET {} = {}{} FROM settling AS s WHERE s.same AND t.{}::text = s.row_id").format(
-                live.identifier, I(column), as_value(live, column, S("s.new_value")), touched, I(mapping.id)
+class _Decision:
+    """One column's conflicts that a decision is about, settled set-based."""
+
+    def __init__(self, session: Session, live: LiveTable, column: str, which: Filter, run_id: int) -> None:
+        self.session, self.live, self.column, self.run_id = session, live, column, run_id
+        self.conflicts = session.control("sync_conflicts")
+        self.cell = S("{} AND c.table_name = {} AND c.column_name = {}").format(
+            which.condition(), sql.Literal(live.mapping.table), sql.Literal(column)
+        )
+
+    def settle(self, take: str, value: Any, seen: str | None) -> Settled:
+        done = Settled()
+        meant = self.session.rows(S("SELECT count(*) AS n FROM {} AS c WHERE {}").format(self.conflicts, self.cell))
+        if self.column in self.live.columns:
+            self._lock(take, value, seen)
+        else:
+            self._nothing_to_lock()
+        if take == "crm":
+            self._add_orphans()
+        else:
+            done.written = self._write()
+        self._journal()
+        # The run's own start marks what it settled: undoing it opens just these again.
+        done.settled = self.session.execute(
+            S(
+                "UPDATE {} AS c SET resolved_at = r.started_at, resolution = %s FROM settling AS s, {} AS r "
+                "WHERE c.id = s.id AND s.same AND r.id = %s"
+            ).format(self.conflicts, self.session.control("sync_runs")),
+            take,
+            self.run_id,
+        )
+        done.changed_since = meant[0]["n"] - done.settled
+        return done
+
+    def _lock(self, take: str, value: Any, seen: str | None) -> None:
+        """The rows are locked: who edits them now waits, and what was edited before is seen."""
+        live, column = self.live, self.column
+        now = S("to_jsonb(t.{})").format(I(column))
+        if seen is None:
+            same = S("t.{} IS NOT DISTINCT FROM {}").format(I(column), as_value(live, column, S("c.crm_value")))
+        else:
+            same = S("{} = {}").format(_fingerprint(column), sql.Literal(seen))
+        typed = S("{}::jsonb").format(sql.Literal(json_or_null(value)))
+        given = {"amo": S("c.amo_value"), "crm": now, "value": typed}[take]
+        self.session.execute(S("DROP TABLE IF EXISTS pg_temp.settling"))
+        self.session.execute(
+            S(
+                "CREATE TEMP TABLE settling ON COMMIT DROP AS SELECT c.id, c.row_id, {now} AS old_value, "
+                "{given} AS new_value, {same} AS same FROM {conflicts} AS c JOIN {table} AS t ON t.{id} = {key} "
+                "WHERE {cell} FOR UPDATE OF c, t"
+            ).format(
+                now=now,
+                given=given,
+                same=same,
+                conflicts=self.conflicts,
+                table=live.identifier,
+                id=I(live.mapping.id),
+                key=as_key(live, S("c.row_id")),
+                cell=self.cell,
             )
         )
-    session.execute(
-        S(
-            "INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
-            "SELECT %s, %s, row_id, %s, crm_value, new_value FROM settling WHERE same"
-        ).format(session.control("sync_changes")),
-        run_id,
-        mapping.table,
-        column,
-    )
-    # The run's own start marks what it settled: undoing it opens just these again.
-    done.settled = session.execute(
-        S(
-            "UPDATE {} AS c SET resolved_at = r.started_at, resolution = %s FROM settling AS s, {} AS r "
-            "WHERE c.id = s.id AND s.same AND r.id = %s"
-        ).format(conflicts, session.control("sync_runs")),
-        take,
-        run_id,
-    )
-    done.changed_since = meant - done.settled
-    return done
+
+    def _nothing_to_lock(self) -> None:
+        self.session.execute(S("DROP TABLE IF EXISTS pg_temp.settling"))
+        self.session.execute(
+            S(
+                "CREATE TEMP TABLE settling ON COMMIT DROP AS SELECT id, row_id, crm_value AS old_value, "
+                "crm_value AS new_value, true AS same FROM {} WHERE false"
+            ).format(self.conflicts)
+        )
+
+    def _add_orphans(self) -> None:
+        """Conflicts whose row or column is gone: there is nothing to keep, and they are closed."""
+        gone: sql.Composable = S("true")
+        if self.column in self.live.columns:
+            gone = S("NOT EXISTS (SELECT FROM {} AS t WHERE t.{} = {})").format(
+                self.live.identifier, I(self.live.mapping.id), as_key(self.live, S("c.row_id"))
+            )
+        self.session.execute(
+            S(
+                "INSERT INTO settling SELECT c.id, c.row_id, c.crm_value, c.crm_value, true FROM {} AS c "
+                "WHERE {} AND {} FOR UPDATE OF c"
+            ).format(self.conflicts, self.cell, gone)
+        )
+
+    def _write(self) -> int:
+        live = self.live
+        if self.column not in live.columns:
+            return 0
+        stamp = live.mapping.service.get("updated_at")
+        return self.session.execute(
+            S("UPDATE {} AS t SET {} = {}{} FROM settling AS s WHERE s.same AND t.{} = {}").format(
+                live.identifier,
+                I(self.column),
+                as_value(live, self.column, S("s.new_value")),
+                S(", {} = now()").format(I(stamp)) if stamp else S(""),
+                I(live.mapping.id),
+                as_key(live, S("s.row_id")),
+            )
+        )
+
+    def _journal(self) -> None:
+        self.session.execute(
+            S(
+                "INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
+                "SELECT %s, %s, row_id, %s, old_value, new_value FROM settling WHERE same"
+            ).format(self.session.control("sync_changes")),
+            self.run_id,
+            self.live.mapping.table,
+            self.column,
+        )
+
+
+def _fingerprint(column: str) -> sql.Composed:
+    """A short text that stands for the value of a column of `t`; it is compared, it guards nothing."""
+    return S("md5(coalesce(to_jsonb(t.{})::text, ''))").format(I(column))
+
+
+def _times(live: LiveTable, column: str) -> int:
+    """How often `as_value` names its document."""
+    return 2 if live.columns[column].family == "array" else 1

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.operations.session import Row, Session, UnknownError, as_value
+from target_crm.operations.session import Row, Session, UnknownError, as_key, as_value
 from target_crm.sql.spec import I, S
 
 
@@ -45,18 +46,22 @@ def find_row(session: Session, live: LiveTable, key: str) -> Row:
         UnknownError: there is no such row.
     """
     table = live.mapping
-    condition: sql.Composable = S("t.{}::text = {}").format(I(table.id), sql.Literal(key))
+    condition: sql.Composable = S("t.{} = {}").format(I(table.id), as_key(live, sql.Literal(key)))
     if key.startswith("amo:") and table.amo_id and table.account:
         numbers = [int(n) for n in key.split(":")[1:] if n.isdigit()]
         if numbers:
             condition = S("t.{} = {}").format(I(table.amo_id), sql.Literal(numbers[-1]))
             if len(numbers) > 1:
                 condition = S("{} AND t.{} = {}").format(condition, I(table.account), sql.Literal(numbers[0]))
-    found = session.rows(
-        S("SELECT t.*, t.{}::text AS __key FROM {} AS t WHERE {} LIMIT 2").format(
-            I(table.id), live.identifier, condition
-        )
-    )
+    try:
+        with session.connection.transaction():
+            found = session.rows(
+                S("SELECT t.*, t.{}::text AS __key FROM {} AS t WHERE {} LIMIT 2").format(
+                    I(table.id), live.identifier, condition
+                )
+            )
+    except psycopg.DataError:  # the text can be no key of this table
+        found = []
     if len(found) != 1:
         msg = f"There is {'no' if not found else 'more than one'} row {key} in {table.table}."
         raise UnknownError(msg)
@@ -119,8 +124,8 @@ def _same_as_base(session: Session, live: LiveTable, row_id: str) -> dict[str, b
         for c in live.mapping.columns
     ]
     (found,) = session.rows(
-        S("SELECT {} FROM {} AS t WHERE t.{}::text = %s").format(
-            S(", ").join(columns), live.identifier, I(live.mapping.id)
+        S("SELECT {} FROM {} AS t WHERE t.{} = {}").format(
+            S(", ").join(columns), live.identifier, I(live.mapping.id), as_key(live, S("%s"))
         ),
         row_id,
     )
@@ -138,16 +143,26 @@ def _last_entries(session: Session, table: str, row_id: str) -> list[Row]:
     )
 
 
-def history(session: Session, table: str, row_id: str, *, limit: int = 200) -> list[Row]:
-    """What runs wrote into a row, the last first."""
+def history(session: Session, table: str, row_id: str, *, before: int | None = None, limit: int = 200) -> list[Row]:
+    """What runs wrote into a row, the last first: entries of the journal with an id below `before`.
+
+    The documents' own entries are left out. For a table of a set (`contact_phones`) the row is one item.
+
+    Raises:
+        UnknownError: neither a stream nor a set is mapped to the table.
+    """
+    item_set = session.sets.get(table)
+    raw = item_set.item_set.raw_fields if item_set else session.table(table).mapping.raw_fields
     return session.rows(
         S(
-            "SELECT e.id, e.run_id, r.kind, r.started_at, e.column_name, e.old_value, e.new_value FROM {} AS e "
-            "LEFT JOIN {} AS r ON r.id = e.run_id WHERE e.table_name = %s AND e.row_id = %s "
-            "AND e.column_name <> %s ORDER BY e.id DESC LIMIT %s"
+            "SELECT e.id, e.run_id, r.kind, r.started_at, e.table_name, e.row_id, e.column_name, e.old_value, "
+            "e.new_value FROM {} AS e LEFT JOIN {} AS r ON r.id = e.run_id WHERE e.table_name = %s AND e.row_id = %s "
+            "AND e.column_name <> %s AND (%s::bigint IS NULL OR e.id < %s) ORDER BY e.id DESC LIMIT %s"
         ).format(session.control("sync_changes"), session.control("sync_runs")),
         table,
         row_id,
-        session.table(table).mapping.raw_fields,
+        raw,
+        before,
+        before,
         limit,
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
+
 from psycopg import sql
 
 from target_crm.operations.session import Row, Session, UnknownError
@@ -9,13 +12,45 @@ from target_crm.operations.session import Row, Session, UnknownError
 S = sql.SQL
 
 
-def find_runs(session: Session, *, before: int | None = None, limit: int = 20) -> list[Row]:
+@dataclass(frozen=True)
+class RunFilter:
+    """Which runs are meant; all that is None matches everything. Days are UTC's; `table` was changed by the run."""
+
+    kind: str | None = None
+    status: str | None = None
+    table: str | None = None
+    since: date | None = None
+    until: date | None = None
+
+    def condition(self) -> sql.Composed:
+        """As SQL over `r`."""
+        parts: list[sql.Composable] = [S("true")]
+        for name, value in (("kind", self.kind), ("status", self.status)):
+            if value is not None:
+                parts.append(S("r.{} = {}").format(sql.Identifier(name), sql.Literal(value)))
+        if self.table is not None:
+            parts.append(
+                S(
+                    "EXISTS (SELECT FROM jsonb_each(CASE jsonb_typeof(r.counts -> {t}) WHEN 'object' "
+                    "THEN r.counts -> {t} END) AS n WHERE n.key NOT IN ('read', 'unchanged') AND n.value <> '0')"
+                ).format(t=sql.Literal(self.table))
+            )
+        if self.since is not None:
+            parts.append(S("r.started_at >= {}::date").format(sql.Literal(self.since)))
+        if self.until is not None:
+            parts.append(S("r.started_at < {}::date + 1").format(sql.Literal(self.until)))
+        return S(" AND ").join(parts)
+
+
+def find_runs(
+    session: Session, *, before: int | None = None, limit: int = 20, which: RunFilter | None = None
+) -> list[Row]:
     """Runs with a number below `before`, the last first."""
     return session.rows(
         S(
             "SELECT r.*, extract(epoch FROM r.finished_at - r.started_at)::float AS seconds FROM {} AS r "
-            "WHERE %s::bigint IS NULL OR r.id < %s ORDER BY r.id DESC LIMIT %s"
-        ).format(session.control("sync_runs")),
+            "WHERE (%s::bigint IS NULL OR r.id < %s) AND {} ORDER BY r.id DESC LIMIT %s"
+        ).format(session.control("sync_runs"), (which or RunFilter()).condition()),
         before,
         before,
         limit,
@@ -35,6 +70,18 @@ def find_run(session: Session, run: int | None) -> Row:
     return found[0]
 
 
+def undone_by(session: Session, run: int) -> int | None:
+    """The run that undid this one and stands, or None."""
+    found = session.rows(
+        S(
+            "SELECT u.id FROM {r} AS u WHERE u.undoes = %s AND u.status = 'succeeded' AND NOT EXISTS "
+            "(SELECT FROM {r} AS w WHERE w.undoes = u.id AND w.status = 'succeeded') LIMIT 1"
+        ).format(r=session.control("sync_runs")),
+        run,
+    )
+    return int(found[0]["id"]) if found else None
+
+
 def changes_by_column(session: Session, run: int) -> list[Row]:
     """How many entries of the journal a run made, by table and column; `*` are whole rows."""
     return session.rows(
@@ -46,20 +93,38 @@ def changes_by_column(session: Session, run: int) -> list[Row]:
     )
 
 
+def changed_cells(session: Session, run: int, most: int = 1000) -> list[Row]:
+    """Tables and columns that a run wrote, and how many entries of each, counted up to `most` + 1.
+
+    Walks an index from one pair to the next, so it costs the same for ten million entries as for ten thousand.
+    """
+    return session.rows(
+        S(
+            "WITH RECURSIVE cells AS ((SELECT table_name, column_name FROM {e} WHERE run_id = {run} "
+            "ORDER BY table_name, column_name LIMIT 1) UNION ALL SELECT following.* FROM cells, LATERAL ("
+            "SELECT e.table_name, e.column_name FROM {e} AS e WHERE e.run_id = {run} "
+            "AND (e.table_name, e.column_name) > (cells.table_name, cells.column_name) "
+            "ORDER BY e.table_name, e.column_name LIMIT 1) AS following) "
+            "SELECT table_name, column_name, (SELECT count(*) FROM (SELECT FROM {e} AS e WHERE e.run_id = {run} "
+            "AND e.table_name = cells.table_name AND e.column_name = cells.column_name LIMIT {most}) AS x) AS n "
+            "FROM cells ORDER BY 1, 2"
+        ).format(e=session.control("sync_changes"), run=sql.Literal(run), most=sql.Literal(most + 1)),
+    )
+
+
 def find_changes(
     session: Session, run: int, *, table: str | None = None, column: str | None = None, after: int = 0, limit: int = 50
 ) -> list[Row]:
     """Entries of a run's journal with an id above `after`."""
+    parts: list[sql.Composable] = [S("run_id = {} AND id > {}").format(sql.Literal(run), sql.Literal(after))]
+    order = [S("run_id")]
+    for name, value in (("table_name", table), ("column_name", column)):
+        if value is not None:
+            parts.append(S("{} = {}").format(sql.Identifier(name), sql.Literal(value)))
+            order.append(S(name))
     return session.rows(
-        S(
-            "SELECT * FROM {} WHERE run_id = %s AND id > %s AND (%s::text IS NULL OR table_name = %s) "
-            "AND (%s::text IS NULL OR column_name = %s) ORDER BY run_id, id LIMIT %s"
-        ).format(session.control("sync_changes")),
-        run,
-        after,
-        table,
-        table,
-        column,
-        column,
+        S("SELECT * FROM {} WHERE {} ORDER BY {}, id LIMIT %s").format(
+            session.control("sync_changes"), S(" AND ").join(parts), S(", ").join(order)
+        ),
         limit,
     )

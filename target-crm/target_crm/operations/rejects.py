@@ -14,20 +14,40 @@ S = sql.SQL
 
 
 def find_rejects(
-    session: Session, *, ids: Sequence[int] | None = None, resolved: bool = False, after: int = 0, limit: int = 50
+    session: Session,
+    *,
+    ids: Sequence[int] | None = None,
+    stream: str | None = None,
+    run: int | None = None,
+    resolved: bool = False,
+    after: int = 0,
+    limit: int = 50,
 ) -> list[Row]:
     """Rejects with an id above `after`, open ones unless `resolved`."""
+    parts: list[sql.Composable] = [S("id > {}").format(sql.Literal(after))]
+    if not resolved:
+        parts.append(S("resolved_at IS NULL"))
+    if ids is not None:
+        parts.append(S("id = ANY({})").format(sql.Literal(list(ids))))
+    for name, value in (("stream", stream), ("run_id", run)):
+        if value is not None:
+            parts.append(S("{} = {}").format(sql.Identifier(name), sql.Literal(value)))
     return session.rows(
-        S(
-            "SELECT * FROM {} WHERE (resolved_at IS NULL OR %s) AND id > %s AND (%s::bigint[] IS NULL OR id = ANY(%s)) "
-            "ORDER BY id LIMIT %s"
-        ).format(session.control("sync_rejects")),
-        resolved,
-        after,
-        None if ids is None else list(ids),
-        None if ids is None else list(ids),
+        S("SELECT * FROM {} WHERE {} ORDER BY id LIMIT %s").format(
+            session.control("sync_rejects"), S(" AND ").join(parts)
+        ),
         limit,
     )
+
+
+def count_rejects(session: Session, most: int = 1000) -> int:
+    """How many rejects are open, counted up to `most` + 1."""
+    (found,) = session.rows(
+        S("SELECT count(*) AS n FROM (SELECT FROM {} WHERE resolved_at IS NULL LIMIT {}) AS x").format(
+            session.control("sync_rejects"), sql.Literal(most + 1)
+        )
+    )
+    return int(found["n"])
 
 
 def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int, int]:

@@ -149,6 +149,11 @@ def as_value(live: LiveTable, name: str, document: sql.Composable) -> sql.Compos
     return sql.SQL("({} #>> '{{}}')::{}").format(document, sql.SQL(column.type_sql))
 
 
+def as_key(live: LiveTable, text: sql.Composable) -> sql.Composed:
+    """SQL that reads a key of the table, of the key's type, out of a text: comparing keys as text finds no index."""
+    return sql.SQL("({})::text::{}").format(text, sql.SQL(live.columns[live.mapping.id].type_sql))
+
+
 def json_or_null(value: Any) -> Jsonb | None:
     """A value as the journal holds it."""
     return None if value is None else Jsonb(value)

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.operations.session import Session, SetTable, UnknownError, as_value
+from target_crm.operations.session import Row, Session, SetTable, UnknownError, as_value
 from target_crm.sql.spec import I, S
+
+SHOWN_LEFT = 50
 
 
 @dataclass
@@ -28,6 +30,33 @@ class Undone:
             setattr(self, name, getattr(self, name) + value)
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What an undoing would do by table, and the first cells that it would leave since somebody edited them."""
+
+    counts: dict[str, Undone]
+    left: list[Row]
+
+
+def preview_undo(session: Session, run: int) -> Preview:
+    """What `undo` would do: the undoing itself, rolled back.
+
+    Raises:
+        As `undo`.
+    """
+    return _undo(session, run, preview=True)[1]
+
+
+def take_back(session: Session, run: int) -> tuple[int, dict[str, Undone]]:
+    """Undo a run; the undoing's own number, and what was done by table.
+
+    Raises:
+        As `undo`.
+    """
+    number, done = _undo(session, run, preview=False)
+    return number, done.counts
+
+
 def undo(session: Session, run: int, *, preview: bool = False) -> dict[str, Undone]:
     """Undo a run; what was done by table. `preview` does the same and rolls it back.
 
@@ -37,21 +66,26 @@ def undo(session: Session, run: int, *, preview: bool = False) -> dict[str, Undo
     Raises:
         UnknownError: there is no such run, it is still running, or it has been undone.
     """
+    return _undo(session, run, preview=preview)[1].counts
+
+
+def _undo(session: Session, run: int, *, preview: bool) -> tuple[int, Preview]:
     _check(session, run)
-    counts: dict[str, Undone] = {}
+    found = Preview({}, [])
+    new_run = 0
     try:
         with session.run("undo", undoes=run) as new_run:
             worker = _Undo(session, run, new_run)
-            counts = worker.all()
-            session.count(new_run, {name: asdict(c) for name, c in counts.items()})
+            found = Preview(worker.all(), worker.left)
+            session.count(new_run, {name: asdict(c) for name, c in found.counts.items()})
             if preview:
-                raise _Preview
-    except _Preview:
+                raise _RollBack
+    except _RollBack:
         pass
-    return counts
+    return new_run, found
 
 
-class _Preview(Exception):
+class _RollBack(Exception):
     """Rolls a preview back."""
 
 
@@ -88,6 +122,7 @@ class _Undo:
     def __init__(self, session: Session, run: int, new_run: int) -> None:
         self.session, self.run, self.new_run = session, run, new_run
         self.counts: dict[str, Undone] = {}
+        self.left: list[Row] = []
 
     def count(self, table: str) -> Undone:
         return self.counts.setdefault(table, Undone())
@@ -110,11 +145,13 @@ class _Undo:
         """The run's entries, with whether a later run that stands wrote the row, too."""
         control = self.session.control
         self.session.execute(S("DROP TABLE IF EXISTS pg_temp.undo_entries"))
+        # A run that moved no base (a decision) can be taken back cell by cell, whatever else was written in the row.
+        same_cell = S("AND later.column_name IN (e.column_name, '*')") if self._moved_no_base() else S("")
         self.session.execute(
             S(
                 "CREATE TEMP TABLE undo_entries ON COMMIT DROP AS "
                 "SELECT e.*, EXISTS (SELECT FROM {changes} AS later WHERE later.row_id = e.row_id "
-                "AND later.table_name = e.table_name AND later.run_id > {run} "
+                "AND later.table_name = e.table_name AND later.run_id > {run} {same_cell} "
                 "AND NOT {later_undone} AND NOT EXISTS (SELECT FROM {runs} AS r WHERE r.id = later.run_id "
                 "AND r.undoes IS NOT NULL AND NOT {undo_undone})) AS rewritten "
                 "FROM {changes} AS e WHERE e.run_id = {run}"
@@ -122,6 +159,7 @@ class _Undo:
                 changes=control("sync_changes"),
                 runs=control("sync_runs"),
                 run=sql.Literal(self.run),
+                same_cell=same_cell,
                 later_undone=_undone(self.session, S("later.run_id")),
                 undo_undone=_undone(self.session, S("later.run_id")),
             )
@@ -132,6 +170,18 @@ class _Undo:
             S("SELECT table_name, count(DISTINCT row_id) AS n FROM undo_entries WHERE rewritten GROUP BY 1")
         ):
             self.count(row["table_name"]).left_rewritten += row["n"]
+
+    def _moved_no_base(self) -> bool:
+        """Whether the run wrote cells alone: neither whole rows nor documents."""
+        whole = ["*", *{live.mapping.raw_fields for live in self.session.tables.values()}]
+        found = self.session.rows(
+            S("SELECT 1 FROM {} WHERE run_id = %s AND column_name = ANY(%s) LIMIT 1").format(
+                self.session.control("sync_changes")
+            ),
+            self.run,
+            whole,
+        )
+        return not found
 
     # rows that were there before
 
@@ -162,6 +212,8 @@ class _Undo:
             column,
         )
         counts.left_edited += left[0]["n"]
+        if left[0]["n"]:
+            self._show_left(live, column, entries, same)
         written = S("WITH x AS (UPDATE {} AS t SET {} = {} FROM undo_entries AS e WHERE {} AND {} {}) {}").format(
             live.identifier,
             I(column),
@@ -182,6 +234,17 @@ class _Undo:
                 table.table,
                 column,
             )
+
+    def _show_left(self, live: LiveTable, column: str, entries: sql.Composable, same: sql.Composable) -> None:
+        """Keep a few of the cells that were edited since, for a preview."""
+        self.left += self.session.rows(
+            S(
+                "SELECT e.table_name, e.row_id, e.column_name, e.old_value, e.new_value, to_jsonb(t.{}) AS value_now "
+                "FROM undo_entries AS e JOIN {} AS t ON {} WHERE NOT ({}) ORDER BY e.id LIMIT {}"
+            ).format(I(column), live.identifier, entries, same, sql.Literal(max(SHOWN_LEFT - len(self.left), 0))),
+            live.mapping.table,
+            column,
+        )
 
     def _journal(self, table: str) -> sql.Composed:
         """Writes the rows of `x` to the journal; its third column is what was, the fourth what is now."""
@@ -396,7 +459,10 @@ class _Undo:
         counts.restored_items += self._insert_old(live, name, key)
 
     def close_conflicts(self) -> None:
-        """Conflicts that the run recorded are void: the base is back. Those it settled are open again."""
+        """Conflicts that the run recorded are void: the base is back.
+
+        Those it settled are open again where their cell is as before, and no newer one of that cell is open.
+        """
         conflicts, runs = self.session.control("sync_conflicts"), self.session.control("sync_runs")
         self.session.execute(
             S(
@@ -407,9 +473,14 @@ class _Undo:
         self.session.execute(
             S(
                 "UPDATE {} AS c SET resolved_at = NULL, resolution = NULL FROM {} AS r WHERE r.id = %s "
-                "AND r.kind = 'resolve' AND c.resolved_at = r.started_at"
-            ).format(conflicts, runs),
+                "AND r.kind = 'resolve' AND c.resolved_at = r.started_at AND EXISTS (SELECT FROM {} AS e "
+                "WHERE e.run_id = %s AND e.table_name = c.table_name AND e.row_id = c.row_id "
+                "AND e.column_name = c.column_name) AND NOT EXISTS (SELECT FROM {} AS newer WHERE newer.id > c.id "
+                "AND newer.table_name = c.table_name AND newer.row_id = c.row_id "
+                "AND newer.column_name = c.column_name AND newer.resolved_at IS NULL)"
+            ).format(conflicts, runs, self.session.control("sync_changes"), conflicts),
             self.run,
+            self.new_run,
         )
 
 
