@@ -64,10 +64,7 @@ class Database:
                 application_name=name,
                 connect_timeout=15,
             )
-            # SET and not the start-up options: connection poolers refuse those. Compiling a batch's statements costs
-            # more than it gives; sorts and hashes of a batch fit into 64 MB.
-            connection.execute("SET timezone = 'UTC'; SET datestyle = 'ISO'; SET jit = off; SET work_mem = '64MB'")
-            connection.commit()
+            configure(connection)
         except psycopg.OperationalError as error:
             msg = f"The database can't be reached: {without_secrets(str(error))} Check setting database_url."
             raise DatabaseError(msg) from None
@@ -123,6 +120,14 @@ def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool
         (schema, wanted),
     ).fetchone()
     return row is not None and row[0] == len(wanted)
+
+
+def configure(connection: psycopg.Connection[Any]) -> None:
+    """The settings that every connection works under; commits."""
+    # SET and not the start-up options: connection poolers refuse those. Compiling a batch's statements costs
+    # more than it gives; sorts and hashes of a batch fit into 64 MB.
+    connection.execute("SET timezone = 'UTC'; SET datestyle = 'ISO'; SET jit = off; SET work_mem = '64MB'")
+    connection.commit()
 
 
 def without_secrets(text: str) -> str:

@@ -156,3 +156,8 @@ def custom_field(code: str, *values: Any, **more: Any) -> dict[str, Any]:
 def _custom_field() -> Any:
     """The maker of custom fields."""
     return custom_field
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the browser tests keep their pictures."""
+    parser.addoption("--pictures", help="keep the pictures that browser tests take in this folder")

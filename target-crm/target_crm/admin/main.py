@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from target_crm import __version__
-from target_crm.admin import conflicts, database, mapping, rejects, runs
+from target_crm.admin import conflicts, database, mapping, rejects, runs, serve
 from target_crm.admin.common import read_settings
 
 
@@ -39,5 +39,6 @@ for command in (
     mapping.map_tables,
     database.psql,
     database.report,
+    serve.serve,
 ):
     main.add_command(command)

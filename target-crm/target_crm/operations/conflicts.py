@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
@@ -39,6 +40,7 @@ class Filter:
     run: int | None = None
     resolved: bool = False
     rule: str | None = None
+    row: str | None = None
     up_to: int | None = None
 
     def condition(self) -> sql.Composed:
@@ -50,7 +52,8 @@ class Filter:
         parts: list[sql.Composable] = [S("true")] if self.resolved else [S("c.resolved_at IS NULL")]
         if self.ids is not None:
             parts.append(S("c.id = ANY({})").format(sql.Literal(list(self.ids))))
-        for name, value in (("table_name", self.table), ("column_name", self.column), ("run_id", self.run)):
+        cells = {"table_name": self.table, "row_id": self.row, "column_name": self.column, "run_id": self.run}
+        for name, value in cells.items():
             if value is not None:
                 parts.append(S("c.{} = {}").format(I(name), sql.Literal(value)))
         if self.rule is not None:
@@ -154,14 +157,19 @@ def cell_now(session: Session, conflict: Row) -> CellNow:
     column = conflict["column_name"]
     if live is None or column not in live.columns:
         return CellNow(exists=False)
-    found = session.rows(
-        S(
-            "SELECT to_jsonb(t.{c}) AS value, {} AS fingerprint, t.{c} IS NOT DISTINCT FROM {} AS same FROM {} AS t "
-        ).format(_fingerprint(column), as_value(live, column, S("%s::jsonb")), live.identifier, c=I(column))
-        + S("WHERE t.{} = {}").format(I(live.mapping.id), as_key(live, S("%s"))),
-        *[json_or_null(conflict["crm_value"])] * _times(live, column),
-        conflict["row_id"],
-    )
+    try:
+        with session.connection.transaction():
+            found = session.rows(
+                S(
+                    "SELECT to_jsonb(t.{c}) AS value, {} AS fingerprint, t.{c} IS NOT DISTINCT FROM {} AS same "
+                    "FROM {} AS t "
+                ).format(_fingerprint(column), as_value(live, column, S("%s::jsonb")), live.identifier, c=I(column))
+                + S("WHERE t.{} = {}").format(I(live.mapping.id), as_key(live, S("%s"))),
+                *[json_or_null(conflict["crm_value"])] * _times(live, column),
+                conflict["row_id"],
+            )
+    except psycopg.DataError:  # a key of a table that had other keys once
+        return CellNow(exists=False)
     if not found:
         return CellNow(exists=False)
     return CellNow(True, found[0]["value"], found[0]["fingerprint"], bool(found[0]["same"]))
@@ -174,11 +182,13 @@ def resolve(
 
     A cell that no longer holds what it held when the conflict was recorded is left alone, and its conflict stays open -
     unless `seen` is the fingerprint (`cell_now`) of what it holds: then somebody decided who saw that value. Where the
-    row is gone, `crm` closes the conflict. The decision is a run of kind `resolve`, so that it can be undone; its
-    number and what was done. The number is None when no open conflict matches.
+    row, its column or the table's mapping is gone, `crm` closes the conflict.
+
+    The decision is a run of kind `resolve`, so that it can be undone; its number and what was done. The number is None
+    when no open conflict matches.
 
     Raises:
-        UnknownError: `take` is none of these, or a table of the conflicts is mapped no more.
+        UnknownError: `take` is none of these.
     """
     if take not in TAKE:
         msg = f"--take {take}: one of {', '.join(TAKE)} is needed."
@@ -195,8 +205,8 @@ def resolve(
     with session.run("resolve") as run_id:
         counts: dict[str, dict[str, int]] = {}
         for cell in cells:
-            live = session.table(cell["table_name"])
-            done = _Decision(session, live, cell["column_name"], which, run_id).settle(take, value, seen)
+            place = (cell["table_name"], cell["column_name"])
+            done = _Decision(session, *place, which, run_id).settle(take, value, seen)
             table = counts.setdefault(cell["table_name"], {"settled": 0, "updated": 0, "changed_since": 0})
             for name, number in zip(table, vars(done).values(), strict=True):
                 table[name] += number
@@ -210,24 +220,26 @@ def resolve(
 class _Decision:
     """One column's conflicts that a decision is about, settled set-based."""
 
-    def __init__(self, session: Session, live: LiveTable, column: str, which: Filter, run_id: int) -> None:
-        self.session, self.live, self.column, self.run_id = session, live, column, run_id
+    def __init__(self, session: Session, table: str, column: str, which: Filter, run_id: int) -> None:
+        self.session, self.table, self.column, self.run_id = session, table, column, run_id
+        found = session.tables.get(table)
+        self.live = found if found is not None and column in found.columns else None
         self.conflicts = session.control("sync_conflicts")
         self.cell = S("{} AND c.table_name = {} AND c.column_name = {}").format(
-            which.condition(), sql.Literal(live.mapping.table), sql.Literal(column)
+            which.condition(), sql.Literal(table), sql.Literal(column)
         )
 
     def settle(self, take: str, value: Any, seen: str | None) -> Settled:
         done = Settled()
         meant = self.session.rows(S("SELECT count(*) AS n FROM {} AS c WHERE {}").format(self.conflicts, self.cell))
-        if self.column in self.live.columns:
-            self._lock(take, value, seen)
+        if self.live is not None:
+            self._lock(self.live, take, value, seen)
         else:
             self._nothing_to_lock()
         if take == "crm":
             self._add_orphans()
-        else:
-            done.written = self._write()
+        elif self.live is not None:
+            done.written = self._write(self.live)
         self._journal()
         # The run's own start marks what it settled: undoing it opens just these again.
         done.settled = self.session.execute(
@@ -241,9 +253,9 @@ class _Decision:
         done.changed_since = meant[0]["n"] - done.settled
         return done
 
-    def _lock(self, take: str, value: Any, seen: str | None) -> None:
+    def _lock(self, live: LiveTable, take: str, value: Any, seen: str | None) -> None:
         """The rows are locked: who edits them now waits, and what was edited before is seen."""
-        live, column = self.live, self.column
+        column = self.column
         now = S("to_jsonb(t.{})").format(I(column))
         if seen is None:
             same = S("t.{} IS NOT DISTINCT FROM {}").format(I(column), as_value(live, column, S("c.crm_value")))
@@ -281,7 +293,7 @@ class _Decision:
     def _add_orphans(self) -> None:
         """Conflicts whose row or column is gone: there is nothing to keep, and they are closed."""
         gone: sql.Composable = S("true")
-        if self.column in self.live.columns:
+        if self.live is not None:
             gone = S("NOT EXISTS (SELECT FROM {} AS t WHERE t.{} = {})").format(
                 self.live.identifier, I(self.live.mapping.id), as_key(self.live, S("c.row_id"))
             )
@@ -292,10 +304,7 @@ class _Decision:
             ).format(self.conflicts, self.cell, gone)
         )
 
-    def _write(self) -> int:
-        live = self.live
-        if self.column not in live.columns:
-            return 0
+    def _write(self, live: LiveTable) -> int:
         stamp = live.mapping.service.get("updated_at")
         return self.session.execute(
             S("UPDATE {} AS t SET {} = {}{} FROM settling AS s WHERE s.same AND t.{} = {}").format(
@@ -315,7 +324,7 @@ class _Decision:
                 "SELECT %s, %s, row_id, %s, old_value, new_value FROM settling WHERE same"
             ).format(self.session.control("sync_changes")),
             self.run_id,
-            self.live.mapping.table,
+            self.table,
             self.column,
         )
 

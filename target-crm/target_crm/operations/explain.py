@@ -166,3 +166,53 @@ def history(session: Session, table: str, row_id: str, *, before: int | None = N
         before,
         limit,
     )
+
+
+def set_history(session: Session, table: str, row_id: str, *, before: int | None = None, limit: int = 200) -> list[Row]:
+    """What amoCRM sent for the sets of a row (phones, e-mails), the last first, as entries like those of `history`.
+
+    Taken from the documents that runs replaced, so it also tells of items that are gone. Old and new values are lists
+    of the items, `column_name` is the set's name.
+
+    Raises:
+        UnknownError: no stream is mapped to the table.
+    """
+    live = session.table(table)
+    if not live.mapping.sets:
+        return []
+    found = session.rows(
+        S(
+            "SELECT x.*, r.kind, r.started_at FROM (SELECT e.id, e.run_id, e.old_value->'amo_values' AS was, coalesce("
+            "lead(e.old_value->'amo_values') OVER (ORDER BY e.id), (SELECT t.{raw}->'amo_values' FROM {table} AS t "
+            "WHERE t.{id} = {key})) AS became FROM {changes} AS e WHERE e.table_name = %s AND e.row_id = %s "
+            "AND e.column_name = {raw_name}) AS x LEFT JOIN {runs} AS r ON r.id = x.run_id "
+            "WHERE %s::bigint IS NULL OR x.id < %s ORDER BY x.id DESC LIMIT %s"
+        ).format(
+            raw=I(live.mapping.raw_fields),
+            raw_name=sql.Literal(live.mapping.raw_fields),
+            table=live.identifier,
+            id=I(live.mapping.id),
+            key=as_key(live, sql.Literal(row_id)),
+            changes=session.control("sync_changes"),
+            runs=session.control("sync_runs"),
+        ),
+        table,
+        row_id,
+        before,
+        before,
+        limit,
+    )
+    entries = []
+    for row in found:
+        for item_set in live.mapping.sets:
+            was, became = (_keys((row[side] or {}).get(item_set.name)) for side in ("was", "became"))
+            if was != became:
+                named = {"table_name": table, "row_id": row_id, "column_name": item_set.name}
+                shared = {k: row[k] for k in ("id", "run_id", "kind", "started_at")}
+                entries.append({**shared, **named, "old_value": was or None, "new_value": became or None})
+    return entries
+
+
+def _keys(items: Any) -> list[str]:
+    """A set's items as people know them, out of a base."""
+    return [str(i.get("v") or i.get("k") or "") for i in items or () if isinstance(i, dict)]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
@@ -98,12 +99,14 @@ def names_of(session: Session, wanted: Iterable[tuple[str, str]]) -> dict[tuple[
 
 
 def _read_names(session: Session, live: LiveTable, key: str, name: sql.Composable, keys: set[str]) -> list[Row]:
-    return session.rows(
-        S(
-            "SELECT t.{id}::text AS key, {name} AS name FROM {table} AS t WHERE t.{id} = ANY(%s::text[]::{type}[])"
-        ).format(id=I(key), name=name, table=live.identifier, type=S(live.columns[key].type_sql)),
-        sorted(keys),
-    )
+    statement = S(
+        "SELECT t.{id}::text AS key, {name} AS name FROM {table} AS t WHERE t.{id} = ANY(%s::text[]::{type}[])"
+    ).format(id=I(key), name=name, table=live.identifier, type=S(live.columns[key].type_sql))
+    try:
+        with session.connection.transaction():
+            return session.rows(statement, sorted(keys))
+    except psycopg.DataError:  # keys of a table that had other keys once
+        return []
 
 
 def links_of(session: Session, live: LiveTable, row: Row) -> list[Linked]:

@@ -117,18 +117,27 @@ def open_session(settings: Settings) -> Iterator[Session]:
     with Database(settings) as database:
         connection = database.connect(name="target-crm-admin")
         try:
-            mapping = load_mapping(settings.mapping_file)
-            database.prepare(connection, builtin=mapping.builtin)
-            live = check_mapping(connection, mapping, settings.crm_schema)
-            connection.commit()
-            session = Session(settings, connection)
-            for table in live.values():
-                session.tables[table.mapping.table] = table
-                for item_set in table.mapping.sets:
-                    session.sets[item_set.table] = SetTable(table.sets[item_set.name], item_set, table)
-            yield session
+            yield prepare_session(settings, database, connection)
         finally:
             connection.close()
+
+
+def prepare_session(settings: Settings, database: Database, connection: psycopg.Connection[Any]) -> Session:
+    """A session on a connection: tables that are missing are made, the mapping is held against them.
+
+    Raises:
+        ConfigError, DatabaseError, MappingError: as a load would.
+    """
+    mapping = load_mapping(settings.mapping_file)
+    database.prepare(connection, builtin=mapping.builtin)
+    live = check_mapping(connection, mapping, settings.crm_schema)
+    connection.commit()
+    session = Session(settings, connection)
+    for table in live.values():
+        session.tables[table.mapping.table] = table
+        for item_set in table.mapping.sets:
+            session.sets[item_set.table] = SetTable(table.sets[item_set.name], item_set, table)
+    return session
 
 
 def column_of(table: Table, name: str) -> Column | None:

@@ -1,0 +1,47 @@
+"""serve: the review page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from target_crm.admin.common import plain_errors
+
+
+@click.command()
+@click.option("--port", default=8420, show_default=True, help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--allow-remote", is_flag=True, help="Listen on an address that other machines reach; wants a password.")
+@click.option("--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its first line.")
+@click.option("--allowed-host", "allowed", multiple=True, help="A name under which browsers may come; repeatable.")
+@click.option("--certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM; serves HTTPS.")
+@click.option(
+    "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM of the certificate's key."
+)
+@click.pass_context
+@plain_errors
+def serve(
+    context: click.Context,
+    port: int,
+    host: str,
+    allow_remote: bool,
+    password_file: Path | None,
+    allowed: tuple[str, ...],
+    certificate: Path | None,
+    key: Path | None,
+) -> None:
+    """The review page in the browser: runs, conflicts, records, rejects; in English and Russian.
+
+    The address that is printed holds a token that lets in. With --allow-remote a password is asked for instead, which
+    comes from TARGET_CRM_REVIEW_PASSWORD or --password-file.
+    """
+    # A web server is not needed by the other commands, and takes its time to import.
+    from target_crm.web.server import Serving, serve
+
+    password = os.environ.get("TARGET_CRM_REVIEW_PASSWORD") or None
+    if password_file is not None:
+        password = (password_file.read_text("utf-8").splitlines() or [""])[0]
+    wanted = Serving(host, port, allow_remote, allowed, password if allow_remote else None, certificate, key)
+    serve(context.obj(), wanted, lambda text: click.echo(text))

@@ -1,0 +1,133 @@
+"""The application: which address is which view, and what happens when one fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import psycopg
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from target_crm.database import without_secrets
+from target_crm.errors import BusyError, TargetError
+from target_crm.operations.session import UnknownError
+from target_crm.web.crm import Crm
+from target_crm.web.i18n import Texts, language_of
+from target_crm.web.page import Page, render_plain
+from target_crm.web.security import MOST_BODY_BYTES, Access, Guard
+from target_crm.web.views import conflicts, entering, records, rejects, runs
+
+logger = logging.getLogger("target-crm")
+View = Callable[[Page], Response]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class _Site:
+    """Turns views into endpoints: forms are read and checked, each request gets a session of the CRM."""
+
+    def __init__(self, crm: Crm, access: Access) -> None:
+        self.crm, self.access = crm, access
+
+    def view(self, view: View) -> Endpoint:
+        """An endpoint that runs the view in a thread: it talks to the database."""
+
+        async def endpoint(request: Request) -> Response:
+            form = await read_form(request)
+            if request.method == "POST":
+                given = form.get("form_token", [""])[-1]
+                if not self.access.is_own_form(request.state.session, given):
+                    return self.problem(request, 403, "error_form")
+            return await run_in_threadpool(self._run, view, request, form)
+
+        return endpoint
+
+    def _run(self, view: View, request: Request, form: dict[str, list[str]]) -> Response:
+        try:
+            with self.crm.session() as session:
+                return view(Page(request, self.access, session, form))
+        except UnknownError as error:
+            return self.problem(request, 404, "error_404", str(error))
+        except (BusyError, psycopg.errors.LockNotAvailable):
+            return self.problem(request, 503, "error_busy")
+        except TargetError as error:
+            return self.problem(request, 400, "error", str(error))
+        except psycopg.Error as error:
+            logger.warning("%s %s: %s", request.method, request.url.path, without_secrets(str(error)))
+            what = without_secrets(error.diag.message_primary or str(error))
+            return self.problem(request, 500, "error", Texts(language_of(request))("error_database", what=what))
+
+    def problem(self, request: Request, status: int, title: str, detail: str = "") -> Response:
+        """A page that says what is wrong."""
+        return render_plain(request, self.access, "error.html.j2", status=status, title=title, detail=detail)
+
+    async def enter(self, request: Request) -> Response:
+        """See `entering.enter`."""
+        return await entering.enter(request, self.access, await read_form(request))
+
+    async def leave(self, request: Request) -> Response:
+        """See `entering.leave`."""
+        form = await read_form(request)
+        if not self.access.is_own_form(request.state.session, form.get("form_token", [""])[-1]):
+            return self.problem(request, 403, "error_form")
+        return entering.leave(request, self.access)
+
+    async def language(self, request: Request) -> Response:
+        """See `entering.choose_language`."""
+        return entering.choose_language(request, self.access)
+
+    async def not_found(self, request: Request, _: Exception) -> Response:
+        """No such address, or not by this method."""
+        status = _.status_code if isinstance(_, HTTPException) else 404
+        return self.problem(request, status, "error_404")
+
+
+async def read_form(request: Request) -> dict[str, list[str]]:
+    """The fields of a form, each with all its values; empty for other requests."""
+    if request.method != "POST":
+        return {}
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BODY_BYTES:
+            return {}
+    return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20_000)
+
+
+async def _home(_: Request) -> Response:
+    return RedirectResponse("/conflicts", status_code=303)
+
+
+def create_app(crm: Crm, access: Access) -> Guard:
+    """The review page as an ASGI application, behind its guard."""
+    site = _Site(crm, access)
+    static = StaticFiles(directory=Path(__file__).parent / "static")
+    routes = [
+        Route("/", _home),
+        Route("/enter", site.enter, methods=["GET", "POST"]),
+        Route("/leave", site.leave, methods=["POST"]),
+        Route("/language/{language}", site.language),
+        Route("/runs", site.view(runs.list_runs)),
+        Route("/runs/{run:int}", site.view(runs.show_run)),
+        Route("/runs/{run:int}/undo", site.view(runs.ask_undo)),
+        Route("/runs/{run:int}/undo", site.view(runs.undo), methods=["POST"]),
+        Route("/conflicts", site.view(conflicts.list_conflicts)),
+        Route("/conflicts/bulk", site.view(conflicts.settle_bulk), methods=["POST"]),
+        Route("/conflicts/{conflict:int}", site.view(conflicts.show_conflict)),
+        Route("/conflicts/{conflict:int}", site.view(conflicts.settle), methods=["POST"]),
+        Route("/records", site.view(records.find_record)),
+        Route("/records/{table}/{row_id:path}", site.view(records.show_record)),
+        Route("/rejects", site.view(rejects.list_rejects)),
+        Route("/rejects/retry", site.view(rejects.try_again), methods=["POST"]),
+        Route("/rejects/drop", site.view(rejects.drop_one), methods=["POST"]),
+        Mount("/static", static),
+    ]
+    app = Starlette(routes=routes, exception_handlers={404: site.not_found, 405: site.not_found})
+    return Guard(app, access)

@@ -1,0 +1,120 @@
+"""The CRM as the page needs it: a pool of connections, and the mapping held against the tables once in a while."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import resources
+from types import TracebackType
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg_pool import ConnectionPool
+
+from target_crm.config import Settings
+from target_crm.database import Database, configure
+from target_crm.operations.session import Session, prepare_session
+
+logger = logging.getLogger("target-crm")
+# Somebody waits before the screen: a load that is under way is named, and not waited for as long as by another load.
+_PATIENCE_SECONDS = 5.0
+_TABLES_GOOD_FOR_SECONDS = 60.0
+_MOST_CONNECTIONS = 8
+
+
+class Crm:
+    """An open CRM; use it as a context.
+
+    Raises:
+        ConfigError, DatabaseError, MappingError: as a load would.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = replace(settings, lock_timeout_seconds=min(settings.lock_timeout_seconds, _PATIENCE_SECONDS))
+        self._database = Database(settings)
+        self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
+        self._known: Session | None = None
+        self._checked = 0.0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Crm:
+        self._database.__enter__()
+        try:
+            with self._database.connect(name="target-crm-admin serve") as connection:
+                prepare_session(self.settings, self._database, connection)
+            self._pool = ConnectionPool(
+                self._database.url,
+                min_size=1,
+                max_size=_MOST_CONNECTIONS,
+                kwargs={"application_name": "target-crm-admin serve", "connect_timeout": 15},
+                configure=configure,
+                check=ConnectionPool.check_connection,
+                timeout=15,
+                open=True,
+            )
+        except BaseException:
+            self._database.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.close(timeout=5)
+        self._database.__exit__(kind, error, trace)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A session of its own for one request; what the request did not commit is rolled back."""
+        assert self._pool is not None
+        with self._pool.connection() as connection:
+            known = self._tables(connection)
+            yield Session(self.settings, connection, known.tables, known.sets)
+            connection.rollback()
+
+    def _tables(self, connection: psycopg.Connection[Any]) -> Session:
+        """The mapped tables, looked at again when a minute has passed: somebody may have altered them."""
+        with self._lock:
+            if self._known is None or time.monotonic() - self._checked > _TABLES_GOOD_FOR_SECONDS:
+                self._known = prepare_session(self.settings, self._database, connection)
+                self._checked = time.monotonic()
+            return self._known
+
+    def make_indexes(self, tell: Callable[[str], None]) -> None:
+        """Make the indexes that large tables need, where they are missing; without the right to, it is said."""
+        schema = self.settings.crm_schema
+        text = resources.files("target_crm.sql").joinpath("review.sql").read_text("utf-8")
+        with self._database.connect(autocommit=True, name="target-crm-admin serve") as connection:
+            for statement in re.sub(r"--[^\n]*", "", text).split(";"):
+                found = re.search(r"IF NOT EXISTS (\w+)", statement)
+                if found is None or _is_valid(connection, schema, found[1]):
+                    continue
+                tell(f"Making the index {found[1]}; a load that is running is waited for ...")
+                try:
+                    # What an earlier start left half made is no index.
+                    connection.execute(
+                        sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(schema, found[1]))
+                    )
+                    connection.execute(sql.SQL(statement).format(schema=sql.Identifier(schema)))
+                except psycopg.errors.InsufficientPrivilege:
+                    tell(
+                        f"The database role does not own the tables in {schema}, so the page's indexes can't be made; "
+                        "with many changes its lists will be slow. Start serve once with the owner's role."
+                    )
+                    return
+
+
+def _is_valid(connection: psycopg.Connection[Any], schema: str, index: str) -> bool:
+    row = connection.execute(
+        "SELECT i.indisvalid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
+        "JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
+        (schema, index),
+    ).fetchone()
+    return row is not None and bool(row[0])

@@ -1,0 +1,139 @@
+"""One request: its session, form and language, and how it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from target_crm.operations.session import Session
+from target_crm.web import values
+from target_crm.web.i18n import Texts, language_of
+from target_crm.web.security import Access
+
+PER_PAGE = 50
+COUNTED = 1000
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("target_crm.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(text=values.as_text, short=values.short, told=values.told)
+    environment.globals.update(
+        marked=values.marked, is_empty=values.is_empty, moment=values.as_moment, ordered=values.ordered
+    )
+    return environment
+
+
+@dataclass
+class Page:
+    """What a view gets. `form` is empty but for a POST; `session` is the CRM's, for this request alone."""
+
+    request: Request
+    access: Access
+    session: Session
+    form: Mapping[str, list[str]]
+
+    @property
+    def texts(self) -> Texts:
+        """The page's words in the reader's language."""
+        return Texts(language_of(self.request))
+
+    def given(self, name: str) -> str | None:
+        """A parameter of the form or the address; None when it is missing or empty."""
+        found = self.form.get(name, [""])[-1] or self.request.query_params.get(name, "")
+        return found.replace("\0", "") or None
+
+    def number(self, name: str) -> int | None:
+        """A parameter that is a whole number; None for anything else."""
+        found = self.given(name)
+        return int(found) if found and found.isascii() and found.isdigit() and len(found) < 19 else None
+
+    def numbers(self, name: str) -> list[int]:
+        """All values of a parameter of the form that are whole numbers."""
+        return [int(v) for v in self.form.get(name, []) if v.isascii() and v.isdigit() and len(v) < 19]
+
+    def day(self, name: str) -> Any:
+        """A parameter that is a day; None for anything else."""
+        try:
+            return datetime.fromisoformat(self.given(name) or "").date()
+        except ValueError:
+            return None
+
+    def in_path(self, name: str) -> str:
+        """A part of the address."""
+        return str(self.request.path_params[name])
+
+    def render(self, template: str, *, status: int = 200, **context: Any) -> Response:
+        """A page made of a template."""
+        login = getattr(self.request.state, "session", None)
+        texts = self.texts
+        text = (
+            _environment()
+            .get_template(template)
+            .render(
+                t=texts,
+                form_token=self.access.form_token(login) if login else "",
+                path=self.request.url.path,
+                here=self.request.url.path + (f"?{self.request.url.query}" if self.request.url.query else ""),
+                link=link,
+                done=self._done(texts),
+                wants_password=self.access.wants_password,
+                counted=COUNTED,
+                **context,
+            )
+        )
+        return HTMLResponse(text, status_code=status)
+
+    def redirect(self, path: str, **parameters: Any) -> Response:
+        """Go on to another page after a form; `done=...` says there what was done."""
+        return RedirectResponse(link(path, **parameters), status_code=303)
+
+    def _done(self, texts: Texts) -> dict[str, Any] | None:
+        """What the form before did, from the address: one of the known sentences, with whole numbers alone."""
+        name = f"done_{self.request.query_params.get('done', '')}"
+        if name not in texts:
+            return None
+        numbers = {n: self.number(n) or 0 for n in ("run", "settled", "left", "tried", "bad", "conflict")}
+        undo = numbers["run"] if self.request.query_params.get("done") in ("amo", "crm", "value", "bulk") else None
+        return {"text": texts(name, **numbers), "undo": undo, "run": numbers["run"], "conflict": numbers["conflict"]}
+
+
+def render_plain(request: Request, access: Access, template: str, *, status: int, **context: Any) -> Response:
+    """A page outside of a session: entering, errors."""
+    texts = Texts(language_of(request))
+    text = (
+        _environment()
+        .get_template(template)
+        .render(
+            t=texts,
+            form_token="",
+            path="",
+            here="/",
+            link=link,
+            done=None,
+            wants_password=access.wants_password,
+            counted=COUNTED,
+            **context,
+        )
+    )
+    return HTMLResponse(text, status_code=status)
+
+
+def link(path: str, **parameters: Any) -> str:
+    """An address with parameters; those that are None or empty are left out."""
+    query = urlencode({k: v for k, v in parameters.items() if v not in (None, "")})
+    return f"{path}?{query}" if query else path

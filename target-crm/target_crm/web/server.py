@@ -1,0 +1,124 @@
+"""Runs the review page until it is stopped."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import uvicorn
+
+from target_crm.config import Settings
+from target_crm.errors import ConfigError
+from target_crm.web.app import create_app
+from target_crm.web.crm import Crm
+from target_crm.web.security import Access, served_names
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LEAST_PASSWORD = 10
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Where and for whom the page is served."""
+
+    host: str = "127.0.0.1"
+    port: int = 8420
+    allow_remote: bool = False
+    allowed_hosts: Sequence[str] = ()
+    password: str | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def check_serving(serving: Serving) -> None:
+    """Refuse what is not safe.
+
+    Raises:
+        ConfigError: another address than loopback without --allow-remote or a password.
+    """
+    if is_loopback(serving.host):
+        return
+    if not serving.allow_remote:
+        msg = (
+            f"--host {serving.host} would show the CRM to other machines. That wants --allow-remote and a password; "
+            "or leave --host out and come by a tunnel (ssh -L)."
+        )
+        raise ConfigError(msg)
+    if serving.password is None:
+        msg = "--allow-remote wants a password: in TARGET_CRM_REVIEW_PASSWORD, or in a file by --password-file."
+        raise ConfigError(msg)
+    if len(serving.password) < LEAST_PASSWORD:
+        msg = f"The password is too short: {LEAST_PASSWORD} characters are the least."
+        raise ConfigError(msg)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine can reach the address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def serve(settings: Settings, serving: Serving, tell: Callable[[str], None]) -> None:
+    """Serve until interrupted; `tell` gets what a person must know, first of all the address.
+
+    Raises:
+        ConfigError, DatabaseError, MappingError: it can't be started.
+    """
+    check_serving(serving)
+    https = serving.certificate is not None
+    with _listen(serving) as listening, Crm(settings) as crm:
+        port = listening.getsockname()[1]
+        access = Access(served_names(_names(serving), port, https), serving.password, https)
+        crm.make_indexes(tell)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(crm, access),
+                log_level="warning",
+                access_log=False,  # it would write the token down
+                server_header=False,
+                proxy_headers=False,
+                lifespan="off",
+                timeout_graceful_shutdown=5,
+                ssl_certfile=serving.certificate,
+                ssl_keyfile=serving.key,
+            )
+        )
+        shown = f"[{serving.host}]" if ":" in serving.host else serving.host
+        address = f"{'https' if https else 'http'}://{shown}:{port}"
+        tell(f"The review page: {address}/{'' if access.wants_password else f'enter?token={access.token}'}")
+        if not is_loopback(serving.host) and not https:
+            tell(
+                "Without TLS the password and the data can be read on the way: see --certificate, or a proxy with TLS."
+            )
+        tell("Ctrl-C ends it.")
+        server.run(sockets=[listening])
+
+
+def _names(serving: Serving) -> set[str]:
+    names = {*LOOPBACK, *serving.allowed_hosts}
+    if serving.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        names.add(serving.host)
+    if not is_loopback(serving.host):
+        names |= {socket.gethostname(), socket.getfqdn()}
+    return names
+
+
+def _listen(serving: Serving) -> socket.socket:
+    family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((serving.host, serving.port))
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        msg = (
+            f"--host {serving.host} --port {serving.port}: {error.strerror}. Choose another; --port 0 takes a free one."
+        )
+        raise ConfigError(msg) from None
+    return listening

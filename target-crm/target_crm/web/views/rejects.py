@@ -1,0 +1,72 @@
+"""Rejects: what is wrong with them, trying them again, dropping them."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+from starlette.responses import Response
+
+from target_crm.operations.rejects import count_rejects, drop, find_rejects, retry
+from target_crm.web.page import COUNTED, PER_PAGE, Page, link
+
+_LONGEST_SHOWN = 20_000
+
+
+def list_rejects(page: Page) -> Response:
+    """The rejects that the filter leaves, the oldest first."""
+    return _list(page)
+
+
+def _list(page: Page, *, status: int = 200, problem: str | None = None) -> Response:
+    chosen = {"stream": page.given("stream"), "run_id": page.number("run_id"), "resolved": page.given("resolved")}
+    after = page.number("after") or 0
+    found = find_rejects(
+        page.session,
+        stream=page.given("stream"),
+        run=page.number("run_id"),
+        resolved=chosen["resolved"] is not None,
+        after=after,
+        limit=PER_PAGE + 1,
+    )
+    more = None
+    if len(found) > PER_PAGE:
+        found = found[:PER_PAGE]
+        more = link("/rejects", **chosen, after=found[-1]["id"])
+    return page.render(
+        "rejects.html.j2",
+        status=status,
+        rejects=[{**r, "record": _pretty(r["record"])} for r in found],
+        open=count_rejects(page.session, COUNTED),
+        chosen=chosen,
+        streams=[live.mapping.stream for live in page.session.tables.values()],
+        problem=problem,
+        more=more,
+        is_first=not after,
+    )
+
+
+def _pretty(record: str | None) -> str:
+    """JSON on several lines; anything else as it is. Very long records are cut."""
+    text = record or ""
+    with suppress(ValueError, RecursionError):
+        text = json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+
+
+def try_again(page: Page) -> Response:
+    """Load one reject again, or with `all` every open one."""
+    number = page.number("id")
+    if page.given("all") is None and (number is None or not find_rejects(page.session, ids=[number], limit=1)):
+        return page.redirect("/rejects", done="gone")
+    page.session.connection.commit()
+    run, tried, bad = retry(page.session, None if page.given("all") else [number or 0])
+    return page.redirect("/rejects", done="retry", run=run, tried=tried, bad=bad)
+
+
+def drop_one(page: Page) -> Response:
+    """Close a reject with a reason."""
+    number, reason = page.number("id") or 0, (page.given("reason") or "").strip()
+    if not reason:
+        return _list(page, status=422, problem=page.texts("drop_needs_reason"))
+    return page.redirect("/rejects", done="drop" if drop(page.session, [number], reason) else "gone")

@@ -1,0 +1,128 @@
+"""Runs: the list, one run's changes, undoing it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from starlette.responses import Response
+
+from target_crm.operations.history import RunFilter, changed_cells, find_changes, find_run, find_runs, undone_by
+from target_crm.operations.records import names_of
+from target_crm.operations.session import Row, Session
+from target_crm.operations.undo import preview_undo, take_back
+from target_crm.web.page import COUNTED, PER_PAGE, Page, link
+
+KINDS = ("load", "resolve", "undo", "retry")
+STATUSES = ("succeeded", "failed", "interrupted", "running")
+
+
+def list_runs(page: Page) -> Response:
+    """The runs that the filter leaves, the last first."""
+    which = RunFilter(
+        page.given("kind"), page.given("status"), page.given("table"), page.day("since"), page.day("until")
+    )
+    runs = find_runs(page.session, before=page.number("before"), limit=PER_PAGE + 1, which=which)
+    more = None
+    if len(runs) > PER_PAGE:
+        runs = runs[:PER_PAGE]
+        more = link("/runs", **asdict(which), before=runs[-1]["id"])
+    return page.render(
+        "runs.html.j2",
+        runs=runs,
+        chosen=which,
+        kinds=KINDS,
+        statuses=STATUSES,
+        tables=[*page.session.tables, *page.session.sets],
+        more=more,
+        is_first=page.number("before") is None,
+    )
+
+
+def show_run(page: Page) -> Response:
+    """One run: counts, changes by table and column, the changes themselves."""
+    session, run = page.session, find_run(page.session, int(page.in_path("run")))
+    cells, after = changed_cells(session, run["id"], COUNTED), page.number("after") or 0
+    documents = {live.mapping.raw_fields for live in session.tables.values()}
+    table, column = page.given("table"), page.given("column")
+    if table is None and page.given("all") is None:
+        table, column = _first_shown(cells, documents)
+    entries = find_changes(session, run["id"], table=table, column=column, after=after, limit=PER_PAGE + 1)
+    more = None
+    if len(entries) > PER_PAGE:
+        entries = entries[:PER_PAGE]
+        shown = {"table": table, "column": column, "all": None if table else "1"}
+        more = link(f"/runs/{run['id']}", **shown, after=entries[-1]["id"]) + "#changes"
+    return page.render(
+        "run.html.j2",
+        run=run,
+        undone=undone_by(session, run["id"]),
+        cells=cells,
+        documents=documents,
+        keys=hidden_keys(session),
+        entries=[{**e, "record": record_of(session, e)} for e in with_names(session, entries)],
+        table=table,
+        column=column,
+        more=more,
+        is_first=not after,
+    )
+
+
+def _first_shown(cells: list[Row], documents: set[str]) -> tuple[str | None, str | None]:
+    """The table and column to begin with: a column that people know, else whole rows, else nothing in particular."""
+    known = [(c["table_name"], c["column_name"]) for c in cells if c["column_name"] not in documents]
+    return next((c for c in known if c[1] != "*"), known[0] if known else (None, None))
+
+
+def hidden_keys(session: Session) -> set[str]:
+    """Columns of whole rows that tell a person nothing: keys, documents, times of writing."""
+    hidden = {"source"}
+    for live in session.tables.values():
+        hidden |= {
+            live.mapping.id,
+            live.mapping.account or "",
+            live.mapping.amo_id or "",
+            *filter(None, live.mapping.service.values()),
+        }
+    for item_set in session.sets.values():
+        s = item_set.item_set
+        hidden |= {s.id, s.parent, s.raw_fields, s.created_at or "", s.updated_at or ""}
+    return hidden
+
+
+def with_names(session: Session, entries: list[Row]) -> list[Row]:
+    """Entries of the journal with the name of the row that each is about; its key, where the row is gone."""
+    names = names_of(session, ((e["table_name"], e["row_id"]) for e in entries))
+    return [{**e, "name": names.get((e["table_name"], e["row_id"]), e["row_id"])} for e in entries]
+
+
+def record_of(session: Session, entry: Row) -> tuple[str, str] | None:
+    """Table and key of the record that an entry's page is; a set's row belongs to its parent's."""
+    if entry["table_name"] in session.tables:
+        return entry["table_name"], entry["row_id"]
+    item_set = session.sets.get(entry["table_name"])
+    whole = entry["new_value"] or entry["old_value"]
+    if item_set is None or not isinstance(whole, dict) or not whole.get(item_set.item_set.parent):
+        return None
+    return item_set.parent.mapping.table, str(whole[item_set.item_set.parent])
+
+
+def ask_undo(page: Page) -> Response:
+    """What undoing a run would do and leave alone; nothing is changed."""
+    run = find_run(page.session, int(page.in_path("run")))
+    found = preview_undo(page.session, run["id"])
+    counts = {table: asdict(c) for table, c in found.counts.items() if any(asdict(c).values())}
+    return page.render("undo.html.j2", run=run, counts=counts, left=with_names(page.session, found.left))
+
+
+def undo(page: Page) -> Response:
+    """Undo a run. A decision is taken back at once, any other run only from its preview."""
+    run = find_run(page.session, int(page.in_path("run")))
+    if run["kind"] != "resolve" and page.given("confirmed") is None:
+        return page.redirect(f"/runs/{run['id']}/undo")
+    number, _ = take_back(page.session, run["id"])
+    done: dict[str, Any] = {"done": "undo", "run": number}
+    conflict = page.number("conflict")
+    if conflict is not None:
+        return page.redirect(f"/conflicts/{conflict}", **done)
+    return page.redirect("/conflicts" if page.given("to") == "conflicts" else f"/runs/{run['id']}", **done)

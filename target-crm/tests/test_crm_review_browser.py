@@ -1,0 +1,287 @@
+"""The review page in a real browser: by keyboard alone, on a phone, with hostile names; checked with axe; pictures.
+
+`--pictures DIR` keeps the pictures there (the README shows those in docs/images), else they go to a temporary folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import review_data
+from review_server import serving
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)"),
+    pytest.mark.xdist_group("browser"),
+]
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+COMMAND = str(Path(sys.executable).parent / "target-crm-admin")
+PHONE = {"width": 390, "height": 844}
+METRICS = {
+    "duration_seconds": 62.4,
+    "requests": 388,
+    "requests_by_stream": {"contacts": 128, "notes": 96, "tasks": 81, "companies": 42, "leads": 30, "events": 11},
+    "requests_without_batching": 4210,
+    "requests_per_second_series": [4, 7, 7, 6, 7, 7, 7, 5, 7, 7, 7, 6, 7, 7, 4, 7, 7, 7, 7, 6],
+    "records_series": {
+        "contacts": [0, 900, 1900, 2950, 4000, 5100, 6000, 6400],
+        "notes": [0, 0, 600, 2100, 3900, 5200, 7000, 8800],
+        "companies": [0, 800, 1700, 2100, 2100, 2100, 2100, 2100],
+    },
+    "seconds_waiting_for_api": 141.8,
+}
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def served(crm):
+    review_data.fill(crm)
+    with serving(crm.config) as found:
+        yield found
+
+
+@pytest.fixture
+def open_page(chromium, served):
+    """A window in which the page is open; what its console says is an error."""
+    contexts, said = [], []
+
+    def start(language="ru", size=None, **options):
+        context = chromium.new_context(viewport=size or {"width": 1200, "height": 860}, locale=language, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        page.goto(served.entrance)
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+@pytest.fixture
+def pictures(request, tmp_path):
+    """Where pictures go."""
+    kept = request.config.getoption("--pictures", default=None)
+    folder = Path(kept) if kept else tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def settled(page, what):
+    """Wait until the page says so."""
+    page.wait_for_function("text => document.querySelector('main').innerText.includes(text)", arg=what)
+
+
+def position(crm, amo_id):
+    return crm.row("contacts", amo_id)["position"]
+
+
+def test_a_conflict_is_settled_and_taken_back_by_keyboard_alone(crm, open_page):
+    page = open_page()
+    page.keyboard.press("q")
+    settled(page, "Конфликт 1")
+    page.keyboard.press("n")
+    settled(page, "Соколова Анна")
+    page.keyboard.press("a")
+    settled(page, "Конфликт 2: взято значение amoCRM")
+    assert position(crm, 501) == "Руководитель отдела закупок"
+    (entry,) = crm.execute(
+        "SELECT e.* FROM sync_changes AS e JOIN sync_runs AS r ON r.id = e.run_id WHERE r.kind = 'resolve'"
+    )
+    assert (entry["column_name"], entry["new_value"]) == ("position", "Руководитель отдела закупок")
+    page.keyboard.press("u")
+    settled(page, "Отменено")
+    assert position(crm, 501) == "Директор по закупкам и логистике"
+    settled(page, "Соколова Анна")
+    page.keyboard.press("k")
+    settled(page, "оставлено наше")
+    assert position(crm, 501) == "Директор по закупкам и логистике"
+
+
+def test_another_value_is_typed_by_keyboard_in_any_layout(crm, open_page):
+    page = open_page()
+    page.goto(page.url.partition("/conflicts")[0] + "/conflicts/3")
+    # On a Russian keyboard the key E gives another letter.
+    page.dispatch_event("body", "keydown", {"code": "KeyE", "key": "у", "bubbles": True})
+    page.keyboard.type("Инженер-конструктор")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    settled(page, "ваше значение сохранено")
+    assert position(crm, 502) == "Инженер-конструктор"
+
+
+def test_letters_typed_into_a_field_decide_nothing(crm, open_page):
+    page = open_page()
+    page.goto(page.url.partition("/conflicts")[0] + "/conflicts/3")
+    page.focus("#another")
+    page.keyboard.type("aakknu")
+    assert page.url.endswith("/conflicts/3")
+    assert crm.execute("SELECT count(*) AS n FROM sync_runs WHERE kind = 'resolve'")[0]["n"] == 0
+
+
+def test_shortcuts_can_be_switched_off(crm, open_page):
+    page = open_page()
+    page.keyboard.press("?")
+    page.uncheck("#keys-on")
+    page.keyboard.press("Escape")
+    page.goto(page.url.partition("/conflicts")[0] + "/conflicts/3")
+    page.keyboard.press("a")
+    page.wait_for_timeout(500)
+    assert page.url.endswith("/conflicts/3")
+    assert crm.execute("SELECT count(*) AS n FROM sync_runs WHERE kind = 'resolve'")[0]["n"] == 0
+
+
+def test_after_a_decision_focus_and_screen_reader_are_at_the_next_conflict(open_page):
+    page = open_page("en")
+    page.goto(page.url.partition("/conflicts")[0] + "/conflicts/2")
+    page.keyboard.press("k")
+    settled(page, "ours is kept")
+    assert page.evaluate("document.activeElement.tagName") == "H1"
+    assert "Петров Иван" in page.evaluate("document.activeElement.innerText")
+    assert page.inner_text("#said") == "Conflict 2: ours is kept."
+    assert page.title().startswith("Conflict 3")
+
+
+def test_everything_is_reached_by_tab(open_page):
+    page = open_page("en")
+    page.goto(page.url.partition("/conflicts")[0] + "/conflicts/2")
+    reached = []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("(document.activeElement.innerText || document.activeElement.name || '').trim()"))
+    for wanted in (
+        "Skip to the content",
+        "Runs",
+        "Keep ours K",
+        "Take amoCRM's A",
+        "value",
+        "Save this value",
+        "Skip N",
+    ):
+        assert any(r.replace("\n", " ").replace("  ", " ") == wanted for r in reached), (wanted, reached)
+
+
+def test_it_works_without_scripts(crm, open_page):
+    page = open_page("en", java_script_enabled=False)
+    page.goto(page.url.partition("/conflicts")[0] + "/conflicts/2")
+    page.get_by_role("button", name="Take amoCRM's").click()
+    assert "amoCRM's value is taken" in page.inner_text("main")
+    assert position(crm, 501) == "Руководитель отдела закупок"
+    page.get_by_role("button", name="Undo").click()
+    assert position(crm, 501) == "Директор по закупкам и логистике"
+
+
+def test_hostile_names_do_not_run(crm, chromium):
+    hostile = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+    for name in (hostile, hostile + "2"):
+        crm.sync("contacts", {"id": 1, "last_name": name})
+        crm.execute("UPDATE contacts SET last_name = %s", hostile + "1")
+    crm.sync("leads", {"id": 5, "name": hostile, "price": hostile})
+    with serving(crm.config) as served:
+        page = chromium.new_context().new_page()
+        page.goto(served.entrance)
+        for path in ("/conflicts", "/conflicts/1", "/runs/1", "/runs/2", "/rejects", "/records?table=contacts&key=1"):
+            page.goto(served.url + path)
+            page.wait_for_timeout(100)
+            assert page.title() != "owned", path
+            assert page.locator("main img").count() == 0
+            assert "<img src=x" in page.content().replace("&lt;", "<")
+        page.context.close()
+
+
+PATHS = (
+    "/conflicts",
+    "/conflicts/2",
+    "/runs",
+    "/runs/2",
+    "/runs/2/undo",
+    "/rejects",
+    "/records?table=contacts&key=501",
+)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(open_page, scheme):
+    page = open_page(color_scheme=scheme)
+    home = page.url.partition("/conflicts")[0]
+    for path in PATHS:
+        page.goto(home + path)
+        if path == "/rejects":
+            page.locator("summary").first.click()
+        found = axe.Axe().run(page)
+        assert found.response["violations"] == [], f"{path}: {found.generate_report()}"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_on_a_phone_nothing_is_cut_off(open_page, path):
+    page = open_page(size=PHONE, has_touch=True, is_mobile=True)
+    page.goto(page.url.partition("/conflicts")[0] + path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    small = page.eval_on_selector_all(
+        "main button, main a.button", "all => all.filter(e => e.getBoundingClientRect().height < 40).length"
+    )
+    assert small == 0
+
+
+def test_a_conflict_is_settled_by_touch_on_a_phone(crm, open_page):
+    page = open_page(size=PHONE, has_touch=True, is_mobile=True)
+    page.get_by_role("link", name="Соколова Анна").tap()
+    settled(page, "Конфликт 2")
+    page.get_by_role("button", name="Взять из amoCRM").tap()
+    settled(page, "взято значение amoCRM")
+    assert position(crm, 501) == "Руководитель отдела закупок"
+
+
+def test_back_in_the_browser_shows_what_is_true_now(open_page):
+    page = open_page("en")
+    page.goto(page.url.partition("/conflicts")[0] + "/conflicts/2")
+    page.keyboard.press("k")
+    settled(page, "ours is kept")
+    page.go_back()
+    settled(page, "has been settled already")
+
+
+def test_pictures_of_the_page_and_the_report(crm, open_page, chromium, served, pictures, tmp_path):
+    page = open_page("en", {"width": 1100, "height": 760})
+    page.goto(page.url.partition("/conflicts")[0] + "/conflicts/2")
+    page.screenshot(path=pictures / "review.png")
+    russian = open_page("ru", PHONE)
+    russian.goto(page.url)
+    russian.screenshot(path=pictures / "review-phone.png")
+    metrics, report = tmp_path / "metrics.json", tmp_path / "report.html"
+    metrics.write_text(json.dumps(METRICS))
+    line = [COMMAND, "--database-url", crm.url, "--crm-schema", crm.schema, "report", "2", "--html", str(report)]
+    subprocess.run([*line, "--metrics-file", str(metrics)], check=True, env=os.environ, timeout=120)
+    window = chromium.new_page(viewport={"width": 1100, "height": 1500})
+    window.goto(report.as_uri())
+    window.screenshot(path=pictures / "report.png")
+    assert axe.Axe().run(window).response["violations"] == []
+    window.close()
+    for name in ("review.png", "review-phone.png", "report.png"):
+        assert re.match(rb"\x89PNG", (pictures / name).read_bytes()[:4])
+        assert (pictures / name).stat().st_size > 20_000
