@@ -8,7 +8,9 @@ from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
 from target_crm.operations.session import Row, Session, SetTable, UnknownError, as_value
-from target_crm.sql.spec import I, S
+from target_crm.operations.undo_entries import collect_entries, undone
+from target_crm.sql.expressions import is_empty
+from target_crm.sql.spec import I, S, Slot
 
 SHOWN_LEFT = 50
 
@@ -97,23 +99,15 @@ def _check(session: Session, run: int) -> None:
     if found[0]["status"] == "running":
         msg = f"Run {run} is still running."
         raise UnknownError(msg)
-    undone = session.rows(
+    undone_by = session.rows(
         S("SELECT id FROM {} WHERE undoes = %s AND status = 'succeeded' AND NOT {}").format(
-            session.control("sync_runs"), _undone(session, S("sync_runs.id"))
+            session.control("sync_runs"), undone(session, S("sync_runs.id"))
         ),
         run,
     )
-    if undone:
-        msg = f"Run {run} was undone by run {undone[0]['id']}."
+    if undone_by:
+        msg = f"Run {run} was undone by run {undone_by[0]['id']}."
         raise UnknownError(msg)
-
-
-def _undone(session: Session, run: sql.Composable) -> sql.Composed:
-    """Whether a run has been undone by another that stands."""
-    return S(
-        "EXISTS (SELECT FROM {runs} AS u WHERE u.undoes = {run} AND u.status = 'succeeded' "
-        "AND NOT EXISTS (SELECT FROM {runs} AS w WHERE w.undoes = u.id AND w.status = 'succeeded'))"
-    ).format(runs=session.control("sync_runs"), run=run)
 
 
 class _Undo:
@@ -128,7 +122,8 @@ class _Undo:
         return self.counts.setdefault(table, Undone())
 
     def all(self) -> dict[str, Undone]:
-        self.collect()
+        for table, number in collect_entries(self.session, self.run).items():
+            self.count(table).left_rewritten += number
         tables = list(self.session.tables.values())
         for live in tables:
             self.return_rows(live)
@@ -140,48 +135,6 @@ class _Undo:
             self.remove_rows(live)
         self.close_conflicts()
         return self.counts
-
-    def collect(self) -> None:
-        """The run's entries, with whether a later run that stands wrote the row, too."""
-        control = self.session.control
-        self.session.execute(S("DROP TABLE IF EXISTS pg_temp.undo_entries"))
-        # A run that moved no base (a decision) can be taken back cell by cell, whatever else was written in the row.
-        same_cell = S("AND later.column_name IN (e.column_name, '*')") if self._moved_no_base() else S("")
-        self.session.execute(
-            S(
-                "CREATE TEMP TABLE undo_entries ON COMMIT DROP AS "
-                "SELECT e.*, EXISTS (SELECT FROM {changes} AS later WHERE later.row_id = e.row_id "
-                "AND later.table_name = e.table_name AND later.run_id > {run} {same_cell} "
-                "AND NOT {later_undone} AND NOT EXISTS (SELECT FROM {runs} AS r WHERE r.id = later.run_id "
-                "AND r.undoes IS NOT NULL AND NOT {undo_undone})) AS rewritten "
-                "FROM {changes} AS e WHERE e.run_id = {run}"
-            ).format(
-                changes=control("sync_changes"),
-                runs=control("sync_runs"),
-                run=sql.Literal(self.run),
-                same_cell=same_cell,
-                later_undone=_undone(self.session, S("later.run_id")),
-                undo_undone=_undone(self.session, S("later.run_id")),
-            )
-        )
-        self.session.execute(S("CREATE INDEX ON undo_entries (table_name, column_name, row_id)"))
-        self.session.execute(S("ANALYZE undo_entries"))
-        for row in self.session.rows(
-            S("SELECT table_name, count(DISTINCT row_id) AS n FROM undo_entries WHERE rewritten GROUP BY 1")
-        ):
-            self.count(row["table_name"]).left_rewritten += row["n"]
-
-    def _moved_no_base(self) -> bool:
-        """Whether the run wrote cells alone: neither whole rows nor documents."""
-        whole = ["*", *{live.mapping.raw_fields for live in self.session.tables.values()}]
-        found = self.session.rows(
-            S("SELECT 1 FROM {} WHERE run_id = %s AND column_name = ANY(%s) LIMIT 1").format(
-                self.session.control("sync_changes")
-            ),
-            self.run,
-            whole,
-        )
-        return not found
 
     # rows that were there before
 
@@ -335,10 +288,11 @@ class _Undo:
         if table.account is None or table.amo_id is None:
             return
         name = table.table
-        self.session.execute(S("DROP TABLE IF EXISTS pg_temp.undo_rows"))
+        self.session.execute(S("DROP TABLE IF EXISTS pg_temp.undo_rows, pg_temp.undo_removed"))
         self.session.execute(
             S(
                 "CREATE TEMP TABLE undo_rows ON COMMIT DROP AS SELECT e.row_id FROM undo_entries AS e "
+                "JOIN undo_born AS b ON b.table_name = e.table_name AND b.row_id = e.row_id "
                 "JOIN {table} AS t ON t.{id}::text = e.row_id WHERE e.table_name = {name} AND e.column_name = '*' "
                 "AND e.old_value IS NULL AND NOT e.rewritten AND {untouched} FOR UPDATE OF t"
             ).format(
@@ -351,6 +305,12 @@ class _Undo:
         for item_set in self.session.sets.values():
             if item_set.parent is live:
                 self._remove_items_of(item_set)
+        self.session.execute(
+            S(
+                "CREATE TEMP TABLE undo_removed ON COMMIT DROP AS SELECT t.{} AS account, t.{} AS amo_id "
+                "FROM {} AS t JOIN undo_rows AS u ON t.{}::text = u.row_id"
+            ).format(I(table.account), I(table.amo_id), live.identifier, I(table.id))
+        )
         removed = self.session.execute(
             S(
                 "WITH x AS (DELETE FROM {table} AS t USING undo_rows AS u WHERE t.{id}::text = u.row_id "
@@ -366,6 +326,8 @@ class _Undo:
                 journal=self._journal(name),
             )
         )
+        if removed:
+            self._wait_again(live)
         counts = self.count(name)
         counts.removed_rows += removed
         inserted = self.session.rows(
@@ -377,15 +339,52 @@ class _Undo:
         )
         counts.left_edited += inserted[0]["n"]
 
+    def _wait_again(self, parent: LiveTable) -> None:
+        """Records that name a removed row wait for it again: should it come once more, they are linked."""
+        for live in self.session.tables.values():
+            table = live.mapping
+            if table.account is None or table.amo_id is None:
+                continue
+            record = S("(c.{}->'amo')").format(I(table.raw_fields))
+            for column in table.columns:
+                if column.link != parent.mapping.stream:
+                    continue
+                entity: sql.Composable = S("true")
+                if column.when_entity is not None:
+                    entity = S("{}->>'entity_type' = {}").format(record, sql.Literal(column.when_entity))
+                self.session.execute(
+                    S(
+                        "INSERT INTO {pending} (account_id, table_name, column_name, amo_id, source, ref) "
+                        "SELECT c.{account}, {name}, {column}, c.{amo_id}, {source}, x.amo_id::text "
+                        "FROM undo_removed AS x JOIN {table} AS c ON c.{account} = x.account "
+                        "AND {record}#>>{path} = x.amo_id::text AND {entity} ON CONFLICT DO NOTHING"
+                    ).format(
+                        pending=self.session.control("sync_pending"),
+                        account=I(table.account),
+                        amo_id=I(table.amo_id),
+                        name=sql.Literal(table.table),
+                        column=sql.Literal(column.name),
+                        source=sql.Literal(column.link),
+                        table=live.identifier,
+                        record=record,
+                        path=sql.Literal(column.path[0].split(".")),
+                        entity=entity,
+                    )
+                )
+
     def _untouched_columns(self, live: LiveTable) -> list[sql.Composable]:
-        """Each mapped column still holds what came: the base says what that was."""
-        base = S("(t.{}->'amo_values')").format(I(live.mapping.raw_fields))
-        return [
-            S("t.{} IS NOT DISTINCT FROM {}").format(
-                I(c.name), as_value(live, c.name, S("{}->{}").format(base, sql.Literal(c.name)))
+        """Each mapped column still holds what the run left there, if only nothing (`b` is of undo_born)."""
+        conditions: list[sql.Composable] = []
+        for column in live.mapping.columns:
+            slot = Slot(0, column, live.columns[column.name])
+            now = S("t.{}").format(I(column.name))
+            left = as_value(live, column.name, S("(b.lasting->{})").format(sql.Literal(column.name)))
+            conditions.append(
+                S("({now} IS NOT DISTINCT FROM {left} OR ({} AND {}))").format(
+                    is_empty(slot, now), is_empty(slot, left), now=now, left=left
+                )
             )
-            for c in live.mapping.columns
-        ]
+        return conditions
 
     def _unreferenced(self, live: LiveTable) -> list[sql.Composable]:
         """No foreign key points at the row, but for the items that came with it."""
@@ -459,11 +458,21 @@ class _Undo:
         counts.restored_items += self._insert_old(live, name, key)
 
     def close_conflicts(self) -> None:
-        """Conflicts that the run recorded are void: the base is back.
+        """Conflicts that the run recorded are void: the base is back, and those it superseded are open again.
 
-        Those it settled are open again where their cell is as before, and no newer one of that cell is open.
+        So are those it settled, where their cell is as before and no newer one of that cell is open.
         """
         conflicts, runs = self.session.control("sync_conflicts"), self.session.control("sync_runs")
+        # Both were written in one transaction, so their times are equal.
+        self.session.execute(
+            S(
+                "UPDATE {conflicts} AS c SET resolved_at = NULL, resolution = NULL FROM {conflicts} AS x "
+                "WHERE x.run_id = %s AND c.run_id <> x.run_id AND c.resolution = 'superseded' "
+                "AND c.table_name = x.table_name AND c.row_id = x.row_id AND c.column_name = x.column_name "
+                "AND c.resolved_at = x.created_at AND x.resolved_at IS NULL"
+            ).format(conflicts=conflicts),
+            self.run,
+        )
         self.session.execute(
             S(
                 "UPDATE {} SET resolved_at = now(), resolution = 'undone' WHERE run_id = %s AND resolved_at IS NULL"

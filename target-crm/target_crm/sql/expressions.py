@@ -58,8 +58,8 @@ def same(slot: Slot, left: sql.Composable, right: sql.Composable) -> sql.Compose
 def decision(slot: Slot, policy: str, *, late: bool = False) -> sql.Composed:
     """The truth table of docs/soft-update.md for one column of a row that exists.
 
-    A sum of: 1 write theirs, 2 the base moves to theirs, 4 conflict, 8 the row holds a manual edit. `late`: the value is a
-    link or a name that could not be told when its record came.
+    A sum of: 1 write theirs, 2 the base moves to theirs, 4 conflict, 8 the row holds a manual edit. `late`: the value
+    is a link or a name that could not be told when its record came.
     """
     base, ours, theirs = slot.name("b"), slot.name("o"), slot.name("t")
     no_base, no_ours, no_theirs = (is_empty(slot, value) for value in (base, ours, theirs))

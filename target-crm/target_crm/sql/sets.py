@@ -104,7 +104,8 @@ def update_items(s: SetSpec) -> sql.Composed:
             "WITH x AS (UPDATE {table} AS c SET {writes} FROM {items} AS i, {table} AS old "
             "WHERE c.{parent} = i.owner AND {base}->>'key' = i.k AND old.{id} = c.{id} "
             "AND ({differs}) AND {untouched} "
-            "RETURNING c.{id}::text AS row_id, to_jsonb(old) AS old_value, to_jsonb(c) AS new_value)"
+            # c.*, because the staged items have a column c.
+            "RETURNING c.{id}::text AS row_id, to_jsonb(old.*) AS old_value, to_jsonb(c.*) AS new_value)"
         ).format(
             table=s.live.identifier,
             writes=comma(writes),

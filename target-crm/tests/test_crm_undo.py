@@ -1,0 +1,152 @@
+"""Undoing any run after any edits: what nobody touched is as it was before the run, what somebody touched stays.
+
+More examples: CRM_EXAMPLES=1000.
+"""
+
+from __future__ import annotations
+
+import os
+
+from by_hand import by_hand
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from soft_update_player import BY_HAND, ID, RECORD, STREAM, Player, moment
+
+from target_crm.config import Settings
+from target_crm.operations.session import open_session
+from target_crm.operations.undo import undo
+
+EXAMPLES = int(os.environ.get("CRM_EXAMPLES", "25"))
+ROWS = ("companies", "contacts", "tasks")
+ITEMS = ("contact_phones", "contact_emails")
+MANY = st.lists(RECORD, min_size=1, max_size=8)
+DELETIONS = st.lists(st.tuples(STREAM, ID), max_size=2)
+CHECKS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+
+
+def seen(crm):
+    """Every row by table and key, without the time of its last write."""
+    found = {}
+    for table in (*ROWS, *ITEMS):
+        rows = crm.rows(table, "id")
+        found[table] = {r["id"]: {k: v for k, v in r.items() if k != "updated_at"} for r in rows}
+    return found
+
+
+class Stage:
+    """A CRM on which runs and edits follow one another."""
+
+    def __init__(self, crm):
+        self.crm, self.player = crm, Player(crm)
+
+    def load(self, drawn, deletions, size):
+        """One run with records (several versions of one too) and deletions; its number and messages."""
+        player = self.player
+        player.clock += 5
+        lines = player.lines(player.dated(drawn))[:-1]
+        for stream, amo_id in deletions:
+            record = {"id": f"e{player.clock}", "entity_type": stream, "entity_id": amo_id}
+            record["deleted_at"] = moment(player.clock)
+            lines += [self.crm.schema_message("deleted_records"), *self.crm.messages("deleted_records", record)]
+        self.crm.load(lines, batch_size_rows=size, allow_mass_delete=True)
+        return self.crm.execute("SELECT max(id) AS id FROM sync_runs")[0]["id"], lines
+
+    def undo(self, run):
+        """Undo a run; its counts by table."""
+        with open_session(Settings.from_config(self.crm.config)) as session:
+            return undo(session, run)
+
+
+def expect_rows(table, before, after, edited, undone):
+    """Rows that were there before, cell by cell; rows that the run inserted."""
+    for key, row in edited[table].items():
+        if key in before[table]:
+            was, came = before[table][key], after[table][key]
+            wanted = {c: was[c] if row[c] == came[c] or c == "raw_fields" else row[c] for c in row}
+            assert undone[table].get(key) == wanted, (table, row["amo_id"])
+        elif _touched(key, table, after, edited):
+            assert undone[table].get(key) == row, (table, row["amo_id"], "was inserted and edited")
+        elif not _referred(key, undone):
+            assert key not in undone[table], (table, row["amo_id"], "was inserted and not touched")
+    assert not undone[table].keys() - edited[table].keys()
+
+
+def _touched(key, table, after, edited):
+    def own(state):
+        items = [{k: r for k, r in state[t].items() if r["contact_id"] == key} for t in ITEMS]
+        return state[table][key], items
+
+    return own(after) != own(edited)
+
+
+def _referred(key, state):
+    return any(row.get(c) == key for t in ROWS for row in state[t].values() for c in ("company_id", "contact_id"))
+
+
+def expect_items(table, before, after, edited, undone):
+    """Rows of sets: whole rows, of contacts that were there before."""
+    keys = before[table].keys() | after[table].keys() | edited[table].keys()
+    for key in keys:
+        was, came, row = (state[table].get(key) for state in (before, after, edited))
+        owner = (was or came or row)["contact_id"]
+        if owner not in before["contacts"] or owner not in edited["contacts"]:
+            continue
+        assert undone[table].get(key) == (was if row == came else row), (table, was, came, row)
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    derandomize="CRM_EXAMPLES" not in os.environ,
+    suppress_health_check=CHECKS,
+)
+@given(
+    history=st.lists(st.one_of(MANY, MANY, BY_HAND), max_size=4),
+    drawn=MANY,
+    deletions=DELETIONS,
+    size=st.sampled_from((1, 2, 100)),
+    edits=st.lists(BY_HAND, max_size=4),
+)
+def test_undoing_gives_back_what_nobody_touched_and_leaves_the_rest(crm, history, drawn, deletions, size, edits):
+    stage = Stage(crm)
+    for step in history:
+        if isinstance(step, list):
+            stage.load(step, (), 2)
+        else:
+            by_hand(crm, step)
+    before = seen(crm)
+    run, lines = stage.load(drawn, deletions, size)
+    after = seen(crm)
+    for step in edits:
+        by_hand(crm, step)
+    edited = seen(crm)
+    stage.undo(run)
+    undone = seen(crm)
+    for table in ROWS:
+        expect_rows(table, before, after, edited, undone)
+    for table in ITEMS:
+        expect_items(table, before, after, edited, undone)
+    assert crm.execute("SELECT 1 FROM sync_conflicts WHERE run_id = %s AND resolved_at IS NULL", run) == []
+    if edited == after:
+        assert undone == before
+        crm.load(lines, batch_size_rows=size, allow_mass_delete=True)
+        assert _content(seen(crm)) == _content(after)
+
+
+def _content(state):
+    """Rows without the keys that another insertion gives anew."""
+    amo = {key: (table, row["amo_id"]) for table in ROWS for key, row in state[table].items()}
+    known = {str(key): told for key, told in amo.items()}
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items() if k != "created_at"}
+        if isinstance(value, list):
+            return [plain(v) for v in value]
+        return known.get(str(value), value)
+
+    return {
+        table: sorted(str(sorted(plain({**row, "id": None}).items())) for row in rows.values())
+        for table, rows in state.items()
+    }
