@@ -73,8 +73,11 @@ class Database:
             raise ConfigError(msg) from None
         return connection
 
-    def prepare(self, connection: psycopg.Connection[Any], *, builtin: bool) -> None:
-        """Create what is missing: the loader's own tables, and with the built-in mapping the CRM's."""
+    def prepare(self, connection: psycopg.Connection[Any], *, builtin: bool, commit: bool = True) -> None:
+        """Create what is missing: the loader's own tables, and with the built-in mapping the CRM's.
+
+        Without `commit` they last as long as the caller's transaction: a dry run makes no tables.
+        """
         schema = self.settings.crm_schema
         if _prepared(connection, schema, builtin=builtin):
             connection.rollback()
@@ -90,7 +93,8 @@ class Database:
             new_id = "uuidv7" if connection.info.server_version >= 180_000 else "gen_random_uuid"
             statement = sql.SQL(text)
             connection.execute(statement.format(schema=sql.Identifier(schema), new_id=sql.Identifier(new_id)))
-        connection.commit()
+        if commit:
+            connection.commit()
 
 
 def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool) -> bool:

@@ -81,7 +81,7 @@ class Load:
         self._connections = [self.connection]
         self._reader = ThreadPoolExecutor(1, "merge")
         try:
-            database.prepare(self.connection, builtin=self.mapping.builtin)
+            database.prepare(self.connection, builtin=self.mapping.builtin, commit=not settings.dry_run)
             self.live: dict[str, LiveTable] = check_mapping(self.connection, self.mapping, settings.crm_schema)
             self.run_id = runs.begin_run(self.connection, settings.crm_schema, kind)
             self._commit()

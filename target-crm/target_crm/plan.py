@@ -10,17 +10,22 @@ from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
-_SERVICE = ("raw_fields", "amo_deleted_at", "updated_at")
+_UNTOLD = ("id", "raw_fields", "created_at", "updated_at", "source")
 
 
 @dataclass
 class Plan:
-    """Counts by table, and samples: each change and conflict with table, row, column, old and new."""
+    """Counts by table; each change, conflict and reject, or the first of them: `left_out` says how many are not here.
+
+    A change has table, row, column, old and new value. Column `*` stands for a whole row: one that would be inserted
+    has no old value, one that would be removed no new one.
+    """
 
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     changes: list[dict[str, Any]] = field(default_factory=list)
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     rejects: list[dict[str, Any]] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON takes it."""
@@ -34,27 +39,25 @@ def read_plan(
     counts: dict[str, dict[str, int]],
     limit: int = 200,
 ) -> Plan:
-    """The plan of a run whose transaction is still open; at most `limit` entries of each kind."""
+    """The plan of a run whose transaction is still open; at most `limit` entries of each kind, 0 for all."""
+    left_out: dict[str, int] = {}
 
-    def rows(columns: str, table: str, condition: str = "true") -> list[dict[str, Any]]:
-        names = columns.split(", ")
-        query = sql.SQL("SELECT {} FROM {} WHERE run_id = %s AND {} ORDER BY id LIMIT %s").format(
-            sql.SQL(", ").join(map(sql.Identifier, names)),
-            sql.Identifier(schema, table),
-            sql.SQL(condition),
+    def rows(kind: str, columns: str, condition: str = "true") -> list[dict[str, Any]]:
+        names, table = columns.split(", "), sql.Identifier(schema, f"sync_{kind}")
+        query = sql.SQL("SELECT {}, count(*) OVER () FROM {} WHERE run_id = %s AND {} ORDER BY id LIMIT %s").format(
+            sql.SQL(", ").join(map(sql.Identifier, names)), table, sql.SQL(condition)
         )
-        found = connection.execute(query, (run_id, limit)).fetchall()
-        return [dict(zip(names, row, strict=True)) for row in found]
+        found = connection.execute(query, (run_id, limit or None)).fetchall()
+        if found and found[0][-1] > len(found):
+            left_out[kind] = found[0][-1] - len(found)
+        return [dict(zip(names, row[:-1], strict=True)) for row in found]
 
     return Plan(
         counts=counts,
-        changes=rows(
-            "table_name, row_id, column_name, old_value, new_value",
-            "sync_changes",
-            "column_name <> 'raw_fields'",
-        ),
-        conflicts=rows("table_name, row_id, column_name, base_value, crm_value, amo_value", "sync_conflicts"),
-        rejects=rows("stream, record, error", "sync_rejects"),
+        changes=rows("changes", "table_name, row_id, column_name, old_value, new_value", "column_name <> 'raw_fields'"),
+        conflicts=rows("conflicts", "table_name, row_id, column_name, base_value, crm_value, amo_value"),
+        rejects=rows("rejects", "stream, record, error"),
+        left_out=left_out,
     )
 
 
@@ -68,17 +71,14 @@ def print_plan(plan: Plan, console: Console) -> None:
     for table, counts in plan.counts.items():
         totals.add_row(table, *(f"{counts.get(name, 0):,}" for name in names))
     console.print(totals)
-    if any(c["column_name"] != "*" for c in plan.changes):
+    _print_rows(plan, console)
+    cells = [c for c in plan.changes if c["column_name"] != "*"]
+    if cells:
         changes = Table("table", "row", "column", "now", "would become", title="Changes", title_justify="left")
-        for c in plan.changes:
-            if c["column_name"] != "*":
-                changes.add_row(
-                    c["table_name"],
-                    c["row_id"],
-                    c["column_name"],
-                    _short(c["old_value"]),
-                    _short(c["new_value"]),
-                )
+        for c in cells:
+            changes.add_row(
+                *(c[k] for k in ("table_name", "row_id", "column_name")), _short(c["old_value"]), _short(c["new_value"])
+            )
         console.print(changes)
     if plan.conflicts:
         conflicts = Table(
@@ -97,6 +97,22 @@ def print_plan(plan: Plan, console: Console) -> None:
         console.print(conflicts)
     for reject in plan.rejects:
         console.print(f"rejected ({reject['stream']}): {reject['error']}", markup=False)
+    for kind, number in plan.left_out.items():
+        console.print(f"... and {number:,} more {kind}: target-crm-admin plan --limit 0", markup=False)
+
+
+def _print_rows(plan: Plan, console: Console) -> None:
+    """Whole rows: those to insert, those of sets to change or to remove."""
+    rows = [c for c in plan.changes if c["column_name"] == "*"]
+    if not rows:
+        return
+    table = Table("table", "what", "row", title="Rows", title_justify="left")
+    for c in rows:
+        what = "insert" if c["old_value"] is None else "remove" if c["new_value"] is None else "change"
+        told = c["new_value"] or c["old_value"] or {}
+        values = (f"{k}: {_short(v, 30)}" for k, v in told.items() if v not in (None, [], "") and k not in _UNTOLD)
+        table.add_row(c["table_name"], what, _short(", ".join(values), 120))
+    console.print(table)
 
 
 def _short(value: Any, width: int = 60) -> str:

@@ -68,9 +68,9 @@ class TargetCRM(Target):
     config_jsonschema = CONFIG_JSONSCHEMA
     default_sink_class = Sink
 
-    def __init__(self, on_plan: Callable[[Plan], None] = _show_plan, **kwargs: Any) -> None:
+    def __init__(self, on_plan: Callable[[Plan], None] = _show_plan, plan_limit: int = 200, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._on_plan = on_plan
+        self._on_plan, self._plan_limit = on_plan, plan_limit
         self.message_reader = Reader(self._load_lines)
         self._schemas: set[str] = set()
         self._skipped: Counter[str] = Counter()
@@ -96,7 +96,8 @@ class TargetCRM(Target):
                 load.drain()
                 status = "succeeded"
                 if settings.dry_run:
-                    plan = read_plan(load.connection, settings.crm_schema, load.run_id, load.counts_document())
+                    counts = load.counts_document()
+                    plan = read_plan(load.connection, settings.crm_schema, load.run_id, counts, self._plan_limit)
                     self._on_plan(plan)
             except (_Interrupted, KeyboardInterrupt):
                 status, error = "interrupted", "stopped by a signal"
@@ -190,8 +191,8 @@ class TargetCRM(Target):
             sys.exit(143)
 
 
-def plan_of(settings: Settings, messages: IO[Any]) -> Plan:
-    """What a load of these messages would change: the load itself, rolled back.
+def plan_of(settings: Settings, messages: IO[Any], limit: int = 200) -> Plan:
+    """What a load of these messages would change: the load itself, rolled back. `limit` as in `read_plan`.
 
     Raises:
         TargetError: as the load.
@@ -199,7 +200,7 @@ def plan_of(settings: Settings, messages: IO[Any]) -> Plan:
     found: list[Plan] = []
     config = {name: value for name, value in vars(settings).items() if value is not None}
     config |= {name: str(value) for name, value in config.items() if isinstance(value, Path)}
-    target = TargetCRM(config={**config, "dry_run": True}, on_plan=found.append)
+    target = TargetCRM(config={**config, "dry_run": True}, on_plan=found.append, plan_limit=limit)
     target.listen(messages)
     return found[0]
 

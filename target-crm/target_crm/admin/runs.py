@@ -46,15 +46,16 @@ def _told(name: str, counts: dict[str, Any]) -> str:
 
 @click.command()
 @click.argument("messages", type=click.File("r", encoding="utf-8"))
+@click.option("--limit", default=200, show_default=True, help="How many entries of each kind; 0 for all.")
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_context
 @plain_errors
-def plan(context: click.Context, messages: IO[str], as_json: bool) -> None:
+def plan(context: click.Context, messages: IO[str], limit: int, as_json: bool) -> None:
     """What the next load would change, from a file of Singer messages (- reads standard input).
 
     It is the load itself, rolled back.
     """
-    found = plan_of(replace(context.obj(), dry_run=True), messages)
+    found = plan_of(replace(context.obj(), dry_run=True), messages, limit)
     if as_json:
         print_json(found.as_dict())
     else:
