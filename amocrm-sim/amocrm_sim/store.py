@@ -304,10 +304,17 @@ class Store:
         self.update(kind, [into])
         return [into]
 
-    def link(self, kind: str, id: int, company_id: int | None) -> list[int]:
-        """Give a contact or lead another company, or none."""
+    def link(self, kind: str, id: int, company_id: int | None, touch: str = "child") -> list[int]:
+        """Give a contact or lead another company, or none.
+
+        `touch` says whose `updated_at` changes (it is not documented): `child`, `company` (the old and the new one),
+        or `both`.
+        """
         companies = [{"id": company_id}] if company_id else []
-        self.update(kind, [id], {"_embedded": {"companies": companies}})
+        before = self.kinds[kind].parent(id)[1]
+        self.update(kind, [id], {"_embedded": {"companies": companies}}, touch=touch in ("child", "both"))
+        if touch in ("company", "both"):
+            self.update("companies", [c for c in (before, company_id) if c and self.kinds["companies"].exists(c)])
         name = "entity_linked" if company_id else "entity_unlinked"
         self.event(name, SINGULAR[kind], id, [{"link": {"entity": {"type": "company", "id": company_id}}}])
         return [id]

@@ -19,6 +19,8 @@ DELETED = {
     "common_note_deleted": "notes",
 }
 RESTORED = {"company_restored": "companies", "contact_restored": "contacts", "lead_restored": "leads"}
+# One entity was linked to another: whose `updated_at` that changes is not documented.
+LINKS = tuple(f"{e}_{what}" for e in ("entity", "contact", "lead", "company") for what in ("linked", "unlinked"))
 TYPES = (*DELETED, *RESTORED, "entity_merged")
 # The service's own maximum for events (developers.kommo.com, "Events list").
 EVENTS_LIMIT = 100
@@ -73,6 +75,30 @@ def _losers(event: Record) -> Iterator[tuple[str, int, int | None]]:
                 yield entity_type, loser, entity_id
     elif (kind in DELETED or kind in RESTORED) and isinstance(entity_id, int):
         yield (DELETED | RESTORED)[kind], entity_id, None
+
+
+def survivors(events: Iterable[Record]) -> Iterator[tuple[str, int]]:
+    """Kind and id of each entity into which others were merged."""
+    for event in events:
+        entity_type, entity_id = PLURAL.get(str(event.get("entity_type"))), event.get("entity_id")
+        if event.get("type") == "entity_merged" and entity_type and isinstance(entity_id, int):
+            yield entity_type, entity_id
+
+
+def linked(events: Iterable[Record]) -> Iterator[tuple[str, int]]:
+    """Kind and id of both sides of each link that was made or undone."""
+    for event in events:
+        if event.get("type") not in LINKS:
+            continue
+        sides = [(event.get("entity_type"), event.get("entity_id"))]
+        for entry in (*(event.get("value_before") or ()), *(event.get("value_after") or ())):
+            link = entry.get("link") if isinstance(entry, dict) else None
+            entity = link.get("entity") if isinstance(link, dict) else None
+            if isinstance(entity, dict):
+                sides.append((entity.get("type"), entity.get("id")))
+        for entity_type, entity_id in sides:
+            if PLURAL.get(str(entity_type)) and isinstance(entity_id, int):
+                yield PLURAL[str(entity_type)], entity_id
 
 
 def _ids(event: Record, name: str) -> set[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tap_amocrm.account import Account
@@ -77,7 +77,8 @@ class Reader:
             moment = int(self.client.now())
             yield from settled(
                 lambda: descending_until(self.client, listing, since),
-                lambda: bool(self._vanished(listing.stream, moment - 2)),
+                lambda: bool(self.vanished(listing.stream, moment - CLOCK_SLACK)),
+                lambda: self._since(self.walk(name), since),
                 listing.stream,
             )
 
@@ -90,20 +91,31 @@ class Reader:
         if self.deferred and not params:
             self.walks[name] = walk
         else:
-            yield from walk.heal(self._vanished(LISTINGS[name].stream, walk.window[0] - CLOCK_SLACK))
+            yield from walk.heal(self.vanished(LISTINGS[name].stream, walk.window[0] - CLOCK_SLACK))
 
     def _tasks(self, listing: Listing, since: int | None) -> Iterator[list[Record]]:
         """Tasks have a filter on updated_at and no order by it; by id, an update can only show a task again."""
         params: Params = [] if since is None else [("filter[updated_at][from]", str(since))]
-        for records in self.walk(listing.stream, params, nonempty=since is None):
-            yield [r for r in records if since is None or int(r.get("updated_at") or 0) >= since]
+        walk = self.walk(listing.stream, params, nonempty=since is None)
+        yield from walk if since is None else self._since(walk, since)
 
-    def _vanished(self, stream: str, since: int) -> list[float]:
-        """When records vanished from a stream's lists since a second, as far as the events tell."""
+    @staticmethod
+    def _since(pages: Iterator[list[Record]], since: int) -> Iterator[list[Record]]:
+        for records in pages:
+            yield [r for r in records if int(r.get("updated_at") or 0) >= since]
+
+    def vanished(self, stream: str, since: int, also: Sequence[str] = ()) -> list[float]:
+        """When records vanished from a stream's lists since a second, as far as the events tell.
+
+        Args:
+            stream: Of the big streams.
+            since: Unix seconds.
+            also: Further types of events that count.
+        """
         if self.events_refused:
             return []
         try:
-            events = [e for page in read_events(self.client, stream, since, VANISH[stream]) for e in page]
+            events = [e for page in read_events(self.client, stream, since, (*VANISH[stream], *also)) for e in page]
         except ApiError as error:
             logger.warning("Events can't be read (%s): deletions during a scan go unnoticed.", error)
             self.events_refused = True

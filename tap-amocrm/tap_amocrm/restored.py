@@ -1,8 +1,9 @@
-"""Records that came back from the bin, with the notes and tasks that were hidden with them."""
+"""Records that changed without their `updated_at`: restored, merged into, linked; with the notes and tasks on them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from tap_amocrm.batches import Batches
@@ -17,21 +18,21 @@ Record = dict[str, Any]
 _GONE = 404
 
 
-class Restored:
+class ByIds:
     """Reads records by id; with a scope only those in it."""
 
     def __init__(self, reader: Reader, scope: Scope | None) -> None:
         self.reader, self.client, self.scope = reader, reader.client, scope
 
-    def read(self, ids: Mapping[str, set[int]]) -> Iterator[tuple[str, list[Record]]]:
-        """Pairs of list and records: the entities themselves, then their notes and tasks."""
+    def read(self, ids: Mapping[str, set[int]], *, hanging: bool = True) -> Iterator[tuple[str, list[Record]]]:
+        """Pairs of list and records: the entities themselves, then (`hanging`) their notes and tasks."""
         for entity, wanted in ids.items():
             found: set[int] = set()
             for records in self._entities(entity, sorted(wanted)):
                 inside = [r for r in records if self._in_scope(entity, r)]
                 found.update(r["id"] for r in inside)
                 yield entity, inside
-            for name in (f"{entity}/notes", "tasks"):
+            for name in (f"{entity}/notes", "tasks") if hanging else ():
                 for records in self._hanging(name, entity, sorted(found)):
                     yield name, records
 
@@ -45,11 +46,12 @@ class Restored:
         name = f"filter[id] of {entity}"
         if self.reader.account.honours.get(name) is not False and len(ids) > 1:
             try:
+                left = partial(self.reader.vanished, entity)
                 yield from Batches(
-                    self.client, LISTINGS[entity], "filter[id][]", lambda r, ids: r["id"] in ids, IDS_IN_A_REQUEST
+                    self.client, LISTINGS[entity], "filter[id][]", lambda r, ids: r["id"] in ids, IDS_IN_A_REQUEST, left
                 ).read(ids)
             except FilterIgnoredError:
-                self.reader.account.ignores(name, "restored records are read one by one")
+                self.reader.account.ignores(name, "they are read one by one")
             else:
                 return
         listing = LISTINGS[entity]
@@ -73,8 +75,9 @@ class Restored:
             return record.get("entity_id") in batch and record.get("entity_type", entity) == entity
 
         size = self.client.settings.batch_sizes[listing.stream]
+        left = partial(self.reader.vanished, listing.stream)
         try:
-            yield from Batches(self.client, listing, "filter[entity_id][]", belongs, size, extra).read(ids)
+            yield from Batches(self.client, listing, "filter[entity_id][]", belongs, size, left, extra).read(ids)
         except FilterIgnoredError:
             for records in self.reader.changed(name, None):
                 yield [r for r in records if belongs(r, wanted)]

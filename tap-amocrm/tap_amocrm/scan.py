@@ -266,16 +266,19 @@ def descending_until(client: Client, listing: Listing, since: int) -> Iterator[l
 
 
 def settled(
-    read: Callable[[], Iterator[list[Record]]], disturbed: Callable[[], bool], name: str, tries: int = 3
+    read: Callable[[], Iterator[list[Record]]],
+    disturbed: Callable[[], bool],
+    at_last: Callable[[], Iterator[list[Record]]],
+    name: str,
 ) -> Iterator[list[Record]]:
     """Reads a list by pages, and again when records vanished from it meanwhile: a deletion pulls an unread record
-    back over a page's border."""
-    for attempt in range(tries):
+    back over a page's border. When it happens again, the list is read in the way of `at_last`, which stands it."""
+    for attempt in range(2):
         count = 0
         for records in read():
             count += 1
             yield records
         if count <= 1 or not disturbed():
             return
-        if attempt + 1 < tries:
-            logger.info("%s: records were deleted while it was read; reading it again.", name)
+        logger.info("%s: records left the list while it was read; reading it again%s.", name, ", whole" * attempt)
+    yield from at_last()

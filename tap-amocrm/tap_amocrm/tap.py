@@ -26,7 +26,7 @@ from tap_amocrm.metrics import Metrics
 from tap_amocrm.prefetch import Prefetch
 from tap_amocrm.progress import Progress
 from tap_amocrm.reader import Reader
-from tap_amocrm.scope import Scope
+from tap_amocrm.scope import Scope, packed, unpacked
 from tap_amocrm.streams import STREAMS
 from tap_amocrm.streams.base import AmoStream
 from tap_amocrm.streams.events import DeletedRecords
@@ -98,7 +98,15 @@ class Run:
 
     @cached_property
     def _scope(self) -> Scope:
-        return Scope(self.reader, self.memory.setdefault("totals", {}))
+        kept = self.memory.get("scope") or {}
+        known = unpacked(str(kept["companies"])) if kept.get("digest") == self.scope_digest else None
+        return Scope(self.reader, self.memory.setdefault("totals", {}), known)
+
+    def remember_scope(self) -> None:
+        """After a complete run: the companies in scope, so that the next run knows those that come into it."""
+        if "_scope" in self.__dict__:
+            companies = packed(self._scope.ids("companies"))
+            self.memory["scope"] = {"digest": self.scope_digest, "companies": companies}
 
     def window_of_walk(self, listing: str) -> tuple[int, int] | None:
         """When a list was walked whose borders are not checked yet, Unix seconds."""
@@ -153,6 +161,9 @@ class TapAmoCRM(Tap):
             self._read_ahead()
             super().sync_all()
             self._read_unknown_definitions()
+            if self.run.settings.scoped:
+                self.run.remember_scope()
+                self._state_writer.write_state(self.state)
         except Interrupted:
             self._state_writer.write_state(self.state)
             logger.error("Stopped by a signal; the state is out, the next run goes on from there.")

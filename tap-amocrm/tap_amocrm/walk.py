@@ -38,16 +38,24 @@ class Border:
 class Walk:
     """All records of a list; iterate once, then ask `heal` for what slipped through.
 
-    Where the list is likely `nonempty`, nothing as its first page is not believed at once. First pages go before all
-    else; further ones by `rank`, so that the list that leaves first is read first, and the others only far enough to
-    have several pages in flight once it is their turn.
+    A `first` page that has been read by `order[id]` and these params need not be read again. Where the list is likely
+    `nonempty`, nothing as its first page is not believed at once. First pages go before all else; further ones by
+    `rank`, so that the list that leaves first is read first, and the others only far enough to have several pages in
+    flight once it is their turn.
     """
 
     def __init__(
-        self, client: Client, listing: Listing, params: Params | None = None, *, nonempty: bool = True, rank: int = 1
+        self,
+        client: Client,
+        listing: Listing,
+        params: Params | None = None,
+        *,
+        nonempty: bool = True,
+        rank: int = 1,
+        first: Page | None = None,
     ) -> None:
         self.client, self.listing, self.nonempty = client, listing, nonempty
-        self.rank = rank
+        self.rank, self._first = rank, first
         self.borders: list[Border] = []
         self._params: Params = [("order[id]", "asc"), *(params or [])]
 
@@ -63,9 +71,16 @@ class Walk:
         rank = 0 if number <= _PAGES_FOR_TRUST else self.rank
         return self.client.submit(replace(self.listing.ask(params, promised=promised), rank=rank))
 
+    def _first_page(self) -> Future[Page]:
+        if self._first is None:
+            return self._ask(1, promised=self.nonempty)
+        there: Future[Page] = Future()
+        there.set_result(self._first)
+        return there
+
     def __iter__(self) -> Iterator[list[Record]]:
         """Pages in order; a record may come twice."""
-        waiting: deque[Future[Page]] = deque([self._ask(1, promised=self.nonempty)])
+        waiting: deque[Future[Page]] = deque([self._first_page()])
         asked, number, last = 1, 1, None
         try:
             while True:

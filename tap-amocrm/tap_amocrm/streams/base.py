@@ -66,6 +66,11 @@ class AmoStream(Stream):
         assert isinstance(moment, pendulum.DateTime)
         return int(moment.timestamp()) - run.settings.lookback_seconds
 
+    @property
+    def began(self) -> int | None:
+        """When this run began to read the stream, by the server's clock; Unix seconds."""
+        return self._began
+
     def shape(self, record: Record, listing: str) -> Record:
         """A record of the API as the stream gives it."""
         del listing
@@ -97,7 +102,11 @@ class AmoStream(Stream):
             return
         run, state = self.amo.run, self.bookmark
         state["replication_key"] = self.replication_key
-        state["replication_key_value"] = pendulum.from_timestamp(self._began).to_iso8601_string()
+        began = self._began
+        if run.settings.scoped and self.listings and run.scope.began is not None:
+            # Children were asked for by the companies as they were then; what changed since is the next run's.
+            began = min(began, run.scope.began)
+        state["replication_key_value"] = pendulum.from_timestamp(began).to_iso8601_string()
         state["scope"] = run.scope_digest
         windows = [w for name in self.listings if (w := run.window_of_walk(name)) is not None]
         state.pop("walked", None)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tap_amocrm.deletions import RESTORED, TYPES, deletions, read_events
+from tap_amocrm.deletions import LINKS, RESTORED, TYPES, deletions, linked, read_events, survivors
 from tap_amocrm.dispatch import FILLER
 from tap_amocrm.errors import ApiError
 from tap_amocrm.normalise import normalise
-from tap_amocrm.reader import VANISH
-from tap_amocrm.restored import Restored
+from tap_amocrm.reader import ENTITIES, VANISH
+from tap_amocrm.restored import ByIds
 from tap_amocrm.streams.base import REFUSED, AmoStream, Record
+from tap_amocrm.walk import CLOCK_SLACK
 
 
 class Events(AmoStream):
@@ -29,8 +30,8 @@ class Events(AmoStream):
 class DeletedRecords(AmoStream):
     """What was deleted, merged away or restored.
 
-    It is read last, and brings back into their own streams the records that were restored and those that a deletion
-    hid from a walk over a whole list (`tap_amocrm.walk`).
+    It is read last, and brings back into their own streams the records that were restored, merged into or linked, and
+    those that a deletion hid from a walk over a whole list (`tap_amocrm.walk`).
     """
 
     name = "deleted_records"
@@ -40,7 +41,7 @@ class DeletedRecords(AmoStream):
         """The last word on every entity that a new event is about."""
         run = self.amo.run
         try:
-            events = [e for page in read_events(run.client, self.name, since, TYPES) for e in page]
+            events = self._events(since)
         except ApiError as error:
             if error.status in REFUSED:
                 self._go_without_events()
@@ -50,7 +51,25 @@ class DeletedRecords(AmoStream):
         self._seen = {str(e.get("id")): int(e.get("created_at") or 0) for e in events}
         yield deletions(fresh, run.account.id)
         self._heal(events, fresh)
-        self._bring_back([e for e in fresh if e.get("type") in RESTORED])
+        # What happened before everything was read for the first time has been read with its outcome.
+        began = self._run_began() if self._first(since) else 0
+        self._bring_back([e for e in fresh if int(e.get("created_at") or 0) >= began])
+
+    def _first(self, since: int | None) -> bool:
+        return since == self.amo.run.settings.start_date
+
+    def _run_began(self) -> int:
+        return min((s.began for s in self.amo.run.big_streams() if s.began), default=0) - CLOCK_SLACK
+
+    def _events(self, since: int | None) -> list[Record]:
+        """Events that say what vanished, came back, was merged or (without a scope) linked."""
+        run = self.amo.run
+        links = () if run.settings.scoped else LINKS
+        first = self._first(since)
+        pages = list(read_events(run.client, self.name, since, TYPES if first else (*TYPES, *links)))
+        if first and links:
+            pages += read_events(run.client, self.name, self._run_began(), links)
+        return [event for page in pages for event in page]
 
     def _move_bookmark(self) -> None:
         super()._move_bookmark()
@@ -83,15 +102,23 @@ class DeletedRecords(AmoStream):
                 state["settling"] = window
 
     def _bring_back(self, events: list[Record]) -> None:
-        if not events:
-            return
+        """Read by id what changed without its own `updated_at`: what was restored and merged into, with what hangs on
+        it, and contacts and leads that were linked."""
         run = self.amo.run
-        restored = Restored(run.reader, run.scope if run.settings.scoped else None)
+        whole: dict[str, set[int]] = {}
+        alone: dict[str, set[int]] = {}
+        restored = ((RESTORED[str(e["type"])], int(e.get("entity_id") or 0)) for e in events if e["type"] in RESTORED)
+        for entity, entity_id in (*restored, *survivors(events)):
+            if entity in ENTITIES:
+                whole.setdefault(entity, set()).add(entity_id)
+        for entity, entity_id in linked(events):
+            if entity in ("contacts", "leads") and entity_id not in whole.get(entity, ()):
+                alone.setdefault(entity, set()).add(entity_id)
+        if not whole and not alone:
+            return
+        again = ByIds(run.reader, run.scope if run.settings.scoped else None)
         streams = {stream.name: stream for stream in run.big_streams()}
-        ids: dict[str, set[int]] = {}
-        for event in events:
-            ids.setdefault(RESTORED[str(event["type"])], set()).add(int(event.get("entity_id") or 0))
-        for name, records in restored.read(ids):
+        for name, records in (*again.read(whole), *again.read(alone, hanging=False)):
             stream = streams.get("notes" if name.endswith("/notes") else name)
             if stream is not None:
                 stream.write([stream.shape(r, name) for r in records])

@@ -1,0 +1,168 @@
+"""An account that changes at given requests, and what syncs of it gave: for tests of schedules."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+from amocrm_sim.query import AccountOptions
+from amocrm_sim.store import Store
+from amocrm_sim.testing import SimulatorServer
+from tap_amocrm.tap import TapAmoCRM
+
+BIG = ("companies", "contacts", "leads", "notes", "tasks", "deleted_records")
+KINDS = ("companies", "contacts", "leads", "tasks", "companies/notes", "contacts/notes", "leads/notes")
+ENTITIES = ("companies", "contacts", "leads")
+SIZES = {"companies": 6, "contacts": 11, "leads": 5, "notes": 12, "tasks": 9, "customers": 0}
+# Changes of a scope's border, too: `link` moves a contact or lead, `assign` gives a company to another user.
+ACTIONS = ("update", "update", "delete", "delete", "create", "merge", "restore", "link", "link", "assign")
+OURS, THEIRS = 5_000_001, 5_000_002
+SCOPES = ({"responsible_user_ids": [OURS]}, {"company_limit": 3}, {"responsible_user_ids": [OURS], "company_limit": 2})
+
+
+class Account:
+    """A fresh account on the running server, whose clock moves with its requests.
+
+    Every second company is ours at the start, the others are theirs.
+    """
+
+    def __init__(self, sim: SimulatorServer, seed: int, step: float, options: AccountOptions) -> None:
+        assert sim.simulator is not None
+        self.sim, self.server = sim, sim.simulator
+        self.store = Store(seed, SIZES)
+        for company in list(self.store.kinds["companies"].ids):
+            user = OURS if company % 2 else THEIRS
+            self.store.update("companies", [company], {"responsible_user_id": user}, touch=False)
+        self.server.store = self.store
+        self.server.options.account = options
+        self.server.log.entries.clear()
+        self.server.scheduled.clear()
+        # Ahead of this machine's clock by some seconds more with each request, and never slower than it.
+        self.store.now = lambda: int(time.time() + step * len(self.server.log.entries))  # type: ignore[method-assign]
+        self.store.change = self.apply  # type: ignore[method-assign]
+        self.deleted: dict[str, list[int]] = {kind: [] for kind in KINDS}
+        self.applied: Counter[str] = Counter()
+
+    def plan(self, changes: list[tuple[int, str, str, int]]) -> None:
+        """Make changes right before the given requests from now."""
+        done = len(self.server.log.entries)
+        for request, action, kind, pick in changes:
+            self.server.scheduled.setdefault(done + request, []).append(
+                {"action": action, "body": {"kind": kind, "pick": pick}}
+            )
+
+    def apply(self, action: str, body: dict[str, Any]) -> None:
+        """Make a change to whichever record the pick falls on; none if there is nothing to change."""
+        self.applied[action] += 1
+        kind, pick = body["kind"], body["pick"]
+        ids = list(self.store.kinds[kind].ids)
+        if action == "restore":
+            gone = [i for i in self.deleted[kind] if i in self.store.kinds[kind].gone]
+            if gone and kind in ENTITIES:
+                self.store.restore(kind, [gone[pick % len(gone)]])
+        elif action == "create":
+            self._create(kind, pick)
+        elif ids:
+            self._change(action, kind, ids, pick)
+
+    def _create(self, kind: str, pick: int) -> None:
+        fields: dict[str, Any] = {}
+        if "/" in kind:
+            parents = self.store.kinds[kind.split("/")[0]].ids
+            if not parents:
+                return
+            fields = {"entity_id": parents[pick % len(parents)]}
+        self.store.create(kind, fields)
+
+    def _change(self, action: str, kind: str, ids: list[int], pick: int) -> None:
+        chosen = ids[pick % len(ids)]
+        companies = self.store.kinds["companies"].ids
+        if action == "delete":
+            self.store.delete(kind, [chosen])
+            self.deleted[kind].append(chosen)
+        elif action == "merge" and kind in ("companies", "contacts") and len(ids) > 1:
+            self.store.merge(kind, chosen, [ids[(pick + 1) % len(ids)]])
+        elif action == "link" and kind in ("contacts", "leads"):
+            company = companies[pick % len(companies)] if companies and pick % 4 else None
+            self.store.link(kind, chosen, company, touch=("child", "company", "both")[pick % 3])
+        elif action == "assign" and kind == "companies":
+            self.store.update(kind, [chosen], {"responsible_user_id": (OURS, THEIRS)[pick % 2]})
+        else:
+            field = "text" if kind == "tasks" else "name"
+            word = f"changed {pick} {len(self.store.events)}"
+            self.store.update(kind, [chosen], {"params": {"text": word}} if "/" in kind else {field: word})
+
+    def in_scope(self, users: list[int], limit: int | None) -> dict[str, set[int]]:
+        """Ids in scope by kind: companies of these users, the first of them, and what hangs on them."""
+        kinds = self.store.kinds
+        companies = [i for i in kinds["companies"].ids if not users or kinds["companies"].responsible(i) in users]
+        found = {"companies": set(companies[:limit])}
+        for child in ("contacts", "leads"):
+            found[child] = {i for i in kinds[child].ids if kinds[child].parent(i)[1] in found["companies"]}
+        for entity in ENTITIES:
+            notes = kinds[f"{entity}/notes"]
+            found[f"{entity}/notes"] = {i for i in notes.ids if notes.parent(i)[1] in found[entity]}
+        parents = {i: kinds["tasks"].parent(i) for i in kinds["tasks"].ids}
+        found["tasks"] = {i for i, (entity, parent) in parents.items() if parent in found.get(str(entity), ())}
+        return found
+
+
+class Output:
+    """What all syncs of an example gave, the last version of each record."""
+
+    def __init__(self, url: str, **settings: Any) -> None:
+        self.config = {"api_url": url, "access_token": "sim-token", "requests_per_second": 5000, **settings}
+        self.records: dict[tuple[str, int], dict[str, Any]] = {}
+        self.state: dict[str, Any] = {}
+
+    def sync(self) -> None:
+        """Run the tap from the last state on."""
+        tap = TapAmoCRM(config=self.config, state=self.state)
+        for stream in tap.streams.values():
+            if stream.name not in BIG:
+                stream.selected = False
+        written, out = io.BytesIO(), sys.stdout
+        sys.stdout = SimpleNamespace(buffer=written, flush=lambda: None)  # type: ignore[assignment]
+        try:
+            tap.sync_all()
+        finally:
+            sys.stdout = out
+        for line in written.getvalue().split(b"\n"):
+            if line:
+                self._add(json.loads(line))
+
+    def _add(self, message: dict[str, Any]) -> None:
+        if message["type"] == "STATE":
+            self.state = message["value"]
+        elif message["type"] == "RECORD" and message["stream"] != "deleted_records":
+            record = message["record"]
+            kind = message["stream"] if message["stream"] != "notes" else f"{record['entity_type']}/notes"
+            self.records[kind, record["id"]] = record
+
+
+def wrong(account: Account, output: Output) -> list[str]:
+    """Records of the account, or of the scope, that the output lacks or has in another version than the last, or on
+    another parent."""
+    users, limit = output.config.get("responsible_user_ids"), output.config.get("company_limit")
+    wanted: dict[str, Any] = {kind: store.ids for kind, store in account.store.kinds.items()}
+    if users or limit:
+        wanted = account.in_scope(users or [], limit)
+    found = []
+    for kind in KINDS:
+        for record_id in sorted(wanted[kind]):
+            record = account.store.kinds[kind].get(record_id)
+            seen = output.records.get((kind, record_id))
+            if seen is None:
+                found.append(f"{kind} {record_id} is missing")
+                continue
+            if kind in ("contacts", "leads") and seen["company_id"] != account.store.kinds[kind].parent(record_id)[1]:
+                found.append(f"{kind} {record_id}.company_id is {seen['company_id']}")
+            for name in ("name", "text", "params", "entity_id"):
+                if name in record and seen[name] != record[name]:
+                    found.append(f"{kind} {record_id}.{name} is {seen[name]!r}, last was {record[name]!r}")
+    return found
