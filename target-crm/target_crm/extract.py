@@ -237,9 +237,14 @@ def _compile_link(column: Column) -> Getter:
     return link
 
 
-def _compile_set(item_set: ItemSet, context: Context) -> Callable[[dict[Any, Any]], list[dict[str, Any]]]:
+def _compile_set(
+    item_set: ItemSet, live: LiveTable, context: Context
+) -> Callable[[dict[Any, Any]], list[dict[str, Any]]]:
     wanted, region = item_set.fields, context.region
     phones = item_set.item == "phone"
+    # Remarks and kinds are cut to their columns as any text is; the key stays that of the whole.
+    lengths = {role: live.columns[name].length for role, name in item_set.columns.items() if name in live.columns}
+    longest_comment, longest_type = lengths.get("comment"), lengths.get("type")
 
     def items(index: dict[Any, Any]) -> list[dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
@@ -255,8 +260,8 @@ def _compile_set(item_set: ItemSet, context: Context) -> Callable[[dict[Any, Any
                 item = {
                     "k": key,
                     "v": parsed.value,
-                    "c": parsed.comment,
-                    "t": kind,
+                    "c": parsed.comment and parsed.comment[:longest_comment],
+                    "t": kind and kind[:longest_type],
                     "n": len(found),
                 }
                 # The items are their own base, which holds no nulls.
@@ -288,7 +293,9 @@ class Extractor:
             for index, c in enumerate(live.mapping.columns)
         ]
         self.plain = [c.source is None for c in live.mapping.columns]
-        self.sets = [(index, s.name, _compile_set(s, context)) for index, s in enumerate(live.mapping.sets)]
+        self.sets = [
+            (index, s.name, _compile_set(s, live.sets[s.name], context)) for index, s in enumerate(live.mapping.sets)
+        ]
         self.needs_fields = bool(self.sets) or any(c.fields for c in live.mapping.columns)
         self._width = len(live.mapping.columns)
         self._decode_key = msgspec.json.Decoder(_Key).decode

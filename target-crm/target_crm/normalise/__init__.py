@@ -16,6 +16,7 @@ from typing import Any
 from target_crm.normalise.emails import parse_email
 from target_crm.normalise.notes import note_text
 from target_crm.normalise.phones import parse_phone
+from target_crm.normalise.remarks import remark
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,13 @@ Transform = Callable[[Sequence[Any], Context], Any]
 
 _TASK_TYPES = {1: "Звонок", 2: "Встреча", 3: "Письмо"}
 _DIGITS = re.compile(r"\D+")
+_DIGIT = re.compile(r"\d")
+_ADDRESS = re.compile(r"[^\s<>,;:()\[\]\"']+@[^\s<>,;:()\[\]\"']+")
+_LONG_NUMBER = re.compile(r"\+?\d[\d\s\-().]{5,}\d")
+_EXTENSION = re.compile(r"\b(?:доб|вн|ext)\w*\.?\s*\d{1,6}\b", re.IGNORECASE)
+_LABEL = re.compile(
+    r"(?:т|тел|телефон|моб|мобильный|раб|рабочий|сот|факс|tel|phone|mob|e-?mail|почта)\.?", re.IGNORECASE
+)
 _PHONE_LIKE = re.compile(r"^[\d\s+\-()]{7,}$")
 
 
@@ -156,11 +164,22 @@ def _email(values: Sequence[Any], _: Context) -> str | None:
 
 
 def _position(values: Sequence[Any], context: Context) -> str | None:
-    """A job title; a phone or an e-mail that somebody typed there is no title (it stays in `raw_fields.amo`)."""
+    """A job title; a phone or an e-mail that somebody typed there is no part of it (all stays in `raw_fields.amo`)."""
     text = _text(values, context)
-    if text is None or "@" in text or _PHONE_LIKE.match(text):
+    if text is None or not (_DIGIT.search(text) or "@" in text):
+        return text
+    rest = _ADDRESS.sub(" ", text)
+    if _PHONE_LIKE.match(rest):
         return None
-    return text
+    rest = _LONG_NUMBER.sub(lambda m: " " if _is_phone(m.group(), context.region) else m.group(), rest)
+    if rest == text:
+        return text
+    words = [w for w in re.split(r"[\s,;:/|]+", _EXTENSION.sub(" ", rest)) if w and not _LABEL.fullmatch(w)]
+    return remark(" ".join(words)) if any(c.isalpha() for c in "".join(words)) else None
+
+
+def _is_phone(text: str, region: str) -> bool:
+    return sum(c.isdigit() for c in text) >= 10 or parse_phone(text, region).value is not None
 
 
 def _first_name(values: Sequence[Any], context: Context) -> str | None:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 
+from target_crm.normalise.remarks import remark
+
 # Plain addresses need no library; it takes 50 microseconds for each.
 _PLAIN = re.compile(
     r"^[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.[a-z]{2,24}$"
@@ -37,5 +39,4 @@ def parse_email(text: str) -> Email:
         address = validate_email(found.group().rstrip("."), check_deliverability=False, test_environment=True)
     except EmailNotValidError:
         return Email(None, stripped)
-    rest = (stripped[: found.start()] + " " + stripped[found.end() :]).strip(" ,;:<>()[]\"'")
-    return Email(address.normalized.lower(), re.sub(r"\s+", " ", rest) or None)
+    return Email(address.normalized.lower(), remark(stripped[: found.start()] + " " + stripped[found.end() :]))

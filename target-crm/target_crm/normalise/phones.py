@@ -8,14 +8,18 @@ from typing import NamedTuple
 
 import phonenumbers
 
+from target_crm.normalise.remarks import remark
+
 # Russian numbers in any spelling without letters: ten digits behind +7, 7, 8 or nothing. They are nearly all there
 # is in a Russian account, and the library takes 60 microseconds for each.
 _RUSSIAN_MOBILE = re.compile(r"^(?:\+?7|8)?[\s\-]*\(?9\d{2}\)?[\s\-]*\d{3}[\s\-]*\d{2}[\s\-]*\d{2}$")
 # Where the numbering plan of Russian mobiles has gaps (libphonenumber's metadata); the library decides there.
 _GAPS = "9300"
 _NOT_DIGITS = re.compile(r"\D+")
+# Dashes that look like a hyphen; blanks of every width are `\s` already.
+_DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
 _EXTENSION = re.compile(r"(?:доб(?:авочный)?|вн(?:утр)?|ext|x)\.?\s*[:№#]?\s*(\d{1,6})", re.IGNORECASE)
-_CANDIDATE = re.compile(r"\+?\d[\d\s\-().]{5,}\d")
+_CANDIDATE = re.compile(r"\+?\(?\d[\d\s\-().]{5,}\d")
 
 
 class Phone(NamedTuple):
@@ -37,22 +41,29 @@ def parse_phone(text: str, region: str = "RU") -> Phone:
         national = _NOT_DIGITS.sub("", stripped)[-10:]
         if not national.startswith(_GAPS):
             return Phone("+7" + national, None)
-    comment: list[str] = []
-    rest = stripped
+    rest, comment = _DASHES.sub("-", stripped), []
     extension = _EXTENSION.search(rest)
     if extension and sum(c.isdigit() for c in rest[: extension.start()]) >= 5:
         comment.append(f"доб. {extension.group(1)}")
         rest = (rest[: extension.start()] + " " + rest[extension.end() :]).strip()
-    candidate = _CANDIDATE.search(rest)
-    if candidate is None:
+    found = _find(rest, region)
+    if found is None:
         return Phone(None, stripped or None)
-    number = _valid(candidate.group(), region)
-    if number is None:
-        return Phone(None, stripped)
-    remark = (rest[: candidate.start()] + " " + rest[candidate.end() :]).strip(" ,;:-–—()\t\n")
-    if remark:
-        comment.append(re.sub(r"\s+", " ", remark))
-    return Phone(number, ", ".join(comment) or None)
+    number, start, end = found
+    other = remark(rest[:start] + " " + rest[end:])
+    return Phone(number, ", ".join([*comment, *([other] if other else [])]) or None)
+
+
+def _find(text: str, region: str) -> tuple[str, int, int] | None:
+    """The first valid number in a text as E.164, and where it stands."""
+    for candidate in _CANDIDATE.finditer(text):
+        number = _valid(candidate.group(), region)
+        if number:
+            return number, candidate.start(), candidate.end()
+    # Digits of something else before it ("after 18:00 8916..."): the library knows where numbers may begin.
+    for match in phonenumbers.PhoneNumberMatcher(text, region):
+        return phonenumbers.format_number(match.number, phonenumbers.PhoneNumberFormat.E164), match.start, match.end
+    return None
 
 
 def _valid(text: str, region: str) -> str | None:
@@ -62,7 +73,10 @@ def _valid(text: str, region: str) -> str | None:
     if not text.lstrip().startswith("+"):
         if region == "RU" and len(digits) == 11 and digits[0] in "78":
             tries.insert(0, "+7" + digits[1:])
-        tries.append("+" + digits)
+        if digits.startswith("00"):
+            tries.append("+" + digits[2:])
+        if len(digits) > 10:
+            tries.append("+" + digits)
     for attempt in tries:
         try:
             number = phonenumbers.parse(attempt, region)
