@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from target_crm.mapping.catalogue import Connection, LiveColumn
 from target_crm.mapping.model import Column
@@ -100,8 +100,8 @@ def choice_problems(
 
 
 def prepared(value: Any, live: LiveColumn) -> Any:
-    """A fixed value as psycopg passes it to a column of that type."""
-    return Jsonb(value) if live.family == "json" and value is not None else value
+    """A fixed value as a statement or a COPY passes it to a column of that type: JSON goes as text."""
+    return json.dumps(value, ensure_ascii=False) if live.family == "json" and value is not None else value
 
 
 def value_problem(
