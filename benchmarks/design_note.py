@@ -31,11 +31,12 @@ from harness import (
 from peers.environments import driver, python_of
 
 LATENCY_MS, RPS = 300, 7
-COMPANIES, LARGER = 150, 1_000
+COMPANIES, LARGER = 100, 1_000
 METHODS = {"a": "rowwise", "b": "batched"}
 # The streams that all three read; ours reads the other small lists on top.
 STREAMS = ("users", "pipelines", "companies", "contacts", "leads", "notes", "tasks")
 WRITTEN = STREAMS[2:]
+COUNTED = ("contacts", "notes", "tasks")
 STEPS = ("insert", "update", "unchanged")
 KINDS = ("companies", "contacts", "leads", "companies/notes", "contacts/notes", "leads/notes", "tasks")
 
@@ -152,11 +153,11 @@ def our_statements(folder: Path, server: Postgres) -> dict[str, int]:
     database = server.fresh()
     counted = {}
     write("c", "none", folder, database)
-    for name in ("none", *WRITTEN):
+    for name in ("none", *COUNTED):
         server.forget_statements(database)
         write("c", name, folder, database)
         counted[name] = server.statements(database)
-    return {name: counted[name] - counted["none"] for name in WRITTEN}
+    return {name: counted[name] - counted["none"] for name in COUNTED}
 
 
 def one_writing(way: str, folder: Path, server: Postgres) -> dict[str, Any]:

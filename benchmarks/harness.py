@@ -387,5 +387,7 @@ def figure(value: Any) -> str:
 def main(name: str, doc: str | None, measure: Callable[[argparse.Namespace], Mapping[str, Any]]) -> None:
     """A benchmark's command: options, measurement, result file."""
     options = arguments(doc)
-    path = write_result(name, options, measure(options))
+    started = time.monotonic()
+    data = measure(options)
+    path = write_result(name, options, {"minutes": round((time.monotonic() - started) / 60, 1), **data})
     console.print(f"written: {path.name}")

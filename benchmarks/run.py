@@ -1,7 +1,7 @@
 """All benchmarks, or those named: `python benchmarks/run.py [--small] [--runs N] [NAME ...]`.
 
-Each prints a table and writes `results/NAME.json`; at the end the page `docs/benchmarks.md` is made anew from all
-results (not after `--small`, whose results go elsewhere).
+Each prints a table and writes `results/NAME.json`; at the end the page `docs/benchmarks.md`, its plots and the READMEs'
+short table are made anew from all results (not after `--small`, whose results go elsewhere).
 """
 
 from __future__ import annotations
@@ -11,7 +11,17 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("conformance", "tap_throughput", "tap_limit", "target_speed", "design_note", "amochka")
+NAMES = (
+    "conformance",
+    "tap_throughput",
+    "tap_limit",
+    "target_speed",
+    "target_growth",
+    "design_note",
+    "amochka",
+    "scale",
+    "losses",
+)
 
 
 def main() -> int:

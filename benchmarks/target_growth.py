@@ -44,29 +44,30 @@ COPIED_UP_TO = 100_000  # tables up to this size are copied for each run; in a l
 
 
 class Contacts:
-    """An account's companies and contacts as Singer files, cut into parts."""
+    """An account's contacts as Singer files, cut into parts; what they point at lies in `parents`."""
 
     def __init__(self, folder: Path, total: int) -> None:
-        self.folder, self.companies = folder, folder / "companies.jsonl"
+        self.folder, self.parents = folder, folder / "parents.jsonl"
         options = {"companies": 1_000, "contacts": total, "leads": 0, "notes": 0, "tasks": 0, "rps": 0}
         with simulated_account(**options) as account:
-            catalog = ours.catalog_of(account, folder, ["companies", "contacts"])
+            catalog = ours.catalog_of(account, folder, ["users", "companies", "contacts"])
             config = ours.tap_config(account, folder, requests_per_second=ours.LIFTED)
             with (folder / "all.jsonl").open("wb") as out:
                 run([BIN / "tap-amocrm", "--config", config, "--catalog", catalog], stdout=out)
         self.schemas = {}
         with (
             (folder / "all.jsonl").open("rb") as lines,
-            self.companies.open("wb") as companies,
+            self.parents.open("wb") as parents,
             (folder / "contacts.jsonl").open("wb") as contacts,
         ):
-            out_of = {"companies": companies, "contacts": contacts}
             for line in lines:
                 kind, stream = line[:40].split(b'"')[3], line[:120].split(b'"stream"')[-1].split(b'"')[1].decode()
                 if kind == b"SCHEMA":
                     self.schemas[stream] = line
-                if kind == b"RECORD" or (kind == b"SCHEMA" and stream == "companies"):
-                    out_of[stream].write(line)
+                if stream in ("users", "companies"):
+                    parents.write(line)
+                elif kind == b"RECORD":
+                    contacts.write(line)
 
     def part(self, first: int, count: int, *, changed: bool = False) -> Path:
         """A file of `count` contacts from number `first` on; changed ones are newer and have another last name."""
@@ -168,7 +169,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         console.print("the account ...")
         contacts = Contacts(Path(name), max(sizes) + options.runs * part)
         databases = {way: server.fresh() for way in WAYS}
-        ours.load(contacts.companies, databases["ours"], contacts.folder)
+        ours.load(contacts.parents, databases["ours"], contacts.folder)
         before = 0
         for size in sizes:
             console.print(f"{size:,} contacts ...")

@@ -1,0 +1,180 @@
+"""Sections of the page: the target, scale, losses, the tap, the simulator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from page_parts import Result, middle, paragraph, runs_of, table, times, whole
+
+LOADS = ("insert", "update", "unchanged")
+# Of a machine's CPU seconds, what may be planned for.
+UTILISATION = 0.7
+
+
+def conformance(result: Result) -> str:
+    """What clients of others read."""
+    rows = [(c["client"], c["records"], c["differences"]) for c in result["clients"]]
+    return table(("client", "records compared with the dump", "differences"), rows)
+
+
+def tap_throughput(result: Result) -> str:
+    """Records a second and memory by size."""
+    rows = [
+        (f"{int(size):,}", len(runs), middle(runs, "records_a_second"), middle(runs, "memory_mb"))
+        for size, runs in result["sizes"].items()
+    ]
+    return table(("contacts", "runs", "records a second", "memory, MB"), rows)
+
+
+def tap_limit(result: Result) -> str:
+    """Requests and their rate."""
+    columns = {
+        "companies": "companies",
+        "latency": "latency, ms",
+        "requests": "requests",
+        "pages": "pages",
+        "bound": "1.05 × pages + 15",
+        "average_rps": "requests a second",
+        "average_rps_with_start_and_end": "the same with start and end",
+        "peak_rps": "peak",
+        "refusals": "429",
+    }
+    names = [name for name in columns if name in result["syncs"][0]]
+    rows = [[str(run[n]) if n == "latency" else run[n] for n in names] for run in result["syncs"]]
+    return table([columns[n] for n in names], rows)
+
+
+def speeds(result: Result, load: str) -> dict[str, float]:
+    """Records a second of each way in one load."""
+    return {way: result["records"] / middle(runs, load) for way, runs in result["seconds"].items()}
+
+
+def target_speed(result: Result) -> str:
+    """Ours beside the peer and the floor."""
+    rows = []
+    for load in LOADS:
+        speed = speeds(result, load)
+        ratios = (times(speed["ours"] / speed["peer"]), times(speed["ours"] / speed["floor"]))
+        rows.append((load, speed["ours"], speed["peer"], speed["floor"], *ratios))
+    columns = ("load", "ours, records/s", "target-postgres 0.8.1", "floor", "ours / peer", "ours / floor")
+    head = paragraph(
+        f"{result['records']:,} companies and contacts of {result['bytes_a_record']:,.0f} bytes, the same",
+        "Singer file",
+        f"for all, {runs_of(len(result['seconds']['ours']))} of each in turns. The floor is what PostgreSQL",
+        "itself takes:",
+        "the raw lines by COPY and one `INSERT ... ON CONFLICT`. The peer overwrites; ours merges three ways,",
+        "with the",
+        "journal and the sets of phones and e-mails on.",
+    )
+    return f"{head}\n\n{table(columns, rows)}"
+
+
+def target_growth(result: Result) -> str:
+    """Seconds for a part by the size of the table, and memory."""
+    runs = len(next(iter(result["sizes"].values()))["ours"])
+    head = paragraph(
+        f"Seconds for {result['part']:,} contacts, the start of the process included, into a table that holds",
+        "so many",
+        f"already; {runs_of(runs)} of each in turns.",
+    )
+    rows: list[list[Any]] = []
+    for size, ways in result["sizes"].items():
+        for load in LOADS:
+            found = [middle(ways[way], load, "seconds") for way in ("ours", "peer", "floor")]
+            rows.append([f"{int(size):,}, {load}", *found, times(found[1] / found[0])])
+    columns = ("contacts in the table, load", "ours", "target-postgres 0.8.1", "floor", "ours / peer")
+    memory = [
+        [f"{names[way]}, {load['records']:,} records", load["memory_mb"], load["records"] / load["seconds"]]
+        for names in ({"ours": "ours", "peer": "target-postgres 0.8.1"},)
+        for way, loads in result["bulk"].items()
+        for load in loads
+    ]
+    memory_table = table(("one load of new contacts", "peak memory, MB", "records a second"), memory)
+    return "\n\n".join([head, table(columns, rows), "Memory:", memory_table])
+
+
+def cpu(runs: list[dict[str, Any]], step: str) -> float:
+    """The median of CPU seconds of tap, target and PostgreSQL together."""
+    parts = ("tap", "target")
+    return middle(
+        [{"all": sum(r[step][p]["cpu_seconds"] for p in parts) + r[step]["postgres_cpu_seconds"]} for r in runs],
+        "all",
+    )
+
+
+def rate(result: Result) -> float:
+    """Requests a second that the largest account reached which was synced at the limit."""
+    limited = [runs for runs in result["limited"].values() if runs]
+    return middle(limited[-1], "first", "average_rps") if limited else float(result["rps_limit"])
+
+
+def accounts(result: Result, size: str, step: str, seconds: int) -> int:
+    """How many accounts of a size two cores keep up with, each synced once in so many seconds."""
+    return int(2 * UTILISATION * seconds / cpu(result["lifted"][size], step))
+
+
+def scale(result: Result) -> str:
+    """Requests, seconds, CPU and memory by size, and how many accounts a machine keeps up with."""
+    head = paragraph(
+        "Each contact comes with a third of a company and of a lead, two notes and two thirds of a task.",
+        "Accounts that",
+        f"were synced at {result['rps_limit']} requests a second ({result['latency_ms']} ms of latency) show",
+        "the seconds",
+        "measured. The others were synced with the throttle lifted, and their seconds are computed: requests",
+        "divided by",
+        f"the {rate(result):.3g} requests a second that the largest measured account reached. CPU seconds are",
+        "those of",
+        "tap, target and PostgreSQL with the throttle lifted, VACUUM and checkpoint included.",
+    )
+    rows: list[list[Any]] = []
+    for size, lifted in result["lifted"].items():
+        limited = result["limited"][size]
+        runs = limited or lifted
+        requests = middle(runs, "first", "requests")
+        seconds = middle(runs, "first", "seconds") if limited else requests / rate(result)
+        told = f"{runs_of(len(runs))}, {'measured' if limited else 'computed'}"
+        memory = [middle(lifted, "first", part, "memory_mb") for part in ("tap", "target")]
+        row = [f"{int(size):,}", int(middle(runs, "first", "records")), whole(requests), seconds, told]
+        rows.append([*row, cpu(lifted, "first"), *memory])
+    columns = ("contacts", "records", "requests", "seconds at 7 a second", "", "CPU seconds", "tap, MB", "target, MB")
+    parts = [head, "A first sync:", table(columns, rows)]
+    rows = []
+    for size, lifted in result["lifted"].items():
+        row = [f"{int(size):,}", *(cpu(lifted, step) for step in ("nothing_new", "hundredth_changed"))]
+        counted = [accounts(result, size, "hundredth_changed", s) for s in (900, 3600, 86_400)]
+        rows.append(
+            [*row, *(whole(middle(lifted, s, "requests")) for s in ("nothing_new", "hundredth_changed")), *counted]
+        )
+    columns = ("contacts", "CPU s, nothing new", "CPU s, 1 % changed", "requests, nothing new", "requests, 1 % changed")
+    columns += ("accounts: every 15 minutes", "every hour", "every day")
+    parts += [
+        paragraph(
+            "Later syncs, and how many accounts of that size one machine of two cores keeps up with, when a",
+            "hundredth of",
+            f"the contacts and of their notes changed since the last: {UTILISATION:.0%} of its CPU seconds",
+            "between two",
+            "syncs divided by those of one. The limit of requests is each account's own and is shared by none.",
+        ),
+        table(columns, rows),
+    ]
+    return "\n\n".join(parts)
+
+
+def losses(result: Result) -> str:
+    """Faults, how often they were tried, what was lost."""
+    sizes = ", ".join(f"`{name}={value}`" for name, value in result["sizes"].items())
+    head = paragraph(
+        f"Counted by the tests that break things while they run ({sizes}). Records lost are those that the",
+        "account has",
+        "and the output or the database lacks or holds in another version; edits are rows that hold other",
+        "values than",
+        "people and amoCRM gave them; tokens are refresh tokens spent twice or gone. A dash: the fault can't",
+        "lose it.",
+    )
+    rows: list[list[Any]] = []
+    for fault in result["faults"]:
+        kinds = sorted(((n, kind) for kind, n in fault["kinds"].items() if kind), reverse=True)
+        named = ", ".join(f"{kind} {n:,}" for n, kind in kinds)
+        lost = [fault["lost"].get(what) for what in ("records", "edits", "tokens")]
+        rows.append([fault["fault"] + (f" ({named})" if named else ""), fault["cases"], fault["tried"], *lost])
+    return f"{head}\n\n{table(('fault', 'cases', 'times', 'records lost', 'edits lost', 'tokens lost'), rows)}"

@@ -1,0 +1,95 @@
+"""The READMEs' short table of what it gives, made of the results and put between two marks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from page_parts import Result, middle, table, times
+from page_sections import accounts, rate, speeds
+from page_sections_peers import ratios, write_ratios
+
+BEGIN, END = "<!-- benchmarks: made by benchmarks/page.py -->", "<!-- benchmarks end -->"
+# README -> words by row; each row is left out while its benchmark was not measured.
+LANGUAGES: dict[str, dict[str, str]] = {
+    "README.md": {
+        "head": "measured|result",
+        "overall": "a whole sync of {n} records beside one request per parent; beside the design note's batches",
+        "writes": "database writes beside Django's bulk_create and bulk_update: all new; all changed; nothing changed",
+        "peer": "a load beside meltanolabs-target-postgres: all new; all changed; nothing changed",
+        "amochka": "row versions that a second run without changes writes: amochka; ours",
+        "edits": "edits by hand kept when amoCRM changed another field: amochka; ours",
+        "limit": "requests a second, of the 7 allowed",
+        "accounts": "accounts of 10,000 contacts, 1 % changed an hour, that a machine of two cores keeps up with",
+        "losses": "faults tried in tests (kills, cuts, bad answers, changes meanwhile); records, edits, tokens lost",
+        "of": "{kept} of {made}",
+    },
+    "README.ru.md": {
+        "head": "что измерено|результат",
+        "overall": "синхронизация {n} записей против запроса на каждого родителя; против пачек из записки",
+        "writes": "запись в базу против bulk_create и bulk_update Django: всё новое; всё изменено; ничего не изменено",
+        "peer": "загрузка против meltanolabs-target-postgres: всё новое; всё изменено; ничего не изменено",
+        "amochka": "версий строк пишет второй запуск без изменений: amochka; мы",
+        "edits": "сохранено правок руками, когда в amoCRM изменилось другое поле: amochka; мы",
+        "limit": "запросов в секунду из 7 разрешённых",
+        "accounts": "аккаунтов по 10 000 контактов с 1 % изменений в час тянет машина с двумя ядрами",
+        "losses": "сбоев в тестах (kill, обрывы, плохие ответы, чужие правки); потеряно записей, правок, токенов",
+        "of": "{kept} из {made}",
+    },
+}
+
+
+def table_of(found: Mapping[str, Result], words: Mapping[str, str]) -> str:
+    """The table in the language of these words."""
+    rows = [(words[name].format(**numbers), value(words)) for name, numbers, value in _rows(found)]
+    return table(words["head"].split("|"), rows)
+
+
+def _rows(found: Mapping[str, Result]) -> list[tuple[str, dict[str, str], Any]]:
+    """Names of rows, numbers for their words, and what gives their figures in a language."""
+    rows: list[tuple[str, dict[str, str], Any]] = []
+    if note := found.get("design_note"):
+        overall = [times(ratios(note, "c", way)["overall"]["in seconds"]) for way in "ab"]
+        account = "larger" if "larger" in note["writing"] else "account"
+        writes = [times(ratio) for ratio in write_ratios(note, account, "c", "b").values()]
+        rows.append(("overall", {"n": f"{note['writing']['account']['records']:,}"}, _joined(overall)))
+        rows.append(("writes", {}, _joined(writes)))
+    if target := found.get("target_speed"):
+        by_load = [speeds(target, load) for load in ("insert", "update", "unchanged")]
+        rows.append(("peer", {}, _joined([times(s["ours"] / s["peer"]) for s in by_load])))
+    if etl := found.get("amochka"):
+        runs = [etl["ways"][way] for way in ("amochka", "ours")]
+        rows.append(("amochka", {}, _joined([f"{middle(r, 'second', 'row_versions'):,.0f}" for r in runs])))
+        kept = [[middle(r, "edits", "changed_in_amocrm", key) for key in ("kept", "made")] for r in runs]
+        rows.append(("edits", {}, _kept(kept)))
+    if limit := found.get("tap_limit"):
+        rates = [sync["average_rps"] for sync in limit["syncs"]]
+        rows.append(("limit", {}, _joined([f"{min(rates):.2f}–{max(rates):.2f}"])))
+    if (size := found.get("scale")) and "10000" in size["lifted"] and rate(size):
+        rows.append(("accounts", {}, _joined([f"{accounts(size, '10000', 'hundredth_changed', 3600):,}"])))
+    if broken := found.get("losses"):
+        lost = [sum(f["lost"].get(what, 0) for f in broken["faults"]) for what in ("records", "edits", "tokens")]
+        rows.append(("losses", {}, _joined([f"{n:,}" for n in (sum(f["tried"] for f in broken["faults"]), *lost)])))
+    return rows
+
+
+def _joined(figures: list[str]) -> Any:
+    return lambda words: "; ".join(figures)
+
+
+def _kept(kept: list[list[float]]) -> Any:
+    return lambda words: "; ".join(words["of"].format(kept=int(k), made=int(m)) for k, m in kept)
+
+
+def put(readme: str, made: str) -> str:
+    """The README with the table between its marks.
+
+    Raises:
+        ValueError: it lacks them.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        msg = f"the README lacks {BEGIN} and {END}"
+        raise ValueError(msg)
+    return f"{before}{begin}\n\n{made}\n\n{end}{after}"
