@@ -76,13 +76,14 @@ class Contacts:
             out.write(self.schemas["contacts"])
             for line in islice(lines, first, first + count):
                 # NUL and halves of surrogate pairs stop the peer and the floor: all load the text without them.
-                # The floor tells a record by the spacing of Python's own JSON.
                 text = line.replace(b"\\u0000", b"").decode("utf-8", "replace")
-                text = text.replace('"type":"RECORD"', '"type": "RECORD"', 1)
-                if changed:
+                if changed or "\\ud" in text:
                     message = json.loads(text)
-                    message["record"] |= {"last_name": "изменено", "updated_at": "2030-01-01T00:00:00+00:00"}
+                    if changed:
+                        message["record"] |= {"last_name": "изменено", "updated_at": "2030-01-01T00:00:00+00:00"}
                     text = json.dumps(message, ensure_ascii=False) + "\n"
+                # The floor tells a record by the spacing of Python's own JSON.
+                text = text.replace('"type":"RECORD"', '"type": "RECORD"', 1)
                 out.write(text.encode("utf-8", "replace"))
         return path
 
