@@ -267,10 +267,13 @@ class Load:
                 counts.unchanged += buffer.read - counts.read
                 counts.read = buffer.read
                 self._count(stream).add(counts)
-        for stream in self.live:
-            lines = [g.line for g in graves if g.stream == stream]
-            if lines:
-                self._count(stream).add(self._delete(self._mergers[0], stream, lines))
+        if graves:
+            # All or none: the guard of one table leaves no mark in another.
+            with self.connection.transaction():
+                for stream in self.live:
+                    lines = [g.line for g in graves if g.stream == stream]
+                    if lines:
+                        self._count(stream).add(self._delete(self._mergers[0], stream, lines))
         self._close_batch(batch)
         return batch.state
 

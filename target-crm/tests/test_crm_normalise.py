@@ -258,7 +258,11 @@ def test_texts_are_cut_to_the_column_and_whole_in_the_document(crm):
     crm.load([])
     crm.execute("ALTER TABLE contacts ALTER last_name TYPE varchar(10), ALTER position TYPE varchar(10)")
     crm.execute("ALTER TABLE contact_phones ALTER comment TYPE varchar(255)")
-    name, title, remark = "Константинопольский 🙂", "Заместитель директора", "89161234567 " + "звонить только вечером " * 20
+    name, title, remark = (
+        "Константинопольский 🙂",
+        "Заместитель директора",
+        "89161234567 " + "звонить только вечером " * 20,
+    )
     record = {"last_name": name, "custom_fields_values": [field("POSITION", title), field("PHONE", remark)]}
     crm.sync("contacts", record)
     assert crm.execute("SELECT error FROM sync_rejects") == []
