@@ -12,7 +12,16 @@ from pathlib import Path
 import page_summary
 import plots
 from page_parts import Result, paragraph
-from page_sections import conformance, losses, scale, tap_limit, tap_throughput, target_growth, target_speed
+from page_sections import (
+    conformance,
+    journal_cost,
+    losses,
+    scale,
+    tap_limit,
+    tap_throughput,
+    target_growth,
+    target_speed,
+)
 from page_sections_peers import amochka, design_note
 
 HERE = Path(__file__).resolve().parent
@@ -37,6 +46,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Result], str]]] = {
     "amochka": ("Against amochka's PostgreSQL ETL", amochka),
     "target_speed": ("The target beside target-postgres and the floor", target_speed),
     "target_growth": ("The target on tables of 10,000 to 1,000,000 rows", target_growth),
+    "journal_cost": ("What the journal costs", journal_cost),
     "scale": ("Accounts of 1,000 to 1,000,000 contacts", scale),
     "losses": ("Faults survived", losses),
     "tap_limit": ("The tap at the limit of 7 requests a second", tap_limit),

@@ -69,6 +69,22 @@ def target_speed(result: Result) -> str:
     return f"{head}\n\n{table(columns, rows)}"
 
 
+def journal_cost(result: Result) -> str:
+    """Time of the statements that write the journal beside that of the others."""
+    rows = []
+    for load in LOADS:
+        m = result["medians"][load]
+        shares = (f"{m[share]:.0%}" for share in ("share", "share_without_copy", "wal_share"))
+        rows.append((load, m["others_ms"], m["journal_ms"], *shares))
+    columns = ("load", "merge without journal, ms", "journal, ms", "journal / merge", "the same without COPY", "of WAL")
+    head = paragraph(
+        f"{result['records']:,} companies and contacts, {runs_of(len(result['runs']))}; times of statements as",
+        "PostgreSQL counts them. A statement that writes rows and the journal at once counts for the journal.",
+        "COPY waits for the client.",
+    )
+    return f"{head}\n\n{table(columns, rows)}"
+
+
 def target_growth(result: Result) -> str:
     """Seconds for a part by the size of the table, and memory."""
     runs = len(next(iter(result["sizes"].values()))["ours"])

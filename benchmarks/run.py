@@ -17,6 +17,7 @@ NAMES = (
     "tap_limit",
     "target_speed",
     "target_growth",
+    "journal_cost",
     "design_note",
     "amochka",
     "scale",

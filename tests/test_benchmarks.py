@@ -17,6 +17,7 @@ RESULTS = BENCHMARKS / "results"
 NAMES = [
     "design_note",
     "target_growth",
+    "journal_cost",
     "scale",
     "amochka",
     "target_speed",
