@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tap_amocrm.client import Client
+from tap_amocrm.planner import Costs
 from tap_amocrm.reader import ENTITIES, LISTINGS
 from tap_amocrm.scan import Listing
 from tap_amocrm.scope import IDS_IN_A_REQUEST, Scope
@@ -62,26 +63,33 @@ def scoped(scope: Scope) -> Iterator[Step]:
     size = scope.settings.page_size
     yield Step("account, definitions, events", "read whole", _ALWAYS)
     yield Step("companies", "filters, with linked ids", max(1, -(-len(companies.updated) // size)))
-    honours = scope.reader.account.honours
     for name in ("contacts", "leads"):
-        linked = len(scope.ids(name))
-        if honours.get(f"filter[company_id] of {name}") is False:
-            batches = max(-(-linked // IDS_IN_A_REQUEST), -(-linked // size))
-            yield Step(name, f"batches of {IDS_IN_A_REQUEST} linked ids", batches)
-        else:
-            yield _chosen(scope, name, len(companies.updated), "filter[company_id][]")
+        linked, parents = len(scope.ids(name)), len(companies.updated)
+        by_company = scope.by_company_id(name, parents, linked)
+        way = "parents by filter[company_id][]" if by_company else f"{IDS_IN_A_REQUEST} linked ids"
+        yield _told(name, parents, scope.linked_strategy(name, parents, linked), way)
     for entity in ENTITIES:
         yield _chosen(scope, f"{entity}/notes", len(scope.ids(entity)), "filter[entity_id][]")
+    everything = sum(len(scope.ids(entity)) for entity in ENTITIES)
+    if everything and scope.strategy("tasks", everything)[0] == "scan":
+        yield _chosen(scope, "tasks", everything, "filter[entity_id][]")
+        return
     for entity in ENTITIES:
-        step = _chosen(scope, "tasks", len(scope.ids(entity)), "filter[entity_id][]")
-        yield Step(f"tasks of {entity}", step.strategy, step.requests, step.instead)
+        batches = -(-len(scope.ids(entity)) // scope.settings.batch_sizes["tasks"])
+        yield Step(f"tasks of {entity}", "batches of parents by filter[entity_id][]", batches)
 
 
 def _chosen(scope: Scope, name: str, parents: int, parameter: str) -> Step:
     if not parents:
         return Step(name, "nothing to read", 0)
-    strategy, costs = scope.strategy(name, parents)
+    return _told(name, parents, scope.strategy(name, parents), f"parents by {parameter}")
+
+
+def _told(name: str, parents: int, chosen: tuple[str, Costs], way: str) -> Step:
+    strategy, costs = chosen
+    if not parents:
+        return Step(name, "nothing to read", 0)
     if strategy == "scan":
         return Step(name, "scan, filtered here", costs.scan, f"batches: {costs.batch} requests")
     instead = f"scan: {costs.scan} requests or more" if costs.scan else ""
-    return Step(name, f"batches of parents by {parameter}", costs.batch, instead)
+    return Step(name, f"batches of {way}", costs.batch, instead)

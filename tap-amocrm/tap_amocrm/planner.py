@@ -18,16 +18,15 @@ class Costs:
     parents: int
 
 
-def choose(strategy: str, parents: int, size: int, pages: Callable[[int], int]) -> tuple[str, Costs]:
+def choose(strategy: str, batch: int, parents: int, pages: Callable[[int], int]) -> tuple[str, Costs]:
     """`batch` or `scan`: as the setting says, or for `auto` the cheaper one, never more than twice the better.
 
     Args:
         strategy: `child_strategy`.
+        batch: Requests for the batches.
         parents: How many parents' children are wanted.
-        size: Parents in a batch.
         pages: Pages of the whole list; given a number it may stop counting there (docs/request-planning.md).
     """
-    batch = -(-parents // size)
     if strategy == "batch" or (strategy == "auto" and batch < _BATCHES_WITHOUT_QUESTION):
         return "batch", Costs(batch, 0, parents)
     scan = pages(batch)

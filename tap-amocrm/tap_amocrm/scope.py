@@ -7,7 +7,7 @@ import itertools
 import json
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -198,12 +198,12 @@ class Scope:
         linked = [i for p in parents for i in self.companies.linked[entity].get(p, ())]
         size = self.settings.batch_sizes["contacts"]
         self.client.metrics.unbatched(len(parents))
-        if whole and self.strategy(entity, len(parents))[0] == "scan":
+        if whole and self.linked_strategy(entity, len(parents), len(linked))[0] == "scan":
             yield from self._scan(entity, set(parents))
             return
         account = self.reader.account
-        name = f"filter[company_id] of {entity}"
-        if account.honours.get(name) is not False:
+        if self.by_company_id(entity, len(parents), len(linked)):
+            name = _company_filter(entity)
             try:
                 yield from self._by(
                     entity, "filter[company_id][]", parents, size, lambda r, ids: company_id_of(r) in ids
@@ -222,6 +222,36 @@ class Scope:
                 return
         yield from self._scan(entity, set(parents))
 
+    def by_company_id(self, entity: str, parents: int, linked: int) -> bool:
+        """Whether contacts or leads are asked for by their companies, else by the ids that the companies name.
+
+        What the filter does is tried with contacts; it is the same for both lists. Else the cheaper way is taken.
+        """
+        honours = self.reader.account.honours
+        seen = {honours.get(_company_filter(e)) for e in ("contacts", "leads")}
+        if honours.get(_company_filter(entity)) is False or seen == {False, None}:
+            return False
+        if honours.get(f"filter[id] of {entity}") is False or (entity == "contacts" and True not in seen):
+            return True
+        return -(-parents // self.settings.batch_sizes["contacts"]) < -(-linked // IDS_IN_A_REQUEST)
+
+    def linked_strategy(self, entity: str, parents: int, linked: int) -> tuple[str, Costs]:
+        """How contacts or leads of so many companies are read, and why; `linked` are their ids, all known.
+
+        A list that holds them has at least a page for 250 of them: 200 ids a request are never twice as many, and
+        nothing is asked about its length.
+        """
+        if self.by_company_id(entity, parents, linked):
+            batches = -(-parents // self.settings.batch_sizes["contacts"])
+        elif self.reader.account.honours.get(f"filter[id] of {entity}") is False:
+            return "scan", Costs(0, max(1, self._known_pages(entity) or 0), parents)
+        else:
+            batches = -(-linked // IDS_IN_A_REQUEST)
+        least = -(-linked // self.settings.page_size)
+        ask = partial(self.pages, entity) if batches > 2 * max(1, least) else lambda enough: enough
+        known = self._known_pages(entity)
+        return choose(self.settings.child_strategy, batches, parents, ask if known is None else lambda _: known)
+
     def _by(self, entity: str, parameter: str, ids: list[int], size: int, belongs: Any) -> Iterator[list[Record]]:
         def left(since: int) -> list[float]:
             return self.reader.vanished(entity, since, LINKS)
@@ -236,17 +266,21 @@ class Scope:
         self.totals[entity] = total
 
     def strategy(self, name: str, parents: int) -> tuple[str, Costs]:
-        """How the children of so many parents are read from a list, and why."""
+        """How notes or tasks of so many parents are read from a list, and why."""
         stream = LISTINGS[name].stream
-        size = self.settings.batch_sizes.get(stream, self.settings.batch_sizes["contacts"])
-        return choose(self.settings.child_strategy, parents, size, partial(self.pages, name))
+        size = self.settings.batch_sizes[stream]
+        return choose(self.settings.child_strategy, -(-parents // size), parents, partial(self.pages, name))
+
+    def _known_pages(self, name: str) -> int | None:
+        total = self.totals.get(name)
+        return None if total is None else max(1, -(-total // self.settings.page_size))
 
     def pages(self, name: str, enough: int) -> int:
         """Pages of a whole list: as the last scan counted them, or `enough` if there are that many or more, by one
         request for that page."""
-        total = self.totals.get(name)
-        if total is not None:
-            return -(-total // self.settings.page_size)
+        known = self._known_pages(name)
+        if known is not None:
+            return known
         asked = [("limit", str(self.settings.page_size)), ("page", str(enough))]
         there = self.client.get(LISTINGS[name].ask(asked)).records(LISTINGS[name].key)
         return enough if there else max(1, enough - 1)
@@ -264,41 +298,30 @@ class Scope:
     def _hanging(self, name: str, entities: tuple[str, ...], since: int | None) -> Iterator[list[Record]]:
         """What hangs on entities in scope: all of those that changed, and of the others what changed itself."""
         scopes = {entity: self.ids(entity) for entity in entities}
+        parents = {e: ids if since is None else self.changed_ids(e, since) & ids for e, ids in scopes.items()}
+        only = entities[0] if len(entities) == 1 else None
         seen: set[int] = set()
-        rest = False
-        for entity, scope in scopes.items():
-            parents = scope if since is None else self.changed_ids(entity, since) & scope
-            rest = rest or len(parents) < len(scope)
-            for records in self._of_parents(name, entity, sorted(parents), whole=since is None):
-                seen.update(r["id"] for r in records)
-                yield records
-        if rest:
-            only = entities[0] if len(entities) == 1 else None
+        for records in self._of_parents(name, parents, only, whole=since is None):
+            seen.update(r["id"] for r in records)
+            yield records
+        if any(len(parents[entity]) < len(ids) for entity, ids in scopes.items()):
             for records in self.reader.changed(name, since):
-                yield [
-                    r
-                    for r in records
-                    if r["id"] not in seen and r.get("entity_id") in scopes.get(str(r.get("entity_type", only)), ())
-                ]
+                yield [r for r in records if r["id"] not in seen and _hangs_on(r, scopes, only)]
 
-    def _of_parents(self, name: str, entity: str, parents: list[int], *, whole: bool) -> Iterator[list[Record]]:
-        if not parents:
+    def _of_parents(
+        self, name: str, parents: dict[str, set[int]], only: str | None, *, whole: bool
+    ) -> Iterator[list[Record]]:
+        count = sum(map(len, parents.values()))
+        if not count:
             return
-        listing, wanted = LISTINGS[name], set(parents)
-        size = self.settings.batch_sizes[listing.stream]
-        self.client.metrics.unbatched(len(parents))
-        scan = whole and self.strategy(name, len(parents))[0] == "scan"
+        self.client.metrics.unbatched(count)
         account, what = self.reader.account, f"filter[entity_id] of {name}"
-
-        def belongs(record: Record, ids: set[int]) -> bool:
-            return record.get("entity_id") in ids and record.get("entity_type", entity) == entity
-
+        # One scan serves all kinds of parents.
+        scan = whole and self.strategy(name, count)[0] == "scan"
         if account.honours.get(what) is not False and not scan:
-            extra = (("filter[entity_type]", entity),) if name == "tasks" else ()
             try:
-                left = partial(self.reader.vanished, listing.stream)
-                batches = Batches(self.client, listing, "filter[entity_id][]", belongs, size, left, extra)
-                yield from batches.read(parents)
+                for entity, ids in parents.items():
+                    yield from self._batches_of_parents(name, entity, sorted(ids))
             except FilterIgnoredError:
                 account.ignores(what, "the whole list is read and filtered here")
             else:
@@ -306,5 +329,25 @@ class Scope:
         total = 0
         for records in self.reader.changed(name, None):
             total += len(records)
-            yield [r for r in records if belongs(r, wanted)]
+            yield [r for r in records if _hangs_on(r, parents, only)]
         self.totals[name] = total
+
+    def _batches_of_parents(self, name: str, entity: str, ids: list[int]) -> Iterator[list[Record]]:
+        listing = LISTINGS[name]
+
+        def belongs(record: Record, batch: set[int]) -> bool:
+            return _hangs_on(record, {entity: batch}, entity)
+
+        extra = (("filter[entity_type]", entity),) if name == "tasks" else ()
+        left = partial(self.reader.vanished, listing.stream)
+        size = self.settings.batch_sizes[listing.stream]
+        return Batches(self.client, listing, "filter[entity_id][]", belongs, size, left, extra).read(ids)
+
+
+def _company_filter(entity: str) -> str:
+    return f"filter[company_id] of {entity}"
+
+
+def _hangs_on(record: Record, parents: Mapping[str, Collection[int]], only: str | None) -> bool:
+    """Whether a note or task hangs on one of these; notes don't say on what kind of entity, their list does."""
+    return record.get("entity_id") in parents.get(str(record.get("entity_type", only)), ())

@@ -49,7 +49,7 @@ CHILDREN = st.one_of(
 def test_auto_is_never_more_than_twice_the_better_way(children, others, size, known):
     listing = List(children, others)
     exact = lambda enough: listing.pages  # noqa: E731
-    strategy, _ = choose("auto", len(children), size, exact if known else listing.count)
+    strategy, _ = choose("auto", math.ceil(len(children) / size), len(children), exact if known else listing.count)
     batch, scan = listing.batches(size), listing.pages
     cost = (batch if strategy == "batch" else scan) + listing.asked
     # One question more, where nothing was known, is no part of either way.
