@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +93,15 @@ class Pair:
         return cursor.fetchall() if cursor.description else []
 
 
-@pytest.fixture
-def pair(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Pair]]:
-    """Make a pair for an account with the given options."""
+@contextmanager
+def _pairs(database_url: str, folder: Path) -> Iterator[Callable[..., Pair]]:
+    """A maker of pairs; at the end their simulators stop and their schemas go."""
     running: list[Pair] = []
 
     def make(**options: Any) -> Pair:
         sim = SimulatorServer(**{"process": True, "rps": 0, **options})
         sim.__enter__()
-        made = Pair(sim, database_url, f"crm_{os.getpid()}_{next(_schemas)}", tmp_path)
+        made = Pair(sim, database_url, f"crm_{os.getpid()}_{next(_schemas)}", folder)
         running.append(made)
         return made
 
@@ -109,3 +110,17 @@ def pair(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Pair]]:
         made.sim.__exit__(None, None, None)
         made.connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(made.schema)))
         made.connection.close()
+
+
+@pytest.fixture
+def pair(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Pair]]:
+    """Make a pair for an account with the given options."""
+    with _pairs(database_url, tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def module_pair(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Pair]]:
+    """The same for tests of a module that share what was synced."""
+    with _pairs(database_url, tmp_path_factory.mktemp("pair")) as make:
+        yield make

@@ -17,6 +17,8 @@ from psycopg.rows import dict_row
 
 BIN = Path(sys.executable).parent
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "django-crm"
+# The tests share a database and what was synced into it.
+pytestmark = pytest.mark.xdist_group("django")
 TABLES = {
     "companies": "companies_company",
     "contacts": "companies_contact",
@@ -66,26 +68,37 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(database_url):
-    """The project's migrations on an empty database."""
-    name = f"django_{os.getpid()}"
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    parts = urlsplit(database_url)
-    made = Site(urlunsplit((*parts[:2], f"/{name}", *parts[3:])))
-    made.manage("migrate", "--verbosity", "0")
-    yield made
-    made.connection.close()
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def new_site(database_url):
+    """Makes an empty database and runs the project's migrations on it."""
+    made: list[tuple[str, Site]] = []
+
+    def make() -> Site:
+        name = f"django_{os.getpid()}_{len(made)}"
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        parts = urlsplit(database_url)
+        site = Site(urlunsplit((*parts[:2], f"/{name}", *parts[3:])))
+        made.append((name, site))
+        site.manage("migrate", "--verbosity", "0")
+        return site
+
+    yield make
+    for name, site in made:
+        site.connection.close()
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture
-def loaded(site, pair):
-    """An account, synced once into the project's emptied tables; two of its users are Django's, too."""
-    made = pair(**SIZES)
-    site.connection.execute("DROP SCHEMA IF EXISTS amocrm CASCADE")
-    site.manage("flush", "--no-input", "--verbosity", "0")
+@pytest.fixture(scope="module")
+def site(new_site):
+    """The project's tables, which the tests share."""
+    return new_site()
+
+
+@pytest.fixture(scope="module")
+def loaded(site, module_pair):
+    """An account, synced once into the project's tables; two of its users are Django's, too."""
+    made = module_pair(**SIZES)
     users = sorted(made.dump()["users"].values(), key=lambda u: u["id"])[:2]
     site.orm(
         """
@@ -103,6 +116,15 @@ def loaded(site, pair):
     }
     made.sync()
     return made
+
+
+def admin(site: Site, mapping: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run target-crm-admin on the project's database."""
+    given = ["--database-url", site.url, "--crm-schema", "amocrm", "--mapping-file", str(mapping)]
+    command = [str(BIN / "target-crm-admin"), *given, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
 
 
 def test_the_migrations_are_those_of_the_models(site):
@@ -222,8 +244,39 @@ def test_edits_in_the_orm_outlive_the_next_sync_which_brings_what_is_new_and_tou
     }
 
 
+def everything(site: Site) -> dict[str, list[str]]:
+    """All rows of the project's tables, without the stamp that any write moves."""
+    tables = (*TABLES.values(), "companies_companyphone", "companies_contactphone", "companies_contactemail")
+    return {
+        t: sorted(repr({k: v for k, v in r.items() if k != "modified"}) for r in site.rows(f"SELECT * FROM {t}"))
+        for t in tables
+    }
+
+
+def test_a_sync_is_explained_and_undone_and_a_conflict_settled_in_the_projects_own_tables(site, loaded):
+    mapping = EXAMPLE / "mapping.yaml"
+    third = sorted(loaded.dump()["companies"])[2]
+    table = "public.companies_company"
+    site.orm("Company.objects.filter(amo_id=company).update(title='Ours')", company=third)
+    before = everything(site)
+    loaded.sim.change("update", kind="companies", ids=[third], fields={"name": "Theirs"})
+    loaded.sync()
+    run = site.rows("SELECT max(id) AS id FROM amocrm.sync_runs")[0]["id"]
+    (conflict,) = json.loads(admin(site, mapping, "conflicts", "--run", run, "--json").stdout)
+    assert (conflict["table_name"], conflict["crm_value"], conflict["amo_value"]) == (table, "Ours", "Theirs")
+    admin(site, mapping, "conflicts", conflict["id"], "--take", "amo")
+    assert site.orm("result = Company.objects.get(amo_id=company).title", company=third) == "Theirs"
+    told = json.loads(admin(site, mapping, "explain", table, f"amo:{third}", "--json").stdout)
+    assert next(c for c in told["cells"] if c["column"] == "title")["amo_value"] == "Theirs"
+    for number in (run + 1, run):
+        admin(site, mapping, "undo", number)
+    assert everything(site) == before
+    with pytest.raises(AssertionError, match="only matched"):
+        admin(site, mapping, "explain", "public.auth_user", "1")
+
+
 def test_the_admin_shows_the_rows_and_saves_an_edit(site, loaded):
-    company = min(loaded.dump()["companies"])
+    company = max(loaded.dump()["companies"])
     site.connection.execute("UPDATE companies_company SET title = 'Findable' WHERE amo_id = %s", (company,))
     seen = site.orm(
         """
@@ -269,23 +322,10 @@ def test_the_admin_shows_the_rows_and_saves_an_edit(site, loaded):
     assert seen["saved"] == [302, "Typed in the admin"]
 
 
-def test_the_mapping_that_map_init_writes_loads_the_main_streams(site, pair, tmp_path):
-    made = pair(**SIZES)
-    site.connection.execute("DROP SCHEMA IF EXISTS amocrm CASCADE")
-    site.manage("flush", "--no-input", "--verbosity", "0")
+def test_the_mapping_that_map_init_writes_loads_the_main_streams(new_site, module_pair, tmp_path):
+    made, site = module_pair(**SIZES), new_site()
     file = tmp_path / "mapping.yaml"
-    written = subprocess.run(
-        [
-            *(BIN / "target-crm-admin", "--database-url", site.url, "--crm-schema", "amocrm"),
-            "map",
-            "--init",
-            "-o",
-            file,
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    written = admin(site, file, "map", "--init", "-o", file)
     assert "It fits the database as it stands" in written.stderr
     # What a person corrects: a field of choices that only this account has.
     guessed = file.read_text("utf-8")

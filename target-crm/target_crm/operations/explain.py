@@ -75,9 +75,12 @@ def explain(session: Session, table: str, key: str) -> Explained:
         UnknownError: there is no such table or row.
     """
     live = session.table(table)
+    mapping = live.mapping
+    if mapping.match_only:
+        msg = f"Rows of {table} are only matched (match_only): nothing in them comes from amoCRM."
+        raise UnknownError(msg)
     row = find_row(session, live, key)
     row_id = row["__key"]
-    mapping = live.mapping
     base = (row[mapping.raw_fields] or {}).get("amo_values") or {}
     written = {e["column_name"]: e for e in _last_entries(session, mapping.table, row_id)}
     same = _same_as_base(session, live, row_id)

@@ -155,7 +155,7 @@ def _user(session: Session, account: Any, amo_id: Any) -> str | None:
     if not isinstance(amo_id, int) or isinstance(amo_id, bool) or amo_id == 0:
         return None
     users = next((t for t in session.tables.values() if t.mapping.stream == "users"), None)
-    if users is not None and users.mapping.amo_id and users.mapping.account:
+    if users is not None and not users.mapping.match_only and users.mapping.amo_id and users.mapping.account:
         found = session.rows(
             S("SELECT {} AS name FROM {} AS t WHERE t.{} = %s AND t.{} = %s").format(
                 _name(users), users.identifier, I(users.mapping.account), I(users.mapping.amo_id)

@@ -124,7 +124,8 @@ class _Undo:
     def all(self) -> dict[str, Undone]:
         for table, number in collect_entries(self.session, self.run).items():
             self.count(table).left_rewritten += number
-        tables = list(self.session.tables.values())
+        # Tables that are only matched were never written to, and have no columns for that.
+        tables = [live for live in self.session.tables.values() if not live.mapping.match_only]
         for live in tables:
             self.return_rows(live)
         for live in tables:
@@ -343,7 +344,7 @@ class _Undo:
         """Records that name a removed row wait for it again: should it come once more, they are linked."""
         for live in self.session.tables.values():
             table = live.mapping
-            if table.account is None or table.amo_id is None:
+            if table.match_only or table.account is None or table.amo_id is None:
                 continue
             record = S("(c.{}->'amo')").format(I(table.raw_fields))
             for column in table.columns:
