@@ -256,7 +256,9 @@ class Simulator:
     def set_options(self, body: dict[str, Any]) -> dict[str, Any]:
         """Switch options while the server runs."""
         account = {
-            k: v for k, v in body.items() if k in ("filter_package", "company_filter", "id_filter_without_package")
+            k: v
+            for k, v in body.items()
+            if k in ("filter_package", "company_filter", "id_filter_without_package", "hidden_user")
         }
         self.options.account = replace(self.options.account, **account)
         for key, value in body.items():

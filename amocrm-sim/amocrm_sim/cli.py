@@ -31,6 +31,7 @@ def build(given: dict[str, Any]) -> Simulator:
         filter_package=not given["no_filter_package"],
         company_filter=given["company_filter"],
         id_filter_without_package=given["id_filter_without_package"],
+        hidden_user=given["hidden_user"],
     )
     same: tuple[str, ...] = ("latency", "faults", "rps", "token", "client_id", "client_secret", "code")
     same += ("access_token_lifetime", "notes_endpoint", "missing", "refuse_status", "foreign_next", "event_delay")
@@ -81,6 +82,7 @@ def listen(host: str, port: int) -> socket.socket:
 @click.option("--refuse", multiple=True, help="An endpoint that the plan lacks, such as customers.")
 @click.option("--refuse-status", type=int, default=403, show_default=True)
 @click.option("--not-admin", is_flag=True, help="The token's user may not list users.")
+@click.option("--hidden-user", type=int, help="This user's records are in no list: the token's user may not see them.")
 @click.option("--foreign-next", is_flag=True, help="_links.next names http and another host.")
 @click.option("--event-delay", default=0, show_default=True, help="Seconds until an event shows.")
 @click.option(

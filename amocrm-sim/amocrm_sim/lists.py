@@ -126,7 +126,7 @@ def _only_deleted(sim: Simulator, name: str, pairs: q.Pairs, base: str) -> Answe
 
 def _one(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     kind, record_id = sim.store.kinds[match.group(1)], int(match.group(2))
-    if not kind.exists(record_id):
+    if not kind.exists(record_id) or sim.options.account.hides(kind, record_id):
         return (204, None) if sim.options.missing == "204" else (404, _problem(404, "Not Found"))
     return 200, q.as_asked(sim.store, kind, kind.get(record_id), _with(pairs), base)
 

@@ -30,6 +30,16 @@ class AccountOptions:
     filter_package: bool = True
     company_filter: str = "ignore"
     id_filter_without_package: str = "honour"
+    # Whose records the token's user may not see.
+    hidden_user: int | None = None
+
+    def hides(self, kind: Kind, record_id: int) -> bool:
+        """Whether a company, contact, lead or task is left out of lists, without a word."""
+        return (
+            self.hidden_user is not None
+            and kind.name in (*ENTITIES, "tasks")
+            and kind.responsible(record_id) == self.hidden_user
+        )
 
 
 def params(pairs: Pairs, name: str) -> list[str]:
@@ -89,6 +99,8 @@ def _select(kind: Kind, pairs: Pairs, options: AccountOptions) -> list[int]:
             return []  # a scalar matches nothing on entities; tasks and notes read it as "from then on"
         low = scalar
     ordered = _ordered(kind, candidates, pairs, low, high)
+    if options.hidden_user is not None:
+        tests.append(lambda i: not options.hides(kind, i))
     if query := params(pairs, "query"):
         tests.append(lambda i: query[0].lower() in str(kind.get(i)).lower())
     return [i for i in ordered if all(test(i) for test in tests)] if tests else ordered

@@ -201,6 +201,26 @@ def test_the_next_link_of_some_accounts_names_another_host(start):
     assert href.startswith("http://internal.amocrm.local/")
 
 
+def test_what_the_user_may_not_see_is_in_no_list_and_has_no_page_of_its_own(start):
+    caller = start(hidden_user=5_000_003)
+    truth = caller.sim.truth("contacts")
+    hidden = {i for i, r in truth.items() if r["responsible_user_id"] == 5_000_003}
+    assert hidden
+    assert set(caller.ids("contacts?limit=250")) == set(truth) - hidden
+    assert caller.ask(f"contacts/{min(hidden)}").status_code == 204
+
+
+@pytest.mark.parametrize(("touch", "changed"), [("child", (True, False)), ("company", (False, True))])
+def test_a_link_changes_the_time_of_the_side_that_was_told(start, touch, changed):
+    caller = start()
+    contact, company = min(caller.sim.truth("contacts")), min(caller.sim.truth("companies"))
+    before = [caller.sim.truth("contacts")[contact]["updated_at"], caller.sim.truth("companies")[company]["updated_at"]]
+    caller.sim.change("link", kind="contacts", id=contact, company_id=company, touch=touch)
+    after = [caller.sim.truth("contacts")[contact], caller.sim.truth("companies")[company]]
+    assert after[0]["_embedded"]["companies"] == [{"id": company}]
+    assert tuple(a["updated_at"] > b for a, b in zip(after, before, strict=True)) == changed
+
+
 def test_every_request_is_on_record_with_its_arrival(start):
     caller = start()
     caller.ask("companies?limit=1")
