@@ -29,13 +29,13 @@ def files(contacts: int, folder: Path) -> dict[str, Path]:
     """The Singer files: as amoCRM sends them, and the same with a name changed in every record."""
     with simulated_account(companies=contacts // 3, contacts=contacts, leads=0, notes=0, tasks=0, rps=0) as account:
         extract(account, folder / "all.jsonl", folder)
-    kept = {"companies", "contacts"}
+    kept = {"users", "companies", "contacts"}
     with (folder / "all.jsonl").open() as lines:
         chosen = [m for m in map(json.loads, lines) if m.get("stream") in kept]
     for name in ("first", "second"):
         with (folder / f"{name}.jsonl").open("w", encoding="utf-8", errors="replace") as out:
             for message in chosen:
-                if name == "second" and message["type"] == "RECORD":
+                if name == "second" and message["type"] == "RECORD" and message["stream"] != "users":
                     record = message["record"]
                     record["name"] = f"{record['name']} (new)"
                     record["updated_at"] = "2026-12-31T00:00:00+00:00"

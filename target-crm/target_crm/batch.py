@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from target_crm.errors import RecordError
-from target_crm.extract import SeenRecord
-from target_crm.normalise import as_instant
+from target_crm.normalise import Context, as_instant
+from target_crm.seen import SeenRecord
 
 
 class Reject(NamedTuple):
@@ -45,13 +45,15 @@ class Buffer:
 
     def sorted(self) -> list[SeenRecord]:
         """In the order of keys: near one another in the indexes, and locks are taken in one order."""
-        return sorted(self.records.values(), key=lambda r: (r.account_id, r.amo_id))
+        return [self.records[key] for key in sorted(self.records)]
 
 
 @dataclass
 class Batch:
-    """All that one flush brings to the database. `state` may leave when it is committed."""
+    """All that one flush brings to the database. `state` may leave when it is committed; `context` is that of the
+    records, which were sent under one time zone."""
 
+    context: Context
     buffers: dict[str, Buffer] = field(default_factory=dict)
     names: dict[tuple[int, str], bytes] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)

@@ -19,6 +19,7 @@ from target_crm.errors import ConfigError, DatabaseError
 
 # A Unix socket's path is limited to about 107 bytes; the server's own file name takes some of them.
 _LONGEST_SOCKET_DIR = 90
+_WIDE_TABLES = ("companies", "contacts", "leads", "notes", "tasks", "sync_changes")
 
 
 class Database:
@@ -93,8 +94,20 @@ class Database:
             new_id = "uuidv7" if connection.info.server_version >= 180_000 else "gen_random_uuid"
             statement = sql.SQL(text)
             connection.execute(statement.format(schema=sql.Identifier(schema), new_id=sql.Identifier(new_id)))
+        for name in _WIDE_TABLES if builtin else ("sync_changes",):
+            _store_inline(connection, sql.Identifier(schema, name))
         if commit:
             connection.commit()
+
+
+def _store_inline(connection: psycopg.Connection[Any], table: sql.Identifier) -> None:
+    """Keep documents of two kilobytes and more as they are: compressing them is a fifth of an insert's work."""
+    try:
+        with connection.transaction():
+            connection.execute(sql.SQL("ALTER TABLE {} SET (toast_tuple_target = 8160)").format(table))
+    except (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidParameterValue, psycopg.errors.SyntaxError):
+        # An engine that stores rows in another way.
+        return
 
 
 def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool) -> bool:
@@ -129,8 +142,10 @@ def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool
 def configure(connection: psycopg.Connection[Any]) -> None:
     """The settings that every connection works under; commits."""
     # SET and not the start-up options: connection poolers refuse those. Compiling a batch's statements costs
-    # more than it gives; sorts and hashes of a batch fit into 64 MB.
-    connection.execute("SET timezone = 'UTC'; SET datestyle = 'ISO'; SET jit = off; SET work_mem = '64MB'")
+    # more than it gives; sorts, hashes and temporary tables of a batch fit into 64 MB.
+    connection.execute(
+        "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET jit = off; SET work_mem = '64MB'; SET temp_buffers = '64MB'"
+    )
     connection.commit()
 
 

@@ -20,13 +20,15 @@ from target_crm.batch import Batch, Buffer, Reject, Tombstone, as_text, deletion
 from target_crm.config import Settings
 from target_crm.database import Database, without_secrets
 from target_crm.errors import RecordError, TooManyRejectsError
-from target_crm.extract import Extractor, SeenRecord, StagedRow
+from target_crm.extract import Extracted, Extractor
 from target_crm.lookups import LOOKUP_STREAMS, lookup_lines
 from target_crm.mapping.check import LiveTable, check_mapping
 from target_crm.mapping.load import load_mapping
 from target_crm.merger import ContendedError, Counts, Merger
 from target_crm.messages import clean_json
 from target_crm.normalise import Context
+from target_crm.rowkeys import find_row_keys
+from target_crm.seen import KeyReader, SeenRecord
 
 logger = logging.getLogger("target-crm")
 DELETED_STREAM = "deleted_records"
@@ -71,8 +73,9 @@ class Load:
         self.accounts: set[int] = set()
         self._on_state = on_state
         self._context = Context(self.mapping.default_region or settings.default_region, timezone.utc)
-        self._extractors: dict[str, Extractor] = {}
-        self._batch = Batch()
+        self._key_readers: dict[str, KeyReader] = {}
+        self._batch = Batch(self._context)
+        self._extractors: dict[tuple[str, Context], Extractor] = {}
         self._tombstones: dict[tuple[str, tuple[int, int]], Tombstone] = {}
         self._state: bytes | None = None
         self._job: Future[bytes | None] | None = None
@@ -85,13 +88,17 @@ class Load:
             self.live: dict[str, LiveTable] = check_mapping(self.connection, self.mapping, settings.crm_schema)
             self.run_id = runs.begin_run(self.connection, settings.crm_schema, kind)
             self._commit()
+            row_keys = find_row_keys(self.connection, self.live)
+            self._commit()
             for _ in range(1, 1 if settings.dry_run else settings.parallel_merges):
                 self._connections.append(database.connect(name="target-crm merge"))
         except BaseException:
             self._close()
             raise
         deleted_so_far: dict[str, int] = {}
-        self._mergers = [Merger(c, self.live, settings, self.run_id, deleted_so_far) for c in self._connections]
+        self._mergers = [
+            Merger(c, self.live, settings, self.run_id, row_keys, deleted_so_far) for c in self._connections
+        ]
         self._pool = ThreadPoolExecutor(len(self._mergers), "part")
 
     def _commit(self) -> None:
@@ -111,17 +118,24 @@ class Load:
         if zone != self._context.zone:
             # Records that wait were sent under the zone before.
             self.flush()
-            self._context = Context(self._context.region, zone)
-            self._extractors.clear()
+            self._context = self._batch.context = Context(self._context.region, zone)
+            self._key_readers.clear()
 
     def knows(self, stream: str) -> bool:
         """Whether records of this stream go anywhere."""
         return stream in self.live or stream == DELETED_STREAM or stream in LOOKUP_STREAMS
 
-    def _extractor(self, stream: str) -> Extractor:
-        found = self._extractors.get(stream)
+    def _key_reader(self, stream: str) -> KeyReader:
+        found = self._key_readers.get(stream)
         if found is None:
-            found = self._extractors[stream] = Extractor(self.live[stream], self._context, self.settings.default_policy)
+            live, policy = self.live[stream], self.settings.default_policy
+            found = self._key_readers[stream] = KeyReader(live, self._context, policy)
+        return found
+
+    def _extractor(self, stream: str, context: Context) -> Extractor:
+        found = self._extractors.get((stream, context))
+        if found is None:
+            found = self._extractors[stream, context] = Extractor(self.live[stream], context)
         return found
 
     def add(self, stream: str, raw: bytes) -> None:
@@ -152,7 +166,7 @@ class Load:
             self.flush()
 
     def _see(self, stream: str, raw: bytes) -> None:
-        seen, is_deleted = self._extractor(stream).see(raw, self._seq)
+        seen, is_deleted = self._key_reader(stream).see(raw, self._seq)
         if is_deleted:
             self._bury(deletion(stream, seen))
             return
@@ -232,7 +246,7 @@ class Load:
             TooManyRejectsError, GuardError, BusyError, DatabaseError, psycopg.Error: of the batch before.
         """
         self._wait()
-        batch, self._batch = self._batch, Batch()
+        batch, self._batch = self._batch, Batch(self._context)
         graves: list[Tombstone] = []
         if final or len(self._tombstones) >= _MOST_TOMBSTONES:
             graves, self._tombstones = list(self._tombstones.values()), {}
@@ -315,21 +329,17 @@ class Load:
 
     def _merge_records(self, merger: Merger, batch: Batch, stream: str, records: Sequence[SeenRecord]) -> Counts:
         """Merge records; when the database refuses one of them, find it by halving and put it aside."""
-        extractor = self._extractor(stream)
+        extractor = self._extractor(stream, batch.context)
 
-        def stage(wanted: Sequence[SeenRecord], is_new: bool) -> tuple[list[StagedRow], list[StagedRow]]:
-            rows: list[StagedRow] = []
-            items: list[StagedRow] = []
-            for record in wanted:
-                try:
-                    rows.append(extractor.stage(record, is_new, items))
-                except RecordError as error:
-                    self._refuse_if_strict(stream, str(error))
-                    batch.put_aside(stream, record, str(error))
-            return rows, items
+        def put_aside(record: SeenRecord, error: RecordError) -> None:
+            self._refuse_if_strict(stream, str(error))
+            batch.put_aside(stream, record, str(error))
+
+        def take_apart(wanted: Sequence[SeenRecord]) -> Extracted:
+            return extractor.take_apart(wanted, put_aside)
 
         try:
-            counts: Counts = self._guarded(merger, lambda lock: merger.merge(stream, records, stage, lock=lock))
+            counts: Counts = self._guarded(merger, lambda lock: merger.merge(stream, records, take_apart, lock=lock))
             return counts
         except _RECORD_FAULTS as error:
             if len(records) == 1:

@@ -11,20 +11,30 @@ import psycopg
 from psycopg import sql
 
 from target_crm.config import Settings
+from target_crm.copytext import Column as CopyColumn
+from target_crm.copytext import dump_column, dump_documents
+from target_crm.direct import Arrival, Documents, copy_in, encode_bases, insert_new
 from target_crm.errors import GuardError
-from target_crm.extract import SeenRecord, StagedRow
+from target_crm.extract import Extracted
 from target_crm.mapping.check import LiveTable
+from target_crm.mapping.model import Column
+from target_crm.references import resolve
+from target_crm.rowkeys import RowKeys
+from target_crm.seen import SeenRecord
 from target_crm.sql import deletes, insert, journal, links, merge, sets, staging
 from target_crm.sql.spec import MergeSpec
+from target_crm.sql.statements import Statements
 
 Connection = psycopg.Connection[Any]
-Stage = Callable[[Sequence[SeenRecord], bool], tuple[list[StagedRow], list[StagedRow]]]
+TakeApart = Callable[[Sequence[SeenRecord]], Extracted]
 # Below this many rows of a batch a share says nothing.
 _LEAST_ROWS_FOR_SHARE = 20
 # One deletion is never a mass deletion, however small the table.
 _LEAST_DELETES = 2
 # So many rows found unchanged the long way are worth remembering: a restored database, not a few edits.
 _LEAST_TO_HEAL = 1000
+# Rows of a partial merge: nobody counted them.
+_MANY = 1 << 30
 
 
 class ContendedError(Exception):
@@ -51,32 +61,29 @@ class Counts:
             setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
 
 
-class Statements:
-    """The compiled statements of one stream, as text: composing them costs more than a small batch."""
+@dataclass(frozen=True)
+class Sorted:
+    """A batch sorted out: new records, those that may have changed, and what the database knows of the new ones."""
 
-    def __init__(self, connection: Connection, spec: MergeSpec) -> None:
-        self._connection, self.spec = connection, spec
-        self._texts: dict[str, bytes] = {}
-
-    def text(self, name: str, compose: Callable[[], sql.Composable]) -> bytes:
-        """The statement of that name."""
-        found = self._texts.get(name)
-        if found is None:
-            found = self._texts[name] = compose().as_bytes(self._connection)
-        return found
+    new: list[SeenRecord]
+    changed: list[SeenRecord]
+    arrival: Arrival
+    kept: int
 
 
 @dataclass
 class Merger:
     """Merges staged records into the live tables over one connection.
 
-    `deleted_so_far` counts by table what this run marked deleted, for the guard.
+    `row_keys` names the streams whose new rows can be copied straight into their tables; `deleted_so_far` counts by
+    table what this run marked deleted, for the guard.
     """
 
     connection: Connection
     live: Mapping[str, LiveTable]
     settings: Settings
     run_id: int
+    row_keys: Mapping[str, RowKeys] = field(default_factory=dict)
     deleted_so_far: dict[str, int] = field(default_factory=dict)
 
     @cached_property
@@ -112,18 +119,13 @@ class Merger:
     def _run(self, statement: sql.Composable | bytes) -> psycopg.Cursor[Any]:
         return self.connection.execute(statement)  # type: ignore[arg-type]
 
-    def _copy(self, statement: bytes, rows: Iterable[Sequence[Any]]) -> None:
-        with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
-
-    def merge(self, stream: str, records: Sequence[SeenRecord], stage: Stage, *, lock: bool = False) -> Counts:
+    def merge(self, stream: str, records: Sequence[SeenRecord], take_apart: TakeApart, *, lock: bool = False) -> Counts:
         """Merge records of one stream, each key once.
 
         Args:
             stream: A mapped stream.
             records: What has been seen of the records.
-            stage: Takes the records that need it apart (and whether they are new), into rows and items.
+            take_apart: Takes apart the records that need it.
             lock: Lock the rows first; slower, and immune to people who edit meanwhile.
 
         Raises:
@@ -134,109 +136,160 @@ class Merger:
         known = self._prepared(stream)
         spec, table = known.spec, known.spec.live.mapping
         counts = Counts(read=len(records))
-        if not table.match_only:
-            new, changed = self._sort_out(known, records, counts)
-        else:
-            new, changed = list(records), []
-        if new or changed:
-            self._stage(known, stage, new, changed)
-            for name in table.match:
-                column = next(c for c in table.columns if c.name == name)
-                self._run(links.adopt_rows(spec, column))
-            if table.match and not table.match_only:
-                self._run(merge.mark_adopted(spec))
-            if not table.match_only:
-                counts.add(self._apply(known, bool(new), bool(changed) or bool(table.match), lock))
+        batch = Sorted(list(records), [], Arrival(""), 0) if table.match_only else self._sort_out(known, records)
+        counts.kept = batch.kept
+        if batch.new or batch.changed:
+            counts.add(self._merge_some(known, stream, batch, take_apart, lock=lock))
         counts.unchanged = max(0, len(records) - counts.inserted - counts.updated)
-        if new or table.match:
-            self._link_children(stream, "stage" if table.match else "born", lock=lock)
+        if batch.new or table.match:
+            self._link_children(spec, stream, "stage" if table.match else "seen", records, lock=lock)
         return counts
 
-    def _sort_out(
-        self, known: Statements, records: Sequence[SeenRecord], counts: Counts
-    ) -> tuple[list[SeenRecord], list[SeenRecord]]:
+    def _sort_out(self, known: Statements, records: Sequence[SeenRecord]) -> Sorted:
         """Tell new records from those that may have changed, and leave out the rest."""
         spec = known.spec
-        self._copy(
-            known.text("copy_seen", lambda: staging.copy_seen(spec)),
-            (
-                (n, r.account_id, r.amo_id, r.updated_at and r.updated_at.isoformat(), r.hash)
-                for n, r in enumerate(records)
-            ),
-        )
+        columns = [
+            dump_column(range(len(records))),
+            dump_column([r.account_id for r in records]),
+            dump_column([r.amo_id for r in records]),
+            dump_column([r.updated_at and r.updated_at.isoformat() for r in records]),
+            dump_column([r.hash for r in records]),
+        ]
+        copy_in(self.connection, known.text("copy_seen", lambda: staging.copy_seen(spec)), columns)
         self._run(known.text("analyze_seen", lambda: staging.analyze(spec, "seen")))
         row = self._run(known.text("sort_out", lambda: staging.sort_out(spec))).fetchone()
         assert row is not None
-        counts.kept = row[3]
         new, changed = (sorted(found or ()) for found in row[:2])
-        return [records[n] for n in new], [records[n] for n in changed]
+        _, kept, with_keys, marked, marks, now = row[2:]
+        arrival = Arrival(
+            now,
+            frozenset(records[n].seq for n in with_keys or ()),
+            {records[n].seq: mark for n, mark in zip(marked or (), marks or (), strict=True)},
+        )
+        return Sorted([records[n] for n in new], [records[n] for n in changed], arrival, kept)
 
-    def _stage(
-        self,
-        known: Statements,
-        stage: Stage,
-        new: Sequence[SeenRecord],
-        changed: Sequence[SeenRecord],
-    ) -> None:
-        spec = known.spec
-        rows, items = stage(new, True)
-        more_rows, more_items = stage(changed, False)
-        self._copy(known.text("copy_stage", lambda: staging.copy_stage(spec)), [*rows, *more_rows])
-        self._run(known.text("analyze_stage", lambda: staging.analyze(spec, "stage")))
-        if items or more_items:
-            self._copy(known.text("copy_items", lambda: staging.copy_items(spec)), [*items, *more_items])
-            self._run(known.text("analyze_items", lambda: staging.analyze(spec, "items")))
-
-    def _apply(self, known: Statements, new: bool, changed: bool, lock: bool) -> Counts:
-        spec, counts = known.spec, Counts()
-        if new:
-            counts.inserted = self._insert(known)
-        if changed:
-            counts.add(self._update(spec, merge.staged(spec), lock))
+    def _merge_some(
+        self, known: Statements, stream: str, batch: Sorted, take_apart: TakeApart, *, lock: bool
+    ) -> Counts:
+        """Merge those records of a batch that are new or may have changed."""
+        spec, table, counts = known.spec, known.spec.live.mapping, Counts()
+        keys = self.row_keys.get(stream)
+        staged: list[tuple[Extracted, bool]] = []
+        for records, is_new in ((batch.new, True), (batch.changed, False)):
+            if not records:
+                continue
+            found = take_apart(records)
+            self._resolve(known, found, lock=lock)
+            if is_new and keys is not None:
+                counts.inserted = insert_new(self.connection, known, keys, found, batch.arrival)
+            else:
+                staged.append((found, is_new))
+        if not staged:
+            return counts
+        rows = self._stage(known, staged)
+        for name in table.match:
+            column = next(c for c in table.columns if c.name == name)
+            self._run(links.adopt_rows(spec, column))
+        if table.match_only:
+            return counts
+        if table.match:
+            self._run(merge.mark_adopted(spec))
+        if any(is_new for _, is_new in staged):
+            counts.inserted = self._insert_staged(known)
+        if table.match or not all(is_new for _, is_new in staged):
+            counts.add(self._update(known, lambda: merge.staged(spec, rows), rows, lock=lock))
         return counts
 
-    def _insert(self, known: Statements) -> int:
+    def _resolve(self, known: Statements, found: Extracted, *, lock: bool) -> None:
+        """Resolve what the records refer to, and remember the links that must wait."""
+        spec = known.spec
+        waiting = resolve(self.connection, self.settings.crm_schema, spec.live, self.live, found, lock=lock)
+        if not waiting or spec.live.mapping.match_only:
+            return
+        copy_in(
+            self.connection,
+            known.text("copy_waits", lambda: staging.copy_waits(spec)),
+            [dump_column(values) for values in zip(*waiting, strict=True)],
+        )
+        self._run(known.text("keep_waits", lambda: staging.keep_waits(spec)))
+        self._run(sql.SQL("TRUNCATE {}").format(spec.temp("waits")))
+
+    def _stage(self, known: Statements, parts: Sequence[tuple[Extracted, bool]]) -> int:
+        """Copy records into the staging tables; how many."""
+        spec, rows = known.spec, 0
+        for found, is_new in parts:
+            rows += len(found.records)
+            columns: list[CopyColumn] = [
+                dump_column([r.seq for r in found.records]),
+                dump_column([r.account_id for r in found.records]),
+                dump_column([r.amo_id for r in found.records]),
+                dump_column([r.updated_at and r.updated_at.isoformat() for r in found.records]),
+                dump_column(found.created),
+                dump_column([r.hash for r in found.records]),
+                dump_column([is_new]) * len(found.records),
+                Documents(found.records, encode_bases(found)),
+                *map(dump_column, found.columns),
+            ]
+            copy_in(self.connection, known.text("copy_stage", lambda: staging.copy_stage(spec)), columns)
+            self._stage_items(known, found)
+        if any(is_new for _, is_new in parts):
+            self._run(known.text("analyze_stage", lambda: staging.analyze(spec, "stage")))
+        if spec.live.mapping.sets:
+            self._run(known.text("analyze_items", lambda: staging.analyze(spec, "items")))
+        return rows
+
+    def _stage_items(self, known: Statements, found: Extracted) -> None:
+        for index, items in enumerate(found.items):
+            flat = [(record.seq, item) for record, own in zip(found.records, items, strict=True) for item in own]
+            columns = [
+                dump_column([seq for seq, _ in flat]),
+                dump_column([index]) * len(flat),
+                *(dump_column([item[part] for _, item in flat]) for part in range(5)),
+                dump_documents([item.document for _, item in flat]),
+            ]
+            if flat:
+                statement = known.text("copy_items", lambda: staging.copy_items(known.spec))
+                copy_in(self.connection, statement, columns)
+
+    def _insert_staged(self, known: Statements) -> int:
         spec = known.spec
         inserted = self._run(known.text("insert", lambda: insert.insert_rows(spec))).rowcount
         if not inserted:
             return 0
         self._run(known.text("analyze_born", lambda: staging.analyze(spec, "born")))
         self._run(known.text("remember_keys", lambda: insert.remember_keys(spec)))
-        self._run(insert.journal_born(spec))
+        self._run(known.text("journal_born", lambda: insert.journal_born(spec)))
         for index in range(len(spec.live.mapping.sets)):
             self._run(known.text(f"items{index}", lambda k=index: insert.insert_born_items(spec, k)))  # type: ignore[misc]
-        pending = merge.keep_pending(spec, born=True)
-        if pending is not None:
-            self._run(pending)
         return inserted
 
-    def _update(self, spec: MergeSpec, source: sql.Composable, lock: bool) -> Counts:
+    def _update(self, known: Statements, source: Callable[[], sql.Composable], rows: int, *, lock: bool) -> Counts:
+        """Merge rows that exist three ways: plan, journal, conflicts, rows, keys, sets; `rows` come from `source`."""
+        spec, size = known.spec, staging.limit_of(rows)
         if lock:
             # What is locked can't change any more.
-            self._run(merge.lock_rows(spec, source))
-        self._run(merge.create_plan(spec, source))
-        self._run(staging.analyze(spec, "plan"))
-        row = self._run(merge.count_plan(spec)).fetchone()
+            self._run(known.text(f"lock{size}", lambda: merge.lock_rows(spec, source())))
+        self._run(known.text(f"plan{size}", lambda: merge.fill_plan(spec, source())))
+        row = self._run(known.text("count", lambda: merge.count_plan(spec))).fetchone()
         assert row is not None
-        updated, edited, conflicts, writing = row[:4]
+        planned, updated, edited, conflicts, writing, marks = row[:6]
+        overwrites, takes = row[6 : 6 + len(spec.slots)], row[6 + len(spec.slots) :]
         if spec.only is None:
-            self._guard_changes(spec, row[4:], writing)
+            self._guard_changes(spec, overwrites, writing)
         if updated:
-            self._run(journal.journal_changes(spec))
+            written = [slot for slot, number in zip(spec.slots, takes, strict=True) if number]
+            self._run(journal.journal_changes(spec, rows, written, marks=marks))
             if conflicts:
                 statement = journal.record_conflicts(spec)
                 assert statement is not None
                 self._run(statement)
-            written = self._run(merge.write_and_remember(spec)).fetchone()
-            if written is None or written[0] != updated:
+            done = self._run(known.text(f"write{size}", lambda: merge.write_and_remember(spec, rows))).fetchone()
+            if done is None or done[0] != updated:
                 raise ContendedError
             if spec.only is None:
                 self._merge_sets(spec)
-                pending = merge.keep_pending(spec, born=False)
-                if pending is not None:
-                    self._run(pending)
-        if spec.only is None:
-            self._run(merge.heal_keys(spec, _LEAST_TO_HEAL))
+        if spec.only is None and planned > updated:
+            self._run(known.text(f"heal{size}", lambda: merge.heal_keys(spec, rows, _LEAST_TO_HEAL)))
         return Counts(updated=updated, kept=edited, conflicts=conflicts)
 
     def _merge_sets(self, spec: MergeSpec) -> None:
@@ -252,9 +305,14 @@ class Merger:
             self._run(sets.update_items(one))
             self._run(sets.insert_items(one))
 
-    def _link_children(self, stream: str, came: str, *, lock: bool) -> None:
+    def _link_children(
+        self, spec: MergeSpec, stream: str, came: str, records: Sequence[SeenRecord], *, lock: bool
+    ) -> None:
         """Link the rows that waited for what came just now."""
-        spec, schema = self.spec(stream), self.settings.crm_schema
+        schema = self.settings.crm_schema
+        accounts = sorted({record.account_id for record in records})
+        if not self._run(links.some_wait(schema, stream, accounts)).fetchone():
+            return
         self._run(links.DROP_LATE)
         if not self._run(links.take_pending(spec, stream, came)).rowcount:
             return
@@ -262,14 +320,15 @@ class Merger:
         for child, live in self.live.items():
             for column in live.mapping.columns:
                 if column.link == stream and (live.mapping.table, column.name) in waiting:
-                    late = self.spec(child, column.name)
-                    self._update(late, links.late_rows(late, column), lock)
+                    self._update_part(child, column, links.late_rows, lock=lock)
         self._run(links.forget_pending(schema))
 
-    def _copy_lines(self, lines: Iterable[bytes]) -> None:
-        self._run(links.CREATE_LINES)
-        self._run(sql.SQL("TRUNCATE crm_lines"))
-        self._copy(links.COPY_LINES.as_bytes(self.connection), ((line.decode(),) for line in lines))
+    def _update_part(
+        self, stream: str, column: Column, rows: Callable[[MergeSpec, Column], sql.Composable], *, lock: bool
+    ) -> Counts:
+        """Merge one column alone, of rows that are there."""
+        spec = self.spec(stream, column.name)
+        return self._update(Statements(self.connection, spec), lambda: rows(spec, column), _MANY, lock=lock)
 
     def name(self, lines: Sequence[bytes], *, lock: bool = False) -> dict[str, Counts]:
         """Write staged names (pipelines, statuses, ...) and bring them to the rows that use them.
@@ -287,10 +346,14 @@ class Merger:
         for stream, live in self.live.items():
             for column in live.mapping.columns:
                 if column.lookup and not live.mapping.match_only:
-                    spec = self.spec(stream, column.name)
-                    counts = self._update(spec, links.named_rows(spec, column), lock)
+                    counts = self._update_part(stream, column, links.named_rows, lock=lock)
                     done.setdefault(live.mapping.table, Counts()).add(Counts(updated=counts.updated))
         return done
+
+    def _copy_lines(self, lines: Iterable[bytes]) -> None:
+        self._run(links.CREATE_LINES)
+        self._run(sql.SQL("TRUNCATE crm_lines"))
+        copy_in(self.connection, links.COPY_LINES.as_bytes(self.connection), [dump_documents(list(lines))])
 
     def delete(self, stream: str, lines: Sequence[bytes]) -> Counts:
         """Mark rows whose records were deleted in amoCRM, unmark those that were restored.

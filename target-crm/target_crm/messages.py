@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ class Message(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(Message)
 # PostgreSQL's jsonb takes neither NUL nor lone halves of surrogate pairs.
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89abAB])")
+_READ_BYTES = 1 << 20
 _LONE = re.compile("[\ud800-\udfff\x00]")
 
 
@@ -74,6 +76,10 @@ def _clean(value: Any) -> Any:
 def read_lines(file_input: IO[Any]) -> Iterator[bytes]:
     """The lines of a text or binary file as bytes, without empty ones."""
     source: Iterable[Any] = getattr(file_input, "buffer", file_input)
+    raw = getattr(source, "raw", None)
+    if raw is not None:
+        # A file or a pipe: read by the megabyte. Each read gives the other threads their turn, and waits for its own.
+        source = io.BufferedReader(raw, _READ_BYTES)
     for line in source:
         data = line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line
         data = data.strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import sys
@@ -87,6 +88,7 @@ class TargetCRM(Target):
         """
         stats: Counter[str] = Counter()
         settings = Settings.from_config(self.config)
+        _collect_seldom()
         with Database(settings) as database:
             load = _open_load(settings, database)
             status, error = "failed", None
@@ -189,6 +191,12 @@ class TargetCRM(Target):
         except (_Interrupted, KeyboardInterrupt):
             logger.error("Stopped by a signal; what was committed stays, the rest comes with the next run.")
             sys.exit(143)
+
+
+def _collect_seldom() -> None:
+    """Records are made of many small objects and of no cycles: looking for these took a third of the time."""
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1000)
 
 
 def plan_of(settings: Settings, messages: IO[Any], limit: int = 200) -> Plan:

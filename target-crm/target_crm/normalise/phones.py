@@ -13,6 +13,7 @@ from target_crm.normalise.remarks import remark
 # Russian numbers in any spelling without letters: ten digits behind +7, 7, 8 or nothing. They are nearly all there
 # is in a Russian account, and the library takes 60 microseconds for each.
 _RUSSIAN_MOBILE = re.compile(r"^(?:\+?7|8)?[\s\-]*\(?9\d{2}\)?[\s\-]*\d{3}[\s\-]*\d{2}[\s\-]*\d{2}$")
+_RUSSIAN = re.compile(r"^(?:\+?7|8)?[\s\-.]*\(?\d{3}\)?[\s\-.]*\d{3}[\s\-.]*\d{2}[\s\-.]*\d{2}$")
 # Where the numbering plan of Russian mobiles has gaps (libphonenumber's metadata); the library decides there.
 _GAPS = "9300"
 _NOT_DIGITS = re.compile(r"\D+")
@@ -66,9 +67,26 @@ def _find(text: str, region: str) -> tuple[str, int, int] | None:
     return None
 
 
+def _is_russian(national: str) -> bool:
+    """Whether ten digits are a number of Russia's plan: for mobiles known here, for others told by the area code."""
+    if national[0] == "9":
+        return not national.startswith(_GAPS)
+    return national[0] in "348" and _is_area(national[:3])
+
+
+@lru_cache(maxsize=1000)
+def _is_area(code: str) -> bool:
+    """Whether the code is in use; the seven digits behind it do not matter (libphonenumber's metadata)."""
+    return phonenumbers.is_valid_number(phonenumbers.parse(f"+7{code}2345678"[:12], "RU"))
+
+
 def _valid(text: str, region: str) -> str | None:
     """E.164 of a valid number; Russian numbers written with 8 or 7 in front of ten digits are understood."""
     digits = _NOT_DIGITS.sub("", text)
+    if region == "RU" and _RUSSIAN.match(text):
+        national = digits[-10:]
+        if _is_russian(national):
+            return "+7" + national
     tries = [text]
     if not text.lstrip().startswith("+"):
         if region == "RU" and len(digits) == 11 and digits[0] in "78":

@@ -1,23 +1,14 @@
-"""Compiles what happens to records that have no row yet."""
+"""Compiles what happens to staged records that have no row yet, where they can't be copied into the table directly."""
 
 from __future__ import annotations
 
 from psycopg import sql
 
 from target_crm.mapping.model import ItemSet
-from target_crm.sql.joins import reference_base, source_joins, theirs
 from target_crm.sql.spec import I, MergeSpec, S, comma
 
 SOURCE = "amocrm"
 ITEM_COLUMNS = {"value": "v", "comment": "c", "type": "t", "position": "n"}
-
-
-def _document(spec: MergeSpec) -> sql.Composable:
-    """The document as it was staged; what was looked up joins the base."""
-    references = reference_base(spec, {slot.index: theirs(spec, slot) for slot in spec.referring})
-    if references is None:
-        return S("s.doc")
-    return S("s.doc || jsonb_build_object('amo_values', (s.doc->'amo_values') || {})").format(references)
 
 
 def insert_rows(spec: MergeSpec) -> sql.Composed:
@@ -25,7 +16,7 @@ def insert_rows(spec: MergeSpec) -> sql.Composed:
     table = spec.live.mapping
     written: list[tuple[sql.Composable, sql.Composable]] = []
     for slot in spec.slots:
-        value: sql.Composable = theirs(spec, slot)
+        value: sql.Composable = S("s.{}").format(slot.name("c"))
         if slot.column.name in table.defaults:
             value = S("coalesce({}, {}::{})").format(
                 value,
@@ -38,7 +29,7 @@ def insert_rows(spec: MergeSpec) -> sql.Composed:
     written += [
         (I(table.account or ""), S("s.a")),
         (I(table.amo_id or ""), S("s.i")),
-        (I(table.raw_fields), _document(spec)),
+        (I(table.raw_fields), S("s.doc")),
     ]
     stamps = {
         "created_at": S("now()"),
@@ -53,7 +44,7 @@ def insert_rows(spec: MergeSpec) -> sql.Composed:
             written.append((name, stamp))
     return S(
         "WITH x AS (INSERT INTO {table} AS t ({names}) SELECT {values} FROM {stage} AS s "
-        "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = {name} AND k.amo_id = s.i {joins} "
+        "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = {name} AND k.amo_id = s.i "
         "WHERE s.is_new ORDER BY s.q RETURNING t.{account} AS a, t.{amo_id} AS i, t.{id} AS row_id, "
         "{version} AS version, t.{raw}->'amo_values' AS base) "
         "INSERT INTO {born} (q, a, i, row_id, version, base) "
@@ -65,7 +56,6 @@ def insert_rows(spec: MergeSpec) -> sql.Composed:
         stage=spec.temp("stage"),
         keys=spec.control("sync_keys"),
         name=spec.table_name,
-        joins=source_joins(spec),
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
         id=I(table.id),

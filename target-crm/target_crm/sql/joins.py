@@ -1,4 +1,4 @@
-"""Turns staged references into the CRM's keys and names."""
+"""Turns the staged references of partial merges into the CRM's keys and names."""
 
 from __future__ import annotations
 
@@ -41,27 +41,20 @@ def _name(spec: MergeSpec, slot: Slot, alias: sql.Identifier, ref: sql.Composabl
 
 
 def source_joins(spec: MergeSpec) -> sql.Composed:
-    """The joins that staged rows `s` need."""
+    """The joins that staged rows `s` of a partial merge need; those of a full one hold values already."""
     joins = []
-    for slot in spec.referring:
-        alias, ref = I(f"l{slot.index}"), S("s.{}").format(slot.name("c"))
-        joins.append((_link if slot.column.link else _name)(spec, slot, alias, ref))
+    for slot in spec.slots:
+        if slot.refers:
+            alias, ref = I(f"l{slot.index}"), S("s.{}").format(slot.name("c"))
+            joins.append((_link if slot.column.link else _name)(spec, slot, alias, ref))
     return S(" ").join(joins)
 
 
 def theirs(spec: MergeSpec, slot: Slot) -> sql.Composed:
     """The value that comes, as the column takes it."""
     alias = I(f"l{slot.index}")
+    if not slot.refers:
+        return S("s.{}").format(slot.name("c"))
     if slot.column.link:
         return S("{}.{}").format(alias, I(spec.parents[slot.column.link].mapping.id))
-    if slot.column.lookup:
-        return S("{}.name").format(alias)
-    return S("s.{}").format(slot.name("c"))
-
-
-def reference_base(spec: MergeSpec, values: dict[int, sql.Composable]) -> sql.Composed | None:
-    """The base of what was looked up, as a JSON object without empty values; None when nothing is."""
-    if not spec.referring:
-        return None
-    pairs = [S("{}, {}").format(sql.Literal(slot.column.name), values[slot.index]) for slot in spec.referring]
-    return S("jsonb_strip_nulls(jsonb_build_object({}))").format(S(", ").join(pairs))
+    return S("{}.name").format(alias)

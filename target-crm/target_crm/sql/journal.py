@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from psycopg import sql
 
 from target_crm.sql.expressions import CONFLICT, TAKE
-from target_crm.sql.merge import bit
-from target_crm.sql.spec import I, MergeSpec, S
+from target_crm.sql.merge import bit, planned
+from target_crm.sql.spec import I, MergeSpec, S, Slot
 
 
-def journal_changes(spec: MergeSpec) -> sql.Composed:
+def journal_changes(spec: MergeSpec, rows: int, written: Iterable[Slot], *, marks: bool) -> sql.Composed:
     """One entry for each column that the plan writes, and one for the document that the row has now.
+
+    `written` are the columns that are written at all, `marks` tells whether any mark of deletion changes.
 
     Runs before the rows are written. One scan of the plan for each column is cheaper than taking all columns of each
     row apart.
     """
     table = spec.live.mapping
     entry = S("SELECT {}::bigint, {}, p.row_id::text, {}, {}, {} FROM {} AS p {}")
-    plan = spec.temp("plan")
+    plan = spec.plan
     branches = [
         entry.format(
             spec.run,
@@ -28,7 +32,7 @@ def journal_changes(spec: MergeSpec) -> sql.Composed:
             plan,
             S("WHERE p.changed AND {}").format(bit(slot, TAKE)),
         )
-        for slot in spec.slots
+        for slot in written
     ]
     branches.append(
         entry.format(
@@ -37,12 +41,12 @@ def journal_changes(spec: MergeSpec) -> sql.Composed:
             sql.Literal(table.raw_fields),
             S("t.{}").format(I(table.raw_fields)),
             S("NULL::jsonb"),
-            plan,
+            planned(spec, rows),
             S("JOIN {} AS t ON t.{} = p.row_id WHERE p.changed").format(spec.live.identifier, I(table.id)),
         )
     )
     mark = spec.service("amo_deleted_at")
-    if mark and spec.only is None:
+    if mark and marks and spec.only is None:
         branches.append(
             entry.format(
                 spec.run,
@@ -73,7 +77,7 @@ def record_conflicts(spec: MergeSpec) -> sql.Composed | None:
             slot.name("b"),
             slot.name("o"),
             slot.name("t"),
-            spec.temp("plan"),
+            spec.plan,
             bit(slot, CONFLICT),
         )
         for slot in spec.slots

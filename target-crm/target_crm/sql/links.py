@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from psycopg import sql
 
 from target_crm.mapping.model import Column
-from target_crm.sql.spec import I, MergeSpec, S
+from target_crm.sql.spec import I, MergeSpec, S, comma
 
 CREATE_LINES = S("CREATE TEMP TABLE IF NOT EXISTS crm_lines (line jsonb) ON COMMIT DELETE ROWS")
 COPY_LINES = S("COPY crm_lines (line) FROM STDIN")
 DROP_LATE = S("DROP TABLE IF EXISTS crm_late")
 DROP_NAMED = S("DROP TABLE IF EXISTS crm_named")
 LATE_COLUMNS = S("SELECT DISTINCT table_name, column_name FROM crm_late")
+
+
+def some_wait(schema: str, stream: str, accounts: Sequence[int]) -> sql.Composed:
+    """One row if links of these accounts wait for records of the stream."""
+    return S("SELECT 1 FROM {} WHERE account_id IN ({}) AND source = {} LIMIT 1").format(
+        I(schema, "sync_pending"), comma(map(sql.Literal, accounts)), sql.Literal(stream)
+    )
 
 
 def take_pending(spec: MergeSpec, stream: str, came: str) -> sql.Composed:
@@ -41,8 +50,8 @@ def _partial(spec: MergeSpec, column: Column, rows: sql.Composable, ref: sql.Com
     """Rows as staging would give them, with one column and no record."""
     (slot,) = spec.slots
     return S(
-        "SELECT (row_number() OVER ())::integer AS q, {rows}, NULL::timestamptz AS u, NULL::bigint AS h, "
-        "NULL::jsonb AS doc, {ref} AS {c}"
+        "SELECT (row_number() OVER ())::integer AS q, {rows}, NULL::timestamptz AS u, NULL::timestamptz AS n, "
+        "NULL::bigint AS h, NULL::jsonb AS doc, NULL::jsonb AS new_base, {ref} AS {c}"
     ).format(rows=rows, ref=ref, c=slot.name("c"))
 
 

@@ -1,7 +1,7 @@
 """Compiles the three-way merge of records whose row exists: plan, write, remember.
 
 Every statement is a pure function of the mapping and the live table, so their number does not depend on the number of
-records. The plan is a temporary table with one row for each staged record; the documents stay out of it.
+records. The plan is a temporary table with one row for each staged record.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, is_empty
-from target_crm.sql.joins import reference_base, source_joins, theirs
+from target_crm.sql.joins import source_joins, theirs
 from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, tail
+from target_crm.sql.staging import limit_of, limited
 
 
 def bit(slot: Slot, flag: int, alias: str = "p") -> sql.Composed:
@@ -26,12 +27,13 @@ def _either(spec: MergeSpec, flag: int) -> sql.Composable:
     return S("((({}) & {}) <> 0)").format(S(" | ").join(names), sql.Literal(flag))
 
 
-def staged(spec: MergeSpec) -> sql.Composed:
-    """The staged records whose row exists."""
+def staged(spec: MergeSpec, rows: int) -> sql.Composed:
+    """The staged records whose row exists; `rows` are staged in all."""
     columns = [S("s.{}").format(slot.name("c")) for slot in spec.slots]
-    return S("SELECT s.q, s.a, s.i, s.u, s.h, s.doc{} FROM {} AS s WHERE NOT s.is_new").format(
-        tail(columns), spec.temp("stage")
-    )
+    return S(
+        "SELECT s.q, s.a, s.i, s.u, s.n, s.h, s.doc, s.doc->'amo_values' AS new_base{} FROM {} AS s WHERE NOT s.is_new "
+        "OFFSET 0"
+    ).format(tail(columns), limited(spec, "stage", rows))
 
 
 def mark_adopted(spec: MergeSpec) -> sql.Composed:
@@ -52,25 +54,24 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
             S("t.{} AS {}").format(I(slot.column.name), slot.name("o")),
             S("b.{} AS {}").format(I(slot.column.name), slot.name("b")),
         ]
-    base = S("(t.{}->'amo_values')").format(I(table.raw_fields))
     for index, item_set in enumerate(() if spec.only else table.sets):
         name = sql.Literal(item_set.name)
         values += [
-            S("(s.doc->'amo_values' ? {n} AND ({b}->{n}) IS DISTINCT FROM (s.doc->'amo_values'->{n})) AS {}").format(
-                I(f"g{index}"), n=name, b=base
+            S("(s.new_base ? {n} AND (r.old_base->{n}) IS DISTINCT FROM (s.new_base->{n})) AS {}").format(
+                I(f"g{index}"), n=name
             ),
-            S("{}->{} AS {}").format(base, name, I(f"h{index}")),
+            S("r.old_base->{} AS {}").format(name, I(f"h{index}")),
         ]
     mark = spec.service("amo_deleted_at")
     fields = [S("{} {}").format(I(x.column.name), S(x.live.type_sql)) for x in spec.slots]
     return S(
-        "SELECT s.q, s.a, s.i, s.u, s.h, t.{id} AS row_id, {version} AS version, {mark} AS old_mark, "
-        "k.record_hash AS known_hash, k.row_version AS known_version, k.is_edited AS known_edit, "
-        "(s.doc IS NOT NULL AND k.record_hash IS DISTINCT FROM s.h "
-        "AND (t.{raw}->'amo') IS DISTINCT FROM (s.doc->'amo')) AS record_differs{values} "
+        "SELECT s.q, s.a, s.i, s.u, s.n, s.h, s.doc AS new_doc, s.new_base, t.{raw} AS old_doc, r.old_base, "
+        "t.{id} AS row_id, {version} AS version, {mark} AS old_mark, "
+        "k.record_hash AS known_hash, k.account_id IS NOT NULL AS has_key{values} "
         "FROM ({source}) AS s JOIN {table} AS t ON {on_key} "
         "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = {name} AND k.amo_id = s.i "
-        "LEFT JOIN LATERAL jsonb_to_record({base}) AS b({fields}) ON true {joins} OFFSET 0"
+        "CROSS JOIN LATERAL (SELECT t.{raw}->'amo_values' AS old_base OFFSET 0) AS r "
+        "LEFT JOIN LATERAL jsonb_to_record(r.old_base) AS b({fields}) ON true {joins} OFFSET 0"
     ).format(
         id=I(table.id),
         version=spec.version,
@@ -82,54 +83,89 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         on_key=spec.on_key,
         keys=spec.control("sync_keys"),
         name=spec.table_name,
-        base=base,
         fields=comma(fields) if fields else S("no_column text"),
         joins=source_joins(spec),
     )
 
 
+def _new_document(spec: MergeSpec) -> sql.Composed:
+    """The document after the sync: the record as it came, and for the base what amoCRM sent, column by column.
+
+    As a rule that is the staged document itself. What else the row's document holds, and bases of values that do not
+    come any more, stay.
+    """
+    if spec.only is None:
+        return S(
+            "CASE WHEN z.old_base IS NOT NULL AND z.old_doc ? 'amo' "
+            "AND (SELECT count(*) FROM jsonb_object_keys(z.old_doc)) = 2 "
+            "AND z.new_base ?& ARRAY(SELECT jsonb_object_keys(z.old_base)) THEN z.new_doc "
+            "ELSE coalesce(z.old_doc, '{{}}') || z.new_doc "
+            "|| jsonb_build_object('amo_values', coalesce(z.old_base, '{{}}') || z.new_base) END"
+        ).format()
+    (slot,) = spec.slots
+    return S(
+        "coalesce(z.old_doc, '{{}}') || jsonb_build_object('amo_values', coalesce(z.old_base, '{{}}') || "
+        "jsonb_strip_nulls(jsonb_build_object({}, CASE WHEN {} THEN z.{} END)))"
+    ).format(sql.Literal(slot.column.name), bit(slot, MOVE, "z"), slot.name("t"))
+
+
 def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
-    """The plan: each column's decision d*, and what they add up to for the row."""
+    """The plan: each column's decision d*, what they add up to for the row, and the document it will have."""
+    table = spec.live.mapping
     decisions = [
         S("({})::integer AS {}").format(
             decision(slot, spec.policy(slot.column), late=spec.only is not None), slot.name("d")
         )
         for slot in spec.slots
     ]
-    sets = [] if spec.only else [S("y.{}").format(I(f"g{k}")) for k in range(len(spec.live.mapping.sets))]
+    indexes = () if spec.only else range(len(table.sets))
+    sets = [I(f"{kind}{index}") for kind in "hg" for index in indexes]
     return S(
-        "SELECT z.*, (z.writes OR z.moves OR z.record_differs OR z.new_mark IS DISTINCT FROM z.old_mark) AS changed "
-        "FROM (SELECT y.*, {takes} AS writes, ({moves}{sets}) AS moves, {edits} AS edited, "
+        "SELECT w.q, w.a, w.i, w.u, w.n, w.h, w.row_id, w.version, w.known_hash, w.has_key, w.old_mark, w.new_mark, "
+        "w.writes, w.edited, w.changed, w.doc{named} FROM (SELECT z.*, CASE WHEN z.changed THEN {document} END AS doc "
+        "FROM (SELECT y.*, (y.writes OR y.moves OR y.new_mark IS DISTINCT FROM y.old_mark OR "
+        "(y.new_doc IS NOT NULL AND y.known_hash IS DISTINCT FROM y.h "
+        "AND (y.old_doc->'amo') IS DISTINCT FROM (y.new_doc->'amo'))) AS changed "
+        "FROM (SELECT y.*, {takes} AS writes, ({moves}{moved}) AS moves, {edits} AS edited, "
         "CASE WHEN (y.old_mark <= y.u) IS NOT TRUE THEN y.old_mark END AS new_mark "
-        "FROM (SELECT x.*{decisions} FROM ({compared}) AS x OFFSET 0) AS y) AS z"
+        "FROM (SELECT x.*{decisions} FROM ({compared}) AS x OFFSET 0) AS y) AS y OFFSET 0) AS z) AS w"
     ).format(
+        named=S("").join(
+            [S(", w.{}").format(name) for name in sets]
+            + [S(", w.{}").format(slot.name(kind)) for slot in spec.slots for kind in "tobd"]
+        ),
+        document=_new_document(spec),
         takes=_either(spec, TAKE),
         moves=_either(spec, MOVE),
         edits=_either(spec, EDIT),
-        sets=S("").join(S(" OR {}").format(moved) for moved in sets),
+        moved=S("").join(S(" OR y.{}").format(I(f"g{index}")) for index in indexes),
         decisions=tail(decisions),
         compared=_compared(spec, source),
     )
 
 
-def create_plan(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
-    """Makes the plan, in place of the one before."""
-    return S("DROP TABLE IF EXISTS {plan}; CREATE TEMP TABLE {plan} ON COMMIT DROP AS {}").format(
-        plan_query(spec, source), plan=spec.temp("plan")
-    )
+def fill_plan(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
+    """Works the plan out; that of a partial merge has a table of its own, made anew each time."""
+    query = plan_query(spec, source)
+    if spec.only is None:
+        return S("INSERT INTO {} {}").format(spec.plan, query)
+    return S("DROP TABLE IF EXISTS {plan}; CREATE TEMP TABLE {plan} ON COMMIT DROP AS {}").format(query, plan=spec.plan)
 
 
 def count_plan(spec: MergeSpec) -> sql.Composed:
-    """One row: changed rows, rows with edits, conflicts, rows with writes; then each column's overwrites."""
+    """One row: all rows, changed rows, rows with edits, conflicts, rows with writes, whether marks change; then each
+    column's overwrites, then each column's writes."""
     conflicts = [S("{}::integer").format(bit(slot, CONFLICT)) for slot in spec.slots]
     overwrites = [
         S("count(*) FILTER (WHERE {} AND NOT {})").format(bit(slot, TAKE), is_empty(slot, slot.name("o")))
         for slot in spec.slots
     ]
+    takes = [S("count(*) FILTER (WHERE {})").format(bit(slot, TAKE)) for slot in spec.slots]
     return S(
-        "SELECT count(*) FILTER (WHERE changed), count(*) FILTER (WHERE edited), "
-        "coalesce(sum({}), 0)::bigint, count(*) FILTER (WHERE writes){} FROM {} AS p"
-    ).format(S(" + ").join(conflicts) if conflicts else S("0"), tail(overwrites), spec.temp("plan"))
+        "SELECT count(*), count(*) FILTER (WHERE changed), count(*) FILTER (WHERE edited), "
+        "coalesce(sum({}), 0)::bigint, count(*) FILTER (WHERE writes), "
+        "coalesce(bool_or(new_mark IS DISTINCT FROM old_mark), false){} FROM {} AS p"
+    ).format(S(" + ").join(conflicts) if conflicts else S("0"), tail([*overwrites, *takes]), spec.plan)
 
 
 def lock_rows(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
@@ -140,129 +176,91 @@ def lock_rows(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     ).format(id=I(spec.live.mapping.id), table=spec.live.identifier, source=source, on_key=spec.on_key)
 
 
-def _new_document(spec: MergeSpec) -> sql.Composed:
-    """The document after the sync: the record as it came, and for the base what amoCRM sent, column by column."""
-    raw = I(spec.live.mapping.raw_fields)
-    references = reference_base(
-        spec,
-        {
-            slot.index: S("CASE WHEN {} THEN p.{} END").format(bit(slot, MOVE), slot.name("t"))
-            for slot in spec.referring
-        },
-    )
-    base: sql.Composable = S("coalesce(t.{}->'amo_values', '{{}}')").format(raw)
-    if spec.only is None:
-        base = S("{} || (s.doc->'amo_values')").format(base)
-    if references is not None:
-        base = S("{} || {}").format(base, references)
-    document: sql.Composable = S("coalesce(t.{}, '{{}}')").format(raw)
-    if spec.only is None:
-        document = S("{} || s.doc").format(document)
-    return S("{} || jsonb_build_object('amo_values', {})").format(document, base)
-
-
-def update_rows(spec: MergeSpec) -> sql.Composed:
-    """Writes the changed rows, and only those that still hold what the plan saw: people edit meanwhile.
-
-    Returns rows (q, account, amo id, version) of what was written.
-    """
+def update_rows(spec: MergeSpec, rows: int) -> sql.Composed:
+    """Writes the changed rows, and only those that still are what the plan saw: people edit meanwhile."""
     table = spec.live.mapping
     writes: list[sql.Composable] = [
         S("{c} = CASE WHEN {} THEN p.{} ELSE t.{c} END").format(bit(slot, TAKE), slot.name("t"), c=I(slot.column.name))
         for slot in spec.slots
     ]
-    writes.append(S("{} = {}").format(I(table.raw_fields), _new_document(spec)))
+    writes.append(S("{} = p.doc").format(I(table.raw_fields)))
     stamp = spec.service("updated_at")
     if stamp:
         writes.append(S("{c} = CASE WHEN p.writes THEN now() ELSE t.{c} END").format(c=stamp))
     if spec.only is None:
-        for role, value in (("amo_created_at", "s.n"), ("amo_updated_at", "s.u")):
+        for role, value in (("amo_created_at", "p.n"), ("amo_updated_at", "p.u")):
             name = spec.service(role)
             if name:
                 writes.append(S("{c} = coalesce({}, t.{c})").format(S(value), c=name))
         mark = spec.service("amo_deleted_at")
         if mark:
             writes.append(S("{} = p.new_mark").format(mark))
-    unchanged = [
-        S(" AND t.{} IS NOT DISTINCT FROM p.{}").format(I(slot.column.name), slot.name("o")) for slot in spec.slots
-    ]
+    if spec.live.has_versions:
+        unchanged: sql.Composable = S(" AND {} = p.version").format(spec.version)
+    else:
+        unchanged = S("").join(
+            S(" AND t.{} IS NOT DISTINCT FROM p.{}").format(I(slot.column.name), slot.name("o")) for slot in spec.slots
+        )
     return S(
-        "UPDATE {table} AS t SET {writes} FROM {plan} AS p {stage} WHERE p.changed AND t.{id} = p.row_id{unchanged} "
-        "RETURNING p.q, t.{account} AS a, t.{amo_id} AS i, t.{id} AS row_id, {version} AS version"
+        "UPDATE {table} AS t SET {writes} FROM {plan} AS p WHERE p.changed AND t.{id} = p.row_id{unchanged} "
+        "RETURNING t.{account} AS a, t.{amo_id} AS i, t.{id} AS row_id, {version} AS version, "
+        "p.h, p.u, p.edited, p.has_key, p.version AS old_version"
     ).format(
         table=spec.live.identifier,
         writes=comma(writes),
-        plan=spec.temp("plan"),
-        stage=S("") if spec.only else S("JOIN {} AS s ON s.q = p.q").format(spec.temp("stage")),
+        plan=planned(spec, rows),
         id=I(table.id),
-        unchanged=S("").join(unchanged),
+        unchanged=unchanged,
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
         version=spec.version,
     )
 
 
-def write_and_remember(spec: MergeSpec) -> sql.Composed:
+def planned(spec: MergeSpec, rows: int) -> sql.Composed:
+    """The plan, with its number of rows told to the planner."""
+    return S("(SELECT * FROM {} LIMIT {})").format(spec.plan, sql.Literal(limit_of(rows)))
+
+
+_KEEP_ONE = """
+    kept AS (UPDATE {keys} AS k SET row_version = x.version FROM x
+        WHERE k.account_id = x.a AND k.table_name = {name} AND k.amo_id = x.i AND k.row_version = x.old_version)
+"""
+_KEEP_ALL = """
+    kept AS (UPDATE {keys} AS k SET row_id = x.row_id::text, record_hash = x.h, row_version = x.version,
+        is_edited = x.edited, amo_updated_at = x.u,
+        amo_deleted_at = CASE WHEN (x.u >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END FROM x
+        WHERE x.has_key AND k.account_id = x.a AND k.table_name = {name} AND k.amo_id = x.i),
+    added AS (INSERT INTO {keys} AS k (account_id, table_name, amo_id, row_id, record_hash, row_version, is_edited,
+        amo_updated_at) SELECT x.a, {name}, x.i, x.row_id::text, x.h, x.version, x.edited, x.u
+        FROM x WHERE NOT x.has_key)
+"""
+
+
+def write_and_remember(spec: MergeSpec, rows: int) -> sql.Composed:
     """Writes the rows and keeps with their keys what was merged; one row: how many were written."""
-    if spec.only:
-        keys = S(
-            "UPDATE {keys} AS k SET row_version = x.version FROM x JOIN {plan} AS p ON p.q = x.q "
-            "WHERE k.account_id = x.a AND k.table_name = {name} AND k.amo_id = x.i AND k.row_version = p.version"
-        )
-    else:
-        keys = S(
-            "INSERT INTO {keys} AS k (account_id, table_name, amo_id, row_id, record_hash, row_version, is_edited, "
-            "amo_updated_at) SELECT x.a, {name}, x.i, x.row_id::text, p.h, x.version, p.edited, p.u "
-            "FROM x JOIN {plan} AS p ON p.q = x.q ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET "
-            "row_id = excluded.row_id, record_hash = excluded.record_hash, row_version = excluded.row_version, "
-            "is_edited = excluded.is_edited, amo_updated_at = excluded.amo_updated_at, amo_deleted_at = "
-            "CASE WHEN (excluded.amo_updated_at >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END"
-        )
-    return S("WITH x AS ({update}), kept AS ({keys}) SELECT count(*) FROM x").format(
-        update=update_rows(spec),
-        keys=keys.format(keys=spec.control("sync_keys"), name=spec.table_name, plan=spec.temp("plan")),
+    return S("WITH x AS ({update}), {keys} SELECT count(*) FROM x").format(
+        update=update_rows(spec, rows),
+        keys=S(_KEEP_ONE if spec.only else _KEEP_ALL).format(keys=spec.control("sync_keys"), name=spec.table_name),
     )
 
 
-def heal_keys(spec: MergeSpec, least: int) -> sql.Composed:
+def heal_keys(spec: MergeSpec, rows: int, least: int) -> sql.Composed:
     """Keeps with their keys what was found unchanged the long way.
 
     Always where the hash was another (a changed mapping, an adopted row). Where only the version was another, a person
     touched the row or the database was restored: that is remembered when at least `least` rows of the batch need it,
     a few are not worth a write.
     """
-    plan = spec.temp("plan")
     return S(
         "UPDATE {keys} AS k SET row_id = p.row_id::text, record_hash = p.h, row_version = p.version, "
         "is_edited = p.edited, amo_updated_at = p.u "
-        "FROM {plan} AS p WHERE NOT p.changed AND k.account_id = p.a AND k.table_name = {name} AND k.amo_id = p.i "
+        "FROM {rows} AS p WHERE NOT p.changed AND k.account_id = p.a AND k.table_name = {name} AND k.amo_id = p.i "
         "AND (p.known_hash IS DISTINCT FROM p.h OR (SELECT count(*) FROM {plan} AS r WHERE NOT r.changed) >= {least})"
-    ).format(keys=spec.control("sync_keys"), plan=plan, name=spec.table_name, least=sql.Literal(least))
-
-
-def keep_pending(spec: MergeSpec, *, born: bool) -> sql.Composed | None:
-    """Remembers links whose other end has not come, of new rows or of changed ones; None without links."""
-    branches = []
-    for slot in spec.slots:
-        if not slot.column.link:
-            continue
-        column = sql.Literal(slot.column.name)
-        if born:
-            rows = S("{} AS b ON b.q = s.q WHERE NOT b.base ? {}").format(spec.temp("born"), column)
-        else:
-            rows = S("{} AS p ON p.q = s.q WHERE p.changed AND p.{} IS NULL").format(spec.temp("plan"), slot.name("t"))
-        branches.append(
-            S("SELECT s.a, {}, {}, s.i, {}, s.{c}::text FROM {} AS s JOIN {} AND s.{c} IS NOT NULL").format(
-                spec.table_name,
-                column,
-                sql.Literal(slot.column.link),
-                spec.temp("stage"),
-                rows,
-                c=slot.name("c"),
-            )
-        )
-    if not branches:
-        return None
-    return S(
-        "INSERT INTO {} (account_id, table_name, column_name, amo_id, source, ref) {} ON CONFLICT DO NOTHING"
-    ).format(spec.control("sync_pending"), S(" UNION ALL ").join(branches))
+    ).format(
+        keys=spec.control("sync_keys"),
+        rows=planned(spec, rows),
+        plan=spec.plan,
+        name=spec.table_name,
+        least=sql.Literal(least),
+    )

@@ -60,7 +60,7 @@ def create_items(s: SetSpec) -> list[sql.Composed]:
         S("DROP TABLE IF EXISTS {}, {}").format(owners, items),
         S(
             "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT p.q, p.row_id AS owner, p.{} AS base FROM {} AS p WHERE p.{}"
-        ).format(owners, I(f"h{s.index}"), s.spec.temp("plan"), I(f"g{s.index}")),
+        ).format(owners, I(f"h{s.index}"), s.spec.plan, I(f"g{s.index}")),
         S(
             "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT o.owner, x.*, "
             "NOT coalesce(o.base @> jsonb_build_array(jsonb_build_object('k', x.k)), false) AS fresh "

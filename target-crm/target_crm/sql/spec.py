@@ -32,11 +32,15 @@ def tail(items: Iterable[sql.Composable]) -> sql.Composed:
 
 @dataclass(frozen=True)
 class Slot:
-    """A column taking part, with its place in the mapping: the names of its values carry that number."""
+    """A column taking part, with its place in the mapping: the names of its values carry that number.
+
+    `refers` where it is staged as what the record refers to (an ID, a reference), not as the value it stands for.
+    """
 
     index: int
     column: Column
     live: LiveColumn
+    refers: bool = False
 
     def name(self, kind: str) -> sql.Identifier:
         """c: staged, t: theirs, o: ours, b: base, d: decision."""
@@ -44,17 +48,18 @@ class Slot:
 
     @property
     def staged_type(self) -> sql.SQL:
-        """The type in which the value is staged: an ID for a link, a reference for a lookup."""
-        if self.column.link:
-            return S("bigint")
-        return S("text") if self.column.lookup else trusted(self.live.type_sql)
+        """The type in which the value is staged: the column's own; an ID for a link, a reference for a lookup."""
+        if not self.refers:
+            return trusted(self.live.type_sql)
+        return S("bigint") if self.column.link else S("text")
 
 
 @dataclass(frozen=True)
 class MergeSpec:
     """One stream's merge: its table, the linked tables, the schema of the sync_* tables, the default policy.
 
-    `number` tells the stream's temporary tables from others'. `only` names the single column of a partial merge.
+    `number` tells the stream's temporary tables from others'. `only` names the single column of a partial merge: of
+    rows that are there already, whose link or name has come now; it is staged as the reference.
     """
 
     live: LiveTable
@@ -69,15 +74,10 @@ class MergeSpec:
     def slots(self) -> tuple[Slot, ...]:
         """The columns taking part."""
         return tuple(
-            Slot(index, column, self.live.columns[column.name])
+            Slot(index, column, self.live.columns[column.name], self.only is not None)
             for index, column in enumerate(self.live.mapping.columns)
             if self.only in (None, column.name)
         )
-
-    @property
-    def referring(self) -> tuple[Slot, ...]:
-        """The columns whose value is looked up: links and names."""
-        return tuple(slot for slot in self.slots if slot.column.source)
 
     def control(self, name: str) -> sql.Identifier:
         """One of the loader's own tables."""
@@ -86,6 +86,11 @@ class MergeSpec:
     def temp(self, name: str) -> sql.Identifier:
         """One of the stream's temporary tables."""
         return I(f"crm_{name}_{self.number}")
+
+    @property
+    def plan(self) -> sql.Identifier:
+        """The temporary table of the plan."""
+        return self.temp("part" if self.only else "plan")
 
     def policy(self, column: Column) -> str:
         """The column's own policy or the default one."""

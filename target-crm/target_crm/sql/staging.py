@@ -6,16 +6,24 @@ from psycopg import sql
 
 from target_crm.sql.spec import I, MergeSpec, S, comma, tail
 
-# Rows of a staging table are wider than two kilobytes, which is where PostgreSQL begins to compress: lost time here.
+# Rows of these tables are wider than two kilobytes, which is where PostgreSQL begins to compress: lost time here.
 _WIDE = S("WITH (toast_tuple_target = 8160)")
+_TABLES = ("seen", "stage", "items", "born", "waits", "plan")
 
 
 def create_tables(spec: MergeSpec) -> list[sql.Composed]:
-    """The temporary tables: keys seen, records staged, items of their sets, rows born.
+    """The temporary tables: keys seen, records staged, items of their sets, rows born, links that wait, the plan.
 
     They are empty after each commit and live as long as the connection.
     """
-    columns = [S("{} {}").format(slot.name("c"), slot.staged_type) for slot in spec.slots]
+    staged = [S("{} {}").format(slot.name("c"), slot.staged_type) for slot in spec.slots]
+    planned = [
+        S("{} {}").format(slot.name(kind), slot.staged_type if kind != "d" else S("integer"))
+        for slot in spec.slots
+        for kind in "tobd"
+    ]
+    bases = [S("{} jsonb").format(I(f"h{index}")) for index in range(len(spec.live.mapping.sets))]
+    moved = [S("{} boolean").format(I(f"g{index}")) for index in range(len(spec.live.mapping.sets))]
     create = S("CREATE TEMP TABLE IF NOT EXISTS {} ({}) {} ON COMMIT DELETE ROWS")
     return [
         create.format(spec.temp("seen"), S("q integer, a bigint, i bigint, u timestamptz, h bigint"), S("")),
@@ -23,7 +31,7 @@ def create_tables(spec: MergeSpec) -> list[sql.Composed]:
             spec.temp("stage"),
             S(
                 "q integer, a bigint, i bigint, u timestamptz, n timestamptz, h bigint, is_new boolean, doc jsonb{}"
-            ).format(tail(columns)),
+            ).format(tail(staged)),
             _WIDE,
         ),
         create.format(
@@ -36,13 +44,22 @@ def create_tables(spec: MergeSpec) -> list[sql.Composed]:
             S("q integer, a bigint, i bigint, row_id {}, version bigint, base jsonb").format(spec.key_type),
             S(""),
         ),
+        create.format(spec.temp("waits"), S("a bigint, name text, i bigint, source text, ref text"), S("")),
+        create.format(
+            spec.temp("plan"),
+            S(
+                "q integer, a bigint, i bigint, u timestamptz, n timestamptz, h bigint, row_id {}, version bigint, "
+                "known_hash bigint, has_key boolean, old_mark timestamptz, new_mark timestamptz, writes boolean, "
+                "edited boolean, changed boolean, doc jsonb{}"
+            ).format(spec.key_type, tail([*bases, *moved, *planned])),
+            _WIDE,
+        ),
     ]
 
 
 def truncate_tables(spec: MergeSpec) -> sql.Composed:
     """Empties them: several batches may share a transaction."""
-    names = ("seen", "stage", "items", "born")
-    return S("TRUNCATE {}").format(comma(spec.temp(name) for name in names))
+    return S("TRUNCATE {}").format(comma(spec.temp(name) for name in _TABLES))
 
 
 def copy_seen(spec: MergeSpec) -> sql.Composed:
@@ -61,29 +78,45 @@ def copy_items(spec: MergeSpec) -> sql.Composed:
     return S("COPY {} (q, s, k, v, c, t, n, raw) FROM STDIN").format(spec.temp("items"))
 
 
-_INDEXED = ("stage", "plan")
+def copy_waits(spec: MergeSpec) -> sql.Composed:
+    """COPY of links whose other end has not come."""
+    return S("COPY {} (a, name, i, source, ref) FROM STDIN").format(spec.temp("waits"))
+
+
+def keep_waits(spec: MergeSpec) -> sql.Composed:
+    """Remembers those links until the other end comes."""
+    return S(
+        "INSERT INTO {} (account_id, table_name, column_name, amo_id, source, ref) "
+        "SELECT a, {}, name, i, source, ref FROM {} ON CONFLICT DO NOTHING"
+    ).format(spec.control("sync_pending"), spec.table_name, spec.temp("waits"))
 
 
 def analyze(spec: MergeSpec, name: str) -> sql.Composed:
     """Statistics: without them the planner guesses, and a join over a batch becomes quadratic."""
-    columns = {
-        "seen": "a, i",
-        "stage": "q, a, i",
-        "items": "q, s",
-        "born": "q, a, i, row_id",
-        "plan": "q, row_id",
-    }
+    columns = {"seen": "a, i", "stage": "q, a, i", "items": "q, s", "born": "q, a, i, row_id"}
     names = [I(column) for column in columns[name].split(", ")]
     told = S("ANALYZE {} ({})").format(spec.temp(name), comma(names))
-    if name not in _INDEXED:
+    if name != "stage":
         return told
-    # The guards of an update (each column as it was planned) make the planner expect a single row and loop over these
-    # tables for each; by their key that costs nothing.
     return S("CREATE INDEX ON {} (q); {}").format(spec.temp(name), told)
 
 
+def limited(spec: MergeSpec, name: str, rows: int) -> sql.Composed:
+    """A temporary table with its number of rows told to the planner, rounded up: reading a wide table for statistics
+    costs more than that."""
+    return S("(SELECT * FROM {} LIMIT {})").format(spec.temp(name), sql.Literal(limit_of(rows)))
+
+
+def limit_of(rows: int) -> int:
+    """The number rounded up to a power of two, so that there are few different statements."""
+    return 1 << max(rows - 1, 1).bit_length()
+
+
 def sort_out(spec: MergeSpec) -> sql.Composed:
-    """One row: the sequences of new records, of those that may have changed, then how many did not.
+    """One row that sorts the batch.
+
+    Sequences of new records, of those that may have changed, how many did not, how many of these hold edits; of the
+    new ones those whose key is known already, those that are marked deleted, with the marks; the transaction's time.
 
     Left out as not to be loaded: records older than their row, and records whose row a person deleted, unless the
     mapping's `resurrect` brings it back.
@@ -98,8 +131,12 @@ def sort_out(spec: MergeSpec) -> sql.Composed:
     }[table.resurrect]
     return S(
         "SELECT array_agg(q) FILTER (WHERE NOT present), array_agg(q) FILTER (WHERE present AND NOT same), "
-        "count(*) FILTER (WHERE present AND same), count(*) FILTER (WHERE present AND same AND is_edited) "
-        "FROM (SELECT s.q, t.{id} IS NOT NULL AS present, k.is_edited, "
+        "count(*) FILTER (WHERE present AND same), count(*) FILTER (WHERE present AND same AND is_edited), "
+        "array_agg(q) FILTER (WHERE NOT present AND has_key), "
+        "array_agg(q) FILTER (WHERE NOT present AND mark IS NOT NULL), "
+        "array_agg(mark::text) FILTER (WHERE NOT present AND mark IS NOT NULL), now()::text "
+        "FROM (SELECT s.q, t.{id} IS NOT NULL AS present, k.is_edited, k.account_id IS NOT NULL AS has_key, "
+        "CASE WHEN (s.u >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END AS mark, "
         "(k.record_hash = s.h AND k.row_version = {version}) IS TRUE AS same "
         "FROM {seen} AS s LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = {name} "
         "AND k.amo_id = s.i LEFT JOIN {table} AS t ON {on_key} "

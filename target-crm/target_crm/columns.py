@@ -1,0 +1,200 @@
+"""Compiles the mapping's columns into readers that take a column's values out of many records at once.
+
+One call for each column and batch instead of one for each value: what is left per record is mostly C. A value that a
+column can't take raises `ValueError` here, before the database sees it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any
+
+from target_crm.fields import FieldIndex, Record, RecordDecoder, wanted_keys
+from target_crm.mapping.check import LiveColumn
+from target_crm.mapping.model import Column
+from target_crm.normalise import TRANSFORMS, Context
+
+Reader = Callable[[Sequence[Record], Sequence[FieldIndex]], list[Any]]
+Values = Callable[[Record, FieldIndex], list[Any]]
+_INTEGER_LIMITS = {"smallint": 15, "integer": 31, "bigint": 63}
+_BIGINT = 1 << 63
+_DEFAULT_TRANSFORM = {
+    "integer": "integer",
+    "number": "number",
+    "boolean": "boolean",
+    "timestamp": "timestamp",
+    "date": "date",
+    "array": "list",
+    "json": "json",
+}
+
+
+def _field_values(column: Column) -> Callable[[FieldIndex], list[Any]]:
+    """Reads a custom field's values; with `part`, only an object's part or a plain text counts."""
+    keys, part = wanted_keys(column.fields), column.part
+
+    def read(index: FieldIndex) -> list[Any]:
+        for key in keys:
+            found = index.get(key)
+            if found is None:
+                continue
+            if part is None:
+                return [item.value for item in found]
+            for item in found:
+                value = item.value
+                inner = value.get(part) if isinstance(value, dict) else value
+                if inner not in (None, ""):
+                    return [inner]
+        return []
+
+    return read
+
+
+def _limiter(column: LiveColumn) -> Callable[[Any], Any] | None:
+    """Holds a value against what the column can take; text is cut to the column's length."""
+    if column.family == "integer":
+        bits = _INTEGER_LIMITS.get(column.type_sql, 63)
+        low, high = -(1 << bits), (1 << bits) - 1
+
+        def check_range(value: Any) -> Any:
+            if not low <= value <= high:
+                msg = f"{value} is out of range of {column.type_sql}"
+                raise ValueError(msg)
+            return value
+
+        return check_range
+    if column.family == "text":
+        length = column.length
+
+        def as_text(value: Any) -> Any:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            return text[:length] if length else text
+
+        return as_text
+    if column.family == "date":
+
+        def check_date(value: Any) -> Any:
+            return date.fromisoformat(value[:10]).isoformat()
+
+        return check_date
+    return None
+
+
+def _translator(column: Column) -> Callable[[Sequence[Any]], list[Any]] | None:
+    """What the mapping's `values` make of what amoCRM says; `*` stands for all that is not listed."""
+    known = column.values
+    if known is None:
+        return None
+
+    def translate(values: Sequence[Any]) -> list[Any]:
+        translated = []
+        for value in values:
+            if value in (None, ""):
+                continue
+            said = ("true" if value else "false") if isinstance(value, bool) else str(value)
+            if said not in known and "*" not in known:
+                msg = f"{said!r} is not listed under values"
+                raise ValueError(msg)
+            translated.append(known.get(said, known.get("*")))
+        return translated
+
+    return translate
+
+
+def _compile_link(column: Column, decoder: RecordDecoder) -> Reader:
+    read = decoder.reader(column.path[0])
+    read_entity = decoder.reader("entity_type") if column.when_entity is not None else None
+
+    def as_id(value: Any) -> int | None:
+        try:
+            number = int(value) if value not in (None, "") else 0
+        except (TypeError, ValueError):
+            msg = f"{value!r} is no id"
+            raise ValueError(msg) from None
+        return number if 0 < number < _BIGINT else None
+
+    def link(records: Sequence[Record], _: Sequence[FieldIndex]) -> list[Any]:
+        values = read(records)
+        if read_entity is None:
+            return [as_id(value) for value in values]
+        entities = read_entity(records)
+        return [
+            as_id(value) if entity == column.when_entity else None
+            for value, entity in zip(values, entities, strict=True)
+        ]
+
+    return link
+
+
+def _compile_lookup(column: Column, decoder: RecordDecoder) -> Reader:
+    readers = [decoder.reader(path) for path in column.path]
+
+    def reference(records: Sequence[Record], _: Sequence[FieldIndex]) -> list[Any]:
+        columns = [read(records) for read in readers]
+        return [
+            None if any(value in (None, "", 0) for value in values) else ":".join(map(str, values))
+            for values in zip(*columns, strict=True)
+        ]
+
+    return reference
+
+
+def compile_column(column: Column, live: LiveColumn, decoder: RecordDecoder, context: Context) -> Reader:
+    """The reader of one column: a link's IDs, a lookup's references, or values as the column takes them.
+
+    The reader raises `ValueError`, `TypeError` or `OverflowError` when one of the records holds what the column can't
+    take.
+    """
+    if column.link:
+        return _compile_link(column, decoder)
+    if column.lookup:
+        return _compile_lookup(column, decoder)
+    translate, limit = _translator(column), _limiter(live)
+    transform = TRANSFORMS[column.transform or _DEFAULT_TRANSFORM.get(live.family, "text")]
+
+    def convert(values: Sequence[Any]) -> Any:
+        value = transform(translate(values) if translate else values, context)
+        return value if value is None or limit is None else limit(value)
+
+    # Text that goes as it is into a column without a limit: nearly all columns of nearly all records.
+    plain = column.transform in (None, "text") and live.family == "text" and not live.length and translate is None
+    if column.fields:
+        return _compile_field(column, convert, plain=plain)
+    return _compile_paths(column, decoder, convert, plain=plain)
+
+
+def _compile_field(column: Column, convert: Callable[[Sequence[Any]], Any], *, plain: bool) -> Reader:
+    read_values = _field_values(column)
+    if not plain or column.part is not None:
+        return lambda _, indexes: [convert(values) if (values := read_values(ix)) else None for ix in indexes]
+    keys = wanted_keys(column.fields)
+
+    def text(_: Sequence[Record], indexes: Sequence[FieldIndex]) -> list[Any]:
+        found: list[Any] = [None] * len(indexes)
+        for place, index in enumerate(indexes):
+            for key in keys:
+                values = index.get(key)
+                if values is not None:
+                    value = values[0].value
+                    is_text = value.__class__ is str and value
+                    found[place] = value if is_text else convert([item.value for item in values])
+                    break
+        return found
+
+    return text
+
+
+def _compile_paths(
+    column: Column, decoder: RecordDecoder, convert: Callable[[Sequence[Any]], Any], *, plain: bool
+) -> Reader:
+    readers = [decoder.reader(path) for path in column.path]
+    if len(readers) > 1:
+        return lambda records, _: [convert(values) for values in zip(*(read(records) for read in readers), strict=True)]
+    (read,) = readers
+    if plain:
+        return lambda records, _: [
+            value if value is None or value.__class__ is str else convert([value]) for value in read(records)
+        ]
+    return lambda records, _: [convert([value]) for value in read(records)]

@@ -1,0 +1,117 @@
+"""The first look at a record: its key, its time and the hash of its bytes; the rest of it is not decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+from target_crm.errors import RecordError
+from target_crm.mapping.check import LiveTable
+from target_crm.normalise import Context, as_instant
+
+_BIGINT = 1 << 63
+
+
+class SeenRecord(msgspec.Struct, gc=False):
+    """A record of which only key and time have been read. `hash` is that of its bytes and of the mapping."""
+
+    seq: int
+    account_id: int
+    amo_id: int
+    updated_at: datetime | None
+    hash: int
+    raw: bytes
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells records of one stream apart."""
+        return self.account_id, self.amo_id
+
+
+class _Key(msgspec.Struct, gc=False):
+    """What every record must say of itself."""
+
+    id: int | str | None = None
+    account_id: int | str | None = None
+    updated_at: Any = None
+    is_deleted: Any = None
+
+
+class KeyReader:
+    """Reads the keys of one stream's records.
+
+    Args:
+        live: The table that the records go to.
+        context: Region and time zone.
+        default_policy: Part of what a record's hash stands for: another mapping or policy merges all records anew.
+    """
+
+    def __init__(self, live: LiveTable, context: Context, default_policy: str) -> None:
+        self._decode = msgspec.json.Decoder(_Key).decode
+        version = repr((replace(live.mapping, line=None), str(context.zone), context.region, default_policy))
+        self._salt = hashlib.blake2b(version.encode(), digest_size=16).digest()
+
+    def see(self, raw: bytes, seq: int) -> tuple[SeenRecord, bool]:
+        """Key and time of a record, and whether amoCRM says that it is deleted.
+
+        Raises:
+            RecordError: the record has no key.
+            msgspec.DecodeError: it is no JSON object.
+        """
+        key = self._decode(raw)
+        account, identity, updated = key.account_id, key.id, key.updated_at
+        if account.__class__ is not int or not 0 <= account < _BIGINT:
+            account = whole_number(account, "account_id")
+        if identity.__class__ is not int or not 0 <= identity < _BIGINT:
+            identity = whole_number(identity, "id")
+        moment = None if updated is None else instant(updated, "updated_at")
+        digest = hashlib.blake2b(raw, digest_size=8, key=self._salt).digest()
+        seen = SeenRecord(
+            seq,
+            account,
+            identity,
+            moment,
+            int.from_bytes(digest, "big", signed=True),
+            raw,
+        )
+        return seen, key.is_deleted is True
+
+
+def instant(value: Any, name: str) -> datetime | None:
+    """A record's own time as an instant in UTC.
+
+    Raises:
+        RecordError: it is no time; names the property.
+    """
+    try:
+        if value.__class__ is str and len(value) == 25 and value.endswith("+00:00"):
+            return datetime.fromisoformat(value)
+        return as_instant(value, timezone.utc)
+    except ValueError:
+        msg = f"property {name}: {value!r} is no time"
+        raise RecordError(msg) from None
+
+
+def whole_number(value: Any, name: str) -> int:
+    """A key as a number that fits into bigint; text of digits counts.
+
+    Raises:
+        RecordError: it is none; names the property.
+    """
+    if value is None:
+        msg = f"property {name} is missing"
+        raise RecordError(msg)
+    if value.__class__ is not int:
+        if not re.fullmatch(r"\d{1,19}", value):
+            msg = f"property {name} is no whole number: {value!r}"
+            raise RecordError(msg)
+        value = int(value)
+    if not 0 <= value < _BIGINT:
+        msg = f"property {name}: {value} is out of range of bigint"
+        raise RecordError(msg)
+    return int(value)

@@ -1,0 +1,87 @@
+"""SQL that copies new records straight into their tables: rows, items of sets, keys, journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import sql
+
+from target_crm.mapping.check import LiveTable
+from target_crm.mapping.model import ItemSet
+from target_crm.seen import SeenRecord
+from target_crm.sql.insert import ITEM_COLUMNS
+from target_crm.sql.spec import I, MergeSpec, S, comma
+
+# Of a new row, by role, in this order.
+STAMPS = ("created_at", "updated_at", "amo_created_at", "amo_updated_at", "amo_deleted_at")
+
+
+def copy_rows(spec: MergeSpec) -> sql.Composed:
+    """COPY of rows: key, account, amo id, document, stamps, mapped columns, other defaults."""
+    table = spec.live.mapping
+    mapped = [slot.column.name for slot in spec.slots]
+    names = [table.id, table.account or "", table.amo_id or "", table.raw_fields]
+    names += [name for role in STAMPS if (name := table.service[role])]
+    names += [*mapped, *(name for name in table.defaults if name not in mapped)]
+    return S("COPY {} ({}) FROM STDIN").format(spec.live.identifier, comma(map(I, names)))
+
+
+def _item_names(item_set: ItemSet, *, with_key: bool) -> list[str]:
+    """The columns of a set's table in the order of COPY: key (where it is made here), parent, document, roles of an
+    item, source, stamps, defaults."""
+    names = [item_set.id] if with_key else []
+    names += [item_set.parent, item_set.raw_fields]
+    names += [item_set.columns[role] for role in ITEM_COLUMNS if role in item_set.columns]
+    if "source" in item_set.columns:
+        names.append(item_set.columns["source"])
+    names += [stamp for stamp in (item_set.created_at, item_set.updated_at) if stamp]
+    return [*names, *item_set.defaults]
+
+
+def copy_set(item_set: ItemSet, live: LiveTable, *, with_key: bool) -> sql.Composed:
+    """COPY of a set's rows."""
+    names = _item_names(item_set, with_key=with_key)
+    return S("COPY {} ({}) FROM STDIN").format(live.identifier, comma(map(I, names)))
+
+
+def copy_keys(spec: MergeSpec) -> sql.Composed:
+    """COPY of which record became which row."""
+    return S(
+        "COPY {} (account_id, table_name, amo_id, row_id, record_hash, row_version, amo_updated_at) FROM STDIN"
+    ).format(spec.control("sync_keys"))
+
+
+def update_keys(spec: MergeSpec, version: int | None, known: Sequence[tuple[SeenRecord, Any]]) -> sql.Composed:
+    """The same for keys that are there already (tombstones, rows that a person deleted): records with row keys."""
+    columns = (
+        [r.account_id for r, _ in known],
+        [r.amo_id for r, _ in known],
+        [str(key) for _, key in known],
+        [r.hash for r, _ in known],
+        [r.updated_at for r, _ in known],
+    )
+    arrays = [
+        S("{}::{}[]").format(sql.Literal(values), S(kind))
+        for values, kind in zip(columns, ("bigint", "bigint", "text", "bigint", "timestamptz"), strict=True)
+    ]
+    return S(
+        "UPDATE {} AS k SET row_id = x.row_id, record_hash = x.h, row_version = {}, is_edited = false, "
+        "amo_updated_at = x.u, amo_deleted_at = CASE WHEN (x.u >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at "
+        "END FROM unnest({}) "
+        "AS x(a, i, row_id, h, u) WHERE k.account_id = x.a AND k.table_name = {} AND k.amo_id = x.i"
+    ).format(spec.control("sync_keys"), sql.Literal(version), comma(arrays), spec.table_name)
+
+
+def copy_journal(spec: MergeSpec) -> sql.Composed:
+    """COPY of the journal of new rows: column `*` with the new base, the items of the sets included."""
+    return S("COPY {} (run_id, table_name, row_id, column_name, new_value) FROM STDIN").format(
+        spec.control("sync_changes")
+    )
+
+
+def read_version(spec: MergeSpec, key: object) -> sql.Composed:
+    """The version of the row with that key."""
+    return S("SELECT {} FROM {} AS t WHERE t.{} = {}::{}").format(
+        spec.version, spec.live.identifier, I(spec.live.mapping.id), sql.Literal(str(key)), spec.key_type
+    )

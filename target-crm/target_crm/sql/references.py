@@ -1,0 +1,49 @@
+"""SQL that finds the rows that records refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from psycopg import sql
+
+from target_crm.mapping.check import LiveTable
+from target_crm.sql.spec import I, S
+
+
+def find_rows(parent: LiveTable, schema: str, account: int, amo_ids: Iterable[int], *, lock: bool) -> sql.Composed:
+    """Pairs (amo id, row key) of the parent's rows.
+
+    A key that is a whole number comes as one, any other as text. Rows that are only matched are never locked: the
+    loader may lack the right to.
+    """
+    table = parent.mapping
+    given, wanted = sql.Literal(account), sql.Literal("{" + ",".join(map(str, amo_ids)) + "}")
+    is_number = parent.columns[table.id].family == "integer"
+    key = (S("t.{}::bigint") if is_number else S("t.{}::text")).format(I(table.id))
+    locked = S(" FOR KEY SHARE OF t") if lock else S("")
+    if not table.match_only:
+        return (
+            S("SELECT t.{}, {} FROM {} AS t WHERE t.{} = {} AND t.{} = ANY({}::bigint[])").format(
+                I(table.amo_id or ""),
+                key,
+                parent.identifier,
+                I(table.account or ""),
+                given,
+                I(table.amo_id or ""),
+                wanted,
+            )
+            + locked
+        )
+    return S(
+        "SELECT k.amo_id, {key} FROM {keys} AS k JOIN {table} AS t ON t.{id} = k.row_id::{type} "
+        "WHERE k.account_id = {account} AND k.table_name = {name} AND k.amo_id = ANY({wanted}::bigint[])"
+    ).format(
+        account=given,
+        wanted=wanted,
+        key=key,
+        keys=I(schema, "sync_keys"),
+        table=parent.identifier,
+        id=I(table.id),
+        type=S(parent.columns[table.id].type_sql),
+        name=sql.Literal(table.table),
+    )
