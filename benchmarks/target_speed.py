@@ -92,7 +92,7 @@ def one(way: str, paths: dict[str, Path], server: Postgres, folder: Path) -> dic
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Interleaved runs of all ways; medians."""
-    contacts = 900 if options.small else 30_000
+    contacts = 900 if options.small else 45_000
     with postgres() as server, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = files(contacts, folder)
