@@ -60,6 +60,10 @@ class Account:
         """Make a change to whichever record the pick falls on; none if there is nothing to change."""
         self.applied[action] += 1
         kind, pick = body["kind"], body["pick"]
+        if action == "assign":
+            kind = "companies"
+        elif action == "link":
+            kind = ("contacts", "leads")[pick % 2]
         ids = list(self.store.kinds[kind].ids)
         if action == "restore":
             gone = [i for i in self.deleted[kind] if i in self.store.kinds[kind].gone]
@@ -87,11 +91,11 @@ class Account:
             self.deleted[kind].append(chosen)
         elif action == "merge" and kind in ("companies", "contacts") and len(ids) > 1:
             self.store.merge(kind, chosen, [ids[(pick + 1) % len(ids)]])
-        elif action == "link" and kind in ("contacts", "leads"):
-            company = companies[pick % len(companies)] if companies and pick % 4 else None
-            self.store.link(kind, chosen, company, touch=("child", "company", "both")[pick % 3])
-        elif action == "assign" and kind == "companies":
-            self.store.update(kind, [chosen], {"responsible_user_id": (OURS, THEIRS)[pick % 2]})
+        elif action == "link":
+            company = companies[pick // 3 % len(companies)] if companies and pick % 5 else None
+            self.store.link(kind, chosen, company, touch=("child", "company", "both")[pick // 2 % 3])
+        elif action == "assign":
+            self.store.update(kind, [chosen], {"responsible_user_id": (OURS, THEIRS)[pick // 6 % 2]})
         else:
             field = "text" if kind == "tasks" else "name"
             word = f"changed {pick} {len(self.store.events)}"
