@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import subprocess
@@ -10,6 +11,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import review_data
+from click.testing import CliRunner
+
+from target_crm.admin import main
+from target_crm.config import Settings
+from target_crm.operations.conflicts import Filter, resolve
+from target_crm.operations.session import open_session
 
 COMMAND = str(Path(sys.executable).parent / "target-crm-admin")
 METRICS = {
@@ -27,12 +35,18 @@ METRICS = {
 def report(crm, tmp_path):
     def write(*options):
         file = tmp_path / "report.html"
-        line = [COMMAND, "--database-url", crm.url, "--crm-schema", crm.schema, "report", "--html", str(file), *options]
-        done = subprocess.run(line, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        line = ["--database-url", crm.url, "--crm-schema", crm.schema, "report", "--html", str(file), *options]
+        done = CliRunner().invoke(main, line, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
         return file.read_text("utf-8")
 
     return write
+
+
+def text_of(page, heading):
+    """The text of a section without its tags, on one line."""
+    part = re.sub("</?mark>", "", page[page.index(f"<h2>{heading}") :])
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", part[: part.find("<h2>", 4)])).split())
 
 
 def test_the_page_holds_the_runs_counts_conflicts_and_rejects(crm, report):
@@ -53,7 +67,7 @@ def test_the_page_holds_the_runs_counts_conflicts_and_rejects(crm, report):
     assert "price" in page
     (run,) = crm.execute("SELECT counts FROM sync_runs ORDER BY id DESC LIMIT 1")
     row = re.search(r'<th scope="row">contacts</th>(.*?)</tr>', page)[1]
-    shown = [int(n.replace(",", "")) for n in re.findall(r'<td class="n">([\d,]+)</td>', row)]
+    shown = [int(n.replace(",", "")) for n in re.findall(r'<td class="n(?: zero)?">([\d,]+)</td>', row)]
     names = ("read", "inserted", "updated", "unchanged", "kept", "conflicts", "deleted", "restored", "rejected")
     assert shown == [run["counts"]["contacts"].get(name, 0) for name in names]
 
@@ -97,3 +111,91 @@ def test_the_page_needs_no_network(crm, report):
     page = report("--last")
     assert not re.search(r'(?:src|href)="(?!#|data:)[^"]*"', re.sub(r"xlink:href", "x", page))
     assert "default-src 'none'" in page
+
+
+def test_what_was_kept_is_shown_with_its_reason(crm, report):
+    records = [{"id": n, "last_name": "Иванов", "first_name": "Пётр"} for n in range(1, 5)]
+    crm.sync("contacts", *records, {"id": 9, "last_name": "Орлов"})
+    crm.execute("UPDATE contacts SET first_name = 'Петя' WHERE amo_id = 1")
+    crm.execute("UPDATE contacts SET last_name = 'Сидоров' WHERE amo_id IN (2, 3)")
+    crm.sync("contacts", *({**r, "last_name": "Кузнецов"} for r in records))
+    settled = crm.conflicts()[-1]["id"]
+    with open_session(Settings.from_config(crm.config)) as session:
+        resolve(session, Filter(ids=[settled]), "crm")
+    (run,) = crm.execute("SELECT max(id) AS id FROM sync_runs WHERE kind = 'load'")
+    text = text_of(report(str(run["id"])), "What was kept")
+    assert "edited by hand; amoCRM still sends what it sent before 1 " in text
+    assert "amoCRM sent another value: a conflict that is open 1 " in text
+    assert "a conflict that was decided for the CRM, or by a value that was typed 1 " in text
+    assert "contacts Кузнецов Петя first_name Петя Пётр edited by hand" in text
+    assert "Орлов" not in text
+
+
+@pytest.mark.parametrize(("policy", "why"), [("crm_wins", "lets the CRM win"), ("fill_empty", "where it is empty")])
+def test_a_policy_is_a_reason_to_keep(crm, report, monkeypatch, policy, why):
+    crm.config["default_policy"] = policy
+    monkeypatch.setenv("TARGET_CRM_DEFAULT_POLICY", policy)
+    crm.sync("contacts", {"id": 1, "last_name": "Иванов"})
+    crm.execute("UPDATE contacts SET last_name = 'Вручную'")
+    counts = crm.sync("contacts", {"id": 1, "last_name": "Петров"})
+    assert counts["kept"] == 1
+    assert re.search(rf"{why}(?: in this column)? 1 ", text_of(report("--last"), "What was kept"))
+
+
+def test_figures_are_of_the_tables_however_much_is_shown(crm, report):
+    crm.sync("contacts", {"id": 1})
+    crm.execute(
+        "INSERT INTO sync_conflicts (run_id, table_name, row_id, column_name, base_value, crm_value, amo_value) "
+        "SELECT 1, 'contacts', gen_random_uuid()::text, 'email', '1', '2', '3' FROM generate_series(1, 1234)"
+    )
+    crm.execute("INSERT INTO sync_rejects (run_id, error) SELECT 1, 'wrong' FROM generate_series(1, 777)")
+    page = report("1")
+    assert "<h2>Conflicts: 1,234</h2>" in page
+    assert "<b>1,234</b> conflicts" in page
+    assert "<h2>Rejects: 777</h2>" in page
+    assert page.count("The first 500.") == 2
+
+
+def test_the_page_calls_records_by_their_names_and_reasons_in_plain_words(crm, report):
+    review_data.fill(crm)
+    page = report("--last")
+    named = "contacts Соколова Анна position Директор по закупкам Директор по закупкам и логистике"
+    assert named in text_of(page, "Conflicts")
+    assert "price must be a whole number, but 'сто тысяч' came." in text_of(page, "Rejects")
+    shown = re.search(r"<h2>Changes by column</h2>.*?</table>", page, re.DOTALL)[0]
+    counted = crm.execute(
+        "SELECT table_name, column_name, count(*) AS n FROM sync_changes WHERE run_id = 2 "
+        "AND column_name <> 'raw_fields' GROUP BY 1, 2"
+    )
+    found = re.findall(r"<td>(\w+)</td><td>([\w ]+)</td><td class=\"n\">(\d+)</td>", shown)
+    assert {(t, "*" if c == "whole rows" else c, int(n)) for t, c, n in found} == {
+        (c["table_name"], c["column_name"], c["n"]) for c in counted
+    }
+
+
+def test_the_trend_is_of_the_last_thirty_runs(crm, report):
+    crm.sync("contacts", {"id": 1})
+    crm.execute(
+        "INSERT INTO sync_runs (status, finished_at, counts) SELECT 'succeeded', now(), "
+        "jsonb_build_object('contacts', jsonb_build_object('inserted', n)) FROM generate_series(1, 40) AS n"
+    )
+    page = report("--last")
+    text = text_of(page + "<h2>", "The last 30 runs")
+    assert "run 12: 11 written, 0 conflicts" in page
+    assert "run 11: " not in page
+    assert "41 load" in text
+
+
+def test_a_file_that_can_not_be_written_and_metrics_that_are_none_are_one_message(crm, tmp_path):
+    crm.sync("contacts", {"id": 1})
+    bad = tmp_path / "metrics.json"
+    bad.write_text("[1]")
+    for options in (
+        ["--html", str(tmp_path / "no" / "r.html")],
+        ["--html", str(tmp_path / "r.html"), "--metrics-file", str(bad)],
+    ):
+        line = [COMMAND, "--database-url", crm.url, "--crm-schema", crm.schema, "report", "--last", *options]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert options[-1] in done.stderr

@@ -13,7 +13,8 @@ import review_data
 import yaml
 from review_server import Browser, Served, plain, serving
 
-from target_crm.web.catalogue import REASONS, TEXTS
+from target_crm.reasons import REASONS
+from target_crm.web.catalogue import TEXTS
 
 
 @dataclass

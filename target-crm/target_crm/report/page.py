@@ -9,12 +9,23 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from psycopg import sql
 
+from target_crm import values
 from target_crm.errors import ConfigError
-from target_crm.operations.history import changes_by_column, find_run, find_runs
+from target_crm.operations.history import changes_by_column, find_run, find_runs, undone_by
+from target_crm.operations.kept import KeptCell, kept_cells
+from target_crm.operations.records import names_of, value_names
 from target_crm.operations.session import Row, Session
+from target_crm.reasons import plain_reason
 from target_crm.report import plots
 
 COUNTS = ("read", "inserted", "updated", "unchanged", "kept", "conflicts", "deleted", "restored", "rejected")
+WHY = {
+    "edited": "edited by hand; amoCRM still sends what it sent before",
+    "conflict": "edited by hand, and amoCRM sent another value: a conflict that is open",
+    "decided": "a conflict that was decided for the CRM, or by a value that was typed",
+    "crm_wins": "the mapping lets the CRM win in this column",
+    "fill_empty": "the mapping only fills this column where it is empty",
+}
 _SAMPLES = 100
 _LISTED = 500
 _TREND = 30
@@ -25,27 +36,42 @@ def write_report(session: Session, run: int | None, file: Path, metrics_file: Pa
 
     Raises:
         UnknownError: there is no such run.
-        ConfigError: the metrics are no JSON.
+        ConfigError: the metrics are no JSON, or the file can't be written.
     """
     found = find_run(session, run)
     metrics = _metrics(metrics_file)
     environment = Environment(
         loader=PackageLoader("target_crm.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["value"] = _value
+    environment.filters.update(value=lambda v: values.short(v, 300), reason=plain_reason)
+    environment.globals.update(marked=values.marked, is_empty=values.is_empty)
     runs = find_runs(session, before=found["id"] + 1, limit=_TREND)
+    counts = {t: c for t, c in found["counts"].items() if isinstance(c, dict)}
+    kept, kept_total, kept_shown = _kept(session, counts)
     text = environment.get_template("page.html.j2").render(
         run=found,
-        count_names=COUNTS,
-        changes=[c for c in changes_by_column(session, found["id"]) if c["column_name"] != "raw_fields"],
-        samples=_entries(session, "sync_changes", found["id"], _SAMPLES, "column_name NOT IN ('*', 'raw_fields')"),
-        conflicts=_entries(session, "sync_conflicts", found["id"], _LISTED),
+        undone=undone_by(session, found["id"]),
+        counts=counts,
+        count_names=[n for n in COUNTS if any(n in c for c in counts.values())] or _other_names(counts),
+        changes=_without_documents(session, changes_by_column(session, found["id"])),
+        samples=_samples(session, found["id"]),
+        kept=kept,
+        kept_total=kept_total,
+        kept_shown=kept_shown,
+        why=WHY,
+        conflicts=_named(session, _entries(session, "sync_conflicts", found["id"], _LISTED)),
+        conflicts_total=_count(session, "sync_conflicts", found["id"]),
         rejects=_entries(session, "sync_rejects", found["id"], _LISTED),
+        rejects_total=_count(session, "sync_rejects", found["id"]),
         plots=_plots(found, metrics),
-        runs=runs,
+        runs=[{**r, **_totals(r)} for r in runs],
         trend=plots.trend([_totals(r) for r in reversed(runs)]),
     )
-    file.write_text(text, "utf-8")
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        msg = f"--html {file} can't be written: {error.strerror}."
+        raise ConfigError(msg) from None
     return int(found["id"])
 
 
@@ -57,47 +83,120 @@ def _metrics(file: Path | None) -> dict[str, Any] | None:
     except ValueError as error:
         msg = f"{file} holds no metrics of tap-amocrm: {error}."
         raise ConfigError(msg) from None
-    return document if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        msg = f"{file} holds no metrics of tap-amocrm: it is no JSON object."
+        raise ConfigError(msg)
+    return document
 
 
-def _entries(session: Session, table: str, run: int, limit: int, condition: str = "true") -> list[Row]:
+def _other_names(counts: dict[str, Any]) -> list[str]:
+    """What runs of other kinds (decisions, undoings) count."""
+    return sorted({name for c in counts.values() for name in c})
+
+
+def _documents(session: Session) -> set[str]:
+    return {live.mapping.raw_fields for live in session.tables.values()}
+
+
+def _without_documents(session: Session, changes: list[Row]) -> list[Row]:
+    documents = _documents(session)
+    return [c for c in changes if c["column_name"] not in documents]
+
+
+def _entries(session: Session, table: str, run: int, limit: int, condition: sql.Composable | None = None) -> list[Row]:
     return session.rows(
         sql.SQL("SELECT * FROM {} WHERE run_id = %s AND {} ORDER BY id LIMIT %s").format(
-            session.control(table), sql.SQL(condition)
+            session.control(table), condition or sql.SQL("true")
         ),
         run,
         limit,
     )
 
 
+def _count(session: Session, table: str, run: int) -> int:
+    (found,) = session.rows(
+        sql.SQL("SELECT count(*) AS n FROM {} WHERE run_id = %s").format(session.control(table)), run
+    )
+    return int(found["n"])
+
+
+def _samples(session: Session, run: int) -> list[Row]:
+    """The first cells that the run wrote, with the names of their rows."""
+    left_out = sorted({"*", *_documents(session)})
+    columns = sql.SQL("column_name <> ALL({})").format(sql.Literal(left_out))
+    found = _entries(session, "sync_changes", run, _SAMPLES, columns)
+    return _with_names(session, found, ("old_value", "new_value"))
+
+
+def _named(session: Session, conflicts: list[Row]) -> list[Row]:
+    return _with_names(session, conflicts, ("base_value", "crm_value", "amo_value"))
+
+
+def _with_names(session: Session, entries: list[Row], sides: tuple[str, ...]) -> list[Row]:
+    """Entries with the name of the row that each is about; keys of other rows give way to those rows' names."""
+    names = names_of(session, ((e["table_name"], e["row_id"]) for e in entries))
+    called: dict[tuple[str, str], dict[str, str]] = {}
+    for place in {(e["table_name"], e["column_name"]) for e in entries}:
+        here = [e[s] for e in entries if (e["table_name"], e["column_name"]) == place for s in sides]
+        called[place] = value_names(session, *place, (v for v in here if isinstance(v, (str, int))))
+    return [
+        {
+            **e,
+            "name": names.get((e["table_name"], e["row_id"]), e["row_id"]),
+            **{s: called[e["table_name"], e["column_name"]].get(str(e[s]), e[s]) for s in sides},
+        }
+        for e in entries
+    ]
+
+
+def _kept(session: Session, counts: dict[str, Any]) -> tuple[list[Row], dict[str, int], int]:
+    """Cells that are kept in the tables in which the run kept rows: the first of them, and how many by reason."""
+    total: dict[str, int] = {}
+    cells: list[KeptCell] = []
+    for table, counted in counts.items():
+        if counted.get("kept") and table in session.tables:
+            by_reason, found = kept_cells(session, table, _SAMPLES)
+            cells += found
+            for why, number in by_reason.items():
+                total[why] = total.get(why, 0) + number
+    rows = [
+        {
+            "table_name": c.table,
+            "row_id": c.row_id,
+            "column_name": c.column,
+            "value": c.value,
+            "amo_value": c.amo_value,
+            "why": c.why,
+        }
+        for c in cells[:_SAMPLES]
+    ]
+    return _with_names(session, rows, ("value", "amo_value")), total, len(rows)
+
+
 def _totals(run: Row) -> dict[str, Any]:
-    counts = run["counts"].values()
+    counts = [c for c in run["counts"].values() if isinstance(c, dict)]
     written = sum(c.get("inserted", 0) + c.get("updated", 0) + c.get("deleted", 0) for c in counts)
     return {"id": run["id"], "written": written, "conflicts": sum(c.get("conflicts", 0) for c in counts)}
 
 
 def _plots(run: Row, metrics: dict[str, Any] | None) -> list[str]:
-    if metrics is None:
-        return []
+    parts: dict[str, float] = {}
     drawn = []
-    if metrics.get("requests_per_second_series"):
-        drawn.append(plots.rate(metrics["requests_per_second_series"]))
-    if metrics.get("requests_by_stream"):
-        drawn.append(
-            plots.requests(metrics["requests_by_stream"], metrics["requests"], metrics["requests_without_batching"])
-        )
-    if metrics.get("records_series"):
-        drawn.append(plots.records(metrics["records_series"]))
-    parts = {"the tap, from start to end": metrics.get("duration_seconds", 0.0)}
-    parts["answers awaited (in flight together)"] = metrics.get("seconds_waiting_for_api", 0.0)
+    if metrics is not None:
+        if metrics.get("requests_per_second_series"):
+            drawn.append(plots.rate(metrics["requests_per_second_series"]))
+        if metrics.get("requests_by_stream"):
+            drawn.append(
+                plots.requests(metrics["requests_by_stream"], metrics["requests"], metrics["requests_without_batching"])
+            )
+        if metrics.get("records_series"):
+            drawn.append(plots.records(metrics["records_series"]))
+        parts["waiting for the API (requests in flight added up)"] = metrics.get("seconds_waiting_for_api", 0.0)
+        parts["in the tap, from start to end"] = metrics.get("duration_seconds", 0.0)
     if run["seconds"] is not None:
-        parts["the load, from start to end"] = run["seconds"]
-    drawn.append(plots.times(parts))
+        parts["in the target, from start to end"] = run["seconds"]
+    if run.get("merge_seconds") is not None:
+        parts["of that in the merge"] = run["merge_seconds"]
+    if parts:
+        drawn.append(plots.times(parts))
     return drawn
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "(empty)"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 300 else text[:299] + "…"

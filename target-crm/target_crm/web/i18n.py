@@ -1,14 +1,14 @@
-"""The page's words: which language is wanted, numbers and times as it writes them, reasons in plain words."""
+"""The page's words: which language is wanted, numbers and times as it writes them."""
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
 
-from target_crm.web.catalogue import REASONS, TEXTS
+from target_crm.reasons import plain_reason
+from target_crm.web.catalogue import TEXTS
 
 LANGUAGES = ("en", "ru")
 LANGUAGE_COOKIE = "target-crm-language"
@@ -66,8 +66,4 @@ class Texts:
 
     def reason(self, error: str) -> str:
         """Why a record was put aside, in plain words; what is not known is shown as it was written."""
-        for pattern, texts in REASONS:
-            found = re.fullmatch(pattern, error, re.DOTALL)
-            if found:
-                return texts[self._place].format(**{k: v or "" for k, v in found.groupdict().items()})
-        return error
+        return plain_reason(error, self.language)

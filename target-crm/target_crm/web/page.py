@@ -13,8 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from target_crm import values
 from target_crm.operations.session import Session
-from target_crm.web import values
 from target_crm.web.i18n import Texts, language_of
 from target_crm.web.security import Access
 

@@ -14,8 +14,8 @@ from target_crm.operations.conflicts import RULES, CellNow, Filter, cell_now, fi
 from target_crm.operations.explain import find_row
 from target_crm.operations.records import context_of, names_of, value_names
 from target_crm.operations.session import Row, UnknownError
+from target_crm.values import as_typed, is_empty
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link
-from target_crm.web.values import as_typed, is_empty
 
 _SAMPLE = 10
 
