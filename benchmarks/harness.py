@@ -45,12 +45,14 @@ class BenchmarkError(RuntimeError):
     """A measured command failed, or a server did not start; the message holds the end of its log."""
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """The options that all benchmarks share: `--small`, `--results DIR`, `--runs N`."""
+def arguments(description: str | None, **numbers: int) -> argparse.Namespace:
+    """The options that all benchmarks share: `--small`, `--results DIR`, `--runs N`; beside them numbers of its own."""
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument("--small", action="store_true", help="a quick run that shows that all works")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files")
     parser.add_argument("--runs", type=int, default=5, help="times that each way is measured")
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     if options.small:
         options.runs = 1
@@ -384,9 +386,11 @@ def figure(value: Any) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def main(name: str, doc: str | None, measure: Callable[[argparse.Namespace], Mapping[str, Any]]) -> None:
+def main(
+    name: str, doc: str | None, measure: Callable[[argparse.Namespace], Mapping[str, Any]], **numbers: int
+) -> None:
     """A benchmark's command: options, measurement, result file."""
-    options = arguments(doc)
+    options = arguments(doc, **numbers)
     started = time.monotonic()
     data = measure(options)
     path = write_result(name, options, {"minutes": round((time.monotonic() - started) / 60, 1), **data})

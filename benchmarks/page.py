@@ -16,6 +16,7 @@ from page_sections import (
     conformance,
     journal_cost,
     losses,
+    review_page,
     scale,
     tap_limit,
     tap_throughput,
@@ -51,6 +52,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Result], str]]] = {
     "losses": ("Faults survived", losses),
     "tap_limit": ("The tap at the limit of 7 requests a second", tap_limit),
     "tap_throughput": ("The tap without a limit, to a pipe", tap_throughput),
+    "review_page": ("The review page over a large journal", review_page),
     "conformance": ("The simulator, as third-party clients read it", conformance),
 }
 

@@ -194,3 +194,17 @@ def losses(result: Result) -> str:
         lost = [fault["lost"].get(what) for what in ("records", "edits", "tokens")]
         rows.append([fault["fault"] + (f" ({named})" if named else ""), fault["cases"], fault["tried"], *lost])
     return f"{head}\n\n{table(('fault', 'cases', 'times', 'records lost', 'edits lost', 'tokens lost'), rows)}"
+
+
+def review_page(result: Result) -> str:
+    """Milliseconds by page."""
+    size = result["size"]
+    rows = [(name, t["first_ms"], t["median_ms"], t["slowest_ms"]) for name, t in result["pages"].items()]
+    told = paragraph(
+        f"`target-crm-admin serve` over {size['conflicts']:,} open conflicts and {size['changes']:,} entries of the",
+        f"journal, half of them of one run, with {size['contacts']:,} contacts. Milliseconds from the request to the end",
+        f"of the answer; the first may take {result['limit_ms']:.0f}. All are below it:",
+        f"{'yes' if result['all_under_limit'] else 'no'}. The first start took {figure(result['start_seconds'])} s, most",
+        "of it for the page's indexes.",
+    )
+    return told + "\n\n" + table(("page", "first", "median", "slowest"), rows)

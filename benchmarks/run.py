@@ -22,6 +22,7 @@ NAMES = (
     "amochka",
     "scale",
     "losses",
+    "review_page",
 )
 
 

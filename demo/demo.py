@@ -140,18 +140,23 @@ def change_both_sides(account: Account, url: str) -> dict[str, Any]:
     contacts = crm_rows(
         url,
         "SELECT id, amo_id, first_name, position FROM crm.contacts WHERE amo_deleted_at IS NULL "
-        "AND position IS NOT NULL AND company_id IS NOT NULL ORDER BY random() LIMIT 3",
+        "AND position IS NOT NULL AND company_id IS NOT NULL ORDER BY random() LIMIT 4",
     )
-    by_hand, in_amo, deleted = contacts
+    by_hand, in_amo, deleted, disputed = contacts
     stamp = time.strftime("%H:%M:%S")
     crm_rows(
         url,
         "UPDATE crm.contacts SET position = %s WHERE id = %s RETURNING id",
         (f"Typed by hand at {stamp}", by_hand["id"]),
     )
+    crm_rows(
+        url,
+        "UPDATE crm.contacts SET first_name = %s WHERE id = %s RETURNING id",
+        (f"Renamed by hand at {stamp}", disputed["id"]),
+    )
     name = f"Renamed in amoCRM at {stamp}"
     # The same contact is touched in amoCRM as well: a loader that simply overwrites would lose the edit by hand.
-    for contact in (by_hand, in_amo):
+    for contact in (by_hand, in_amo, disputed):
         fields = {"first_name": name, "name": name}
         account.control("update", {"kind": "contacts", "ids": [contact["amo_id"]], "fields": fields})
     note = {"entity_id": in_amo["amo_id"], "note_type": "common", "params": {"text": f"New note at {stamp}"}}
@@ -162,15 +167,22 @@ def change_both_sides(account: Account, url: str) -> dict[str, Any]:
         f"  in amoCRM    contacts {by_hand['amo_id']} and {in_amo['amo_id']} renamed, a note added, contact "
         f"{deleted['amo_id']} deleted\n"
         f"  in the CRM   position of contact {by_hand['amo_id']} typed by hand (it was {by_hand['position']!r})\n"
+        f"  in both      first name of contact {disputed['amo_id']} changed, to different values\n"
     )
-    return {"by_hand": by_hand["id"], "in_amo": in_amo["id"], "deleted": deleted["id"], "name": name, "stamp": stamp}
+    ids = {"by_hand": by_hand["id"], "in_amo": in_amo["id"], "deleted": deleted["id"], "disputed": disputed["id"]}
+    return {**ids, "name": name, "stamp": stamp}
 
 
 def show_outcome(url: str, changed: Mapping[str, Any]) -> bool:
     """Whether the edit by hand is still there and everything else has arrived, as a person would check it."""
-    ids = [changed[k] for k in ("by_hand", "in_amo", "deleted")]
+    ids = [changed[k] for k in ("by_hand", "in_amo", "deleted", "disputed")]
     rows = {r["id"]: r for r in crm_rows(url, "SELECT * FROM crm.contacts WHERE id = ANY(%s)", (ids,))}
-    by_hand, in_amo, deleted = (rows[i] for i in ids)
+    by_hand, in_amo, deleted, disputed = (rows[i] for i in ids)
+    conflicts = crm_rows(
+        url,
+        "SELECT crm_value, amo_value FROM crm.sync_conflicts WHERE row_id = %s AND resolved_at IS NULL",
+        (str(disputed["id"]),),
+    )
     notes = crm_rows(
         url, "SELECT text FROM crm.notes WHERE contact_id = %s AND text LIKE %s", (in_amo["id"], f"%{changed['stamp']}")
     )
@@ -191,6 +203,12 @@ def show_outcome(url: str, changed: Mapping[str, Any]) -> bool:
             "the deleted contact is marked, not removed",
             f"amo_deleted_at {deleted['amo_deleted_at']}",
             deleted["amo_deleted_at"] is not None,
+        ),
+        (
+            "changed on both sides: the CRM's name is kept, and a conflict waits to be settled",
+            disputed["first_name"],
+            disputed["first_name"] == f"Renamed by hand at {changed['stamp']}"
+            and [c["amo_value"] for c in conflicts] == [changed["name"]],
         ),
     ]
     for what, seen, right in checks:
@@ -233,7 +251,8 @@ def main() -> int:
         )
         report = write_report(database.url)
     console.print(
-        f"The run as a page: {report.relative_to(ROOT)}\n"
+        f"The run as a page:    {report.relative_to(ROOT)}\n"
+        "See, settle and undo in the browser:  .venv/bin/target-crm-admin serve\n"
         "Look further:      .venv/bin/target-crm-admin status | conflicts | explain contacts amo:ID | undo RUN | psql\n"
         "Sync once more:    make demo"
     )

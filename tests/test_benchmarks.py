@@ -22,6 +22,7 @@ NAMES = [
     "amochka",
     "target_speed",
     "losses",
+    "review_page",
     "tap_throughput",
     "tap_limit",
     "conformance",

@@ -70,6 +70,7 @@ class Load:
         self.mapping = load_mapping(settings.mapping_file)
         self.counts: dict[str, Counts] = {}
         self.rejected = 0
+        self.merge_seconds = 0.0
         self.accounts: set[int] = set()
         self._on_state = on_state
         self._context = Context(self.mapping.default_region or settings.default_region, timezone.utc)
@@ -254,7 +255,7 @@ class Load:
             return
         if not self._tombstones:
             batch.state, self._state = self._state, None
-        self._job = self._reader.submit(self._merge_batch, batch, graves)
+        self._job = self._reader.submit(self._timed_merge, batch, graves)
 
     def drain(self) -> None:
         """Merge and commit all that was added.
@@ -265,6 +266,13 @@ class Load:
         self.flush(final=True)
         self._wait()
         self._release()
+
+    def _timed_merge(self, batch: Batch, graves: Sequence[Tombstone]) -> bytes | None:
+        started = time.monotonic()
+        try:
+            return self._merge_batch(batch, graves)
+        finally:
+            self.merge_seconds += time.monotonic() - started
 
     def _merge_batch(self, batch: Batch, graves: Sequence[Tombstone]) -> bytes | None:
         """Merge a batch, parents before children; the STATE that may leave then. Runs beside the reading."""
@@ -407,6 +415,7 @@ class Load:
             self.connection.rollback()
             schema = self.settings.crm_schema
             runs.close_run(self.connection, schema, self.run_id, status, error)
+            runs.note_merge_seconds(self.connection, schema, self.run_id, self.merge_seconds)
             if status == "succeeded" and self.settings.journal_retention_days:
                 runs.prune_journal(self.connection, schema, self.settings.journal_retention_days)
             self.connection.commit()

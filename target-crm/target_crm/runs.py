@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -56,6 +57,24 @@ def close_run(connection: Connection, schema: str, run_id: int, status: str, err
         ),
         (status, error and without_secrets(error), run_id),
     )
+
+
+def note_merge_seconds(connection: Connection, schema: str, run_id: int, seconds: float) -> None:
+    """Keep how long the run's merges took together. The caller commits.
+
+    A database made before there was such a column gets it, if the role may; else the figure is not kept.
+    """
+    table = sql.Identifier(schema, "sync_runs")
+    update = sql.SQL("UPDATE {} SET merge_seconds = %s WHERE id = %s").format(table)
+    try:
+        with connection.transaction():
+            connection.execute(update, (seconds, run_id))
+    except psycopg.errors.UndefinedColumn:
+        with suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
+            connection.execute(
+                sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS merge_seconds double precision").format(table)
+            )
+            connection.execute(update, (seconds, run_id))
 
 
 def prune_journal(connection: Connection, schema: str, days: int) -> int:

@@ -199,3 +199,16 @@ def test_a_file_that_can_not_be_written_and_metrics_that_are_none_are_one_messag
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
         assert options[-1] in done.stderr
+
+
+def test_the_time_in_the_merge_is_kept_with_the_run_and_drawn(crm, report):
+    crm.sync("contacts", {"id": 1})
+    crm.execute("ALTER TABLE sync_runs DROP COLUMN merge_seconds")
+    crm.sync("contacts", {"id": 1, "last_name": "Петров"})
+    first, last = crm.execute(
+        "SELECT merge_seconds, extract(epoch FROM finished_at - started_at)::float AS seconds "
+        "FROM sync_runs ORDER BY id"
+    )
+    assert first["merge_seconds"] is None
+    assert 0 < last["merge_seconds"] < last["seconds"]
+    assert f"of that in the merge {last['merge_seconds']:.1f} s" in report("--last")

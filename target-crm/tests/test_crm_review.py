@@ -13,6 +13,7 @@ import review_data
 import yaml
 from review_server import Browser, Served, plain, serving
 
+from target_crm.operations.conflicts import RULES
 from target_crm.reasons import REASONS
 from target_crm.web.catalogue import TEXTS
 
@@ -593,6 +594,7 @@ def test_conflicts_of_a_table_that_is_mapped_no_more_are_shown(crm, tmp_path):
 def test_the_indexes_that_the_page_needs_are_made_in_a_database_that_is_there(crm):
     crm.load([])
     wanted = {"sync_changes_cell", "sync_conflicts_cell", "sync_conflicts_run", "sync_rejects_run", "sync_runs_undoes"}
+    wanted |= {f"sync_conflicts_{rule}" for rule in RULES}
     query = "SELECT indexname FROM pg_indexes WHERE schemaname = %s"
     assert not wanted & {r["indexname"] for r in crm.execute(query, crm.schema)}
     with serving(crm.config):

@@ -277,11 +277,12 @@ def test_pictures_of_the_page_and_the_report(crm, open_page, chromium, served, p
     metrics.write_text(json.dumps(METRICS))
     line = [COMMAND, "--database-url", crm.url, "--crm-schema", crm.schema, "report", "2", "--html", str(report)]
     subprocess.run([*line, "--metrics-file", str(metrics)], check=True, env=os.environ, timeout=120)
-    window = chromium.new_page(viewport={"width": 1100, "height": 1500})
+    window = chromium.new_page(viewport={"width": 1100, "height": 860})
     window.goto(report.as_uri())
     window.screenshot(path=pictures / "report.png")
+    window.locator(".plots").screenshot(path=pictures / "report-plots.png")
     assert axe.Axe().run(window).response["violations"] == []
     window.close()
-    for name in ("review.png", "review-phone.png", "report.png"):
+    for name in ("review.png", "review-phone.png", "report.png", "report-plots.png"):
         assert re.match(rb"\x89PNG", (pictures / name).read_bytes()[:4])
         assert (pictures / name).stat().st_size > 20_000

@@ -17,14 +17,36 @@ TAKE = ("amo", "crm", "value")
 
 # What the two values of a conflict have to do with each other, without case, blanks and punctuation. A value of nothing
 # but those has to do with none.
-_PLAIN = "regexp_replace(lower(c.{} #>> '{{}}'), '[[:space:][:punct:]]+', '', 'g')"
+_PLAIN = "regexp_replace(lower(@{} #>> '{{}}'), '[[:space:][:punct:]]+', '', 'g')"
 _OURS, _THEIRS = _PLAIN.replace("{}", "crm_value", 1), _PLAIN.replace("{}", "amo_value", 1)
 RULES = {
     "same_but_spelling": f"{_OURS} = {_THEIRS} AND {_OURS} <> ''",
     "amo_says_more": f"position({_OURS} IN {_THEIRS}) > 0 AND length({_THEIRS}) > length({_OURS}) AND {_OURS} <> ''",
     "crm_says_more": f"position({_THEIRS} IN {_OURS}) > 0 AND length({_OURS}) > length({_THEIRS}) AND {_THEIRS} <> ''",
-    "base_was_empty": "coalesce(c.base_value, 'null') IN ('null', '\"\"', '[]')",
+    "base_was_empty": "coalesce(@base_value, 'null') IN ('null', '\"\"', '[]')",
 }
+
+
+def rule_condition(rule: str, alias: str = "") -> sql.Composed:
+    """A rule as SQL over `sync_conflicts` under an alias.
+
+    Raises:
+        UnknownError: there is no such rule.
+    """
+    if rule not in RULES:
+        msg = f"There is no rule {rule}; known: {', '.join(RULES)}."
+        raise UnknownError(msg)
+    return S(RULES[rule].replace("@", f"{alias}." if alias else "")).format()
+
+
+def rule_indexes(session: Session) -> dict[str, sql.Composed]:
+    """By name, an index for each rule: without it, a rule that few conflicts fit reads all of them."""
+    return {
+        f"sync_conflicts_{rule}": S(
+            "CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} (id) WHERE resolved_at IS NULL AND ({})"
+        ).format(I(f"sync_conflicts_{rule}"), session.control("sync_conflicts"), rule_condition(rule))
+        for rule in RULES
+    }
 
 
 @dataclass(frozen=True)
@@ -57,10 +79,7 @@ class Filter:
             if value is not None:
                 parts.append(S("c.{} = {}").format(I(name), sql.Literal(value)))
         if self.rule is not None:
-            if self.rule not in RULES:
-                msg = f"There is no rule {self.rule}; known: {', '.join(RULES)}."
-                raise UnknownError(msg)
-            parts.append(S("({})").format(S(RULES[self.rule]).format()))
+            parts.append(S("({})").format(rule_condition(self.rule, "c")))
         if self.up_to is not None:
             parts.append(S("c.id <= {}").format(sql.Literal(self.up_to)))
         return S(" AND ").join(parts)

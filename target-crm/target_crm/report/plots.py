@@ -11,6 +11,7 @@ import matplotlib as mpl
 
 mpl.use("svg")
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 LIMIT = 7
 _BLUE, _GREY, _RED, _GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
@@ -20,7 +21,8 @@ _STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "axes.spines.top": False,
 def _svg(figure: Figure, title: str, description: str) -> str:
     """The drawing as an element of HTML, with a name and a description for those who do not see it."""
     out = io.StringIO()
-    figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    figure.axes[0].set_title(title, loc="left", fontsize=10.5, fontweight="bold")
+    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     svg = text[text.index("<svg") :]
     head = re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r"<svg \1", svg, count=1)
@@ -33,9 +35,10 @@ def _svg(figure: Figure, title: str, description: str) -> str:
     return first + label + rest
 
 
-def _figure(width: float = 7.0, height: float = 2.2) -> tuple[Figure, Any]:
+def _figure(width: float = 6.0, height: float = 2.6) -> tuple[Figure, Any]:
+    """All of one width, so that their letters are of one size on the page."""
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height))
+        figure = Figure(figsize=(width, height), layout="constrained")
         return figure, figure.subplots()
 
 
@@ -45,7 +48,9 @@ def rate(series: Sequence[int]) -> str:
         figure, axes = _figure()
         axes.step(range(len(series)), series, where="post", color=_BLUE, linewidth=1.2)
         axes.axhline(LIMIT, color=_RED, linestyle="--", linewidth=1)
-        axes.set(xlabel="second of the run", ylabel="requests", ylim=(0, max([*series, LIMIT]) + 1))
+        axes.annotate(f"limit {LIMIT}", (0, LIMIT), (2, 3), textcoords="offset points", color=_RED)
+        axes.set(xlabel="second of the run", ylabel="requests", ylim=(0, max([*series, LIMIT]) + 1.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         most = max(series, default=0)
         text = f"{sum(series)} requests in {len(series)} seconds, at most {most} in one; the limit is {LIMIT}."
         return _svg(figure, "Requests per second", text)
@@ -55,7 +60,7 @@ def requests(by_stream: Mapping[str, int], total: int, without: int) -> str:
     """Requests by stream, and all of them beside one request for each parent."""
     names = sorted(by_stream, key=lambda name: -by_stream[name])
     with mpl.rc_context(_STYLE):
-        figure, axes = _figure(height=0.6 + 0.24 * (len(names) + 2))
+        figure, axes = _figure(height=max(2.6, 0.8 + 0.22 * (len(names) + 2)))
         labels = [*names, "all together", "one for each parent"]
         values = [*(by_stream[n] for n in names), total, without]
         colours = [_BLUE] * (len(names) + 1) + [_GREY]
@@ -64,6 +69,7 @@ def requests(by_stream: Mapping[str, int], total: int, without: int) -> str:
         for place, value in enumerate(values):
             axes.text(value, place, f" {value:,}", va="center")
         axes.set(xlabel="requests")
+        axes.margins(x=0.12)
         told = ", ".join(f"{n} {by_stream[n]}" for n in names)
         return _svg(figure, "Requests by stream", f"{told}; {total} in all, {without} with one for each parent.")
 
@@ -75,6 +81,7 @@ def records(series: Mapping[str, Sequence[int]]) -> str:
         for name, values in series.items():
             axes.plot(range(len(values)), values, label=name, linewidth=1.2)
         axes.set(xlabel="second of the run", ylabel="records")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, fontsize=8, loc="upper left")
         told = ", ".join(f"{name} {values[-1]}" for name, values in series.items() if values)
         return _svg(figure, "Records over time", f"Records read by the end: {told}.")
@@ -83,12 +90,13 @@ def records(series: Mapping[str, Sequence[int]]) -> str:
 def times(parts: Mapping[str, float]) -> str:
     """Where the time went, in seconds."""
     with mpl.rc_context(_STYLE):
-        figure, axes = _figure(height=0.5 + 0.3 * len(parts))
+        figure, axes = _figure()
         axes.barh(list(parts), list(parts.values()), color=_GREEN)
         axes.invert_yaxis()
         for place, value in enumerate(parts.values()):
             axes.text(value, place, f" {value:.1f} s", va="center")
         axes.set(xlabel="seconds")
+        axes.margins(x=0.12)
         told = ", ".join(f"{name} {value:.1f} s" for name, value in parts.items())
         return _svg(figure, "Where the time went", told)
 
@@ -96,7 +104,7 @@ def times(parts: Mapping[str, float]) -> str:
 def trend(runs: Sequence[Mapping[str, Any]]) -> str:
     """Rows written and conflicts of the last runs."""
     with mpl.rc_context(_STYLE):
-        figure, axes = _figure()
+        figure, axes = _figure(width=12)
         labels = [str(run["id"]) for run in runs]
         axes.bar(labels, [run["written"] for run in runs], color=_BLUE, label="rows written")
         axes.plot(labels, [run["conflicts"] for run in runs], color=_RED, marker="o", markersize=3, label="conflicts")

@@ -10,7 +10,8 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_runs (
     error text,
     undoes bigint,
     backend_pid integer,
-    backend_start timestamptz
+    backend_start timestamptz,
+    merge_seconds double precision
 );
 -- One row per written column. Whole rows are one entry with column_name '*': an inserted row holds what was written in
 -- new_value, a deleted one in old_value. An updated row also has an entry 'raw_fields' with the document it had.

@@ -21,7 +21,7 @@ from target_crm.errors import BusyError, TargetError
 from target_crm.operations.session import UnknownError
 from target_crm.web.crm import Crm
 from target_crm.web.i18n import Texts, language_of
-from target_crm.web.page import Page, render_plain
+from target_crm.web.page import Page, load_templates, render_plain
 from target_crm.web.security import MOST_BODY_BYTES, Access, Guard
 from target_crm.web.views import conflicts, entering, records, rejects, runs
 
@@ -108,6 +108,7 @@ async def _home(_: Request) -> Response:
 def create_app(crm: Crm, access: Access) -> Guard:
     """The review page as an ASGI application, behind its guard."""
     site = _Site(crm, access)
+    load_templates()
     static = StaticFiles(directory=Path(__file__).parent / "static")
     routes = [
         Route("/", _home),

@@ -19,6 +19,7 @@ from psycopg_pool import ConnectionPool
 
 from target_crm.config import Settings
 from target_crm.database import Database, configure
+from target_crm.operations.conflicts import rule_indexes
 from target_crm.operations.session import Session, prepare_session
 
 logger = logging.getLogger("target-crm")
@@ -90,25 +91,32 @@ class Crm:
     def make_indexes(self, tell: Callable[[str], None]) -> None:
         """Make the indexes that large tables need, where they are missing; without the right to, it is said."""
         schema = self.settings.crm_schema
-        text = resources.files("target_crm.sql").joinpath("review.sql").read_text("utf-8")
         with self._database.connect(autocommit=True, name="target-crm-admin serve") as connection:
-            for statement in re.sub(r"--[^\n]*", "", text).split(";"):
-                found = re.search(r"IF NOT EXISTS (\w+)", statement)
-                if found is None or _is_valid(connection, schema, found[1]):
+            for name, statement in self._indexes(connection).items():
+                if _is_valid(connection, schema, name):
                     continue
-                tell(f"Making the index {found[1]}; a load that is running is waited for ...")
+                tell(f"Making the index {name}; a load that is running is waited for ...")
                 try:
                     # What an earlier start left half made is no index.
                     connection.execute(
-                        sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(schema, found[1]))
+                        sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(schema, name))
                     )
-                    connection.execute(sql.SQL(statement).format(schema=sql.Identifier(schema)))
+                    connection.execute(statement)
                 except psycopg.errors.InsufficientPrivilege:
                     tell(
                         f"The database role does not own the tables in {schema}, so the page's indexes can't be made; "
                         "with many changes its lists will be slow. Start serve once with the owner's role."
                     )
                     return
+
+    def _indexes(self, connection: psycopg.Connection[Any]) -> dict[str, sql.Composed]:
+        """By name, what the page needs."""
+        text = resources.files("target_crm.sql").joinpath("review.sql").read_text("utf-8")
+        found: dict[str, sql.Composed] = {}
+        for statement in re.sub(r"--[^\n]*", "", text).split(";"):
+            if named := re.search(r"IF NOT EXISTS (\w+)", statement):
+                found[named[1]] = sql.SQL(statement).format(schema=sql.Identifier(self.settings.crm_schema))
+        return {**found, **rule_indexes(Session(self.settings, connection))}
 
 
 def _is_valid(connection: psycopg.Connection[Any], schema: str, index: str) -> bool:

@@ -35,7 +35,14 @@ def _environment() -> Environment:
     environment.globals.update(
         marked=values.marked, is_empty=values.is_empty, moment=values.as_moment, ordered=values.ordered
     )
+    for name in environment.list_templates(["j2"]):  # read once, so that the first page is as fast as the others
+        environment.get_template(name)
     return environment
+
+
+def load_templates() -> None:
+    """Read all templates before the first page is asked for."""
+    _environment()
 
 
 @dataclass
