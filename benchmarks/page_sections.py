@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from page_parts import Result, middle, paragraph, runs_of, table, times, whole
+from page_parts import Result, figure, middle, paragraph, runs_of, table, times, whole
 
 LOADS = ("insert", "update", "unchanged")
 # Of a machine's CPU seconds, what may be planned for.
@@ -202,9 +202,9 @@ def review_page(result: Result) -> str:
     rows = [(name, t["first_ms"], t["median_ms"], t["slowest_ms"]) for name, t in result["pages"].items()]
     told = paragraph(
         f"`target-crm-admin serve` over {size['conflicts']:,} open conflicts and {size['changes']:,} entries of the",
-        f"journal, half of them of one run, with {size['contacts']:,} contacts. Milliseconds from the request to the end",
-        f"of the answer; the first may take {result['limit_ms']:.0f}. All are below it:",
-        f"{'yes' if result['all_under_limit'] else 'no'}. The first start took {figure(result['start_seconds'])} s, most",
-        "of it for the page's indexes.",
+        f"journal, half of them of one run, with {size['contacts']:,} contacts. Milliseconds from the request to the",
+        f"end of the answer; the first may take {result['limit_ms']:.0f}. All are below it:",
+        f"{'yes' if result['all_under_limit'] else 'no'}. The first start took {figure(result['start_seconds'])} s,",
+        "most of it for the page's indexes.",
     )
     return told + "\n\n" + table(("page", "first", "median", "slowest"), rows)

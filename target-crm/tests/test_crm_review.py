@@ -3,57 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from importlib import resources
-from typing import Any
 
 import psycopg
 import pytest
 import review_data
-import yaml
-from review_server import Browser, Served, plain, serving
+from review_desk import at_desk
+from review_server import plain, serving
 
-from target_crm.operations.conflicts import RULES
-from target_crm.reasons import REASONS
 from target_crm.web.catalogue import TEXTS
-
-
-@dataclass
-class Desk:
-    """A CRM with data, its page, and a browser in it."""
-
-    crm: Any
-    served: Served
-    browser: Browser
-
-    def position(self, amo_id: int) -> Any:
-        return self.crm.row("contacts", amo_id)["position"]
-
-    def journal(self, run: int) -> list[dict[str, Any]]:
-        return self.crm.execute("SELECT * FROM sync_changes WHERE run_id = %s ORDER BY id", run)
-
-    def open(self) -> list[int]:
-        return [
-            c["id"] for c in self.crm.execute("SELECT id FROM sync_conflicts WHERE resolved_at IS NULL ORDER BY id")
-        ]
-
-    def conflict(self, amo_id: int) -> int:
-        return self.crm.execute(
-            "SELECT max(c.id) AS id FROM sync_conflicts AS c JOIN contacts AS t ON t.id::text = c.row_id "
-            "WHERE amo_id = %s",
-            amo_id,
-        )[0]["id"]
 
 
 @pytest.fixture
 def desk(crm):
-    review_data.fill(crm)
-    with serving(crm.config) as served:
-        yield Desk(crm, served, served.enter())
-
-
-def last_run(desk):
-    return desk.crm.execute("SELECT max(id) AS id FROM sync_runs")[0]["id"]
+    with at_desk(crm) as found:
+        yield found
 
 
 # the queue
@@ -78,7 +41,7 @@ def test_taking_amocrms_value_writes_the_row_and_the_journal_and_goes_on(desk):
     number = desk.conflict(501)
     answer = desk.browser.settle(number, "amo")
     assert desk.position(501) == "Руководитель отдела закупок"
-    (entry,) = desk.journal(last_run(desk))
+    (entry,) = desk.journal(desk.last_run())
     assert entry["old_value"] == "Директор по закупкам и логистике"
     assert entry["new_value"] == "Руководитель отдела закупок"
     assert number not in desk.open()
@@ -90,7 +53,7 @@ def test_keeping_ours_writes_no_row_but_is_journalled(desk):
     number, before = desk.conflict(501), desk.crm.row("contacts", 501)
     desk.browser.settle(number, "crm")
     assert desk.crm.row("contacts", 501) == before
-    (entry,) = desk.journal(last_run(desk))
+    (entry,) = desk.journal(desk.last_run())
     assert entry["old_value"] == entry["new_value"] == "Директор по закупкам и логистике"
     assert number not in desk.open()
 
@@ -125,13 +88,13 @@ def test_of_two_people_at_one_conflict_the_second_is_told(desk):
     number, other = desk.conflict(501), desk.served.enter()
     page = other.get(f"/conflicts/{number}").text
     desk.browser.settle(number, "crm")
-    runs = last_run(desk)
+    runs = desk.last_run()
     answer = other.decide(page, number, "amo")
     assert answer.status_code == 409
     assert "Somebody was faster" in plain(answer.text)
     assert "ours was kept" in plain(answer.text)
     assert desk.position(501) == "Директор по закупкам и логистике"
-    assert last_run(desk) == runs
+    assert desk.last_run() == runs
 
 
 def test_who_decides_by_a_value_that_was_edited_meanwhile_is_told_and_decides_again(desk):
@@ -145,13 +108,13 @@ def test_who_decides_by_a_value_that_was_edited_meanwhile_is_told_and_decides_ag
     assert desk.position(501) == "Совладелица"
     desk.browser.decide(answer.text, number, "amo")
     assert desk.position(501) == "Руководитель отдела закупок"
-    assert desk.journal(last_run(desk))[0]["old_value"] == "Совладелица"
+    assert desk.journal(desk.last_run())[0]["old_value"] == "Совладелица"
 
 
 def test_a_decision_is_taken_back_from_the_page(desk):
     number = desk.conflict(501)
     desk.browser.settle(number, "amo")
-    run = last_run(desk)
+    run = desk.last_run()
     answer = desk.browser.post(f"/runs/{run}/undo", {"conflict": number})
     assert f"/conflicts/{number}" in answer.url
     assert desk.position(501) == "Директор по закупкам и логистике"
@@ -169,7 +132,7 @@ def test_two_decisions_on_one_record_are_taken_back_each_alone(desk):
         if c["resolved_at"] is None and c["column_name"] in ("position", "first_name") and c["id"] not in (3, 4)
     }
     desk.browser.settle(numbers["position"], "amo")
-    first = last_run(desk)
+    first = desk.last_run()
     desk.browser.settle(numbers["first_name"], "amo")
     desk.browser.post(f"/runs/{first}/undo", {})
     row = crm.row("contacts", 501)
@@ -181,11 +144,21 @@ def test_two_decisions_on_one_record_are_taken_back_each_alone(desk):
 def test_a_decision_whose_value_was_edited_since_stays_settled_when_taken_back(desk):
     number = desk.conflict(501)
     desk.browser.settle(number, "amo")
-    run = last_run(desk)
+    run = desk.last_run()
     desk.crm.execute("UPDATE contacts SET position = 'Совладелица' WHERE amo_id = 501")
     desk.browser.post(f"/runs/{run}/undo", {})
     assert desk.position(501) == "Совладелица"
     assert number not in desk.open()
+
+
+def test_taking_a_decision_back_can_be_taken_back_too(desk):
+    number = desk.conflict(501)
+    desk.browser.settle(number, "amo")
+    desk.browser.post(f"/runs/{desk.last_run()}/undo", {})
+    desk.browser.post(f"/runs/{desk.last_run()}/undo", {"confirmed": "1"})
+    assert desk.position(501) == "Руководитель отдела закупок"
+    (found,) = [c for c in desk.crm.conflicts() if c["id"] == number]
+    assert found["resolution"] == "amo"
 
 
 def test_a_settled_conflict_comes_back_with_a_new_value_of_amocrm_alone(desk):
@@ -209,7 +182,7 @@ def test_a_conflict_whose_record_is_gone_can_be_closed(desk):
     assert "Take amoCRM's" not in text
     desk.browser.settle(number, "crm")
     assert number not in desk.open()
-    assert len(desk.journal(last_run(desk))) == 1
+    assert len(desk.journal(desk.last_run())) == 1
 
 
 def test_the_last_conflict_leads_back_to_the_list(desk):
@@ -230,7 +203,7 @@ def test_conflicts_are_settled_in_bulk_by_column_after_their_number_was_shown(de
     desk.browser.post("/conflicts/bulk", {**fields, "confirmed": "1"})
     assert desk.position(502) == "Ведущий инженер"
     assert {c["column_name"] for c in desk.crm.conflicts() if c["resolved_at"] is None} == {"name", "price"}
-    assert len(desk.journal(last_run(desk))) == 3
+    assert len(desk.journal(desk.last_run())) == 3
 
 
 @pytest.mark.parametrize(
@@ -285,7 +258,7 @@ def test_a_decision_in_bulk_is_taken_back_as_one(desk):
     before = desk.open()
     answer = desk.browser.post("/conflicts/bulk", {"take": "amo", "confirmed": "1"})
     assert "Settled: 5" in plain(answer.text)
-    desk.browser.post(f"/runs/{last_run(desk)}/undo", {"to": "conflicts"})
+    desk.browser.post(f"/runs/{desk.last_run()}/undo", {"to": "conflicts"})
     assert desk.open() == before
     assert desk.position(501) == "Директор по закупкам и логистике"
 
@@ -301,7 +274,7 @@ def figures(page: str, section: str) -> dict[str, int]:
 
 
 def test_a_runs_figures_are_what_queries_on_the_tables_give(desk):
-    run = last_run(desk)
+    run = desk.last_run()
     page = desk.browser.get(f"/runs/{run}").text
     names = {"*": "whole rows", "raw_fields": "the record behind it"}
     counted = desk.crm.execute(
@@ -328,20 +301,20 @@ def test_the_conflicts_figures_are_what_queries_on_the_tables_give(desk):
 
 
 def test_the_changes_of_a_column_are_shown_with_both_values(desk):
-    text = desk.browser.text(f"/runs/{last_run(desk)}?table=contacts&column=position")
+    text = desk.browser.text(f"/runs/{desk.last_run()}?table=contacts&column=position")
     assert "contacts Кузнецова Мария position Бухгалтер Главный бухгалтер" in text
     assert "contacts Попова Елена position empty Старший юрист" in text
 
 
 def test_a_set_rows_change_leads_to_the_record_it_belongs_to(desk):
-    page = desk.browser.get(f"/runs/{last_run(desk)}?table=contact_phones&column=*").text
+    page = desk.browser.get(f"/runs/{desk.last_run()}?table=contact_phones&column=*").text
     key = desk.crm.row("contacts", 502)["id"]
     assert re.search(rf'<a href="/records/contacts/{key}">\+79030000001</a>', page)
 
 
 def test_runs_are_filtered(desk):
     desk.browser.settle(desk.conflict(501), "amo")
-    run = last_run(desk)
+    run = desk.last_run()
 
     def shown(query):
         return [int(n) for n in re.findall(r'<a href="/runs/(\d+)">', desk.browser.get(f"/runs{query}").text)]
@@ -355,25 +328,25 @@ def test_runs_are_filtered(desk):
 
 
 def test_an_undoing_is_previewed_with_what_it_would_leave_alone_and_then_done(desk):
-    run = last_run(desk)
+    run = desk.last_run()
     desk.crm.execute("UPDATE contacts SET position = 'Вручную' WHERE amo_id = 503")
     before = desk.crm.rows("contacts")
     text = desk.browser.text(f"/runs/{run}/undo")
     assert "left: edited since 1" in text
     assert "contacts Кузнецова Мария position Главный бухгалтер Вручную" in text
     assert desk.crm.rows("contacts") == before
-    assert last_run(desk) == run
+    assert desk.last_run() == run
     desk.browser.post(f"/runs/{run}/undo", {"confirmed": "1"})
     assert desk.position(506) == "Кладовщик"
     assert desk.position(503) == "Вручную"
-    assert f"Undone by Run {last_run(desk)}" in desk.browser.text(f"/runs/{run}")
+    assert f"Undone by Run {desk.last_run()}" in desk.browser.text(f"/runs/{run}")
 
 
 def test_a_load_is_never_undone_without_its_preview(desk):
-    run = last_run(desk)
+    run = desk.last_run()
     answer = desk.browser.post(f"/runs/{run}/undo", {})
     assert answer.url.endswith(f"/runs/{run}/undo")
-    assert last_run(desk) == run
+    assert desk.last_run() == run
 
 
 def test_while_a_load_holds_the_account_the_page_says_so(desk, monkeypatch):
@@ -391,7 +364,7 @@ def test_while_a_load_holds_the_account_the_page_says_so(desk, monkeypatch):
 
 def test_a_record_tells_where_each_value_comes_from_and_what_was_before(desk):
     desk.browser.settle(desk.conflict(501), "amo")
-    run = last_run(desk)
+    run = desk.last_run()
     answer = desk.browser.get("/records?table=contacts&key=501")
     assert str(desk.crm.row("contacts", 501)["id"]) in answer.url
     text = plain(answer.text)
@@ -451,151 +424,3 @@ def test_a_reject_is_dropped_with_a_reason_and_never_without(desk):
     assert row["resolution"] == "dropped: тестовая"
     again = desk.browser.post("/rejects/drop", {"id": number, "reason": "ещё раз"})
     assert "closed already" in plain(again.text)
-
-
-# size, languages, other mappings
-
-
-def test_lists_are_walked_by_key_and_show_each_entry_once(desk):
-    desk.crm.execute(
-        "INSERT INTO sync_conflicts (run_id, table_name, row_id, column_name, base_value, crm_value, amo_value) "
-        "SELECT 1, 'contacts', gen_random_uuid()::text, 'email', '\"a\"', '\"b\"', '\"c\"' FROM generate_series(1, 120)"
-    )
-    desk.crm.execute(
-        "INSERT INTO sync_changes (run_id, table_name, row_id, column_name, old_value, new_value) "
-        "SELECT 1, 'contacts', 'row-' || n, 'email', to_jsonb(n), to_jsonb(n + 1) FROM generate_series(1, 1200) AS n"
-    )
-
-    def walk(path, pattern):
-        seen = []
-        while path:
-            page = desk.browser.get(path).text
-            seen += re.findall(pattern, page)
-            found = re.search(r'rel="next" href="([^"]*)"', page)
-            path = found[1].replace("&amp;", "&").partition("#")[0] if found else None
-        return seen
-
-    conflicts = walk("/conflicts?column=email", r'name="id" value="(\d+)"')
-    assert len(conflicts) == len(set(conflicts)) == 120
-    changes = walk("/runs/1?table=contacts&column=email", r">(row-\d+)<")
-    assert len(changes) == len(set(changes)) == 1200
-    assert "contacts · email more than 1,000" in desk.browser.text("/runs/1")
-
-
-def test_all_of_the_page_speaks_both_languages(desk):
-    russian, number = desk.served.enter("ru-RU,ru;q=0.9,en;q=0.5"), desk.conflict(501)
-    for path in ("/conflicts", f"/conflicts/{number}", "/runs", "/runs/2", "/runs/2/undo", "/records", "/rejects"):
-        page = russian.get(path).text
-        assert '<html lang="ru">' in page
-        assert not {text[0] for text in TEXTS.values() if len(text[0]) > 12} & set(re.findall(r">([^<>]+)<", page))
-    assert '<html lang="ru">' in desk.browser.get("/language/ru?back=/runs").text
-    assert '<html lang="ru">' in desk.browser.get("/runs").text
-
-
-def test_every_text_has_the_same_figures_in_both_languages():
-    for key, (english, russian) in TEXTS.items():
-        assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", russian)), key
-        assert russian.strip(), key
-    for pattern, (english, russian) in REASONS:
-        names = {f"{{{name}}}" for name in re.compile(pattern).groupindex}
-        assert set(re.findall(r"{\w+}", english)) <= names, pattern
-        assert set(re.findall(r"{\w+}", russian)) <= names, pattern
-
-
-OWN = """
-CREATE TABLE shop.client (
-    pk bigserial PRIMARY KEY, title varchar(20), tags text[], active boolean, born date, extra jsonb,
-    amo_account bigint, amo bigint, raw jsonb, UNIQUE (amo_account, amo)
-)
-"""
-
-
-@pytest.fixture
-def own(crm, tmp_path):
-    """A CRM of somebody's own: another schema, numbers for keys, no times, a name that has its limit."""
-    crm.connection.execute(f"CREATE SCHEMA {crm.schema}".encode())
-    shop = f"shop_{crm.schema}"
-    crm.connection.execute(f"CREATE SCHEMA {shop}".encode())
-    crm.connection.execute(OWN.replace("shop.", f"{shop}.").encode())
-    mapping = {
-        "streams": {
-            "companies": {
-                "table": f"{shop}.client",
-                "key": {"id": "pk", "account": "amo_account", "amo_id": "amo"},
-                "service": {
-                    "raw_fields": "raw",
-                    **dict.fromkeys(("created_at", "updated_at", "amo_created_at", "amo_updated_at", "amo_deleted_at")),
-                },
-                "columns": {
-                    "title": "name",
-                    "tags": {"from": "tags", "transform": "list"},
-                    "active": {"from": "active", "transform": "boolean"},
-                    "born": {"from": "born", "transform": "date"},
-                    "extra": {"from": "extra", "transform": "json"},
-                },
-            }
-        },
-    }
-    file = tmp_path / "own.yaml"
-    file.write_text(yaml.safe_dump(mapping))
-    crm.config["mapping_file"] = str(file)
-    yield crm, f"{shop}.client"
-    crm.connection.execute(f"DROP SCHEMA {shop} CASCADE".encode())
-
-
-def test_conflicts_of_a_table_of_ones_own_are_settled_whatever_their_columns_hold(own):
-    crm, table = own
-    theirs = {"name": "ООО «Вега»", "tags": ["a", "b"], "active": True, "born": "2001-02-03", "extra": {"k": [1]}}
-    crm.sync(
-        "companies", {"id": 1, "name": "Вега", "tags": ["a"], "active": False, "born": "2000-01-01", "extra": {"k": 1}}
-    )
-    crm.execute(
-        f"UPDATE {table} SET title = 'Вега плюс', tags = '{{a,c}}', active = NULL, born = '2002-02-02', "
-        "extra = jsonb_build_object('k', 2)"
-    )
-    crm.sync("companies", {"id": 1, **theirs})
-    by_column = {c["column_name"]: c["id"] for c in crm.conflicts()}
-    assert set(by_column) == {"title", "tags", "born", "extra"}
-    with serving(crm.config) as served:
-        browser = served.enter()
-        assert "Вега плюс" in browser.text(f"/conflicts/{by_column['title']}")
-        assert browser.settle(by_column["title"], "value", value="очень длинное название фирмы").status_code == 422
-        assert browser.settle(by_column["title"], "value", value="Вега и Ко").status_code == 200
-        assert browser.settle(by_column["tags"], "value", value="x\r\ny\r\n").status_code == 200
-        assert browser.settle(by_column["born"], "amo").status_code == 200
-        assert browser.settle(by_column["extra"], "value", value='{"k": ').status_code == 422
-        assert browser.settle(by_column["extra"], "value", value='{"k": 3}').status_code == 200
-        assert "Вега и Ко" in browser.text(f"/records?table={table}&key=1")
-    (row,) = crm.execute(f"SELECT title, tags, born::text, extra FROM {table}")
-    assert row == {"title": "Вега и Ко", "tags": ["x", "y"], "born": "2001-02-03", "extra": {"k": 3}}
-
-
-def test_conflicts_of_a_table_that_is_mapped_no_more_are_shown(crm, tmp_path):
-    review_data.fill(crm)
-    document = yaml.safe_load(resources.files("target_crm.mapping").joinpath("builtin.yaml").read_text("utf-8"))
-    document["streams"].pop("leads")
-    document["ignore"].append("leads")
-    for stream in ("notes", "tasks"):
-        document["streams"][stream]["columns"].pop("lead_id")
-    file = tmp_path / "mapping.yaml"
-    file.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False))
-    (number,) = [c["id"] for c in crm.conflicts() if c["table_name"] == "leads"]
-    with serving({**crm.config, "mapping_file": str(file)}) as served:
-        browser = served.enter()
-        assert "leads · price" in browser.text("/conflicts")
-        assert "is no longer in the CRM" in browser.text(f"/conflicts/{number}")
-        assert browser.get("/runs/2").status_code == 200
-        browser.settle(number, "crm")
-    (settled,) = [c for c in crm.conflicts() if c["id"] == number]
-    assert settled["resolution"] == "crm"
-    assert crm.row("leads", 701)["price"] == 520000
-
-
-def test_the_indexes_that_the_page_needs_are_made_in_a_database_that_is_there(crm):
-    crm.load([])
-    wanted = {"sync_changes_cell", "sync_conflicts_cell", "sync_conflicts_run", "sync_rejects_run", "sync_runs_undoes"}
-    wanted |= {f"sync_conflicts_{rule}" for rule in RULES}
-    query = "SELECT indexname FROM pg_indexes WHERE schemaname = %s"
-    assert not wanted & {r["indexname"] for r in crm.execute(query, crm.schema)}
-    with serving(crm.config):
-        assert wanted <= {r["indexname"] for r in crm.execute(query, crm.schema)}

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
+from target_crm.operations.conflicts import follow_undoing
 from target_crm.operations.session import Row, Session, SetTable, UnknownError, as_value
 from target_crm.operations.undo_entries import collect_entries, undone
 from target_crm.sql.expressions import is_empty
@@ -134,7 +135,7 @@ class _Undo:
             self.restore_items(item_set)
         for live in reversed(tables):
             self.remove_rows(live)
-        self.close_conflicts()
+        follow_undoing(self.session, self.run, self.new_run)
         return self.counts
 
     # rows that were there before
@@ -194,7 +195,7 @@ class _Undo:
         self.left += self.session.rows(
             S(
                 "SELECT e.table_name, e.row_id, e.column_name, e.old_value, e.new_value, to_jsonb(t.{}) AS value_now "
-                "FROM undo_entries AS e JOIN {} AS t ON {} WHERE NOT ({}) ORDER BY e.id LIMIT {}"
+                "FROM undo_entries AS e JOIN {} AS t ON {} WHERE NOT ({}) ORDER BY e.row_id LIMIT {}"
             ).format(I(column), live.identifier, entries, same, sql.Literal(max(SHOWN_LEFT - len(self.left), 0))),
             live.mapping.table,
             column,
@@ -457,41 +458,6 @@ class _Undo:
             )
         )
         counts.restored_items += self._insert_old(live, name, key)
-
-    def close_conflicts(self) -> None:
-        """Conflicts that the run recorded are void: the base is back, and those it superseded are open again.
-
-        So are those it settled, where their cell is as before and no newer one of that cell is open.
-        """
-        conflicts, runs = self.session.control("sync_conflicts"), self.session.control("sync_runs")
-        # Both were written in one transaction, so their times are equal.
-        self.session.execute(
-            S(
-                "UPDATE {conflicts} AS c SET resolved_at = NULL, resolution = NULL FROM {conflicts} AS x "
-                "WHERE x.run_id = %s AND c.run_id <> x.run_id AND c.resolution = 'superseded' "
-                "AND c.table_name = x.table_name AND c.row_id = x.row_id AND c.column_name = x.column_name "
-                "AND c.resolved_at = x.created_at AND x.resolved_at IS NULL"
-            ).format(conflicts=conflicts),
-            self.run,
-        )
-        self.session.execute(
-            S(
-                "UPDATE {} SET resolved_at = now(), resolution = 'undone' WHERE run_id = %s AND resolved_at IS NULL"
-            ).format(conflicts),
-            self.run,
-        )
-        self.session.execute(
-            S(
-                "UPDATE {} AS c SET resolved_at = NULL, resolution = NULL FROM {} AS r WHERE r.id = %s "
-                "AND r.kind = 'resolve' AND c.resolved_at = r.started_at AND EXISTS (SELECT FROM {} AS e "
-                "WHERE e.run_id = %s AND e.table_name = c.table_name AND e.row_id = c.row_id "
-                "AND e.column_name = c.column_name) AND NOT EXISTS (SELECT FROM {} AS newer WHERE newer.id > c.id "
-                "AND newer.table_name = c.table_name AND newer.row_id = c.row_id "
-                "AND newer.column_name = c.column_name AND newer.resolved_at IS NULL)"
-            ).format(conflicts, runs, self.session.control("sync_changes"), conflicts),
-            self.run,
-            self.new_run,
-        )
 
 
 def _item_untouched(item_set: SetTable) -> sql.Composed:
