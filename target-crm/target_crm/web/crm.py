@@ -24,7 +24,7 @@ from target_crm.operations.session import Session, prepare_session
 
 logger = logging.getLogger("target-crm")
 # Somebody waits before the screen: a load that is under way is named, and not waited for as long as by another load.
-_PATIENCE_SECONDS = 5.0
+_PATIENCE_SECONDS = 10.0
 _TABLES_GOOD_FOR_SECONDS = 60.0
 _MOST_CONNECTIONS = 8
 
