@@ -212,13 +212,13 @@ def test_guessing_passwords_is_slowed_down(locked):
     ("options", "password", "said"),
     [
         (["--host", "0.0.0.0"], None, "--allow-remote and a password"),
-        (["--host", "0.0.0.0", "--allow-remote"], None, "TARGET_CRM_REVIEW_PASSWORD"),
+        (["--host", "0.0.0.0", "--allow-remote"], None, "CRM_REVIEW_PASSWORD"),
         (["--host", "0.0.0.0", "--allow-remote"], "short", "too short"),
         (["--host", "192.0.2.1", "--allow-remote"], PASSWORD, "Choose another"),
     ],
 )
 def test_the_command_shows_the_page_to_others_only_with_a_password(crm, options, password, said):
-    environment = {**os.environ, **({"TARGET_CRM_REVIEW_PASSWORD": password} if password else {})}
+    environment = {**os.environ, **({"CRM_REVIEW_PASSWORD": password} if password else {})}
     line = [COMMAND, "--database-url", crm.url, "--crm-schema", crm.schema, "serve", "--port", "0", *options]
     done = subprocess.run(line, capture_output=True, text=True, env=environment, timeout=120, check=False)
     assert done.returncode == 1

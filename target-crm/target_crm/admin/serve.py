@@ -35,12 +35,12 @@ def serve(
     """The review page in the browser: runs, conflicts, records, rejects; in English and Russian.
 
     The address that is printed holds a token that lets in. With --allow-remote a password is asked for instead, which
-    comes from TARGET_CRM_REVIEW_PASSWORD or --password-file.
+    comes from CRM_REVIEW_PASSWORD or --password-file.
     """
     # A web server is not needed by the other commands, and takes its time to import.
     from target_crm.web.server import Serving, serve
 
-    password = os.environ.get("TARGET_CRM_REVIEW_PASSWORD") or None
+    password = os.environ.get("CRM_REVIEW_PASSWORD") or None
     if password_file is not None:
         password = (password_file.read_text("utf-8").splitlines() or [""])[0]
     wanted = Serving(host, port, allow_remote, allowed, password if allow_remote else None, certificate, key)

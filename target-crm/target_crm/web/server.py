@@ -48,7 +48,7 @@ def check_serving(serving: Serving) -> None:
         )
         raise ConfigError(msg)
     if serving.password is None:
-        msg = "--allow-remote wants a password: in TARGET_CRM_REVIEW_PASSWORD, or in a file by --password-file."
+        msg = "--allow-remote wants a password: in CRM_REVIEW_PASSWORD, or in a file by --password-file."
         raise ConfigError(msg)
     if len(serving.password) < LEAST_PASSWORD:
         msg = f"The password is too short: {LEAST_PASSWORD} characters are the least."
