@@ -156,3 +156,13 @@ def test_about_names_every_setting_and_discovery_needs_no_connection(start):
     streams = {s["tap_stream_id"] for s in json.loads(done.stdout)["streams"]}
     assert {"companies", "contacts", "leads", "notes", "tasks", "users", "pipelines", "custom_fields"} <= streams
     assert {"loss_reasons", "tags", "events", "deleted_records"} <= streams
+
+
+def test_the_bookmarks_of_a_scope_go_no_further_than_its_companies_were_read(start):
+    tap = start(latency="400")
+    scope = {"responsible_user_ids": [5_000_003, 5_000_004]}
+    state = tap.run(tap.run(**scope).state, **scope).state
+    marks = {name: state["bookmarks"][name]["replication_key_value"] for name in ("companies", "contacts", "notes")}
+    marks["tasks"] = state["bookmarks"]["tasks"]["replication_key_value"]
+    # What comes into the scope while the children are read is the next run's.
+    assert max(marks.values()) == marks["companies"]
