@@ -39,7 +39,7 @@ def decode_message(line: bytes, number: int) -> Message:
     """
     try:
         message = _DECODER.decode(line)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         if _SUSPECT.search(line):
             return _decode_suspect(line, number)
         msg = f"line {number} is no Singer message: {error}"
@@ -51,7 +51,7 @@ def _decode_suspect(line: bytes, number: int) -> Message:
     """A line with halves of surrogate pairs: legal JSON that strict decoders refuse."""
     try:
         return _DECODER.decode(clean_json(line))
-    except (ValueError, msgspec.MsgspecError):
+    except (ValueError, msgspec.MsgspecError, RecursionError):
         msg = f"line {number} is no Singer message"
         raise MessageError(msg) from None
 

@@ -150,3 +150,75 @@ def test_a_stream_that_is_not_mapped_ends_the_run_where_that_is_wanted(crm):
     done = command(crm, [crm.schema_message("invoices")], unmapped_streams="fail")
     assert done.returncode == 1
     assert "invoices" in errors(done)[0]
+
+
+def record(**more):
+    """A line with a record of contact 5, as bytes."""
+    told = {"id": 5, "account_id": 77, "updated_at": "2026-01-01T00:00:00Z", **more}
+    return json.dumps({"type": "RECORD", "stream": "contacts", "record": told}).encode()
+
+
+HEAD = b'{"type":"RECORD","stream":"contacts","record":'
+REJECTED = {
+    "bytes that are no UTF-8": b"\xff\xfe\x00garbage",
+    "text in Windows-1251": HEAD + '{"id":5,"account_id":77,"last_name":"Иванов"}}'.encode("cp1251"),
+    "half a line": HEAD + b'{"id":5,"acc',
+    "a list": b"[1, 2]",
+    "null": b"null",
+    "no type": b"{}",
+    "a record that is a list": HEAD + b"[]}",
+    "a record that is a text": HEAD + b'"text"}',
+    "NaN": HEAD + b'{"id":5,"account_id":77,"price":NaN}}',
+    "a million brackets": HEAD + b'{"id":5,"account_id":77,"x":' + b"[" * 10**6 + b"]" * 10**6 + b"}}",
+    "a key that is a fraction": record(id=5.5),
+    "a key that is true": record(id=True),
+    "a key that is a list": record(id=[5]),
+    "a negative key": record(id=-5),
+    "an account out of range": record(account_id=2**64),
+    "a time that is none": record(updated_at="yesterday"),
+    "a time out of range": record(updated_at="99999-01-01T00:00:00Z"),
+    "seconds out of range": record(updated_at=10**15),
+    "a creation time that is none": record(created_at="yesterday"),
+    "a link that is no id": record(company_id="ООО"),
+    "a mark of the byte order before it": b"\xef\xbb\xbf" + record(),
+}
+TAKEN = {
+    "custom fields that are a text": record(custom_fields_values="x"),
+    "custom fields without values": record(custom_fields_values=[{"field_code": "PHONE"}, None, 7]),
+    "a phone that is an object": record(
+        custom_fields_values=[{"field_code": "PHONE", "values": [{"value": {"a": 1}}]}]
+    ),
+    "tags that are no list": record(_embedded={"tags": {"name": None}}),
+    "no embedded things": record(_embedded=[]),
+    "a name that is a number": record(last_name=7),
+    "halves of surrogate pairs in names": HEAD + b'{"id":5,"account_id":77,"\\udc00\\u0000":"\\ud800"}}',
+    "a blank line before it": b"\n\n" + record(),
+}
+
+
+def run_between(crm, line):
+    """The real command over a good record, the line, another good record; the rest must be as if it were not there."""
+    good = [m.encode() for m in crm.messages("contacts", {"id": 1}, {"id": 9})]
+    path = Path(crm.folder) / "config.json"
+    path.write_text(json.dumps(crm.config))
+    text = b"\n".join([crm.schema_message("contacts").encode(), good[0], line, good[1], b""])
+    done = subprocess.run([COMMAND, "--config", path], input=text, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert b"Traceback" not in done.stderr
+    assert {1, 9} <= {r["amo_id"] for r in crm.rows("contacts")}
+
+
+@pytest.mark.parametrize("line", REJECTED.values(), ids=REJECTED)
+def test_a_bad_line_is_put_aside_with_one_reason_and_a_later_run_goes_on(crm, line):
+    run_between(crm, line)
+    (reject,) = rejects(crm)
+    assert 5 < len(reject["error"]) < 300
+    crm.sync("contacts", {"id": 5})
+    assert [r["amo_id"] for r in crm.rows("contacts")] == [1, 5, 9]
+
+
+@pytest.mark.parametrize("line", TAKEN.values(), ids=TAKEN)
+def test_an_odd_record_is_loaded(crm, line):
+    run_between(crm, line)
+    assert rejects(crm) == []
+    assert [r["amo_id"] for r in crm.rows("contacts")] == [1, 5, 9]

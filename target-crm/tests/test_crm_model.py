@@ -13,13 +13,12 @@ from contextlib import suppress
 import pytest
 from cutting_proxy import CuttingProxy
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from soft_update_player import STEP, Player
+from soft_update_player import STEPS, Player
 from survived import survived
 
 from target_crm.errors import TargetError
 
-EXAMPLES = int(os.environ.get("CRM_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("CRM_EXAMPLES", "40"))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def proxy(database_url):
     derandomize="CRM_EXAMPLES" not in os.environ,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
-@given(steps=st.lists(STEP, min_size=3, max_size=12))
+@given(steps=STEPS)
 def test_whatever_happens_the_crm_holds_what_the_truth_table_says(crm, proxy, steps):
     player = Player(crm, proxy)
     try:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from by_hand import by_hand
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from soft_update_player import BY_HAND, ID, RECORD, STREAM, Player, moment
 
 from target_crm.config import Settings
-from target_crm.operations.session import open_session
+from target_crm.operations.session import UnknownError, open_session
 from target_crm.operations.undo import undo
 
 EXAMPLES = int(os.environ.get("CRM_EXAMPLES", "25"))
@@ -132,6 +133,28 @@ def test_undoing_gives_back_what_nobody_touched_and_leaves_the_rest(crm, history
         assert undone == before
         crm.load(lines, batch_size_rows=size, allow_mass_delete=True)
         assert _content(seen(crm)) == _content(after)
+
+
+def test_the_journal_is_kept_as_long_as_its_retention_says_and_runs_and_conflicts_for_ever(crm):
+    stage = Stage(crm)
+    for name in ("а", "б"):
+        crm.sync("contacts", {"id": 1, "last_name": name})
+    crm.execute("UPDATE contacts SET last_name = 'вручную'")
+    crm.sync("contacts", {"id": 1, "last_name": "в"})
+    crm.execute("UPDATE sync_runs SET started_at = started_at - interval '40 days' WHERE id <= 3")
+    crm.sync("contacts", {"id": 2, "last_name": "г"}, journal_retention_days=0)
+    assert {r["run_id"] for r in crm.execute("SELECT run_id FROM sync_changes")} >= {2, 3}
+    before = crm.rows("contacts")
+    crm.sync("contacts", {"id": 2, "last_name": "д"}, journal_retention_days=30)
+    kept = {r["run_id"] for r in crm.execute("SELECT run_id FROM sync_changes")}
+    assert min(kept) > 3
+    assert len(crm.conflicts()) == 1
+    assert len(crm.execute("SELECT id FROM sync_runs")) == max(kept)
+    with pytest.raises(UnknownError, match=r"Run 2 .*journal_retention_days"):
+        stage.undo(2)
+    assert [r for r in crm.rows("contacts") if r["amo_id"] == 1] == [r for r in before if r["amo_id"] == 1]
+    stage.undo(max(kept))
+    assert crm.row("contacts", 2)["last_name"] == "г"
 
 
 def _content(state):

@@ -1,4 +1,4 @@
-"""Plays random steps on a CRM and on the model, and holds one against the other. Hypothesis draws them from `STEP`."""
+"""Plays random steps on a CRM and on the model, and holds one against the other. Hypothesis draws `STEPS`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from soft_update_model import COLUMNS, NORMAL, SETS, Item, Model, Row, Rules, is
 
 from target_crm.errors import TargetError
 
-IDS = (1, 2, 3)
+# Few rows, so that the steps of a sequence meet one another.
+IDS = (1, 2)
 PHONES = {
     "8 (916) 123-45-67": ("+79161234567", None),
     "+7 916 123 45 67": ("+79161234567", None),
@@ -43,30 +44,37 @@ def _values(pool: dict[str, Any]) -> st.SearchStrategy[Any]:
     return st.lists(st.tuples(st.sampled_from(sorted(pool)), kinds), max_size=3, unique_by=lambda v: v[0])
 
 
-RECORD = st.one_of(
-    st.fixed_dictionaries(
-        {"name": TEXT, "employees_count": st.sampled_from((None, 0, 1, 2)), "id": ID, "age": AGE}
-    ).map(lambda r: ("companies", r)),
-    st.fixed_dictionaries(
+FIELDS = st.tuples(_values(PHONES), _values(EMAILS))
+
+KIND = {
+    "companies": st.fixed_dictionaries({"name": TEXT, "employees_count": st.sampled_from((None, 0, 1, 2)), "age": AGE}),
+    "contacts": st.fixed_dictionaries(
         {
             "last_name": TEXT,
             "tags": st.sampled_from((None, [], ["a"], ["b", "a"], ["a", "b"], ["c"])),
             "company_id": PARENT,
-            "fields": st.one_of(st.none(), st.tuples(_values(PHONES), _values(EMAILS))),
-            "id": ID,
+            "fields": st.one_of(FIELDS, FIELDS, st.none()),
             "age": AGE,
         }
-    ).map(lambda r: ("contacts", r)),
-    st.fixed_dictionaries(
+    ),
+    "tasks": st.fixed_dictionaries(
         {
             "due_at": st.sampled_from((None, DAY, "2026-03-01T13:00:00+03:00", "2026-04-01T10:00:00+00:00")),
             "is_completed": st.sampled_from((None, True, False)),
             "entity": st.sampled_from((None, *((s, i) for s in ("companies", "contacts") for i in IDS))),
-            "id": ID,
             "age": AGE,
         }
-    ).map(lambda r: ("tasks", r)),
-)
+    ),
+}
+
+
+def _record(stream: str, amo_id: int) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+    return KIND[stream].map(lambda drawn: (stream, {**drawn, "id": amo_id}))
+
+
+KEYS = [(stream, amo_id) for stream in KIND for amo_id in IDS]
+RECORD = st.sampled_from(KEYS).flatmap(lambda key: _record(*key))
+ALL = st.tuples(*(_record(*key) for key in KEYS)).map(list)
 EDITS = {
     ("companies", "name"): (None, "", "а", "рука"),
     ("companies", "employees_count"): (None, 2, 9),
@@ -101,7 +109,7 @@ RULES = st.builds(
     st.frozensets(st.sampled_from([("contacts", "last_name"), ("tasks", "due_at"), ("companies", "name")])),
     st.dictionaries(STREAM, st.sampled_from(("never", "changed", "always"))),
 )
-RECORDS = st.lists(RECORD, min_size=1, max_size=6, unique_by=lambda r: (r[0], r[1]["id"]))
+RECORDS = st.one_of(ALL, ALL, st.lists(RECORD, min_size=1, max_size=6, unique_by=lambda r: (r[0], r[1]["id"])))
 SYNC = st.tuples(st.just("sync"), RECORDS, st.sampled_from((1, 2, 3, 100)), CUT)
 BY_HAND = st.one_of(
     st.tuples(st.just("edit"), ID, EDIT),
@@ -109,17 +117,19 @@ BY_HAND = st.one_of(
     st.tuples(st.just("item"), ID, st.sampled_from(sorted(SET_TABLES)), st.integers(0, 3), st.sampled_from(ITEM_EDITS)),
     st.tuples(st.just("remove"), STREAM, ID),
 )
-STEP = st.one_of(
-    SYNC,
-    SYNC,
-    SYNC,
+RARE = st.one_of(
     st.tuples(st.just("versions"), st.lists(RECORD, min_size=2, max_size=8)),
     st.tuples(st.just("again")),
-    BY_HAND,
-    BY_HAND,
-    BY_HAND,
     st.tuples(st.just("gone"), STREAM, ID, AGE, st.sampled_from(("deleted_at", "restored_at", "is_deleted")), CUT),
+    st.tuples(st.just("gone"), STREAM, ID, AGE, st.just("deleted_at"), CUT),
     st.tuples(st.just("rules"), RULES),
+)
+# A round: people work, something rare happens, then a sync that brings all or some records.
+ROUND = st.tuples(st.lists(BY_HAND, min_size=1, max_size=5), st.lists(RARE, max_size=2), SYNC).map(
+    lambda parts: [*parts[0], *parts[1], parts[2]]
+)
+STEPS = st.tuples(ALL, st.lists(ROUND, min_size=2, max_size=4)).map(
+    lambda parts: [("sync", parts[0], 100, None), *(step for one in parts[1] for step in one)]
 )
 
 

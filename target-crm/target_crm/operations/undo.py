@@ -93,12 +93,22 @@ class _RollBack(Exception):
 
 
 def _check(session: Session, run: int) -> None:
-    found = session.rows(S("SELECT status FROM {} WHERE id = %s").format(session.control("sync_runs")), run)
+    found = session.rows(
+        S(
+            "SELECT status, counts, EXISTS (SELECT FROM {} AS c WHERE c.run_id = r.id) AS has_journal "
+            "FROM {} AS r WHERE id = %s"
+        ).format(session.control("sync_changes"), session.control("sync_runs")),
+        run,
+    )
     if not found:
         msg = f"There is no run {run}; target-crm-admin status lists them."
         raise UnknownError(msg)
     if found[0]["status"] == "running":
         msg = f"Run {run} is still running."
+        raise UnknownError(msg)
+    wrote = (t.get(what, 0) for t in found[0]["counts"].values() for what in ("inserted", "updated", "deleted"))
+    if any(wrote) and not found[0]["has_journal"]:
+        msg = f"Run {run} can't be undone: its journal was removed, as journal_retention_days says."
         raise UnknownError(msg)
     undone_by = session.rows(
         S("SELECT id FROM {} WHERE undoes = %s AND status = 'succeeded' AND NOT {}").format(
