@@ -352,8 +352,7 @@ def _definition(
     }  # fmt: skip
 
 
-def _statics() -> dict[str, list[Record]]:
-    """Users, pipelines, field definitions, tags, reasons of loss: the small lists."""
+def _users() -> list[Record]:
     rights = {"view": "A", "edit": "A", "add": "A", "delete": "A", "export": "A"}
     users = []
     for n in range(USERS):
@@ -372,6 +371,10 @@ def _statics() -> dict[str, list[Record]]:
                 "_embedded": embedded,
             }
         )
+    return users
+
+
+def _pipelines() -> list[Record]:
     pipelines = []
     for n, (name, statuses) in enumerate(w.PIPELINES):
         made = [
@@ -412,6 +415,11 @@ def _statics() -> dict[str, list[Record]]:
                 "_embedded": {"statuses": made},
             }
         )
+    return pipelines
+
+
+def _statics() -> dict[str, list[Record]]:
+    """Users, pipelines, field definitions, tags, reasons of loss: the small lists."""
     fields = {
         "companies": [
             _definition(BRANCH_FIELD, "Филиал", "select", None, "companies", list(w.BRANCHES), 900),
@@ -434,7 +442,7 @@ def _statics() -> dict[str, list[Record]]:
         {"id": 6_000_001 + n, "name": r, "sort": n, "created_at": EPOCH, "updated_at": EPOCH}
         for n, r in enumerate(w.LOSS_REASONS)
     ]
-    return result | {"users": users, "leads/pipelines": pipelines, "leads/loss_reasons": reasons}
+    return result | {"users": _users(), "leads/pipelines": _pipelines(), "leads/loss_reasons": reasons}
 
 
 def encode(value: Any) -> bytes:
