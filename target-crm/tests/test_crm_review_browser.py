@@ -229,12 +229,18 @@ PATHS = (
 def test_axe_finds_nothing(open_page, scheme):
     page = open_page(color_scheme=scheme)
     home = page.url.partition("/conflicts")[0]
-    for path in PATHS:
+    for path in (*PATHS, "/records"):
         page.goto(home + path)
         if path == "/rejects":
             page.locator("summary").first.click()
         found = axe.Axe().run(page)
         assert found.response["violations"] == [], f"{path}: {found.generate_report()}"
+    page.goto(home + "/conflicts")
+    page.get_by_role("button", name="Для всех взять из amoCRM").click()
+    settled(page, "конфликтов: 5")
+    page.keyboard.press("?")
+    assert page.locator("#keys").is_visible()
+    assert axe.Axe().run(page).response["violations"] == []
 
 
 @pytest.mark.parametrize("path", PATHS)
