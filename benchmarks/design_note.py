@@ -161,10 +161,10 @@ def our_statements(folder: Path, server: Postgres) -> dict[str, int]:
 
 
 def one_writing(way: str, folder: Path, server: Postgres) -> dict[str, Any]:
-    """Insert, load again unchanged, and update one account's records: seconds, statements, row versions of each."""
+    """Insert, load again unchanged, and update one account's records, and a load of nothing, which shows the start."""
     database = server.fresh()
     taken: dict[str, Any] = {}
-    for step, name in (("insert", "before"), ("unchanged", "before"), ("update", "after")):
+    for step, name in (("insert", "before"), ("unchanged", "before"), ("update", "after"), ("start", "none")):
         server.forget_statements(database)
         before = sum(server.row_versions(database).values())
         took = write(way, name, folder, database)
