@@ -21,6 +21,7 @@ NAMES = (
     "design_note",
     "amochka",
     "scale",
+    "scale_million",
     "losses",
     "review_page",
 )

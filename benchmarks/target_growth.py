@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,17 +39,23 @@ from target_speed import PEER, floor
 WAYS = ("ours", "peer", "floor")
 LOADS = ("insert", "update", "unchanged")
 TABLES = {"peer": ("peer", "contacts"), "floor": ("public", "floor")}
-SHIFT = 1_000_000_000  # apart from any id of the account
+DISTINCT = 100_000
+SHIFT = 1_000_000_000  # apart from any id of the account; copies made in SQL are shifted the other way
+_ID = re.compile(rb'"id":(\d+)')
 SIZES, PART = (10_000, 100_000, 1_000_000), 10_000
 COPIED_UP_TO = 100_000  # tables up to this size are copied for each run; in a larger one a run's part is little
 
 
 class Contacts:
-    """An account's contacts as Singer files, cut into parts; what they point at lies in `parents`."""
+    """An account's contacts as Singer files, cut into parts; what they point at lies in `parents`.
+
+    From the hundred-thousandth on they are the first ones again, under other ids.
+    """
 
     def __init__(self, folder: Path, total: int) -> None:
         self.folder, self.parents = folder, folder / "parents.jsonl"
-        options = {"companies": 1_000, "contacts": total, "leads": 0, "notes": 0, "tasks": 0, "rps": 0}
+        self.read = min(total, DISTINCT)
+        options = {"companies": 1_000, "contacts": self.read, "leads": 0, "notes": 0, "tasks": 0, "rps": 0}
         with simulated_account(**options) as account:
             catalog = ours.catalog_of(account, folder, ["users", "companies", "contacts"])
             config = ours.tap_config(account, folder, requests_per_second=ours.LIFTED)
@@ -72,9 +79,9 @@ class Contacts:
     def part(self, first: int, count: int, *, changed: bool = False) -> Path:
         """A file of `count` contacts from number `first` on; changed ones are newer and have another last name."""
         path = self.folder / "part.jsonl"
-        with (self.folder / "contacts.jsonl").open("rb") as lines, path.open("wb") as out:
+        with path.open("wb") as out:
             out.write(self.schemas["contacts"])
-            for line in islice(lines, first, first + count):
+            for line in self._lines(first, count):
                 # NUL and halves of surrogate pairs stop the peer and the floor: all load the text without them.
                 text = line.replace(b"\\u0000", b"").decode("utf-8", "replace")
                 if changed or "\\ud" in text:
@@ -86,6 +93,17 @@ class Contacts:
                 text = text.replace('"type":"RECORD"', '"type": "RECORD"', 1)
                 out.write(text.encode("utf-8", "replace"))
         return path
+
+    def _lines(self, first: int, count: int) -> Iterator[bytes]:
+        """The messages of contacts as the tap wrote them."""
+        done = first
+        while done < first + count:
+            again, start = divmod(done, self.read)
+            end = min(self.read, start + first + count - done)
+            with (self.folder / "contacts.jsonl").open("rb") as lines:
+                for line in islice(lines, start, end):
+                    yield _ID.sub(lambda found: b'"id":%d' % (int(found[1]) + again * SHIFT), line, count=1)  # noqa: B023
+            done += end - start
 
 
 def load(way: str, path: Path, database: str, folder: Path) -> Measured:
@@ -111,7 +129,7 @@ def multiply(way: str, database: str, size: int) -> None:
             TABLES[way],
         ).fetchall()
         columns = [sql.Identifier(name) for (name,) in names]
-        values = [sql.SQL("id + copy * {}").format(SHIFT) if n == "id" else sql.Identifier(n) for (n,) in names]
+        values = [sql.SQL("id - copy * {}").format(SHIFT * size) if n == "id" else sql.Identifier(n) for (n,) in names]
         counted = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone()
         if not counted or not counted[0]:
             raise BenchmarkError(f"{way} has loaded nothing")

@@ -19,6 +19,7 @@ NAMES = [
     "target_growth",
     "journal_cost",
     "scale",
+    "scale_million",
     "amochka",
     "target_speed",
     "losses",
