@@ -334,7 +334,7 @@ def median_of(runs: Sequence[Mapping[str, Any]], *path: str) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on; no names of hosts, users or folders."""
+    """What the figures were measured on and how busy it was; no names of hosts, users or folders."""
     model = ""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -345,6 +345,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "cpu": model,
         "memory_gb": round(memory),
+        "load": round(os.getloadavg()[2], 1),
         "system": platform.system(),
         "python": platform.python_version(),
     }

@@ -18,6 +18,7 @@ from page_sections import (
     losses,
     review_page,
     scale,
+    scale_million,
     tap_limit,
     tap_throughput,
     target_growth,
@@ -30,15 +31,12 @@ ROOT = HERE.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
 IMAGES = ROOT / "docs" / "images"
 HEAD = (
-    "Made by `python benchmarks/page.py` from `benchmarks/results/*.json`, no figure by hand. `make bench`",
-    "measures all",
-    "anew, which took {minutes:.0f} minutes on this machine; `python benchmarks/run.py NAME` measures one",
-    "part. All runs",
-    "are against the simulator: the live service was not reached. Figures of different ways stand side by",
-    "side only where",
-    "they come from one run on one machine, in turns, and are medians where there is more than one run; look",
-    "at the",
-    "ratios. Peers are installed by the benchmarks into environments of their own, at pinned versions",
+    "Made by `python benchmarks/page.py` from `benchmarks/results/*.json`, no figure by hand. `make",
+    "bench` measures all anew, which took {minutes:.0f} minutes on this machine; `python",
+    "benchmarks/run.py NAME` measures one part. All runs are against the simulator: the live service was",
+    "not reached. Figures of different ways stand side by side only where they come from one run on one",
+    "machine, in turns, and are medians where there is more than one run; look at the ratios. Peers are",
+    "installed by the benchmarks into environments of their own, at pinned versions",
     "(`benchmarks/peers/environments.py`).",
 )
 
@@ -48,7 +46,8 @@ SECTIONS: dict[str, tuple[str, Callable[[Result], str]]] = {
     "target_speed": ("The target beside target-postgres and the floor", target_speed),
     "target_growth": ("The target on tables of 10,000 to 1,000,000 rows", target_growth),
     "journal_cost": ("What the journal costs", journal_cost),
-    "scale": ("Accounts of 1,000 to 1,000,000 contacts", scale),
+    "scale": ("Accounts of 1,000 to 100,000 contacts", scale),
+    "scale_million": ("An account of 1,000,000 contacts", scale_million),
     "losses": ("Faults survived", losses),
     "tap_limit": ("The tap at the limit of 7 requests a second", tap_limit),
     "tap_throughput": ("The tap without a limit, to a pipe", tap_throughput),
@@ -77,6 +76,8 @@ def page(results: Path) -> str:
         told = f"`{result['command']}`, {result['day']}, {machine['cores']} cores, Python {machine['python']}"
         if "minutes" in result:
             told += f", {max(1, round(result['minutes']))} min"
+        if "load" in machine:
+            told += f", {machine['load']:.3g} processes at once wanting the cores (15 minutes' average at the end)"
         images = [f"![{plot.title}](images/{file})" for file, plot in plots.PLOTS.items() if plot.benchmark == name]
         parts.append("\n\n".join([f"## {title}", f"{told}.", *images, render(result)]) + "\n")
     return "\n".join(parts)
