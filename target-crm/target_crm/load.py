@@ -323,7 +323,9 @@ class Load:
     def _merge_stream(self, batch: Batch, stream: str, records: list[SeenRecord]) -> Counts:
         """Merge one stream, over several connections where that is worth it: the parts share no row."""
         mergers = self._mergers
-        if len(mergers) == 1 or len(records) < _LEAST_TO_SHARE or self.live[stream].mapping.match:
+        # A guard that looks at the share of a table needs all of it in one hand.
+        guarded = self.settings.max_changes_percent < 100
+        if len(mergers) == 1 or guarded or len(records) < _LEAST_TO_SHARE or self.live[stream].mapping.match:
             return self._merge_records(mergers[0], batch, stream, records)
         size = -(-len(records) // len(mergers))
         parts = [
@@ -395,6 +397,11 @@ class Load:
         if fresh:
             runs.note_accounts(self.connection, schema, self.run_id, self.accounts)
             self._commit()
+
+    @property
+    def kept_cells(self) -> list[tuple[Any, ...]]:
+        """Of a dry run: the edits that stay, as `sql.journal.kept_cells` gives them."""
+        return [cell for merger in self._mergers for cell in merger.kept_cells]
 
     def counts_document(self) -> dict[str, dict[str, int]]:
         """The counts by table as `sync_runs.counts` holds them."""

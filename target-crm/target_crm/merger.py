@@ -85,6 +85,8 @@ class Merger:
     run_id: int
     row_keys: Mapping[str, RowKeys] = field(default_factory=dict)
     deleted_so_far: dict[str, int] = field(default_factory=dict)
+    # Of a dry run: table, row, column, base, the CRM's value, amoCRM's value of each edit that stays.
+    kept_cells: list[tuple[Any, ...]] = field(default_factory=list)
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -276,6 +278,8 @@ class Merger:
         overwrites, takes = row[6 : 6 + len(spec.slots)], row[6 + len(spec.slots) :]
         if spec.only is None:
             self._guard_changes(spec, overwrites, writing)
+        if self.settings.dry_run and edited:
+            self.kept_cells += self._run(journal.kept_cells(spec)).fetchall()
         if updated:
             written = [slot for slot, number in zip(spec.slots, takes, strict=True) if number]
             self._run(journal.journal_changes(spec, rows, written, marks=marks))
@@ -404,7 +408,7 @@ class Merger:
             if changed * 100 > rows * most:
                 msg = (
                     f"This batch would overwrite {spec.live.mapping.table}.{slot.column.name} in {changed} of {rows} "
-                    f"rows, more than max_changes_percent = {most:g}. Nothing of the batch was written. Look at the "
-                    "mapping with target-crm-admin plan; if the change is right, raise max_changes_percent for one run."
+                    f"rows, more than max_changes_percent = {most:g}. None of these was written. Look at the mapping "
+                    "with target-crm-admin plan; if the change is right, raise max_changes_percent for one run."
                 )
                 raise GuardError(msg)

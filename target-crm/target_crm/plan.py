@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,14 +16,17 @@ _UNTOLD = ("id", "raw_fields", "created_at", "updated_at", "source")
 
 @dataclass
 class Plan:
-    """Counts by table; each change, conflict and reject, or the first of them: `left_out` says how many are not here.
+    """Counts by table; each change, edit kept, conflict and reject, or the first of them: `left_out` says how many are
+    not here.
 
     A change has table, row, column, old and new value. Column `*` stands for a whole row: one that would be inserted
-    has no old value, one that would be removed no new one.
+    has no old value, one that would be removed no new one. `kept` are edits by hand in rows whose record has come anew,
+    with base, the CRM's and amoCRM's value; edits in rows whose record is the same as before are counted only.
     """
 
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     changes: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[dict[str, Any]] = field(default_factory=list)
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     rejects: list[dict[str, Any]] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
@@ -38,8 +42,12 @@ def read_plan(
     run_id: int,
     counts: dict[str, dict[str, int]],
     limit: int = 200,
+    kept: Sequence[tuple[Any, ...]] = (),
 ) -> Plan:
-    """The plan of a run whose transaction is still open; at most `limit` entries of each kind, 0 for all."""
+    """The plan of a run whose transaction is still open; at most `limit` entries of each kind, 0 for all.
+
+    `kept` are the edits that stay, as `sql.journal.kept_cells` gives them.
+    """
     left_out: dict[str, int] = {}
 
     def rows(kind: str, columns: str, condition: str = "true") -> list[dict[str, Any]]:
@@ -52,8 +60,12 @@ def read_plan(
             left_out[kind] = found[0][-1] - len(found)
         return [dict(zip(names, row[:-1], strict=True)) for row in found]
 
+    if limit and len(kept) > limit:
+        left_out["kept"] = len(kept) - limit
+    cell = ("table_name", "row_id", "column_name", "base_value", "crm_value", "amo_value")
     return Plan(
         counts=counts,
+        kept=[dict(zip(cell, values, strict=True)) for values in kept[: limit or None]],
         changes=rows("changes", "table_name, row_id, column_name, old_value, new_value", "column_name <> 'raw_fields'"),
         conflicts=rows("conflicts", "table_name, row_id, column_name, base_value, crm_value, amo_value"),
         rejects=rows("rejects", "stream, record, error"),
@@ -80,25 +92,21 @@ def print_plan(plan: Plan, console: Console) -> None:
                 *(c[k] for k in ("table_name", "row_id", "column_name")), _short(c["old_value"]), _short(c["new_value"])
             )
         console.print(changes)
-    if plan.conflicts:
-        conflicts = Table(
-            "table",
-            "row",
-            "column",
-            "base",
-            "CRM (kept)",
-            "amoCRM",
-            title="Conflicts",
-            title_justify="left",
-        )
-        for c in plan.conflicts:
-            values = (_short(c[k]) for k in ("base_value", "crm_value", "amo_value"))
-            conflicts.add_row(c["table_name"], c["row_id"], c["column_name"], *values)
-        console.print(conflicts)
+    for title, kept in (("Edits by hand that stay", plan.kept), ("Conflicts", plan.conflicts)):
+        if kept:
+            console.print(_three_values(title, kept))
     for reject in plan.rejects:
         console.print(f"rejected ({reject['stream']}): {reject['error']}", markup=False)
     for kind, number in plan.left_out.items():
         console.print(f"... and {number:,} more {kind}: target-crm-admin plan --limit 0", markup=False)
+
+
+def _three_values(title: str, cells: Sequence[dict[str, Any]]) -> Table:
+    table = Table("table", "row", "column", "base", "CRM (kept)", "amoCRM", title=title, title_justify="left")
+    for c in cells:
+        values = (_short(c[k]) for k in ("base_value", "crm_value", "amo_value"))
+        table.add_row(c["table_name"], c["row_id"], c["column_name"], *values)
+    return table
 
 
 def _print_rows(plan: Plan, console: Console) -> None:

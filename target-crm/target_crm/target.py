@@ -99,7 +99,9 @@ class TargetCRM(Target):
                 status = "succeeded"
                 if settings.dry_run:
                     counts = load.counts_document()
-                    plan = read_plan(load.connection, settings.crm_schema, load.run_id, counts, self._plan_limit)
+                    plan = read_plan(
+                        load.connection, settings.crm_schema, load.run_id, counts, self._plan_limit, load.kept_cells
+                    )
                     self._on_plan(plan)
             except (_Interrupted, KeyboardInterrupt):
                 status, error = "interrupted", "stopped by a signal"

@@ -144,3 +144,14 @@ def test_a_plan_as_a_table_names_rows_columns_conflicts_edits_and_rejects(crm, t
         found["counts"]["leads"] | {"inserted": 1, "kept": 2, "conflicts": 1, "rejected": 1} == found["counts"]["leads"]
     )
     assert len(crm.rows("leads")) == 3
+
+
+def test_a_plan_lists_the_edits_that_stay_with_their_three_values(crm):
+    crm.sync("contacts", {"last_name": "Old", "first_name": "Ann"})
+    crm.execute("UPDATE contacts SET last_name = 'By hand'")
+    lines = [crm.schema_message("contacts"), *crm.messages("contacts", {"last_name": "Old", "first_name": "Anna"})]
+    plan = plan_of(Settings.from_config(crm.config), io.StringIO("\n".join(lines) + "\n"))
+    (kept,) = plan.kept
+    assert (kept["table_name"], kept["column_name"]) == ("contacts", "last_name")
+    assert (kept["base_value"], kept["crm_value"], kept["amo_value"]) == ("Old", "By hand", "Old")
+    assert plan.conflicts == []

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from psycopg import sql
 
-from target_crm.sql.expressions import CONFLICT, TAKE
+from target_crm.sql.expressions import CONFLICT, EDIT, TAKE
 from target_crm.sql.merge import bit, planned
 from target_crm.sql.spec import I, MergeSpec, S, Slot
 
@@ -42,7 +42,9 @@ def journal_changes(spec: MergeSpec, rows: int, written: Iterable[Slot], *, mark
             S("t.{}").format(I(table.raw_fields)),
             S("NULL::jsonb"),
             planned(spec, rows),
-            S("JOIN {} AS t ON t.{} = p.row_id WHERE p.changed").format(spec.live.identifier, I(table.id)),
+            S("JOIN {} AS t ON t.{} = p.a AND t.{} = p.row_id WHERE p.changed").format(
+                spec.live.identifier, I(table.account or ""), I(table.id)
+            ),
         )
     )
     mark = spec.service("amo_deleted_at")
@@ -61,6 +63,23 @@ def journal_changes(spec: MergeSpec, rows: int, written: Iterable[Slot], *, mark
     return S("INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) {}").format(
         spec.control("sync_changes"), S(" UNION ALL ").join(branches)
     )
+
+
+def kept_cells(spec: MergeSpec) -> sql.Composed:
+    """Edits that stay although the record came, conflicts left out: table, row, column, base, ours, theirs."""
+    branches = [
+        S("SELECT {}, p.row_id::text, {}, to_jsonb(p.{}), to_jsonb(p.{}), to_jsonb(p.{}) FROM {} AS p WHERE {}").format(
+            spec.table_name,
+            sql.Literal(slot.column.name),
+            slot.name("b"),
+            slot.name("o"),
+            slot.name("t"),
+            spec.plan,
+            S("(p.{} & {}) = {}").format(slot.name("d"), sql.Literal(EDIT | CONFLICT), sql.Literal(EDIT)),
+        )
+        for slot in spec.slots
+    ]
+    return S(" UNION ALL ").join(branches)
 
 
 def record_conflicts(spec: MergeSpec) -> sql.Composed | None:

@@ -202,7 +202,8 @@ def update_rows(spec: MergeSpec, rows: int) -> sql.Composed:
             S(" AND t.{} IS NOT DISTINCT FROM p.{}").format(I(slot.column.name), slot.name("o")) for slot in spec.slots
         )
     return S(
-        "UPDATE {table} AS t SET {writes} FROM {plan} AS p WHERE p.changed AND t.{id} = p.row_id{unchanged} "
+        "UPDATE {table} AS t SET {writes} FROM {plan} AS p WHERE p.changed AND t.{account} = p.a "
+        "AND t.{id} = p.row_id{unchanged} "
         "RETURNING t.{account} AS a, t.{amo_id} AS i, t.{id} AS row_id, {version} AS version, "
         "p.h, p.u, p.edited, p.has_key, p.version AS old_version"
     ).format(
