@@ -13,15 +13,23 @@ import pytest
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_an_interrupted_run_ends_within_five_seconds_with_its_state_out(start, name):
     tap = start(companies=2000, rps=7, latency="300")
-    process = subprocess.Popen(
-        tap.command(requests_per_second=7), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    time.sleep(8)
-    process.send_signal(getattr(signal, name))
-    asked = time.monotonic()
-    out, log = process.communicate(timeout=30)
+    errors = tap.folder / "errors"
+    with errors.open("w") as file:
+        process = subprocess.Popen(
+            tap.command(requests_per_second=7), stdout=subprocess.PIPE, stderr=file, text=True, errors="replace"
+        )
+        messages = []
+        for line in process.stdout:
+            messages.append(json.loads(line))
+            if messages[-1]["type"] == "RECORD" and messages[-1]["stream"] == "companies":
+                break
+        process.send_signal(getattr(signal, name))
+        asked = time.monotonic()
+        rest = process.stdout.read()
+        process.wait(30)
     assert time.monotonic() - asked < 5
-    messages = [json.loads(line) for line in out.split("\n") if line]
+    log = errors.read_text()
+    messages += [json.loads(line) for line in rest.split("\n") if line]
     assert messages[-1]["type"] == "STATE"
     assert "users" in {m["stream"] for m in messages if m["type"] == "RECORD"}
     assert "Traceback" not in log

@@ -60,7 +60,8 @@ def mark_rows(live: LiveTable, schema: str, run_id: int) -> sql.Composed:
     return S(
         "WITH x AS (UPDATE {table} AS t SET {mark} = d.new_mark FROM crm_deletes AS d "
         "WHERE t.{account} = d.a AND t.{id} = d.row_id AND d.old_mark IS DISTINCT FROM d.new_mark "
-        "RETURNING t.{id}::text AS row_id, d.old_mark, d.new_mark) INSERT INTO {journal} (run_id, table_name, row_id, column_name, old_value, new_value) "
+        "RETURNING t.{id}::text AS row_id, d.old_mark, d.new_mark) "
+        "INSERT INTO {journal} (run_id, table_name, row_id, column_name, old_value, new_value) "
         "SELECT {run}, {name}, x.row_id, {column}, to_jsonb(x.old_mark), to_jsonb(x.new_mark) FROM x"
     ).format(
         table=live.identifier,
