@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -95,6 +97,26 @@ def test_of_two_people_at_one_conflict_the_second_is_told(desk):
     assert "ours was kept" in plain(answer.text)
     assert desk.position(501) == "Директор по закупкам и логистике"
     assert desk.last_run() == runs
+
+
+def test_of_two_decisions_at_the_same_moment_one_counts_and_the_other_is_told(desk):
+    number, barrier = desk.conflict(501), threading.Barrier(2)
+    people = [(desk.served.enter(), take) for take in ("amo", "crm")]
+    pages = [person.get(f"/conflicts/{number}").text for person, _ in people]
+
+    def decide(place):
+        person, take = people[place]
+        barrier.wait()
+        return person.decide(pages[place], number, take).status_code
+
+    with ThreadPoolExecutor(2) as pool:
+        codes = list(pool.map(decide, range(2)))
+    assert sorted(codes) == [200, 409]
+    taken = people[codes.index(200)][1]
+    (found,) = [c for c in desk.crm.conflicts() if c["id"] == number]
+    assert found["resolution"] == taken
+    decisions = desk.crm.execute("SELECT max(id) AS id, count(*) AS n FROM sync_runs WHERE kind = 'resolve'")[0]
+    assert [e["new_value"] for e in desk.journal(decisions["id"])] == [desk.position(501)]
 
 
 def test_who_decides_by_a_value_that_was_edited_meanwhile_is_told_and_decides_again(desk):
@@ -239,7 +261,7 @@ def test_chosen_conflicts_are_settled_together(desk):
 
 def test_nothing_chosen_settles_nothing(desk):
     answer = desk.browser.post("/conflicts/bulk", {"chosen": "1", "take": "crm", "confirmed": "1"})
-    assert answer.status_code == 200
+    assert "Nothing was settled" in plain(answer.text)
     assert len(desk.open()) == 5
 
 
@@ -359,6 +381,17 @@ def test_while_a_load_holds_the_account_the_page_says_so(desk, monkeypatch):
     assert desk.position(501) == "Директор по закупкам и логистике"
 
 
+def test_a_page_that_gave_up_waiting_for_one_account_holds_no_other(desk, monkeypatch):
+    monkeypatch.setattr("target_crm.web.crm._PATIENCE_SECONDS", 0.3)
+    desk.crm.execute("UPDATE sync_runs SET account_ids = '{76, 77}' WHERE id = 1")
+    lock = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS free"
+    names = [f"target-crm:{desk.crm.schema}:{account}" for account in (76, 77)]
+    with psycopg.connect(desk.crm.url, autocommit=True) as load, serving(desk.crm.config) as served:
+        load.execute(lock, (names[1],))
+        assert served.enter().settle(desk.conflict(501), "amo").status_code == 503
+        assert load.execute(lock, (names[0],)).fetchone() == (True,)
+
+
 # records
 
 
@@ -392,7 +425,9 @@ def test_a_record_that_is_not_there_is_said(desk):
 
 
 def test_rejects_say_in_plain_words_what_is_wrong(desk):
-    assert "price must be a whole number, but 'сто тысяч' came." in desk.browser.text("/rejects")
+    text = desk.browser.text("/rejects")
+    assert "Rejects Open: 2" in text
+    assert "price must be a whole number, but 'сто тысяч' came." in text
     assert "Поле price — целое число, а пришло 'сто тысяч'." in desk.served.enter("ru").text("/rejects")
 
 

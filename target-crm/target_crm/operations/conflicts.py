@@ -204,7 +204,7 @@ def resolve(
     row, its column or the table's mapping is gone, `crm` closes the conflict.
 
     The decision is a run of kind `resolve`, so that it can be undone; its number and what was done. The number is None
-    when no open conflict matches.
+    when nothing was settled.
 
     Raises:
         UnknownError: `take` is none of these.
@@ -221,19 +221,28 @@ def resolve(
     if not cells:
         session.connection.commit()
         return None, settled
-    with session.run("resolve") as run_id:
-        counts: dict[str, dict[str, int]] = {}
-        for cell in cells:
-            place = (cell["table_name"], cell["column_name"])
-            done = _Decision(session, *place, which, run_id).settle(take, value, seen)
-            table = counts.setdefault(cell["table_name"], {"settled": 0, "updated": 0, "changed_since": 0})
-            for name, number in zip(table, vars(done).values(), strict=True):
-                table[name] += number
-            settled.settled += done.settled
-            settled.written += done.written
-            settled.changed_since += done.changed_since
-        session.count(run_id, counts)
+    try:
+        with session.run("resolve") as run_id:
+            counts: dict[str, dict[str, int]] = {}
+            for cell in cells:
+                place = (cell["table_name"], cell["column_name"])
+                done = _Decision(session, *place, which, run_id).settle(take, value, seen)
+                table = counts.setdefault(cell["table_name"], {"settled": 0, "updated": 0, "changed_since": 0})
+                for name, number in zip(table, vars(done).values(), strict=True):
+                    table[name] += number
+                settled.settled += done.settled
+                settled.written += done.written
+                settled.changed_since += done.changed_since
+            session.count(run_id, counts)
+            if not settled.settled:
+                raise _NothingSettled
+    except _NothingSettled:
+        return None, settled
     return run_id, settled
+
+
+class _NothingSettled(Exception):
+    """Rolls a decision back that settled nothing: it is no run."""
 
 
 def follow_undoing(session: Session, run: int, new_run: int) -> None:

@@ -81,17 +81,13 @@ class Session:
         Raises:
             BusyError: a load did not end within `lock_timeout_seconds`.
         """
-        for row in self.rows(
-            sql.SQL("SELECT DISTINCT unnest(account_ids) AS id FROM {}").format(self.control("sync_runs"))
-        ):
-            patience = self.settings.lock_timeout_seconds
-            runs.lock_account(self.connection, self.settings.crm_schema, row["id"], patience, keep_open=False)
-        run_id = runs.begin_run(self.connection, self.settings.crm_schema, kind)
-        if undoes is not None:
-            self.execute(
-                sql.SQL("UPDATE {} SET undoes = %s WHERE id = %s").format(self.control("sync_runs")), undoes, run_id
-            )
         try:
+            self._lock_accounts()
+            run_id = runs.begin_run(self.connection, self.settings.crm_schema, kind)
+            if undoes is not None:
+                self.execute(
+                    sql.SQL("UPDATE {} SET undoes = %s WHERE id = %s").format(self.control("sync_runs")), undoes, run_id
+                )
             yield run_id
             runs.close_run(self.connection, self.settings.crm_schema, run_id, "succeeded", None)
             self.connection.commit()
@@ -99,8 +95,16 @@ class Session:
             self.connection.rollback()
             raise
         finally:
+            # Also those that were got before one was not to be had: the connection may live on.
             self.connection.execute("SELECT pg_advisory_unlock_all()")
             self.connection.commit()
+
+    def _lock_accounts(self) -> None:
+        for row in self.rows(
+            sql.SQL("SELECT DISTINCT unnest(account_ids) AS id FROM {} ORDER BY 1").format(self.control("sync_runs"))
+        ):
+            patience = self.settings.lock_timeout_seconds
+            runs.lock_account(self.connection, self.settings.crm_schema, row["id"], patience, keep_open=False)
 
     def count(self, run_id: int, counts: dict[str, Any]) -> None:
         """Keep what a run did."""

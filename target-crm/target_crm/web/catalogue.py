@@ -13,7 +13,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "records": ("Records", "Записи"),
     "language": ("Русский", "English"),
     "leave": ("Log out", "Выйти"),
-    "leave_done": ("You are logged out.", "Вы вышли."),
     "keys": ("Keys", "Клавиши"),
     "keys_on": ("Keyboard shortcuts are on", "Горячие клавиши включены"),
     "close": ("Close", "Закрыть"),
@@ -100,7 +99,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "whole_rows": ("whole rows", "строки целиком"),
     "document": ("the record behind it", "запись amoCRM целиком"),
-    "entries": ("entries", "записей"),
     "row": ("record", "запись"),
     "was": ("was", "было"),
     "is": ("became", "стало"),
@@ -145,7 +143,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "base": ("Before in amoCRM", "Раньше в amoCRM"),
     "ours": ("Ours: in the CRM", "Наше: в CRM"),
     "theirs": ("Theirs: in amoCRM now", "Сейчас в amoCRM"),
-    "differs": ("differs from before", "отличается от прежнего"),
     "marks_explained": (
         "Marked: what differs from the value before.",
         "Выделено то, что отличается от прежнего значения.",
@@ -216,9 +213,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Settled: {settled}; left, since they had changed: {left}. This is run {run}.",
         "Решено: {settled}; оставлено, так как изменились: {left}. Это загрузка {run}.",
     ),
-    "done_queue": (
-        "The last one is settled. No more conflicts match.",
-        "Решён последний. Таких конфликтов больше нет.",
+    "done_nothing": (
+        "Nothing was settled; left, since they had changed: {left}.",
+        "Ничего не решено; оставлено, так как изменились: {left}.",
     ),
     "select": ("Choose conflict {n}", "Выбрать конфликт {n}"),
     "selected_title": ("The chosen ones", "Выбранные"),

@@ -199,8 +199,8 @@ def settle_bulk(page: Page) -> Response:
     return page.redirect(
         "/conflicts",
         **{k: v for k, v in _parameters(which).items() if v},
-        done="bulk",
-        run=run or 0,
+        done="bulk" if run else "nothing",
+        run=run,
         settled=done.settled,
         left=done.changed_since,
     )
