@@ -126,7 +126,7 @@ for _ in range(12):
 """
 
 
-# The server's clock is what counts: a machine that holds a process up for ten milliseconds breaks it, but not each time.
+# The server's clock counts: a machine that holds a process up for ten milliseconds breaks it, but not each time.
 @pytest.mark.flaky(reruns=3, reruns_delay=2)
 def test_processes_on_one_file_share_the_limit_as_the_server_sees_it(tmp_path):
     with SimulatorServer(process=True, companies=1, rps=7) as sim:
