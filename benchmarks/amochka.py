@@ -15,7 +15,7 @@ from typing import Any
 import ours
 import psycopg
 import psycopg.sql
-from harness import TOKEN, Account, Postgres, main, median_of, postgres, run, show, simulated_account
+from harness import TOKEN, Account, BenchmarkError, Postgres, main, median_of, postgres, run, show, simulated_account
 from peers.environments import driver, python_of
 from psycopg.conninfo import conninfo_to_dict
 
@@ -160,15 +160,41 @@ def one(way: str, leads: int, server: Postgres, latency: int) -> dict[str, Any]:
     return taken
 
 
+def stops_at(leads: int, server: Postgres) -> bool:
+    """Whether amochka's load stops at so many leads, since all ids of their contacts stand in one address.
+
+    Raises:
+        BenchmarkError: it stopped for another reason.
+    """
+    sizes = {"companies": 0, "leads": leads, "contacts": leads, "notes": 0, "tasks": 0}
+    with simulated_account(**sizes, rps=0) as account, tempfile.TemporaryDirectory(prefix="bench-") as base:
+        hang_on_leads(account, leads)
+        try:
+            amochka_run(account, server.fresh(), Path(base), first=True)
+        except BenchmarkError as error:
+            if "414" not in str(error):
+                raise
+            return True
+    return False
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Both ways in turns."""
-    leads, latency = (12, 10) if options.small else (400, LATENCY_MS)
+    """Both ways in turns; then whether amochka can take an account twice as large."""
+    leads, latency = (12, 10) if options.small else (200, LATENCY_MS)
     found: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
     with postgres() as server:
         for _ in range(options.runs):
             for way in WAYS:
                 found[way].append(one(way, leads, server, latency))
-    result = {"latency_ms": latency, "rps_limit": RPS, "leads": leads, "version": "0.7.0", "ways": found}
+        stops = stops_at(2 * leads, server)
+    result = {
+        "latency_ms": latency,
+        "rps_limit": RPS,
+        "leads": leads,
+        "version": "0.7.0",
+        "ways": found,
+        "stops_at_twice_the_leads": stops,
+    }
     _print(result)
     return result
 

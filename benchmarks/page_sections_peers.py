@@ -170,4 +170,12 @@ def amochka(result: Result) -> str:
         ]
         edits.append([names[way], *kept])
     columns = ("names of leads edited by hand and kept", "lead unchanged in amoCRM", "another field changed in amoCRM")
-    return "\n\n".join([head, first, table(columns, edits)])
+    parts = [head, first, table(columns, edits)]
+    if result["stops_at_twice_the_leads"]:
+        parts.append(
+            paragraph(
+                f"With {2 * result['leads']:,} leads amochka stops: it puts the ids of all their contacts into one",
+                "address, which the server refuses (414).",
+            )
+        )
+    return "\n\n".join(parts)
