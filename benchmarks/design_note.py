@@ -31,7 +31,7 @@ from harness import (
 from peers.environments import driver, python_of
 
 LATENCY_MS, RPS = 300, 7
-COMPANIES, LARGER = 100, 1_000
+COMPANIES, LARGER = 150, 1_000
 METHODS = {"a": "rowwise", "b": "batched"}
 # The streams that all three read; ours reads the other small lists on top.
 STREAMS = ("users", "pipelines", "companies", "contacts", "leads", "notes", "tasks")

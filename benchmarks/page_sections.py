@@ -90,16 +90,18 @@ def target_growth(result: Result) -> str:
     """Seconds for a part by the size of the table, and memory."""
     runs = len(next(iter(result["sizes"].values()))["ours"])
     head = paragraph(
-        f"Seconds for {result['part']:,} contacts, the start of the process included, into a table that holds",
-        "so many",
-        f"already; {runs_of(runs)} of each in turns.",
+        f"Seconds for {result['part']:,} contacts, the start of the process included, into a table that holds so",
+        f"many already; {runs_of(runs)} of each in turns. CPU seconds are those of the target's process, without",
+        "PostgreSQL.",
     )
     rows: list[list[Any]] = []
     for size, ways in result["sizes"].items():
         for load in LOADS:
             found = [middle(ways[way], load, "seconds") for way in ("ours", "peer", "floor")]
-            rows.append([f"{int(size):,}, {load}", *found, times(found[1] / found[0])])
+            spent = [middle(ways[way], load, "cpu_seconds") for way in ("ours", "peer")]
+            rows.append([f"{int(size):,}, {load}", *found, times(found[1] / found[0]), *spent])
     columns = ("contacts in the table, load", "ours", "target-postgres 0.8.1", "floor", "ours / peer")
+    columns += ("CPU seconds of our process", "of the peer's")
     memory = [
         [f"{names[way]}, {load['records']:,} records", load["memory_mb"], load["records"] / load["seconds"]]
         for names in ({"ours": "ours", "peer": "target-postgres 0.8.1"},)
