@@ -33,12 +33,14 @@ from target_crm.seen import KeyReader, SeenRecord
 logger = logging.getLogger("target-crm")
 DELETED_STREAM = "deleted_records"
 # Buffered records together; large notes would otherwise fill the memory before the row limit does.
-_MOST_BUFFERED_BYTES = 32 * 1024 * 1024
+_MOST_BUFFERED_BYTES = 12 * 1024 * 1024
 _LONGEST_WAIT_SECONDS = 30.0
 _MOST_TOMBSTONES = 100_000
 _RETRIES_ON_DEADLOCK = 5
 # Smaller batches are not worth a second connection.
 _LEAST_TO_SHARE = 2000
+# Records taken apart at a time: ten times as large as they came, they would otherwise fill the memory.
+_MOST_AT_ONCE = 2500
 _RECORD_FAULTS = (psycopg.DataError, psycopg.IntegrityError)
 
 
@@ -321,20 +323,23 @@ class Load:
             raise TooManyRejectsError(msg)
 
     def _merge_stream(self, batch: Batch, stream: str, records: list[SeenRecord]) -> Counts:
-        """Merge one stream, over several connections where that is worth it: the parts share no row."""
-        mergers = self._mergers
-        # A guard that looks at the share of a table needs all of it in one hand.
-        guarded = self.settings.max_changes_percent < 100
-        if len(mergers) == 1 or guarded or len(records) < _LEAST_TO_SHARE or self.live[stream].mapping.match:
-            return self._merge_records(mergers[0], batch, stream, records)
-        size = -(-len(records) // len(mergers))
-        parts = [
-            self._pool.submit(self._merge_records, merger, batch, stream, records[n * size : (n + 1) * size])
-            for n, merger in enumerate(mergers)
-        ]
+        """Merge one stream in slices that share no row, over several connections where that is worth it."""
+        # A guard that looks at the share of a table needs all of it in one hand, as matching by e-mail or name does.
+        if self.settings.max_changes_percent < 100 or self.live[stream].mapping.match:
+            return self._merge_records(self._mergers[0], batch, stream, records)
+        mergers = self._mergers if len(records) >= _LEAST_TO_SHARE else self._mergers[:1]
+        size = min(-(-len(records) // len(mergers)), _MOST_AT_ONCE)
+        slices = [records[start : start + size] for start in range(0, len(records), size)]
+
+        def merge(number: int) -> Counts:
+            counts = Counts()
+            for part in slices[number :: len(mergers)]:
+                counts.add(self._merge_records(mergers[number], batch, stream, part))
+            return counts
+
         counts = Counts()
-        for part in parts:
-            counts.add(part.result())
+        for done in [self._pool.submit(merge, number) for number in range(len(mergers))]:
+            counts.add(done.result())
         return counts
 
     def _merge_records(self, merger: Merger, batch: Batch, stream: str, records: Sequence[SeenRecord]) -> Counts:

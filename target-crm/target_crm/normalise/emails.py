@@ -25,7 +25,7 @@ class Email(NamedTuple):
     comment: str | None
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def parse_email(text: str) -> Email:
     """Find the address in a text. A text that holds none comes back whole as comment."""
     stripped = text.strip()

@@ -30,7 +30,7 @@ class Phone(NamedTuple):
     comment: str | None
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def parse_phone(text: str, region: str = "RU") -> Phone:
     """Take a number apart.
 
