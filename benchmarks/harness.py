@@ -216,12 +216,31 @@ class Postgres:
         return float(total)
 
     def row_versions(self, url: str) -> dict[str, int]:
-        """Row versions written so far, by table: inserted, updated and deleted ones together."""
+        """Row versions written so far, by table: inserted, updated and deleted ones together.
+
+        A session tells what it wrote when it ends, at the latest; those that are ending are waited for.
+
+        Raises:
+            BenchmarkError: another session is still there after ten seconds.
+        """
         with psycopg.connect(url, autocommit=True) as connection:
+            deadline = time.monotonic() + 10
+            while _others(connection):
+                if time.monotonic() > deadline:
+                    raise BenchmarkError("a session of the measured command does not end")
+                time.sleep(0.05)
             rows = connection.execute(
                 "SELECT schemaname || '.' || relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables"
             ).fetchall()
         return {name: int(count) for name, count in rows}
+
+
+def _others(connection: psycopg.Connection[Any]) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND backend_type = 'client backend'"
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 @contextmanager
