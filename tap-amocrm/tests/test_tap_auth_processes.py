@@ -212,9 +212,10 @@ def test_two_runs_at_once_on_one_file_outlive_ten_expiries_of_single_use_tokens(
         "client_secret": "sim-secret",
         "redirect_uri": "http://127.0.0.1/",
         "authorization_code": "sim-code",
-        "page_size": 25,
+        "page_size": 10,
     }
-    tap.sim.control("expire_tokens", requests=list(range(10, 110, 10)))
+    # So far apart that all that was under way with the old token is through before the new one expires.
+    tap.sim.control("expire_tokens", requests=list(range(20, 320, 30)))
     command = tap.command(**settings)
     runs = [
         subprocess.Popen(command, stdout=(tmp_path / f"{n}.out").open("w"), stderr=subprocess.PIPE, text=True)
