@@ -35,9 +35,10 @@ HEAD = (
     "bench` measures all anew, which took {minutes:.0f} minutes on this machine; `python",
     "benchmarks/run.py NAME` measures one part. All runs are against the simulator: the live service was",
     "not reached. Figures of different ways stand side by side only where they come from one run on one",
-    "machine, in turns, and are medians where there is more than one run; look at the ratios. Peers are",
-    "installed by the benchmarks into environments of their own, at pinned versions",
-    "(`benchmarks/peers/environments.py`).",
+    "machine, in turns, and are medians where there is more than one run; look at the ratios. The machine",
+    "is a shared one: other work may want the cores at the same time, which slows what starts processes",
+    "or keeps both cores busy more than what waits. Peers are installed by the benchmarks into",
+    "environments of their own, at pinned versions (`benchmarks/peers/environments.py`).",
 )
 
 SECTIONS: dict[str, tuple[str, Callable[[Result], str]]] = {
