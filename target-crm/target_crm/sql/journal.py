@@ -85,13 +85,15 @@ def kept_cells(spec: MergeSpec) -> sql.Composed:
 def record_conflicts(spec: MergeSpec) -> sql.Composed | None:
     """A row for each conflict; the base moves with it, so the same pair of values is recorded once.
 
+    They are numbered in the order of the records.
     An older open conflict of the same cell is closed as superseded. None when no column can be in conflict.
     """
     branches = [
         S(
-            "SELECT p.row_id::text AS row_id, {} AS column_name, to_jsonb(p.{}) AS base_value, "
+            "SELECT p.q, {} AS place, p.row_id::text AS row_id, {} AS column_name, to_jsonb(p.{}) AS base_value, "
             "to_jsonb(p.{}) AS crm_value, to_jsonb(p.{}) AS amo_value FROM {} AS p WHERE {}"
         ).format(
+            sql.Literal(slot.index),
             sql.Literal(slot.column.name),
             slot.name("b"),
             slot.name("o"),
@@ -109,7 +111,8 @@ def record_conflicts(spec: MergeSpec) -> sql.Composed | None:
         "FROM x WHERE c.table_name = {name} AND c.row_id = x.row_id AND c.column_name = x.column_name "
         "AND c.resolved_at IS NULL) "
         "INSERT INTO {conflicts} (run_id, table_name, row_id, column_name, base_value, crm_value, amo_value) "
-        "SELECT {run}, {name}, x.row_id, x.column_name, x.base_value, x.crm_value, x.amo_value FROM x"
+        "SELECT {run}, {name}, x.row_id, x.column_name, x.base_value, x.crm_value, x.amo_value FROM x "
+        "ORDER BY x.q, x.place"
     ).format(
         entries=S(" UNION ALL ").join(branches),
         conflicts=spec.control("sync_conflicts"),
