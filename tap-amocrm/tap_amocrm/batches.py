@@ -7,7 +7,8 @@ from typing import Any
 
 from tap_amocrm.client import Ask, Client, Page, Params
 from tap_amocrm.errors import ApiError, UrlTooLongError
-from tap_amocrm.scan import FilterIgnoredError, Listing
+from tap_amocrm.listing import Listing
+from tap_amocrm.scan import FilterIgnoredError
 from tap_amocrm.walk import CLOCK_SLACK, Walk
 
 Record = dict[str, Any]

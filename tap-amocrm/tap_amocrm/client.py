@@ -208,8 +208,9 @@ class Client:
             return
         # The header has whole seconds and travels, so that each answer shows the server's clock somewhat slow: the
         # fastest of them is nearest. Below two seconds both clocks count as one.
-        self._offset_seen = max(self._offset_seen, offset)
-        self.clock_offset = self._offset_seen if abs(self._offset_seen) > 2 else 0.0
+        with self._lock:
+            self._offset_seen = max(self._offset_seen, offset)
+            self.clock_offset = self._offset_seen if abs(self._offset_seen) > 2 else 0.0
 
     def _page(self, ask: Ask, answer: requests.Response) -> Page:
         status = answer.status_code

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tap_amocrm.client import Client
+from tap_amocrm.listing import Listing
 from tap_amocrm.planner import Costs
 from tap_amocrm.reader import ENTITIES, LISTINGS
-from tap_amocrm.scan import Listing
 from tap_amocrm.scope import IDS_IN_A_REQUEST, Scope
 
 # Requests that every run makes: account, users, pipelines, loss reasons, fields and tags of four kinds, events twice.

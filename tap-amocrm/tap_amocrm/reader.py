@@ -10,7 +10,9 @@ from tap_amocrm.account import Account
 from tap_amocrm.client import Client, Params
 from tap_amocrm.deletions import read_events
 from tap_amocrm.errors import ApiError
-from tap_amocrm.scan import FilterIgnoredError, KeysetScan, Listing, descending_until, settled
+from tap_amocrm.listing import Listing
+from tap_amocrm.overlap import OverlappingPages
+from tap_amocrm.scan import FilterIgnoredError, KeysetScan, descending_until, settled
 from tap_amocrm.walk import CLOCK_SLACK, Walk
 
 logger = logging.getLogger("tap-amocrm")
@@ -84,6 +86,9 @@ class Reader:
 
     def walk(self, name: str, params: Params | None = None, *, nonempty: bool = True) -> Iterator[list[Record]]:
         """A list by id, whole or with filters of its own that records do not leave."""
+        if self.events_refused:  # nothing would tell what a deletion hid
+            yield from OverlappingPages(self.client, LISTINGS[name], params or []).between(0)
+            return
         walk = Walk(self.client, LISTINGS[name], params, nonempty=nonempty, rank=1 + list(LISTINGS).index(name))
         yield from walk
         if walk.window is None:

@@ -8,13 +8,14 @@ the list is read again).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
-from tap_amocrm.client import Ask, Client, Page, Params
-from tap_amocrm.dispatch import URGENT
+from tap_amocrm.client import Client, Page, Params
+from tap_amocrm.listing import Listing, pages
+from tap_amocrm.overlap import OverlappingPages
 
 logger = logging.getLogger("tap-amocrm")
 Record = dict[str, Any]
@@ -22,55 +23,8 @@ Record = dict[str, Any]
 _PAGES_BEFORE_SPLIT = 4
 
 
-@dataclass(frozen=True)
-class Listing:
-    """A list of the API: which stream it feeds, its path, the key of its records, parameters that stay the same."""
-
-    stream: str
-    path: str
-    key: str
-    params: tuple[tuple[str, str], ...] = ()
-
-    def ask(self, params: Params, *, promised: bool = False) -> Ask:
-        """A request for a page of it."""
-        return Ask(self.stream, self.path, (*self.params, *params), promised)
-
-
 class FilterIgnoredError(Exception):
     """What came back is not what was asked for: this account ignores the filter."""
-
-
-def pages(client: Client, listing: Listing, params: Params) -> Iterator[list[Record]]:
-    """Pages one after another by `_links.next`; a page shorter than the limit does not end the walk."""
-    (first,) = first_pages(client, [listing], URGENT, params)
-    yield from following_pages(client, listing, first, URGENT, params)
-
-
-def first_pages(
-    client: Client, listings: Sequence[Listing], priority: int, params: Params | None = None
-) -> list[Future[Page]]:
-    """Ask for the first pages of several lists at once."""
-    limit = ("limit", str(client.settings.page_size))
-    return [client.submit(x.ask([limit, ("page", "1"), *(params or [])]), priority) for x in listings]
-
-
-def following_pages(
-    client: Client, listing: Listing, first: Future[Page], priority: int, params: Params | None = None
-) -> Iterator[list[Record]]:
-    """A list from its first page on."""
-    limit = ("limit", str(client.settings.page_size))
-    page, number = first.result(), 1
-    while True:
-        yield page.records(listing.key)
-        following = page.next_params
-        if following is None:
-            return
-        number += 1
-        given = dict(following)
-        # Of the link only the page is taken: some hosts rewrite the rest.
-        token = given.get("page", str(number))
-        ask = listing.ask([limit, ("page", token), *(params or [])], promised=True)
-        page = client.get(ask, priority)
 
 
 @dataclass
@@ -187,33 +141,9 @@ class KeysetScan:
         return fresh
 
     def _second(self, second: int) -> Iterator[list[Record]]:
-        """A second that holds more than a page, read from its last page to its first.
-
-        Records that are updated or deleted leave the second and shift later ones towards the front: read backwards,
-        that shows a record twice and hides none.
-        """
-        params: Params = [
-            ("filter[updated_at][from]", str(second)),
-            ("filter[updated_at][to]", str(second)),
-            ("order[id]", "asc"),
-        ]
-        limit = ("limit", str(self.client.settings.page_size))
-
-        def ask(number: int) -> Page:
-            return self.client.get(self.listing.ask([limit, ("page", str(number)), *params], promised=number == 1))
-
-        low, high = 1, 2
-        page = ask(high)
-        while page.next_params is not None:  # gallop to the last page or behind it
-            low, high = high, high * 2
-            page = ask(high)
-        last, behind = (high, high + 1) if page.records(self.listing.key) else (low, high)
-        while behind - last > 1:  # and halve back to it
-            middle = (last + behind) // 2
-            page = ask(middle)
-            last, behind = (middle, behind) if page.records(self.listing.key) else (last, middle)
-        for number in range(last, 0, -1):
-            yield ask(number).records(self.listing.key)
+        """A second that holds more than a page: by id, in pages that overlap, whatever leaves it or comes back."""
+        params: Params = [("filter[updated_at][from]", str(second)), ("filter[updated_at][to]", str(second))]
+        yield from OverlappingPages(self.client, self.listing, params).between(0)
 
     def _employ(self) -> None:
         """Give idle workers something to do: the other end of a range, or half of a large one."""

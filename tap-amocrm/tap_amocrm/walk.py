@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tap_amocrm.client import Client, Page, Params
-from tap_amocrm.scan import Listing
+from tap_amocrm.listing import Listing
+from tap_amocrm.overlap import OverlappingPages
 
 Record = dict[str, Any]
 # So many pages must be known before one more is asked for on trust: at most one request in eight is in vain.
@@ -114,22 +115,11 @@ class Walk:
     def heal(self, vanished_at: Iterable[float]) -> Iterator[list[Record]]:
         """Records that records vanishing at these times may have hidden.
 
-        Around each border that was being passed at such a time the pages are read again, the later one first: what
-        vanishes meanwhile can then show a record twice and hide none.
+        Around each border that was being passed at such a time a page is read that holds both its sides.
         """
         times = sorted(vanished_at)
+        size = self.client.settings.page_size
         for border in self.borders:
             if any(border.since - CLOCK_SLACK <= t <= border.until + CLOCK_SLACK for t in times):
-                yield from self._around(border)
-
-    def _around(self, border: Border) -> Iterator[list[Record]]:
-        number = border.number + 1
-        while number > 0:
-            page = self._ask(number).result()
-            records = page.records(self.listing.key)
-            hidden = [r for r in records if border.before < int(r["id"]) < border.behind]
-            if hidden:
-                yield hidden
-            if records and int(records[0]["id"]) <= border.before:
-                return
-            number -= 1
+                again = OverlappingPages(self.client, self.listing, self._params)
+                yield from again.between(border.before, border.behind, border.number * size, size // 4)

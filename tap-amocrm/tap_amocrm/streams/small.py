@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from tap_amocrm.dispatch import FILLER, URGENT
 from tap_amocrm.errors import ApiError
+from tap_amocrm.listing import Listing, first_pages, following_pages
 from tap_amocrm.normalise import normalise
 from tap_amocrm.reader import ENTITIES
-from tap_amocrm.scan import Listing, first_pages, following_pages
 from tap_amocrm.streams.base import REFUSED, AmoStream, Record
 
 ListOf = tuple[str, "str | None"]

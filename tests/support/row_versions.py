@@ -1,0 +1,31 @@
+"""How many row versions were written, by the server's own statistics, once all that wrote has told."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+
+def row_versions(connection: psycopg.Connection[Any], schema: str) -> dict[str, int]:
+    """Rows inserted, updated and deleted so far, by table; without `sync_runs`.
+
+    A session tells what it wrote when it ends, at the latest, and ends after the process that opened it: those of the
+    target are waited for.
+    """
+    deadline = time.monotonic() + 30
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        while cursor.execute(
+            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'target-crm%'"
+        ).fetchone():
+            assert time.monotonic() < deadline, "a session of the target does not end"
+            time.sleep(0.02)
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute(
+            "SELECT relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables "
+            "WHERE schemaname = %s AND relname <> 'sync_runs'",
+            (schema,),
+        )
+        return {str(table): int(count) for table, count in cursor.fetchall()}
