@@ -31,7 +31,7 @@ from tap_amocrm.streams import STREAMS
 from tap_amocrm.streams.base import AmoStream
 from tap_amocrm.streams.events import DeletedRecords
 from tap_amocrm.streams.small import SmallStream
-from tap_amocrm.writer import Interrupted, Writer, interrupt
+from tap_amocrm.writer import Interrupted, SnapshotStateWriter, Writer, interrupt
 
 logger = logging.getLogger("tap-amocrm")
 # The tap's own memory between runs, beside the streams' bookmarks in the state.
@@ -131,6 +131,10 @@ class TapAmoCRM(Tap):
     capabilities: ClassVar = [
         c for c in Tap.capabilities if c not in (PluginCapabilities.BATCH, TapCapabilities.ACTIVATE_VERSION)
     ]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._state_writer = SnapshotStateWriter(self.message_writer)
 
     def discover_streams(self) -> list[Stream]:
         """All streams; needs no connection."""

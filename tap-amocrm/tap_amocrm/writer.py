@@ -6,11 +6,15 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from singer_sdk.helpers._state import StateWriter
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.messages import Message
+
+if TYPE_CHECKING:
+    from singer_sdk.helpers.types import TapState
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -69,6 +73,14 @@ class Writer(GenericSingerWriter[bytes, Message]):
         with _OUTPUT.unbroken():
             _write_all(self.serialize_message(message) + b"\n")
             sys.stdout.flush()
+
+
+class SnapshotStateWriter(StateWriter):
+    """Writes the state as it was at one moment, while threads that read ahead go on adding to it."""
+
+    def write_state(self, state: TapState) -> None:
+        """Write a copy; msgspec encodes without letting another thread run."""
+        super().write_state(msgspec.json.decode(_ENCODER.encode(state)))
 
 
 def encode_records(stream: str, records: list[dict[str, Any]], extracted: str) -> bytes:
