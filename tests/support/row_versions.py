@@ -18,7 +18,7 @@ def row_versions(connection: psycopg.Connection[Any], schema: str) -> dict[str, 
     deadline = time.monotonic() + 30
     with connection.cursor(row_factory=tuple_row) as cursor:
         while cursor.execute(
-            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'target-crm%'"
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'target-crm%'"
         ).fetchone():
             assert time.monotonic() < deadline, "a session of the target does not end"
             time.sleep(0.02)
