@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 WORKERS ?= 2
-UV     := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+# Compiled at once: where PYTHONDONTWRITEBYTECODE is set, every start of every command would compile all it imports.
+UV     := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 PACKAGES := -e ./tap-amocrm -e ./target-crm -e ./amocrm-sim
+SOURCES := tap-amocrm/tap_amocrm target-crm/target_crm amocrm-sim/amocrm_sim
 MANIFESTS := pyproject.toml constraints.txt tap-amocrm/pyproject.toml target-crm/pyproject.toml amocrm-sim/pyproject.toml
 
 .DEFAULT_GOAL := help
@@ -22,6 +24,7 @@ $(BIN)/uv: constraints.txt
 # Meltano installs its plugins once and does not see that their requirements changed: it is made to install them anew.
 $(VENV)/.installed: $(BIN)/uv $(MANIFESTS)
 	@$(UV) --group run $(PACKAGES)
+	@$(BIN)/python -m compileall -q $(SOURCES)
 	@rm -rf .meltano/extractors .meltano/loaders
 	@touch $@
 

@@ -38,7 +38,7 @@ def python_of(peer: str) -> Path:
     """
     requirements = PEERS[peer]
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    mark = hashlib.sha256(" ".join((version, *requirements)).encode()).hexdigest()[:10]
+    mark = hashlib.sha256(" ".join((version, "compiled", *requirements)).encode()).hexdigest()[:10]
     folder = cache_folder() / f"{peer}-{mark}"
     python = folder / "bin" / "python"
     if python.exists():
@@ -48,7 +48,7 @@ def python_of(peer: str) -> Path:
     part = folder.with_name(f"{folder.name}.{os.getpid()}")
     uv = Path(sys.executable).parent / "uv"
     _install(peer, [uv, "venv", "--quiet", "--python", sys.executable, part])
-    _install(peer, [uv, "pip", "install", "--quiet", "--python", part / "bin" / "python", *requirements])
+    _install(peer, [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", part / "bin" / "python", *requirements])
     try:
         part.rename(folder)
     except OSError:  # another process was first
