@@ -48,7 +48,8 @@ def python_of(peer: str) -> Path:
     part = folder.with_name(f"{folder.name}.{os.getpid()}")
     uv = Path(sys.executable).parent / "uv"
     _install(peer, [uv, "venv", "--quiet", "--python", sys.executable, part])
-    _install(peer, [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", part / "bin" / "python", *requirements])
+    into = ("--quiet", "--compile-bytecode", "--python", part / "bin" / "python")
+    _install(peer, [uv, "pip", "install", *into, *requirements])
     try:
         part.rename(folder)
     except OSError:  # another process was first
