@@ -48,7 +48,9 @@ class Dispatcher:
         self._order = itertools.count()
         self._change = threading.Condition()
         self._idle = threading.Semaphore(workers)
-        self._handed: queue.SimpleQueue[_Job[Any]] = queue.SimpleQueue()
+        self._workers = workers
+        # None ends a worker, and with it its open connection.
+        self._handed: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._stopped = False
         self._failure: TapError | None = None
         threading.Thread(target=self._dispatch, name="amocrm-dispatch", daemon=True).start()
@@ -107,6 +109,13 @@ class Dispatcher:
             return False
 
     def _dispatch(self) -> None:
+        try:
+            self._hand_out()
+        finally:
+            for _ in range(self._workers):
+                self._handed.put(None)
+
+    def _hand_out(self) -> None:
         while True:
             self._idle.acquire()
             if not self._wait_for_job():
@@ -127,8 +136,7 @@ class Dispatcher:
                     break
 
     def _work(self) -> None:
-        while True:
-            job = self._handed.get()
+        while (job := self._handed.get()) is not None:
             try:
                 result = job.work()
             except Again as again:

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from psycopg import sql
 
 from target_crm.sql.expressions import CONFLICT, EDIT, TAKE
-from target_crm.sql.merge import bit, planned
+from target_crm.sql.merge import bit
 from target_crm.sql.spec import I, MergeSpec, S, Slot
+from target_crm.sql.staging import limited
 
 
 def journal_changes(spec: MergeSpec, rows: int, written: Iterable[Slot], *, marks: bool) -> sql.Composed:
@@ -41,7 +42,7 @@ def journal_changes(spec: MergeSpec, rows: int, written: Iterable[Slot], *, mark
             sql.Literal(table.raw_fields),
             S("t.{}").format(I(table.raw_fields)),
             S("NULL::jsonb"),
-            planned(spec, rows),
+            limited(spec.plan, rows),
             S("JOIN {} AS t ON t.{} = p.a AND t.{} = p.row_id WHERE p.changed").format(
                 spec.live.identifier, I(table.account or ""), I(table.id)
             ),

@@ -11,7 +11,7 @@ from psycopg import sql
 from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, is_empty
 from target_crm.sql.joins import source_joins, theirs
 from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, tail
-from target_crm.sql.staging import limit_of, limited
+from target_crm.sql.staging import limited
 
 
 def bit(slot: Slot, flag: int, alias: str = "p") -> sql.Composed:
@@ -33,7 +33,7 @@ def staged(spec: MergeSpec, rows: int) -> sql.Composed:
     return S(
         "SELECT s.q, s.a, s.i, s.u, s.n, s.h, s.doc, s.doc->'amo_values' AS new_base{} FROM {} AS s WHERE NOT s.is_new "
         "OFFSET 0"
-    ).format(tail(columns), limited(spec, "stage", rows))
+    ).format(tail(columns), limited(spec.temp("stage"), rows))
 
 
 def mark_adopted(spec: MergeSpec) -> sql.Composed:
@@ -209,18 +209,13 @@ def update_rows(spec: MergeSpec, rows: int) -> sql.Composed:
     ).format(
         table=spec.live.identifier,
         writes=comma(writes),
-        plan=planned(spec, rows),
+        plan=limited(spec.plan, rows),
         id=I(table.id),
         unchanged=unchanged,
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
         version=spec.version,
     )
-
-
-def planned(spec: MergeSpec, rows: int) -> sql.Composed:
-    """The plan, with its number of rows told to the planner."""
-    return S("(SELECT * FROM {} LIMIT {})").format(spec.plan, sql.Literal(limit_of(rows)))
 
 
 _KEEP_ONE = """
@@ -260,7 +255,7 @@ def heal_keys(spec: MergeSpec, rows: int, least: int) -> sql.Composed:
         "AND (p.known_hash IS DISTINCT FROM p.h OR (SELECT count(*) FROM {plan} AS r WHERE NOT r.changed) >= {least})"
     ).format(
         keys=spec.control("sync_keys"),
-        rows=planned(spec, rows),
+        rows=limited(spec.plan, rows),
         plan=spec.plan,
         name=spec.table_name,
         least=sql.Literal(least),

@@ -101,10 +101,10 @@ def analyze(spec: MergeSpec, name: str) -> sql.Composed:
     return S("CREATE INDEX ON {} (q); {}").format(spec.temp(name), told)
 
 
-def limited(spec: MergeSpec, name: str, rows: int) -> sql.Composed:
+def limited(table: sql.Composable, rows: int) -> sql.Composed:
     """A temporary table with its number of rows told to the planner, rounded up: reading a wide table for statistics
     costs more than that."""
-    return S("(SELECT * FROM {} LIMIT {})").format(spec.temp(name), sql.Literal(limit_of(rows)))
+    return S("(SELECT * FROM {} LIMIT {})").format(table, sql.Literal(limit_of(rows)))
 
 
 def limit_of(rows: int) -> int:
