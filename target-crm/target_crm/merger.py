@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -21,7 +22,7 @@ from target_crm.mapping.model import Column
 from target_crm.references import resolve
 from target_crm.rowkeys import RowKeys
 from target_crm.seen import SeenRecord
-from target_crm.sql import deletes, insert, journal, links, merge, sets, staging
+from target_crm.sql import deletes, insert, joins, journal, links, merge, sets, staging
 from target_crm.sql.spec import MergeSpec
 from target_crm.sql.statements import Statements
 
@@ -71,6 +72,13 @@ class Sorted:
     kept: int
 
 
+class _Planned(NamedTuple):
+    """What became of the rows of a plan."""
+
+    planned: int
+    counts: Counts
+
+
 @dataclass
 class Merger:
     """Merges staged records into the live tables over one connection.
@@ -118,6 +126,16 @@ class Merger:
         self._run(found.text("truncate", lambda: staging.truncate_tables(found.spec)))
         return found
 
+    @contextmanager
+    def _by_key(self) -> Iterator[None]:
+        """Within it rows are looked up one by one by their whole key (`joins.BY_KEY`).
+
+        After an error the transaction is at its end, and the setting with it.
+        """
+        self._run(joins.BY_KEY)
+        yield
+        self._run(joins.AS_PLANNED)
+
     def _run(self, statement: sql.Composable | bytes) -> psycopg.Cursor[Any]:
         return self.connection.execute(statement)  # type: ignore[arg-type]
 
@@ -159,7 +177,8 @@ class Merger:
         ]
         copy_in(self.connection, known.text("copy_seen", lambda: staging.copy_seen(spec)), columns)
         self._run(known.text("analyze_seen", lambda: staging.analyze(spec, "seen")))
-        row = self._run(known.text("sort_out", lambda: staging.sort_out(spec))).fetchone()
+        with self._by_key():
+            row = self._run(known.text("sort_out", lambda: staging.sort_out(spec))).fetchone()
         assert row is not None
         new, changed = (sorted(found or ()) for found in row[:2])
         _, kept, with_keys, marked, marks, now = row[2:]
@@ -268,6 +287,22 @@ class Merger:
     def _update(self, known: Statements, source: Callable[[], sql.Composable], rows: int, *, lock: bool) -> Counts:
         """Merge rows that exist three ways: plan, journal, conflicts, rows, keys, sets; `rows` come from `source`."""
         spec, size = known.spec, staging.limit_of(rows)
+        if spec.only is not None:
+            # The rows of a partial merge may be found by what is in them.
+            return self._update_rows(known, source, rows, lock=lock).counts
+        with self._by_key():
+            done = self._update_rows(known, source, rows, lock=lock)
+        if done.counts.updated:
+            self._merge_sets(spec)
+        if done.planned > done.counts.updated:
+            with self._by_key():
+                self._run(known.text(f"heal{size}", lambda: merge.heal_keys(spec, rows, _LEAST_TO_HEAL)))
+        return done.counts
+
+    def _update_rows(
+        self, known: Statements, source: Callable[[], sql.Composable], rows: int, *, lock: bool
+    ) -> _Planned:
+        spec, size = known.spec, staging.limit_of(rows)
         if lock:
             # What is locked can't change any more.
             self._run(known.text(f"lock{size}", lambda: merge.lock_rows(spec, source())))
@@ -290,11 +325,7 @@ class Merger:
             done = self._run(known.text(f"write{size}", lambda: merge.write_and_remember(spec, rows))).fetchone()
             if done is None or done[0] != updated:
                 raise ContendedError
-            if spec.only is None:
-                self._merge_sets(spec)
-        if spec.only is None and planned > updated:
-            self._run(known.text(f"heal{size}", lambda: merge.heal_keys(spec, rows, _LEAST_TO_HEAL)))
-        return Counts(updated=updated, kept=edited, conflicts=conflicts)
+        return _Planned(planned, Counts(updated=updated, kept=edited, conflicts=conflicts))
 
     def _merge_sets(self, spec: MergeSpec) -> None:
         for index in range(len(spec.live.mapping.sets)):
@@ -370,14 +401,15 @@ class Merger:
             return Counts()
         self._copy_lines(lines)
         self._run(deletes.DROP_DELETES)
-        self._run(deletes.plan_deletes(live, schema))
-        row = self._run(deletes.COUNT_DELETES).fetchone()
-        assert row is not None
-        marked, restored = row
-        if marked:
-            self._guard_deletes(live, marked)
-        self._run(deletes.mark_rows(live, schema, self.run_id))
-        self._run(deletes.remember_tombstones(live, schema))
+        with self._by_key():
+            self._run(deletes.plan_deletes(live, schema))
+            row = self._run(deletes.COUNT_DELETES).fetchone()
+            assert row is not None
+            marked, restored = row
+            if marked:
+                self._guard_deletes(live, marked)
+            self._run(deletes.mark_rows(live, schema, self.run_id))
+            self._run(deletes.remember_tombstones(live, schema))
         return Counts(deleted=marked, restored=restored)
 
     def _guard_deletes(self, live: LiveTable, marked: int) -> None:

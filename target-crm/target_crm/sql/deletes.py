@@ -5,6 +5,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
+from target_crm.sql.joins import under_name
 from target_crm.sql.spec import I, S
 
 # Staged as crm_lines lines {a: account, i: entity id, u: deleted at or null, m: merged into, o: restored at}.
@@ -79,14 +80,14 @@ def remember_tombstones(live: LiveTable, schema: str) -> sql.Composed:
     """Remembers deletions, also of records that never came: should one come late, it comes as deleted."""
     return S(
         "INSERT INTO {keys} AS k (account_id, table_name, amo_id, amo_deleted_at, merged_into) "
-        "SELECT d.a, {name}, d.i, CASE WHEN d.o IS NULL THEN d.u END, d.m FROM crm_deletes AS d "
+        "SELECT d.a, d.name, d.i, CASE WHEN d.o IS NULL THEN d.u END, d.m FROM {deletes} AS d "
         "WHERE d.o IS NULL OR NOT EXISTS (SELECT FROM {keys} AS known WHERE known.account_id = d.a "
-        "AND known.table_name = {name} AND known.amo_id = d.i AND known.amo_deleted_at > d.o) "
+        "AND known.table_name = d.name AND known.amo_id = d.i AND known.amo_deleted_at > d.o) "
         "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET amo_deleted_at = CASE WHEN "
         "excluded.amo_deleted_at IS NOT NULL THEN greatest(k.amo_deleted_at, excluded.amo_deleted_at) END, "
         "merged_into = excluded.merged_into "
         "WHERE (k.amo_deleted_at, k.merged_into) IS DISTINCT FROM (excluded.amo_deleted_at, excluded.merged_into)"
-    ).format(keys=I(schema, "sync_keys"), name=sql.Literal(live.mapping.table))
+    ).format(keys=I(schema, "sync_keys"), deletes=under_name(I("crm_deletes"), sql.Literal(live.mapping.table)))
 
 
 DROP_DELETES = S("DROP TABLE IF EXISTS crm_deletes")

@@ -1,10 +1,26 @@
-"""Turns the staged references of partial merges into the CRM's keys and names."""
+"""How staged rows meet the CRM's: by their whole key, and references of partial merges by what they stand for."""
 
 from __future__ import annotations
 
 from psycopg import sql
 
 from target_crm.sql.spec import I, MergeSpec, S, Slot, trusted
+
+# A batch is some thousand rows and finds each of its partners by a unique index. The planner thinks otherwise when its
+# statistics were taken before the rows came (a first load, a stream that begins): it then reads all keys of a stream
+# once for each record, which is quadratic. These ways are closed to it while a batch meets the tables.
+_WAYS = ("enable_hashjoin", "enable_mergejoin", "enable_material")
+BY_KEY = S("; ").join(S("SET LOCAL {} TO off").format(I(way)) for way in _WAYS)
+AS_PLANNED = S("; ").join(S("SET LOCAL {} TO DEFAULT").format(I(way)) for way in _WAYS)
+
+
+def under_name(source: sql.Composable, name: sql.Literal) -> sql.Composed:
+    """Rows beside their table's name, for joins with sync_keys.
+
+    Were the name a constant in the join, the planner would estimate the keys of that name from statistics, one row
+    where they are old, and read them all first.
+    """
+    return S("(SELECT n.*, {}::text AS name FROM {} AS n OFFSET 0)").format(name, source)
 
 
 def _link(spec: MergeSpec, slot: Slot, alias: sql.Identifier, ref: sql.Composable) -> sql.Composed:

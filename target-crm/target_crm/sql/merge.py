@@ -9,7 +9,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, is_empty
-from target_crm.sql.joins import source_joins, theirs
+from target_crm.sql.joins import source_joins, theirs, under_name
 from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, tail
 from target_crm.sql.staging import limited
 
@@ -68,8 +68,8 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         "SELECT s.q, s.a, s.i, s.u, s.n, s.h, s.doc AS new_doc, s.new_base, t.{raw} AS old_doc, r.old_base, "
         "t.{id} AS row_id, {version} AS version, {mark} AS old_mark, "
         "k.record_hash AS known_hash, k.account_id IS NOT NULL AS has_key{values} "
-        "FROM ({source}) AS s JOIN {table} AS t ON {on_key} "
-        "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = {name} AND k.amo_id = s.i "
+        "FROM {source} AS s JOIN {table} AS t ON {on_key} "
+        "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = s.name AND k.amo_id = s.i "
         "CROSS JOIN LATERAL (SELECT t.{raw}->'amo_values' AS old_base OFFSET 0) AS r "
         "LEFT JOIN LATERAL jsonb_to_record(r.old_base) AS b({fields}) ON true {joins} OFFSET 0"
     ).format(
@@ -78,11 +78,10 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         mark=S("t.{}").format(mark) if mark else S("NULL::timestamptz"),
         raw=I(table.raw_fields),
         values=tail(values),
-        source=source,
+        source=under_name(S("({})").format(source), spec.table_name),
         table=spec.live.identifier,
         on_key=spec.on_key,
         keys=spec.control("sync_keys"),
-        name=spec.table_name,
         fields=comma(fields) if fields else S("no_column text"),
         joins=source_joins(spec),
     )
@@ -204,7 +203,7 @@ def update_rows(spec: MergeSpec, rows: int) -> sql.Composed:
     return S(
         "UPDATE {table} AS t SET {writes} FROM {plan} AS p WHERE p.changed AND t.{account} = p.a "
         "AND t.{id} = p.row_id{unchanged} "
-        "RETURNING t.{account} AS a, t.{amo_id} AS i, t.{id} AS row_id, {version} AS version, "
+        "RETURNING t.{account} AS a, {name}::text AS name, t.{amo_id} AS i, t.{id} AS row_id, {version} AS version, "
         "p.h, p.u, p.edited, p.has_key, p.version AS old_version"
     ).format(
         table=spec.live.identifier,
@@ -214,21 +213,22 @@ def update_rows(spec: MergeSpec, rows: int) -> sql.Composed:
         unchanged=unchanged,
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
+        name=spec.table_name,
         version=spec.version,
     )
 
 
 _KEEP_ONE = """
     kept AS (UPDATE {keys} AS k SET row_version = x.version FROM x
-        WHERE k.account_id = x.a AND k.table_name = {name} AND k.amo_id = x.i AND k.row_version = x.old_version)
+        WHERE k.account_id = x.a AND k.table_name = x.name AND k.amo_id = x.i AND k.row_version = x.old_version)
 """
 _KEEP_ALL = """
     kept AS (UPDATE {keys} AS k SET row_id = x.row_id::text, record_hash = x.h, row_version = x.version,
         is_edited = x.edited, amo_updated_at = x.u,
         amo_deleted_at = CASE WHEN (x.u >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END FROM x
-        WHERE x.has_key AND k.account_id = x.a AND k.table_name = {name} AND k.amo_id = x.i),
+        WHERE x.has_key AND k.account_id = x.a AND k.table_name = x.name AND k.amo_id = x.i),
     added AS (INSERT INTO {keys} AS k (account_id, table_name, amo_id, row_id, record_hash, row_version, is_edited,
-        amo_updated_at) SELECT x.a, {name}, x.i, x.row_id::text, x.h, x.version, x.edited, x.u
+        amo_updated_at) SELECT x.a, x.name, x.i, x.row_id::text, x.h, x.version, x.edited, x.u
         FROM x WHERE NOT x.has_key)
 """
 
@@ -237,7 +237,7 @@ def write_and_remember(spec: MergeSpec, rows: int) -> sql.Composed:
     """Writes the rows and keeps with their keys what was merged; one row: how many were written."""
     return S("WITH x AS ({update}), {keys} SELECT count(*) FROM x").format(
         update=update_rows(spec, rows),
-        keys=S(_KEEP_ONE if spec.only else _KEEP_ALL).format(keys=spec.control("sync_keys"), name=spec.table_name),
+        keys=S(_KEEP_ONE if spec.only else _KEEP_ALL).format(keys=spec.control("sync_keys")),
     )
 
 
@@ -251,12 +251,11 @@ def heal_keys(spec: MergeSpec, rows: int, least: int) -> sql.Composed:
     return S(
         "UPDATE {keys} AS k SET row_id = p.row_id::text, record_hash = p.h, row_version = p.version, "
         "is_edited = p.edited, amo_updated_at = p.u "
-        "FROM {rows} AS p WHERE NOT p.changed AND k.account_id = p.a AND k.table_name = {name} AND k.amo_id = p.i "
+        "FROM {rows} AS p WHERE NOT p.changed AND k.account_id = p.a AND k.table_name = p.name AND k.amo_id = p.i "
         "AND (p.known_hash IS DISTINCT FROM p.h OR (SELECT count(*) FROM {plan} AS r WHERE NOT r.changed) >= {least})"
     ).format(
         keys=spec.control("sync_keys"),
-        rows=limited(spec.plan, rows),
+        rows=under_name(limited(spec.plan, rows), spec.table_name),
         plan=spec.plan,
-        name=spec.table_name,
         least=sql.Literal(least),
     )

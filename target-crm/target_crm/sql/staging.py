@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
+from target_crm.sql.joins import under_name
 from target_crm.sql.spec import I, MergeSpec, S, comma, tail
 
 # Rows of these tables are wider than two kilobytes, which is where PostgreSQL begins to compress: lost time here.
@@ -138,15 +139,14 @@ def sort_out(spec: MergeSpec) -> sql.Composed:
         "FROM (SELECT s.q, t.{id} IS NOT NULL AS present, k.is_edited, k.account_id IS NOT NULL AS has_key, "
         "CASE WHEN (s.u >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END AS mark, "
         "(k.record_hash = s.h AND k.row_version = {version}) IS TRUE AS same "
-        "FROM {seen} AS s LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = {name} "
+        "FROM {seen} AS s LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = s.name "
         "AND k.amo_id = s.i LEFT JOIN {table} AS t ON {on_key} "
         "WHERE (s.u < {known}) IS NOT TRUE AND (t.{id} IS NOT NULL OR k.row_id IS NULL OR {returns})) AS x"
     ).format(
         id=I(table.id),
         version=spec.version,
-        seen=spec.temp("seen"),
+        seen=under_name(spec.temp("seen"), spec.table_name),
         keys=spec.control("sync_keys"),
-        name=spec.table_name,
         table=spec.live.identifier,
         on_key=spec.on_key,
         known=known,
