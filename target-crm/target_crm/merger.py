@@ -178,7 +178,8 @@ class Merger:
         copy_in(self.connection, known.text("copy_seen", lambda: staging.copy_seen(spec)), columns)
         self._run(known.text("analyze_seen", lambda: staging.analyze(spec, "seen")))
         with self._by_key():
-            row = self._run(known.text("sort_out", lambda: staging.sort_out(spec))).fetchone()
+            sort_out = known.text("sort_out", lambda: staging.sort_out(spec, show_edits=self.settings.dry_run))
+            row = self._run(sort_out).fetchone()
         assert row is not None
         new, changed = (sorted(found or ()) for found in row[:2])
         _, kept, with_keys, marked, marks, now = row[2:]

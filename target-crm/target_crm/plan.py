@@ -20,8 +20,8 @@ class Plan:
     not here.
 
     A change has table, row, column, old and new value. Column `*` stands for a whole row: one that would be inserted
-    has no old value, one that would be removed no new one. `kept` are edits by hand in rows whose record has come anew,
-    with base, the CRM's and amoCRM's value; edits in rows whose record is the same as before are counted only.
+    has no old value, one that would be removed no new one. `kept` are edits by hand that stay, with base, the CRM's and
+    amoCRM's value.
     """
 
     counts: dict[str, dict[str, int]] = field(default_factory=dict)

@@ -155,3 +155,18 @@ def test_a_plan_lists_the_edits_that_stay_with_their_three_values(crm):
     assert (kept["table_name"], kept["column_name"]) == ("contacts", "last_name")
     assert (kept["base_value"], kept["crm_value"], kept["amo_value"]) == ("Old", "By hand", "Old")
     assert plan.conflicts == []
+
+
+def test_a_plan_lists_an_edit_that_earlier_loads_kept_when_its_record_comes_as_it_was(crm):
+    crm.sync("contacts", {"last_name": "Old", "first_name": "Ann"})
+    crm.execute("UPDATE contacts SET last_name = 'By hand'")
+    lines = [
+        crm.schema_message("contacts"),
+        *crm.messages("contacts", {"last_name": "Old", "first_name": "Anna"}),
+    ]
+    crm.load(lines)  # finds the edit; from then on the record is passed over
+    plan = plan_of(Settings.from_config(crm.config), io.StringIO("\n".join(lines) + "\n"))
+    (kept,) = plan.kept
+    assert (kept["base_value"], kept["crm_value"], kept["amo_value"]) == ("Old", "By hand", "Old")
+    counts = plan.counts["contacts"]
+    assert (counts["kept"], counts["updated"], counts["unchanged"]) == (1, 0, 1)

@@ -67,7 +67,7 @@ def journal_changes(spec: MergeSpec, rows: int, written: Iterable[Slot], *, mark
 
 
 def kept_cells(spec: MergeSpec) -> sql.Composed:
-    """Edits that stay although the record came, conflicts left out: table, row, column, base, ours, theirs."""
+    """Edits that stay, conflicts left out: table, row, column, base, ours, theirs."""
     branches = [
         S("SELECT {}, p.row_id::text, {}, to_jsonb(p.{}), to_jsonb(p.{}), to_jsonb(p.{}) FROM {} AS p WHERE {}").format(
             spec.table_name,

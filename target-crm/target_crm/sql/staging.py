@@ -113,8 +113,8 @@ def limit_of(rows: int) -> int:
     return 1 << max(rows - 1, 1).bit_length()
 
 
-def sort_out(spec: MergeSpec) -> sql.Composed:
-    """One row that sorts the batch.
+def sort_out(spec: MergeSpec, *, show_edits: bool = False) -> sql.Composed:
+    """One row that sorts the batch. With `show_edits` rows that hold edits count as changed: a plan tells of each.
 
     Sequences of new records, of those that may have changed, how many did not, how many of these hold edits; of the
     new ones those whose key is known already, those that are marked deleted, with the marks; the transaction's time.
@@ -138,13 +138,14 @@ def sort_out(spec: MergeSpec) -> sql.Composed:
         "array_agg(mark::text) FILTER (WHERE NOT present AND mark IS NOT NULL), now()::text "
         "FROM (SELECT s.q, t.{id} IS NOT NULL AS present, k.is_edited, k.account_id IS NOT NULL AS has_key, "
         "CASE WHEN (s.u >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END AS mark, "
-        "(k.record_hash = s.h AND k.row_version = {version}) IS TRUE AS same "
+        "(k.record_hash = s.h AND k.row_version = {version}{known_edits}) IS TRUE AS same "
         "FROM {seen} AS s LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = s.name "
         "AND k.amo_id = s.i LEFT JOIN {table} AS t ON {on_key} "
         "WHERE (s.u < {known}) IS NOT TRUE AND (t.{id} IS NOT NULL OR k.row_id IS NULL OR {returns})) AS x"
     ).format(
         id=I(table.id),
         version=spec.version,
+        known_edits=S(" AND NOT k.is_edited") if show_edits else S(""),
         seen=under_name(spec.temp("seen"), spec.table_name),
         keys=spec.control("sync_keys"),
         table=spec.live.identifier,
