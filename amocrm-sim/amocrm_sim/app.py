@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -23,33 +23,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from amocrm_sim import lists
 from amocrm_sim.gate import BAN_PAGE, Faults, Latency, RateLimit, RequestLog, Tokens, parse_faults
-from amocrm_sim.query import AccountOptions
+from amocrm_sim.options import Options
 from amocrm_sim.store import Store, encode
 
 LONGEST_URL = 8192
 HAL, PROBLEM = "application/hal+json", "application/problem+json"
-
-
-@dataclass
-class Options:
-    """Everything about the server that is not its content."""
-
-    latency: str = "0"
-    faults: str = ""
-    rps: float = 7
-    token: str = "sim-token"
-    client_id: str = "sim-client"
-    client_secret: str = "sim-secret"
-    code: str = "sim-code"
-    access_token_lifetime: float = 86_400
-    account: AccountOptions = field(default_factory=AccountOptions)
-    notes_endpoint: str = "404"
-    missing: str = "204"
-    refuse: tuple[str, ...] = ()
-    refuse_status: int = 403
-    admin: bool = True
-    foreign_next: bool = False
-    event_delay: int = 0
 
 
 class Dropped(Response):

@@ -10,7 +10,8 @@ from typing import Any
 import click
 import uvicorn
 
-from amocrm_sim.app import Options, Simulator
+from amocrm_sim.app import Simulator
+from amocrm_sim.options import Options
 from amocrm_sim.query import AccountOptions
 from amocrm_sim.store import Store
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from amocrm_sim import query as q
+from amocrm_sim.options import Options
 from amocrm_sim.records import ACCOUNT_ID, ENTITIES, FIRST_USER, Record
 from amocrm_sim.store import Store, encode
-
-if TYPE_CHECKING:
-    from amocrm_sim.app import Simulator
 
 Answer = tuple[int, Any]
 
 
-def respond(sim: Simulator, method: str, path: str, pairs: q.Pairs, base: str) -> Answer:
+class Served(Protocol):
+    """What an answer is made from."""
+
+    store: Store
+    options: Options
+
+
+def respond(sim: Served, method: str, path: str, pairs: q.Pairs, base: str) -> Answer:
     """Status and body (None for an empty one) of a request to the API."""
     match = re.fullmatch(r"/api/v4/(.+?)/?", path)
     if not match:
@@ -39,7 +44,7 @@ def _problem(status: int, title: str, detail: str = "") -> Record:
 
 
 def _envelope(
-    sim: Simulator,
+    sim: Served,
     path: str,
     key: str,
     records: list[Any],
@@ -73,7 +78,7 @@ def _with(pairs: q.Pairs) -> set[str]:
     return {part.strip() for value in q.params(pairs, "with") for part in value.split(",")}
 
 
-def _account(sim: Simulator, _: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
+def _account(sim: Served, _: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     asked = _with(pairs)
     body: Record = {
         "id": ACCOUNT_ID, "name": "Ромашка", "subdomain": "romashka", "current_user_id": FIRST_USER, "country": "RU",
@@ -93,7 +98,7 @@ def _account(sim: Simulator, _: re.Match[str], pairs: q.Pairs, base: str) -> Ans
     return 200, body
 
 
-def _entity_list(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
+def _entity_list(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     name = match.group(0)
     kind = sim.store.kinds[name]
     asked = _with(pairs)
@@ -109,7 +114,7 @@ def _entity_list(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str
     return _envelope(sim, name, name.rsplit("/", 1)[-1], records, pairs, page, page * limit < len(ids), base)
 
 
-def _only_deleted(sim: Simulator, name: str, pairs: q.Pairs, base: str) -> Answer:
+def _only_deleted(sim: Served, name: str, pairs: q.Pairs, base: str) -> Answer:
     page, limit = q.page_and_limit(pairs)
     gone = sorted(sim.store.kinds[name].gone.items())
     empty = {
@@ -124,14 +129,14 @@ def _only_deleted(sim: Simulator, name: str, pairs: q.Pairs, base: str) -> Answe
     return _envelope(sim, name, name, records, pairs, page, page * limit < len(gone), base)
 
 
-def _one(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
+def _one(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     kind, record_id = sim.store.kinds[match.group(1)], int(match.group(2))
     if not kind.exists(record_id) or sim.options.account.hides(kind, record_id):
         return (204, None) if sim.options.missing == "204" else (404, _problem(404, "Not Found"))
     return 200, q.as_asked(sim.store, kind, kind.get(record_id), _with(pairs), base)
 
 
-def _notes_of(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
+def _notes_of(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     narrowed = (*pairs, ("filter[entity_id][]", match.group(2)))
     name = f"{match.group(1)}/notes"
     kind = sim.store.kinds[name]
@@ -141,7 +146,7 @@ def _notes_of(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -
     return _envelope(sim, match.group(0), "notes", records, pairs, page, page * limit < len(ids), base)
 
 
-def _all_notes(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
+def _all_notes(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     if sim.options.notes_endpoint != "list":
         return 404, _problem(404, "Not Found")
     kinds = [sim.store.kinds[f"{e}/notes"] for e in ENTITIES]
@@ -151,7 +156,7 @@ def _all_notes(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) 
     return _envelope(sim, "notes", "notes", records, pairs, page, page * limit < len(found), base)
 
 
-def _links(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
+def _links(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     entity = match.group(1)
     single = match.group(2)
     ids = {int(single)} if single else q.integers(q.params(pairs, "filter[entity_id]"))
@@ -180,7 +185,7 @@ def _links(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> A
     )
 
 
-def _static(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
+def _static(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     name = match.group(0)
     if name == "users" and not sim.options.admin:
         return 403, _problem(403, "Forbidden", "only for administrators")
@@ -194,7 +199,7 @@ def _static(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> 
     )
 
 
-def _events(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
+def _events(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     visible = sim.store.now() - sim.options.event_delay
     events = [e for e in reversed(sim.store.events) if e["created_at"] <= visible]
     types = {t for v in q.params(pairs, "filter[type]") for t in v.split(",")}
@@ -218,7 +223,7 @@ def _events(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> 
     return _envelope(sim, "events", "events", chosen, pairs, page, page * limit < len(events), base)
 
 
-def _optional(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
+def _optional(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     name = match.group(0)
     made: dict[str, list[Record]] = {
         "catalogs": [{"id": 1, "name": "Товары", "created_by": 0, "type": "regular", "sort": 10, "account_id": ACCOUNT_ID, "created_at": 1_600_000_000, "updated_at": 1_600_000_000}],
@@ -236,7 +241,7 @@ def _optional(sim: Simulator, match: re.Match[str], pairs: q.Pairs, base: str) -
 
 
 _KINDS = r"(?:companies|contacts|leads|customers)"
-Handler = Callable[["Simulator", "re.Match[str]", q.Pairs, str], Answer]
+Handler = Callable[[Served, "re.Match[str]", q.Pairs, str], Answer]
 _ROUTES: tuple[tuple[str, Handler], ...] = (
     (r"account", _account),
     (r"companies|contacts|leads|tasks|customers", _entity_list),

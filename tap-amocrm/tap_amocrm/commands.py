@@ -15,7 +15,8 @@ from singer_sdk.exceptions import ConfigValidationError
 from tap_amocrm import explain, probes
 from tap_amocrm.config import MAX_REQUESTS_PER_SECOND, setting_problem
 from tap_amocrm.errors import TapError
-from tap_amocrm.tap import Run, TapAmoCRM
+from tap_amocrm.run import Run
+from tap_amocrm.tap import TapAmoCRM
 
 _CONFIG = click.option(
     "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="JSON file with the tap's settings."

@@ -1,13 +1,11 @@
-"""The Singer tap: its settings, its streams in the order in which a target can link them, and the run around them."""
+"""The Singer tap: its streams in the order in which a target can link them, and how a run goes through them."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import sys
 import threading
-from concurrent.futures import Future
 from functools import cached_property, partial
 from types import FrameType
 from typing import Any, ClassVar, cast
@@ -17,18 +15,12 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from tap_amocrm import __version__
-from tap_amocrm.account import ACCOUNT, Account, account_of
-from tap_amocrm.client import Client, Page
-from tap_amocrm.config import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, Settings, setting_problem
-from tap_amocrm.definitions import Definitions
+from tap_amocrm.config import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, setting_problem
 from tap_amocrm.errors import TapError
-from tap_amocrm.metrics import Metrics
 from tap_amocrm.prefetch import Prefetch
-from tap_amocrm.progress import Progress
-from tap_amocrm.reader import Reader
-from tap_amocrm.scope import Scope, packed, unpacked
+from tap_amocrm.run import Run
 from tap_amocrm.streams import STREAMS
-from tap_amocrm.streams.base import AmoStream
+from tap_amocrm.streams.base import AmoStream, AmoTap
 from tap_amocrm.streams.events import DeletedRecords
 from tap_amocrm.streams.small import SmallStream
 from tap_amocrm.writer import Interrupted, SnapshotStateWriter, Writer, interrupt
@@ -40,86 +32,7 @@ MEMORY = "tap_amocrm"
 _SECONDS_TO_END = 4.0
 
 
-class Run:
-    """What the streams of one run share; the account is asked when the first of them needs it."""
-
-    def __init__(self, tap: TapAmoCRM, config: dict[str, Any], memory: dict[str, Any]) -> None:
-        self.settings = Settings.from_config(config)
-        self.metrics = Metrics()
-        self.progress = Progress(self.metrics, memory.get("requests"))
-        self.client = Client(self.settings, config, self.metrics)
-        self.memory = memory
-        self.definitions = Definitions(memory.setdefault("definitions", {}), self.settings.definitions_lifetime)
-        self.prefetch: Prefetch[tuple[int, bytes]] | None = None
-        self.scope_digest = hashlib.sha256(repr(self._scope_settings()).encode()).hexdigest()[:16]
-        self._tap = tap
-        self._lock = threading.RLock()
-
-    def _scope_settings(self) -> tuple[Any, ...]:
-        s = self.settings
-        return (s.responsible_user_ids, s.company_custom_field_id, s.company_custom_field_value, s.company_limit)
-
-    @cached_property
-    def account_page(self) -> Future[Page]:
-        """The account's own record, under way."""
-        return self.client.submit(ACCOUNT)
-
-    @property
-    def account(self) -> Account:
-        """Facts of the account, and what its filters were seen to do in earlier runs."""
-        with self._lock:
-            return self._account
-
-    @cached_property
-    def _account(self) -> Account:
-        account = account_of(self.account_page.result())
-        account.honours = self.memory.setdefault("honours", {})
-        return account
-
-    @property
-    def reader(self) -> Reader:
-        """Reads the big lists."""
-        with self._lock:
-            return self._reader
-
-    @cached_property
-    def _reader(self) -> Reader:
-        reader = Reader(self.client, self.account, events_refused=bool(self.memory.get("events_refused")))
-        checks = self._tap.streams.get(DeletedRecords.name)
-        # The stream deleted_records comes last and checks all walks by the events that it reads anyway.
-        reader.deferred = not self.settings.scoped and checks is not None and checks.selected
-        return reader
-
-    @property
-    def scope(self) -> Scope:
-        """The companies in scope and their children."""
-        with self._lock:
-            return self._scope
-
-    @cached_property
-    def _scope(self) -> Scope:
-        kept = self.memory.get("scope") or {}
-        known = unpacked(str(kept["companies"])) if kept.get("digest") == self.scope_digest else None
-        return Scope(self.reader, self.memory.setdefault("totals", {}), known)
-
-    def remember_scope(self) -> None:
-        """After a complete run: the companies in scope, so that the next run knows those that come into it."""
-        if "_scope" in self.__dict__:
-            companies = packed(self._scope.ids("companies"))
-            self.memory["scope"] = {"digest": self.scope_digest, "companies": companies}
-
-    def window_of_walk(self, listing: str) -> tuple[int, int] | None:
-        """When a list was walked whose borders are not checked yet, Unix seconds."""
-        walk = self.reader.walks.get(listing) if "_reader" in self.__dict__ else None
-        return walk.window if walk is not None else None
-
-    def big_streams(self) -> list[AmoStream]:
-        """The selected streams of entities, notes and tasks."""
-        streams = self._tap.streams.values()
-        return [s for s in streams if isinstance(s, AmoStream) and s.listings and s.selected]
-
-
-class TapAmoCRM(Tap):
+class TapAmoCRM(AmoTap):
     """amoCRM (Kommo) API v4."""
 
     name = "tap-amocrm"
@@ -157,7 +70,11 @@ class TapAmoCRM(Tap):
     def run(self) -> Run:
         """What the streams share."""
         state = cast("dict[str, Any]", self.state)
-        return Run(self, dict(self.config), state.setdefault(MEMORY, {}))
+        return Run(dict(self.config), state.setdefault(MEMORY, {}), self._reads_deletions)
+
+    def _reads_deletions(self) -> bool:
+        found = self.streams.get(DeletedRecords.name)
+        return found is not None and found.selected
 
     def sync_all(self) -> None:  # type: ignore[misc]
         """Sync all streams; whatever happens, the metrics are written and no request is left in flight."""
@@ -178,7 +95,7 @@ class TapAmoCRM(Tap):
     def count_records(self) -> dict[str, int]:
         """Read the streams of entities, notes and tasks and write nothing: records by stream."""
         try:
-            chosen = self.run.big_streams()
+            chosen = self.big_streams()
             self.run.prefetch = Prefetch([(s.name, s.encoded_pages) for s in chosen], room=32)
             lanes = [(s.name, self.run.prefetch.pages(s.name) or ()) for s in chosen]
             return {name: sum(count for count, _ in lane) for name, lane in lanes}

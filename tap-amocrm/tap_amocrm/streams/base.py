@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from functools import cached_property
+from typing import Any, ClassVar, cast
 
 import pendulum
-from singer_sdk import Stream
+from singer_sdk import Stream, Tap
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_amocrm.errors import ApiError
 from tap_amocrm.normalise import normalise
+from tap_amocrm.run import Run
 from tap_amocrm.schemas import schema_of
 from tap_amocrm.writer import encode_records, write_lines
-
-if TYPE_CHECKING:
-    from tap_amocrm.tap import TapAmoCRM
 
 Record = dict[str, Any]
 # An endpoint that the account's plan (402) or the user's rights (403) refuse gives an empty stream.
 REFUSED = (402, 403)
+
+
+class AmoTap(Tap):
+    """What the streams know of the tap they belong to."""
+
+    @cached_property
+    @abstractmethod
+    def run(self) -> Run:
+        """What the streams share."""
+
+    def big_streams(self) -> list[AmoStream]:
+        """The selected streams of entities, notes and tasks."""
+        return [s for s in self.streams.values() if isinstance(s, AmoStream) and s.listings and s.selected]
 
 
 class AmoStream(Stream):
@@ -39,7 +51,7 @@ class AmoStream(Stream):
     # Lists of the API that the stream walks when it reads everything.
     listings: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, tap: TapAmoCRM) -> None:
+    def __init__(self, tap: AmoTap) -> None:
         super().__init__(tap, schema=schema_of(self.name), name=self.name)
         self.amo = tap
         self._began: int | None = None

@@ -59,7 +59,7 @@ class DeletedRecords(AmoStream):
         return since == self.amo.run.settings.start_date
 
     def _run_began(self) -> int:
-        return min((s.began for s in self.amo.run.big_streams() if s.began), default=0) - CLOCK_SLACK
+        return min((s.began for s in self.amo.big_streams() if s.began), default=0) - CLOCK_SLACK
 
     def _events(self, since: int | None) -> list[Record]:
         """Events that say what vanished, came back, was merged or (without a scope) linked."""
@@ -84,7 +84,7 @@ class DeletedRecords(AmoStream):
     def _heal(self, events: list[Record], fresh: list[Record]) -> None:
         """Read again what vanishing records may have hidden: in this run's walks or (late events) the last one's."""
         run = self.amo.run
-        for stream in run.big_streams():
+        for stream in self.amo.big_streams():
             kinds, state = VANISH[stream.name], stream.bookmark
             late = state.pop("settling", None)
             if late and any(e.get("type") in kinds and late[0] <= (e.get("created_at") or 0) <= late[1] for e in fresh):
@@ -117,7 +117,7 @@ class DeletedRecords(AmoStream):
         if not whole and not alone:
             return
         again = ByIds(run.reader, run.scope if run.settings.scoped else None)
-        streams = {stream.name: stream for stream in run.big_streams()}
+        streams = {stream.name: stream for stream in self.amo.big_streams()}
         for name, records in (*again.read(whole), *again.read(alone, hanging=False)):
             stream = streams.get("notes" if name.endswith("/notes") else name)
             if stream is not None:
@@ -127,5 +127,5 @@ class DeletedRecords(AmoStream):
         """This user may not read events: what was walked stays as it is, the next full reading goes by keyset."""
         run = self.amo.run
         run.memory["events_refused"] = True
-        for stream in run.big_streams():
+        for stream in self.amo.big_streams():
             stream.bookmark.pop("walked", None)
