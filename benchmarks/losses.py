@@ -27,7 +27,7 @@ TESTS = (
     "tap-amocrm/tests/test_tap_auth_processes.py",
 )
 # How often, for the tests that take it from the environment.
-FULL = {"CRM_KILLS": "100", "CRM_EXAMPLES": "200", "TAP_SCHEDULES": "2000"}
+FULL = {"CRM_KILLS": "100", "CRM_EXAMPLES": "1000", "TAP_SCHEDULES": "2000"}
 SMALL = {"CRM_KILLS": "1", "CRM_EXAMPLES": "5", "TAP_SCHEDULES": "25"}
 LOST = ("records", "edits", "tokens")
 SMALL_TESTS = ("-k", "any_line or nothing_is_missed")
