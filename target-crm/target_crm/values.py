@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from difflib import SequenceMatcher
@@ -45,6 +46,14 @@ def told(row: Any, leave_out: Collection[str] = ()) -> str:
         return as_text(row)
     shown = {k: v for k, v in row.items() if k not in leave_out and not is_empty(v) and not isinstance(v, (dict, list))}
     return ", ".join(f"{name}: {as_text(value)}" for name, value in shown.items())
+
+
+def readable_json(text: str | None, indent: int | None = None) -> str:
+    """JSON with letters in the place of their escapes, on one line or several; anything else as it is."""
+    text = text or ""
+    with suppress(ValueError, RecursionError):
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=indent)
+    return text
 
 
 def is_empty(value: Any) -> bool:

@@ -18,6 +18,8 @@ from target_crm.admin import main
 from target_crm.config import Settings
 from target_crm.operations.conflicts import Filter, resolve
 from target_crm.operations.session import open_session
+from target_crm.operations.undo import undo
+from target_crm.texts.report import TEXTS
 
 COMMAND = str(Path(sys.executable).parent / "target-crm-admin")
 METRICS = {
@@ -162,6 +164,7 @@ def test_the_page_calls_records_by_their_names_and_reasons_in_plain_words(crm, r
     named = "contacts Соколова Анна position Директор по закупкам Директор по закупкам и логистике"
     assert named in text_of(page, "Conflicts")
     assert "price must be a whole number, but 'сто тысяч' came." in text_of(page, "Rejects")
+    assert '"price": "сто тысяч"' in text_of(page, "Rejects")
     shown = re.search(r"<h2>Changes by column</h2>.*?</table>", page, re.DOTALL)[0]
     counted = crm.execute(
         "SELECT table_name, column_name, count(*) AS n FROM sync_changes WHERE run_id = 2 "
@@ -171,6 +174,35 @@ def test_the_page_calls_records_by_their_names_and_reasons_in_plain_words(crm, r
     assert {(t, "*" if c == "whole rows" else c, int(n)) for t, c, n in found} == {
         (c["table_name"], c["column_name"], c["n"]) for c in counted
     }
+
+
+def test_the_report_speaks_russian_throughout(crm, report, tmp_path):
+    review_data.fill(crm)
+    file = tmp_path / "metrics.json"
+    file.write_text(json.dumps(METRICS))
+    page = report("2", "--metrics-file", str(file), "--lang", "ru")
+    assert '<html lang="ru">' in page
+    assert "<h1>Загрузка 2 <" in page
+    assert "запросов: 30 за 5 с, не больше 7 в секунду; предел 7." in page.lower()
+    assert "Поле price — целое число, а пришло" in text_of(page, "Отложенные записи")
+    shown = {html.unescape(text).strip() for text in re.findall(r">([^<>]+)<", page)}
+    shown |= set(re.findall(r'aria-label="([^"]+)"', page))
+    english = {text[0] for text in TEXTS.values() if re.search("[a-z]", text[0]) and text[0] != text[1]}
+    assert not english & shown
+    assert {TEXTS[key][1] for key in ("kept_title", "counts_note", "conflicts_note", "plot_times", "time_api")} <= shown
+
+
+def test_an_undoing_is_reported_in_both_languages(crm, report):
+    crm.sync("contacts", {"id": 1, "last_name": "Иванов"})
+    crm.sync("contacts", {"id": 1, "last_name": "Петров"})
+    with open_session(Settings.from_config(crm.config)) as session:
+        undo(session, 2)
+    english, russian = report("--last"), report("--last", "--lang", "ru")
+    assert "<h1>Run 3: undoing <" in english
+    assert "It undoes run 2." in english
+    assert "<h1>Загрузка 3: отмена <" in russian
+    assert "Отменяет загрузку 2." in russian
+    assert "Отменена загрузкой 3." in report("2", "--lang", "ru")
 
 
 def test_the_trend_is_of_the_last_thirty_runs(crm, report):

@@ -13,7 +13,8 @@ from review_server import serving
 
 from target_crm.operations.conflicts import RULES
 from target_crm.reasons import REASONS
-from target_crm.web.catalogue import TEXTS
+from target_crm.texts.page import TEXTS
+from target_crm.texts.report import TEXTS as REPORT
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_all_of_the_page_speaks_both_languages(desk):
 
 
 def test_every_text_has_the_same_figures_in_both_languages():
-    for key, (english, russian) in TEXTS.items():
+    for key, (english, russian) in (*TEXTS.items(), *REPORT.items()):
         assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", russian)), key
         assert russian.strip(), key
     for pattern, (english, russian) in REASONS:

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from target_crm.admin.common import console, plain_errors, session_of, short
 from target_crm.database import Database, without_secrets
+from target_crm.texts import LANGUAGES
 
 
 @click.command()
@@ -76,9 +77,12 @@ def _run(connection: psycopg.Connection[tuple[object, ...]], statement: str) -> 
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The tap's metrics of that run.",
 )
+@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True)
 @click.pass_context
 @plain_errors
-def report(context: click.Context, run: int | None, last: bool, file: Path, metrics_file: Path | None) -> None:
+def report(
+    context: click.Context, run: int | None, last: bool, file: Path, metrics_file: Path | None, language: str
+) -> None:
     """One self-contained page about a run."""
     if run is None and not last:
         msg = "Name a run, or --last."
@@ -87,5 +91,5 @@ def report(context: click.Context, run: int | None, last: bool, file: Path, metr
     from target_crm.report.page import write_report
 
     with session_of(context) as session:
-        number = write_report(session, run, file, metrics_file)
+        number = write_report(session, run, file, metrics_file, language)
     click.echo(f"Run {number}: {file}")

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from target_crm.admin.common import console, plain_errors, print_json, session_of, short
 from target_crm.operations.rejects import drop, find_rejects, retry
+from target_crm.values import readable_json
 
 
 @click.command()
@@ -47,7 +48,6 @@ def rejects(
         return
     table = Table("id", "run", "stream", "what is wrong", "record", "closed")
     for r in found:
-        table.add_row(
-            str(r["id"]), str(r["run_id"]), r["stream"] or "", r["error"], short(r["record"], 60), r["resolution"] or ""
-        )
+        record = short(readable_json(r["record"]), 60)
+        table.add_row(str(r["id"]), str(r["run_id"]), r["stream"] or "", r["error"], record, r["resolution"] or "")
     console.print(table)

@@ -12,43 +12,40 @@ from psycopg import sql
 from target_crm import values
 from target_crm.errors import ConfigError
 from target_crm.operations.history import changes_by_column, find_run, find_runs, undone_by
-from target_crm.operations.kept import KeptCell, kept_cells
+from target_crm.operations.kept import WHY, KeptCell, kept_cells
 from target_crm.operations.records import names_of, value_names
 from target_crm.operations.session import Row, Session
-from target_crm.reasons import plain_reason
 from target_crm.report import plots
+from target_crm.texts import Texts
+from target_crm.texts.report import TEXTS
 
 COUNTS = ("read", "inserted", "updated", "unchanged", "kept", "conflicts", "deleted", "restored", "rejected")
-WHY = {
-    "edited": "edited by hand; amoCRM still sends what it sent before",
-    "conflict": "edited by hand, and amoCRM sent another value: a conflict that is open",
-    "decided": "a conflict that was decided for the CRM, or by a value that was typed",
-    "crm_wins": "the mapping lets the CRM win in this column",
-    "fill_empty": "the mapping only fills this column where it is empty",
-}
 _SAMPLES = 100
 _LISTED = 500
 _TREND = 30
 
 
-def write_report(session: Session, run: int | None, file: Path, metrics_file: Path | None = None) -> int:
-    """Write the page about a run (the last one for None) to a file; the run's number.
+def write_report(
+    session: Session, run: int | None, file: Path, metrics_file: Path | None = None, language: str = "en"
+) -> int:
+    """Write the page about a run (the last one for None) to a file, in one of `LANGUAGES`; the run's number.
 
     Raises:
         UnknownError: there is no such run.
         ConfigError: the metrics are no JSON, or the file can't be written.
     """
-    found = find_run(session, run)
+    found, t = find_run(session, run), Texts(language, TEXTS)
     metrics = _metrics(metrics_file)
     environment = Environment(
         loader=PackageLoader("target_crm.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters.update(value=lambda v: values.short(v, 300), reason=plain_reason)
+    environment.filters.update(value=lambda v: values.short(v, 300), json=values.readable_json)
     environment.globals.update(marked=values.marked, is_empty=values.is_empty)
     runs = find_runs(session, before=found["id"] + 1, limit=_TREND)
     counts = {t: c for t, c in found["counts"].items() if isinstance(c, dict)}
     kept, kept_total, kept_shown = _kept(session, counts)
     text = environment.get_template("page.html.j2").render(
+        t=t,
         run=found,
         undone=undone_by(session, found["id"]),
         counts=counts,
@@ -58,14 +55,14 @@ def write_report(session: Session, run: int | None, file: Path, metrics_file: Pa
         kept=kept,
         kept_total=kept_total,
         kept_shown=kept_shown,
-        why=WHY,
+        reasons=WHY,
         conflicts=_named(session, _entries(session, "sync_conflicts", found["id"], _LISTED)),
         conflicts_total=_count(session, "sync_conflicts", found["id"]),
         rejects=_entries(session, "sync_rejects", found["id"], _LISTED),
         rejects_total=_count(session, "sync_rejects", found["id"]),
-        plots=_plots(found, metrics),
+        plots=_plots(found, metrics, t),
         runs=[{**r, **_totals(r)} for r in runs],
-        trend=plots.trend([_totals(r) for r in reversed(runs)]),
+        trend=plots.trend([_totals(r) for r in reversed(runs)], t),
     )
     try:
         file.write_text(text, "utf-8")
@@ -179,24 +176,26 @@ def _totals(run: Row) -> dict[str, Any]:
     return {"id": run["id"], "written": written, "conflicts": sum(c.get("conflicts", 0) for c in counts)}
 
 
-def _plots(run: Row, metrics: dict[str, Any] | None) -> list[str]:
+def _plots(run: Row, metrics: dict[str, Any] | None, t: Texts) -> list[str]:
     parts: dict[str, float] = {}
     drawn = []
     if metrics is not None:
         if metrics.get("requests_per_second_series"):
-            drawn.append(plots.rate(metrics["requests_per_second_series"]))
+            drawn.append(plots.rate(metrics["requests_per_second_series"], t))
         if metrics.get("requests_by_stream"):
             drawn.append(
-                plots.requests(metrics["requests_by_stream"], metrics["requests"], metrics["requests_without_batching"])
+                plots.requests(
+                    metrics["requests_by_stream"], metrics["requests"], metrics["requests_without_batching"], t
+                )
             )
         if metrics.get("records_series"):
-            drawn.append(plots.records(metrics["records_series"]))
-        parts["waiting for the API (requests in flight added up)"] = metrics.get("seconds_waiting_for_api", 0.0)
-        parts["in the tap, from start to end"] = metrics.get("duration_seconds", 0.0)
+            drawn.append(plots.records(metrics["records_series"], t))
+        parts[t("time_api")] = metrics.get("seconds_waiting_for_api", 0.0)
+        parts[t("time_tap")] = metrics.get("duration_seconds", 0.0)
     if run["seconds"] is not None:
-        parts["in the target, from start to end"] = run["seconds"]
+        parts[t("time_target")] = run["seconds"]
     if run.get("merge_seconds") is not None:
-        parts["of that in the merge"] = run["merge_seconds"]
+        parts[t("time_merge")] = run["merge_seconds"]
     if parts:
-        drawn.append(plots.times(parts))
+        drawn.append(plots.times(parts, t))
     return drawn

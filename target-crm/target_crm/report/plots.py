@@ -1,4 +1,4 @@
-"""Plots of a run as SVG with text alternatives, drawn by matplotlib."""
+"""Plots of a run as SVG with text alternatives, drawn by matplotlib; `t` holds the report's texts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import matplotlib as mpl
 mpl.use("svg")
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from target_crm.texts import Texts
 
 LIMIT = 7
 _BLUE, _GREY, _RED, _GREEN = "#2563eb", "#94a3b8", "#dc2626", "#16a34a"
@@ -42,73 +44,78 @@ def _figure(width: float = 6.0, height: float = 2.6) -> tuple[Figure, Any]:
         return figure, figure.subplots()
 
 
-def rate(series: Sequence[int]) -> str:
+def rate(series: Sequence[int], t: Texts) -> str:
     """Requests in each second of the run against the limit."""
     with mpl.rc_context(_STYLE):
         figure, axes = _figure()
         axes.step(range(len(series)), series, where="post", color=_BLUE, linewidth=1.2)
         axes.axhline(LIMIT, color=_RED, linestyle="--", linewidth=1)
-        axes.annotate(f"limit {LIMIT}", (0, LIMIT), (2, 3), textcoords="offset points", color=_RED)
-        axes.set(xlabel="second of the run", ylabel="requests", ylim=(0, max([*series, LIMIT]) + 1.5))
+        axes.annotate(t("plot_limit", n=LIMIT), (0, LIMIT), (2, 3), textcoords="offset points", color=_RED)
+        axes.set(xlabel=t("plot_second"), ylabel=t("plot_requests"), ylim=(0, max([*series, LIMIT]) + 1.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         most = max(series, default=0)
-        text = f"{sum(series)} requests in {len(series)} seconds, at most {most} in one; the limit is {LIMIT}."
-        return _svg(figure, "Requests per second", text)
+        told = t("plot_rate_told", requests=sum(series), seconds=len(series), most=most, limit=LIMIT)
+        return _svg(figure, t("plot_rate"), told)
 
 
-def requests(by_stream: Mapping[str, int], total: int, without: int) -> str:
+def requests(by_stream: Mapping[str, int], total: int, without: int, t: Texts) -> str:
     """Requests by stream, and all of them beside one request for each parent."""
     names = sorted(by_stream, key=lambda name: -by_stream[name])
     with mpl.rc_context(_STYLE):
         figure, axes = _figure(height=max(2.6, 0.8 + 0.22 * (len(names) + 2)))
-        labels = [*names, "all together", "one for each parent"]
+        labels = [*names, t("plot_all"), t("plot_without")]
         values = [*(by_stream[n] for n in names), total, without]
         colours = [_BLUE] * (len(names) + 1) + [_GREY]
         axes.barh(labels, values, color=colours)
         axes.invert_yaxis()
         for place, value in enumerate(values):
-            axes.text(value, place, f" {value:,}", va="center")
-        axes.set(xlabel="requests")
+            axes.text(value, place, f" {t.n(value)}", va="center")
+        axes.set(xlabel=t("plot_requests"))
         axes.margins(x=0.12)
-        told = ", ".join(f"{n} {by_stream[n]}" for n in names)
-        return _svg(figure, "Requests by stream", f"{told}; {total} in all, {without} with one for each parent.")
+        streams = ", ".join(f"{n} {t.n(by_stream[n])}" for n in names)
+        told = t("plot_by_stream_told", streams=streams, total=total, without=without)
+        return _svg(figure, t("plot_by_stream"), told)
 
 
-def records(series: Mapping[str, Sequence[int]]) -> str:
+def records(series: Mapping[str, Sequence[int]], t: Texts) -> str:
     """Records over time by stream, cumulative."""
     with mpl.rc_context(_STYLE):
         figure, axes = _figure()
         for name, values in series.items():
             axes.plot(range(len(values)), values, label=name, linewidth=1.2)
-        axes.set(xlabel="second of the run", ylabel="records")
+        axes.set(xlabel=t("plot_second"), ylabel=t("plot_records"))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, fontsize=8, loc="upper left")
-        told = ", ".join(f"{name} {values[-1]}" for name, values in series.items() if values)
-        return _svg(figure, "Records over time", f"Records read by the end: {told}.")
+        streams = ", ".join(f"{name} {t.n(values[-1])}" for name, values in series.items() if values)
+        return _svg(figure, t("plot_records_title"), t("plot_records_told", streams=streams))
 
 
-def times(parts: Mapping[str, float]) -> str:
+def times(parts: Mapping[str, float], t: Texts) -> str:
     """Where the time went, in seconds."""
     with mpl.rc_context(_STYLE):
         figure, axes = _figure()
         axes.barh(list(parts), list(parts.values()), color=_GREEN)
         axes.invert_yaxis()
         for place, value in enumerate(parts.values()):
-            axes.text(value, place, f" {value:.1f} s", va="center")
-        axes.set(xlabel="seconds")
+            axes.text(value, place, " " + t("plot_seconds", n=t.n(float(value))), va="center")
+        axes.set(xlabel=t("seconds"))
         axes.margins(x=0.12)
-        told = ", ".join(f"{name} {value:.1f} s" for name, value in parts.items())
-        return _svg(figure, "Where the time went", told)
+        told = ", ".join(f"{name} {t('plot_seconds', n=t.n(float(value)))}" for name, value in parts.items())
+        return _svg(figure, t("plot_times"), told)
 
 
-def trend(runs: Sequence[Mapping[str, Any]]) -> str:
+def trend(runs: Sequence[Mapping[str, Any]], t: Texts) -> str:
     """Rows written and conflicts of the last runs."""
     with mpl.rc_context(_STYLE):
         figure, axes = _figure(width=12)
         labels = [str(run["id"]) for run in runs]
-        axes.bar(labels, [run["written"] for run in runs], color=_BLUE, label="rows written")
-        axes.plot(labels, [run["conflicts"] for run in runs], color=_RED, marker="o", markersize=3, label="conflicts")
-        axes.set(xlabel="run", ylabel="rows")
+        axes.bar(labels, [run["written"] for run in runs], color=_BLUE, label=t("rows_written"))
+        axes.plot(
+            labels, [run["conflicts"] for run in runs], color=_RED, marker="o", markersize=3, label=t("count_conflicts")
+        )
+        axes.set(xlabel=t("run_word"), ylabel=t("plot_rows"))
         axes.legend(frameon=False, fontsize=8)
-        told = "; ".join(f"run {r['id']}: {r['written']} written, {r['conflicts']} conflicts" for r in runs)
-        return _svg(figure, "The last runs", told)
+        told = "; ".join(
+            t("plot_trend_told", n=str(r["id"]), written=r["written"], conflicts=r["conflicts"]) for r in runs
+        )
+        return _svg(figure, t("last"), told)

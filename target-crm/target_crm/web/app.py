@@ -20,7 +20,7 @@ from target_crm.database import without_secrets
 from target_crm.errors import BusyError, TargetError
 from target_crm.operations.session import UnknownError
 from target_crm.web.crm import Crm
-from target_crm.web.i18n import Texts, language_of
+from target_crm.web.i18n import texts_for
 from target_crm.web.page import Page, load_templates, render_plain
 from target_crm.web.security import MOST_BODY_BYTES, Access, Guard
 from target_crm.web.views import conflicts, entering, records, rejects, runs
@@ -62,7 +62,7 @@ class _Site:
         except psycopg.Error as error:
             logger.warning("%s %s: %s", request.method, request.url.path, without_secrets(str(error)))
             what = without_secrets(error.diag.message_primary or str(error))
-            return self.problem(request, 500, "error", Texts(language_of(request))("error_database", what=what))
+            return self.problem(request, 500, "error", texts_for(request)("error_database", what=what))
 
     def problem(self, request: Request, status: int, title: str, detail: str = "") -> Response:
         """A page that says what is wrong."""

@@ -15,7 +15,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from target_crm import values
 from target_crm.operations.session import Session
-from target_crm.web.i18n import Texts, language_of
+from target_crm.texts import Texts
+from target_crm.web.i18n import texts_for
 from target_crm.web.security import Access
 
 PER_PAGE = 50
@@ -57,7 +58,7 @@ class Page:
     @property
     def texts(self) -> Texts:
         """The page's words in the reader's language."""
-        return Texts(language_of(self.request))
+        return texts_for(self.request)
 
     def given(self, name: str) -> str | None:
         """A parameter of the form or the address; None when it is missing or empty."""
@@ -121,7 +122,7 @@ class Page:
 
 def render_plain(request: Request, access: Access, template: str, *, status: int, **context: Any) -> Response:
     """A page outside of a session: entering, errors."""
-    texts = Texts(language_of(request))
+    texts = texts_for(request)
     text = (
         _environment()
         .get_template(template)

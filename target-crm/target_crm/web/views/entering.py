@@ -8,7 +8,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from target_crm.web.i18n import LANGUAGE_COOKIE, LANGUAGES
+from target_crm.texts import LANGUAGES
+from target_crm.web.i18n import LANGUAGE_COOKIE
 from target_crm.web.page import render_plain
 from target_crm.web.security import Access
 

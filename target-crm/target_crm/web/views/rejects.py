@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
-
 from starlette.responses import Response
 
 from target_crm.operations.rejects import count_rejects, drop, find_rejects, retry
+from target_crm.values import readable_json
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link
 
 _LONGEST_SHOWN = 20_000
@@ -47,10 +45,8 @@ def _list(page: Page, *, status: int = 200, problem: str | None = None) -> Respo
 
 
 def _pretty(record: str | None) -> str:
-    """JSON on several lines; anything else as it is. Very long records are cut."""
-    text = record or ""
-    with suppress(ValueError, RecursionError):
-        text = json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+    """A record on several lines. Very long ones are cut."""
+    text = readable_json(record, indent=2)
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
 
