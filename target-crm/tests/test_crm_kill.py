@@ -1,6 +1,8 @@
-"""kill -9 of the load or of the database at random moments: after a rerun from the last STATE all is as if undisturbed.
+"""kill -9 of the load or of the database at random moments: after reruns from the last STATE all is as if undisturbed.
 
-A few kills of each by default; more: CRM_KILLS=200. Counted are kills that hit a running load.
+Versions of an account are loaded one after another, each with other names and phones, so that whenever a kill comes
+there is something to write. A few kills of each by default; more: CRM_KILLS=200. Counted are those that cut a load
+short.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -89,7 +92,7 @@ def phone(n):
 def messages(crm, version):
     """A sync of contacts, companies and notes in many small parts, a STATE behind each."""
     lines = []
-    moment = f"2026-0{version}-01T00:00:00+00:00"
+    moment = f"{datetime(2026, 1, 1) + timedelta(days=version):%Y-%m-%dT%H:%M:%S}+00:00"
     for stream, count in (("contacts", CONTACTS), ("companies", 200), ("notes", 600)):
         lines.append(crm.schema_message(stream))
         for n in range(1, count + 1):
@@ -148,38 +151,15 @@ def edit(crm):
     crm.execute("UPDATE contacts SET last_name = 'вручную' WHERE amo_id = ANY(%s)", list(EDITED))
 
 
-def prepare(crm):
-    """First sync and edits; the second sync's messages, what an undisturbed one leaves, and how long it takes."""
-    first, second = messages(crm, 1), messages(crm, 2)
-    crm.load(first)
-    edit(crm)
-    began = time.monotonic()
-    start(crm, second, 0).communicate()
-    seconds = time.monotonic() - began
-    expected = content(crm)
+def undisturbed(crm, versions):
+    """What the same versions leave when nobody kills anything."""
     for table in (*TABLES, "sync_keys", "sync_pending", "sync_conflicts", "sync_runs"):
         crm.execute(f"TRUNCATE {table} CASCADE")
-    crm.load(first)
+    crm.load(messages(crm, 1))
     edit(crm)
-    return second, expected, seconds
-
-
-def finish(crm, second, done, expected, rounds, what, kills):
-    """The rerun, and all that must hold after it."""
-    process = start(crm, second, done)
-    process.communicate()
-    assert process.returncode == 0
-    found = content(crm)
-    names = crm.execute("SELECT count(*) AS n FROM contacts WHERE last_name = 'вручную'")
-    typed = {r["amo_id"]: r["position"] for r in crm.rows("contacts") if r["position"]}
-    lost = sum(len(set(rows) - set(found[table])) for table, rows in expected.items())
-    survived(what, kills, records=lost, edits=len(EDITED) + rounds - names[0]["n"] - len(typed))
-    assert found == expected
-    assert names[0]["n"] == len(EDITED)
-    assert typed == {n: f"вручную {n}" for n in range(1, rounds + 1)}
-    assert {r["status"] for r in crm.rows("sync_runs", "id")} <= {"succeeded", "interrupted", "failed"}
-    unclosed = crm.execute("SELECT count(*) AS n FROM sync_runs WHERE status = 'running' OR finished_at IS NULL")
-    assert unclosed[0]["n"] == 0
+    for version in range(2, versions + 1):
+        crm.load(messages(crm, version))
+    return content(crm)
 
 
 def type_by_hand(crm, number):
@@ -187,45 +167,80 @@ def type_by_hand(crm, number):
     crm.execute("UPDATE contacts SET position = %s WHERE amo_id = %s", f"вручную {number}", number)
 
 
-def test_killed_loads_and_their_reruns_leave_what_an_undisturbed_run_leaves(crm):
-    second, expected, seconds = prepare(crm)
-    chance = random.Random(7)
-    done = kills = rounds = 0
+def load_under_kills(crm, seed, what, kill):
+    """Load versions, kill what loads again and again, go on from the last STATE, and look at what is there at the end.
+
+    `kill` gets the process of a load and gives the CRM as it can be reached afterwards.
+    """
+    chance = random.Random(seed)
+    crm.load(messages(crm, 1))
+    edit(crm)
+    version, done, rounds, kills, seconds = 2, 0, 0, 0, None
+    lines = messages(crm, version)
     while kills < KILLS:
         rounds += 1
-        process = start(crm, second, done)
-        time.sleep(seconds * chance.uniform(0.3, 1.0))
-        ended = process.poll() is not None
-        process.send_signal(signal.SIGKILL)
-        out, _ = process.communicate()
-        kills += not ended
+        began = time.monotonic()
+        process = start(crm, lines, done)
+        # The first load gets through and tells how long one takes. Later ones may have little left to do.
+        delay = None if seconds is None else seconds * (0.25 + 0.75 * chance.random() * (1 - done / len(lines)))
+        try:
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            crm = kill(process)
+        else:
+            assert process.returncode == 0
+        out, _ = process.communicate(timeout=60)
         type_by_hand(crm, rounds)
-        # What got through comes once more from the start, which must change nothing.
-        done = 0 if ended else last_state(out) or done
-    finish(crm, second, done, expected, rounds, "kill -9 of a load", kills)
+        if process.returncode:
+            kills += 1
+            done = last_state(out) or done
+            continue
+        if not done:
+            seconds = time.monotonic() - began
+        version, done = version + 1, 0
+        lines = messages(crm, version)
+    process = start(crm, lines, done)
+    process.communicate()
+    assert process.returncode == 0
+    look(crm, version, rounds, what, kills)
+
+
+def look(crm, version, rounds, what, kills):
+    """All that must hold at the end."""
+    found, runs = content(crm), crm.rows("sync_runs", "id")
+    names = crm.execute("SELECT count(*) AS n FROM contacts WHERE last_name = 'вручную'")
+    typed = {r["amo_id"]: r["position"] for r in crm.rows("contacts") if r["position"]}
+    expected = undisturbed(crm, version)
+    lost = sum(len(set(rows) - set(found[table])) for table, rows in expected.items())
+    survived(what, kills, records=lost, edits=len(EDITED) + rounds - names[0]["n"] - len(typed))
+    assert found == expected
+    assert names[0]["n"] == len(EDITED)
+    assert typed == {n: f"вручную {n}" for n in range(1, rounds + 1)}
+    assert {r["status"] for r in runs} <= {"succeeded", "interrupted", "failed"}
+    assert all(r["finished_at"] for r in runs)
+
+
+def test_killed_loads_and_their_reruns_leave_what_an_undisturbed_run_leaves(crm):
+    def kill(process):
+        process.send_signal(signal.SIGKILL)
+        return crm
+
+    load_under_kills(crm, 7, "kill -9 of a load", kill)
 
 
 def test_a_killed_database_leaves_after_the_rerun_what_an_undisturbed_run_leaves(crm, victim, server):
-    second, expected, seconds = prepare(victim)
-    chance = random.Random(11)
-    done = kills = rounds = 0
-    while kills < KILLS:
-        rounds += 1
-        process = start(victim, second, done)
-        time.sleep(seconds * chance.uniform(0.3, 1.0))
-        hit = process.poll() is None
+    def kill(process):
         server.kill()
-        out, _ = process.communicate(timeout=60)
+        process.wait(60)
         told = (Path(victim.folder) / "log").read_text("utf-8")
         assert "Traceback" not in told
         if process.returncode:
             assert process.returncode == 1
             assert "The database" in told
-        kills += hit
         server.start()
         victim.connection = psycopg.connect(server.url, autocommit=True)
         victim.connection.execute(f"SET search_path = {victim.schema}".encode())
-        type_by_hand(victim, rounds)
-        done = 0 if process.returncode == 0 else last_state(out) or done
-    finish(victim, second, done, expected, rounds, "kill -9 of the database", kills)
+        return victim
+
+    load_under_kills(victim, 11, "kill -9 of the database", kill)
     victim.connection.close()
