@@ -167,8 +167,8 @@ def type_by_hand(crm, number):
     crm.execute("UPDATE contacts SET position = %s WHERE amo_id = %s", f"вручную {number}", number)
 
 
-def load_under_kills(crm, seed, what, kill):
-    """Load versions, kill what loads again and again, go on from the last STATE, and look at what is there at the end.
+def load_under_kills(crm, seed, kill):
+    """Load versions, kill what loads, go on from the last STATE until all is loaded: (versions, rounds).
 
     `kill` gets the process of a load and gives the CRM as it can be reached afterwards.
     """
@@ -202,17 +202,17 @@ def load_under_kills(crm, seed, what, kill):
     process = start(crm, lines, done)
     process.communicate()
     assert process.returncode == 0
-    look(crm, version, rounds, what, kills)
+    return version, rounds
 
 
-def look(crm, version, rounds, what, kills):
-    """All that must hold at the end."""
+def check_that_nothing_is_lost(crm, versions, rounds, what):
+    """All that must hold at the end; `what` names the kills in the count of faults survived."""
     found, runs = content(crm), crm.rows("sync_runs", "id")
     names = crm.execute("SELECT count(*) AS n FROM contacts WHERE last_name = 'вручную'")
     typed = {r["amo_id"]: r["position"] for r in crm.rows("contacts") if r["position"]}
-    expected = undisturbed(crm, version)
+    expected = undisturbed(crm, versions)
     lost = sum(len(set(rows) - set(found[table])) for table, rows in expected.items())
-    survived(what, kills, records=lost, edits=len(EDITED) + rounds - names[0]["n"] - len(typed))
+    survived(what, KILLS, records=lost, edits=len(EDITED) + rounds - names[0]["n"] - len(typed))
     assert found == expected
     assert names[0]["n"] == len(EDITED)
     assert typed == {n: f"вручную {n}" for n in range(1, rounds + 1)}
@@ -225,7 +225,8 @@ def test_killed_loads_and_their_reruns_leave_what_an_undisturbed_run_leaves(crm)
         process.send_signal(signal.SIGKILL)
         return crm
 
-    load_under_kills(crm, 7, "kill -9 of a load", kill)
+    versions, rounds = load_under_kills(crm, 7, kill)
+    check_that_nothing_is_lost(crm, versions, rounds, "kill -9 of a load")
 
 
 def test_a_killed_database_leaves_after_the_rerun_what_an_undisturbed_run_leaves(crm, victim, server):
@@ -242,5 +243,6 @@ def test_a_killed_database_leaves_after_the_rerun_what_an_undisturbed_run_leaves
         victim.connection.execute(f"SET search_path = {victim.schema}".encode())
         return victim
 
-    load_under_kills(victim, 11, "kill -9 of the database", kill)
+    versions, rounds = load_under_kills(victim, 11, kill)
+    check_that_nothing_is_lost(victim, versions, rounds, "kill -9 of the database")
     victim.connection.close()

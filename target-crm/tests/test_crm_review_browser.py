@@ -272,6 +272,7 @@ def test_back_in_the_browser_shows_what_is_true_now(open_page):
     settled(page, "ours is kept")
     page.go_back()
     settled(page, "has been settled already")
+    assert page.url.endswith("/conflicts/2")
 
 
 def test_pictures_of_the_page_and_the_report(crm, open_page, chromium, served, pictures, tmp_path):
