@@ -317,6 +317,18 @@ def test_a_reject_is_loaded_once_its_reason_is_gone(crm, admin):
     assert admin("rejects", "--json") == []
 
 
+def test_a_reject_that_somebody_else_is_trying_again_is_left_to_them(crm, admin):
+    crm.sync("leads", {"id": 1, "price": "сто"}, {"id": 2, "price": "двести"})
+    first, _ = (r["id"] for r in crm.rows("sync_rejects", "id"))
+    with psycopg.connect(crm.url) as other:
+        other.execute(f"SELECT FROM {crm.schema}.sync_rejects WHERE id = %s FOR UPDATE", [first])
+        assert "tried 1, still bad 1" in admin("rejects", "--retry")
+    left = [r["id"] for r in admin("rejects", "--json")]
+    assert left[0] == first
+    assert len(left) == 2
+    assert "tried 2, still bad 2" in admin("rejects", "--retry")
+
+
 def test_a_reject_is_dropped_with_a_reason(crm, admin):
     crm.sync("leads", {"id": 1, "price": "сто"})
     admin("rejects", admin("rejects", "--json")[0]["id"], "--drop", "не нужна")

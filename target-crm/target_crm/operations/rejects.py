@@ -53,9 +53,10 @@ def count_rejects(session: Session, most: int = 1000) -> int:
 def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int, int]:
     """Load open rejects again, the same way as any record; run, how many were tried, how many are still bad.
 
-    Those that are bad again are put aside anew, with what is wrong now; the old entries are closed.
+    Those that are bad again are put aside anew, with what is wrong now; the old entries are closed. Those that somebody
+    else is trying again just then are left to them.
     """
-    waiting = find_rejects(session, ids=ids, limit=1_000_000)
+    waiting = _claim(session, find_rejects(session, ids=ids, limit=1_000_000))
     tried = [r for r in waiting if r["stream"] and r["record"]]
     with Database(session.settings) as database:
         load = Load(session.settings, database, kind="retry")
@@ -75,6 +76,14 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
             load.finish(status, error)
     _close(session, [r["id"] for r in tried], f"retried in run {load.run_id}")
     return load.run_id, len(tried), load.rejected
+
+
+def _claim(session: Session, rejects: Sequence[Row]) -> list[Row]:
+    """Those of open rejects that nobody else holds; they are held until the session's transaction ends."""
+    claim = S("SELECT id FROM {} WHERE id = ANY(%s) AND resolved_at IS NULL FOR UPDATE SKIP LOCKED")
+    held = session.rows(claim.format(session.control("sync_rejects")), [r["id"] for r in rejects])
+    ours = {r["id"] for r in held}
+    return [r for r in rejects if r["id"] in ours]
 
 
 def drop(session: Session, ids: Sequence[int], reason: str) -> int:
