@@ -42,7 +42,7 @@ def write_report(
     environment.filters.update(value=lambda v: values.short(v, 300), json=values.readable_json)
     environment.globals.update(marked=values.marked, is_empty=values.is_empty)
     runs = find_runs(session, before=found["id"] + 1, limit=_TREND)
-    counts = {t: c for t, c in found["counts"].items() if isinstance(c, dict)}
+    counts = {table: c for table, c in found["counts"].items() if isinstance(c, dict)}
     kept, kept_total, kept_shown = _kept(session, counts)
     text = environment.get_template("page.html.j2").render(
         t=t,

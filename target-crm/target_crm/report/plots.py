@@ -97,10 +97,10 @@ def times(parts: Mapping[str, float], t: Texts) -> str:
         axes.barh(list(parts), list(parts.values()), color=_GREEN)
         axes.invert_yaxis()
         for place, value in enumerate(parts.values()):
-            axes.text(value, place, " " + t("plot_seconds", n=t.n(float(value))), va="center")
+            axes.text(value, place, " " + t("plot_seconds", n=float(value)), va="center")
         axes.set(xlabel=t("seconds"))
         axes.margins(x=0.12)
-        told = ", ".join(f"{name} {t('plot_seconds', n=t.n(float(value)))}" for name, value in parts.items())
+        told = ", ".join(f"{name} {t('plot_seconds', n=float(value))}" for name, value in parts.items())
         return _svg(figure, t("plot_times"), told)
 
 

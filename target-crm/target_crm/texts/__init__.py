@@ -31,8 +31,8 @@ class Texts:
             KeyError: there is no such text.
         """
         text = self._catalogue[key][self._place]
-        shown = {k: self.n(v) if isinstance(v, int) and not isinstance(v, bool) else v for k, v in given.items()}
-        return text.format(**shown) if given else text
+        figures = {k: self.n(v) for k, v in given.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+        return text.format(**{**given, **figures}) if given else text
 
     def __contains__(self, key: str) -> bool:
         return key in self._catalogue

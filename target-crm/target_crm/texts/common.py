@@ -48,4 +48,9 @@ COMMON: dict[str, tuple[str, str]] = {
     "stream": ("stream", "поток"),
     "reason": ("what is wrong", "что не так"),
     "open_word": ("open", "открыт"),
+    "amo_sent": ("amoCRM sent last", "последнее из amoCRM"),
+    "changes": ("Changes", "Изменения"),
+    "more_than": ("more than {n}", "больше {n}"),
+    "resolution": ("settled", "решение"),
+    "conflicts": ("Conflicts", "Конфликты"),
 }

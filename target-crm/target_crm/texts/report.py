@@ -20,7 +20,6 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "tile_updated": ("rows changed", "строк изменено"),
     "tile_unchanged": ("unchanged: nothing written", "без изменений: ничего не записано"),
     "tile_kept": ("rows with edits kept", "строк с сохранёнными правками"),
-    "tile_conflicts": ("conflicts", "конфликтов"),
     "tile_rejected": ("records put aside", "записей отложено"),
     "counts_title": ("What came and what was written", "Что пришло и что записано"),
     "counts": ("Counts by table", "Числа по таблицам"),
@@ -35,7 +34,6 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     # changes
     "by_column": ("Changes by column", "Изменения по полям"),
     "entries": ("entries of the journal", "записей в журнале"),
-    "changes": ("Changes", "Изменения"),
     "changes_caption": (
         "The first {n} values; target-crm-admin serve shows every one.",
         "Первые {n} значений; все показывает target-crm-admin serve.",
@@ -54,7 +52,6 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "values": ("values", "значений"),
     "kept_values": ("Values that were kept", "Сохранённые значения"),
     "kept_ours": ("kept: the CRM's", "сохранено: из CRM"),
-    "amo_sent": ("amoCRM sent last", "последнее из amoCRM"),
     "no_edit": ("No edit by hand stood against amoCRM.", "Правок вручную, которые расходятся с amoCRM, нет."),
     "why_edited": (
         "edited by hand; amoCRM still sends what it sent before",
@@ -77,8 +74,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
         "по сопоставлению это поле заполняется, только если пусто",
     ),
     # conflicts
-    "conflicts": ("Conflicts: {n}", "Конфликты: {n}"),
-    "conflicts_name": ("Conflicts", "Конфликты"),
+    "conflicts_counted": ("Conflicts: {n}", "Конфликты: {n}"),
     "conflicts_note": (
         "Both sides changed the same value. The CRM's was kept; target-crm-admin serve, or conflicts, settles them. "
         "Marked: what differs from the base.",
@@ -88,10 +84,9 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "base": ("base: amoCRM before", "раньше в amoCRM"),
     "ours": ("ours: kept", "наше: оставлено"),
     "theirs": ("theirs: amoCRM now", "сейчас в amoCRM"),
-    "settled": ("settled", "решение"),
     # rejects
-    "rejects": ("Rejects: {n}", "Отложенные записи: {n}"),
-    "rejects_name": ("Rejects", "Отложенные записи"),
+    "rejects_counted": ("Rejects: {n}", "Отложенные записи: {n}"),
+    "rejects": ("Rejects", "Отложенные записи"),
     "rejects_note": (
         "These records were put aside, the rest was loaded; target-crm-admin rejects --retry tries them again.",
         "Эти записи отложены, остальные загружены; повторить их: target-crm-admin rejects --retry.",
