@@ -19,6 +19,7 @@ from tap_amocrm.config import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, settin
 from tap_amocrm.errors import TapError
 from tap_amocrm.prefetch import Prefetch
 from tap_amocrm.run import Run
+from tap_amocrm.run_marker import STATE_KEY, RunMarker
 from tap_amocrm.streams import STREAMS
 from tap_amocrm.streams.base import AmoStream, AmoTap
 from tap_amocrm.streams.events import DeletedRecords
@@ -61,7 +62,8 @@ class TapAmoCRM(AmoTap):
         return dict(sorted(found.items(), key=lambda item: order.get(type(item[1]), len(order))))
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take over bookmarks (the SDK does) and the tap's own memory."""
+        """Take over bookmarks (the SDK does) and the tap's own memory; the marker of an earlier run ends here."""
+        self.marker = RunMarker(state)
         super().load_state(state)
         if isinstance(state.get(MEMORY), dict):
             cast("dict[str, Any]", self.state)[MEMORY] = state[MEMORY]
@@ -79,18 +81,24 @@ class TapAmoCRM(AmoTap):
     def sync_all(self) -> None:  # type: ignore[misc]
         """Sync all streams; whatever happens, the metrics are written and no request is left in flight."""
         try:
+            self._mark(complete=False)
             self._read_ahead()
             super().sync_all()
             self._read_unknown_definitions()
             if self.run.settings.scoped:
                 self.run.remember_scope()
-                self._state_writer.write_state(self.state)
+            self._mark(complete=True)
+            self._state_writer.write_state(self.state)
         except Interrupted:
             self._state_writer.write_state(self.state)
             logger.error("Stopped by a signal; the state is out, the next run goes on from there.")
             raise
         finally:
             self._close_run()
+
+    def _mark(self, *, complete: bool) -> None:
+        """Set the marker that every STATE carries from here on."""
+        cast("dict[str, Any]", self.state)[STATE_KEY] = self.marker.in_state(complete=complete)
 
     def count_records(self) -> dict[str, int]:
         """Read the streams of entities, notes and tasks and write nothing: records by stream."""

@@ -24,6 +24,7 @@ class Output:
 
     code: int
     log: str
+    messages: list[dict[str, Any]] = field(default_factory=list)
     schemas: list[dict[str, Any]] = field(default_factory=list)
     records: dict[str, dict[int, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     read: Counter[str] = field(default_factory=Counter)
@@ -32,6 +33,7 @@ class Output:
     def add(self, line: str) -> None:
         """Take in a message; the last version of a record stays."""
         message = json.loads(line)
+        self.messages.append(message)
         if message["type"] == "RECORD":
             self.records[message["stream"]][message["record"]["id"]] = message["record"]
             self.read[message["stream"]] += 1
@@ -39,6 +41,11 @@ class Output:
             self.state = message["value"]
         elif message["type"] == "SCHEMA":
             self.schemas.append(message)
+
+    @property
+    def states(self) -> list[dict[str, Any]]:
+        """The values of all STATE messages."""
+        return [message["value"] for message in self.messages if message["type"] == "STATE"]
 
     def ids(self, stream: str) -> set[int]:
         """Ids of a stream."""

@@ -15,6 +15,7 @@ from singer_sdk.mapper import SameRecordTransform
 from tap_amocrm.errors import ApiError
 from tap_amocrm.normalise import normalise
 from tap_amocrm.run import Run
+from tap_amocrm.run_marker import SCHEMA_KEY, RunMarker
 from tap_amocrm.schemas import schema_of
 from tap_amocrm.writer import encode_records, write_lines
 
@@ -25,6 +26,8 @@ REFUSED = (402, 403)
 
 class AmoTap(Tap):
     """What the streams know of the tap they belong to."""
+
+    marker: RunMarker
 
     @cached_property
     @abstractmethod
@@ -121,9 +124,8 @@ class AmoStream(Stream):
         state["replication_key_value"] = pendulum.from_timestamp(began).to_iso8601_string()
         state["scope"] = run.scope_digest
         windows = [w for name in self.listings if (w := run.window_of_walk(name)) is not None]
-        state.pop("walked", None)
-        if windows:
-            state["walked"] = [min(w[0] for w in windows), max(w[1] for w in windows)]
+        # Null instead of no key: runners that merge a new state into the old one keep what the new one lacks.
+        state["walked"] = [min(w[0] for w in windows), max(w[1] for w in windows)] if windows else None
 
     def unrefused_pages(self) -> Iterator[list[Record]]:
         """Pages; none, with a warning, where the account's plan or the user's rights refuse the endpoint."""
@@ -185,5 +187,9 @@ class AmoStream(Stream):
 
     def _generate_schema_messages(self) -> Generator[Any, None, None]:
         for message in super()._generate_schema_messages():
-            message.schema = {**message.schema, "x-amocrm-account": self.amo.run.account.annotation()}
+            message.schema = {
+                **message.schema,
+                "x-amocrm-account": self.amo.run.account.annotation(),
+                SCHEMA_KEY: self.amo.marker.in_schema(),
+            }
             yield message

@@ -86,7 +86,7 @@ class DeletedRecords(AmoStream):
         run = self.amo.run
         for stream in self.amo.big_streams():
             kinds, state = VANISH[stream.name], stream.bookmark
-            late = state.pop("settling", None)
+            late, state["settling"] = state.get("settling"), None
             if late and any(e.get("type") in kinds and late[0] <= (e.get("created_at") or 0) <= late[1] for e in fresh):
                 self.logger.info("%s: events of the last run's time came late; reading all again.", stream.name)
                 for name in stream.listings:
@@ -97,9 +97,7 @@ class DeletedRecords(AmoStream):
                 if walk is not None:
                     for records in walk.heal(float(e.get("created_at") or 0) for e in events if e.get("type") in kinds):
                         stream.write([stream.shape(r, name) for r in records])
-            window = state.pop("walked", None)
-            if window:
-                state["settling"] = window
+            state["settling"], state["walked"] = state.get("walked"), None
 
     def _bring_back(self, events: list[Record]) -> None:
         """Read by id what changed without its own `updated_at`: what was restored and merged into, with what hangs on
@@ -128,4 +126,4 @@ class DeletedRecords(AmoStream):
         run = self.amo.run
         run.memory["events_refused"] = True
         for stream in self.amo.big_streams():
-            stream.bookmark.pop("walked", None)
+            stream.bookmark["walked"] = None
