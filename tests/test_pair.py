@@ -122,8 +122,6 @@ def test_an_unchanged_account_writes_no_row_version(pair):
     assert row_versions(made.connection, made.schema) == before
 
 
-# The server's clock counts: a machine that holds a process up for ten milliseconds breaks it, but not each time.
-@pytest.mark.flaky(reruns=3, reruns_delay=2)
 def test_at_the_limit_of_seven_no_second_sees_an_eighth_request_and_nothing_is_refused(pair):
     made = pair(**SIZES, rps=7, latency="20-120")
     made.sync(requests_per_second=7)

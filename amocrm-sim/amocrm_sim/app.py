@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -22,6 +23,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from amocrm_sim import lists
+from amocrm_sim.arrivals import lateness
 from amocrm_sim.gate import BAN_PAGE, Faults, Latency, RateLimit, RequestLog, Tokens, parse_faults
 from amocrm_sim.options import Options
 from amocrm_sim.store import Store, encode
@@ -73,6 +75,7 @@ class Simulator:
         self.answers = ThreadPoolExecutor(1, "amocrm-sim-answers")
         self.scheduled: dict[int, list[dict[str, Any]]] = {}
         self.expire_at: set[int] = set()
+        self.odd_dates: dict[int, float] = {}
         routes = [
             Route("/oauth2/access_token", self.access_token, methods=["POST"]),
             Route("/oauth", self.authorise),
@@ -86,15 +89,16 @@ class Simulator:
     async def api(self, request: Request) -> Response:
         """Any API request: noted, limited, authorised, answered, perhaps spoilt."""
         query = request.url.query
-        entry = self.log.arrived(request.method, request.url.path, query)
+        late = lateness(request.scope.get(_TRANSPORT))
+        entry = self.log.arrived(request.method, request.url.path, query, late)
         started = time.monotonic()
         number = len(self.log.entries)
         for change in self.scheduled.pop(number, ()):
             with self.store_lock:
-                self.store.change(change["action"], change["body"])
+                self.controlled(change["action"], change["body"])
         if number in self.expire_at:
             self.tokens.expire()
-        response = self.refusal(request, query)
+        response = self.refusal(request, query, entry["at"])
         fault = self.faults.next() if response is None else None
         if response is None and self.limit.rps:
             # Where arrivals are counted, none may wait unseen while another answer is being made.
@@ -105,13 +109,14 @@ class Simulator:
         if delay:
             await asyncio.sleep(delay)
         response = spoil(response, fault)
+        response.headers.setdefault("Date", self.date(number))
         entry["status"] = 0 if isinstance(response, Dropped) else response.status_code
         entry["seconds"] = time.monotonic() - started
         return response
 
-    def refusal(self, request: Request, query: str) -> Response | None:
-        """What stops a request before its endpoint: ban, limit, length, token."""
-        admitted = self.limit.admits(time.monotonic())
+    def refusal(self, request: Request, query: str, arrived: float) -> Response | None:
+        """What stops a request before its endpoint: ban, limit (by its time of arrival), length, token."""
+        admitted = self.limit.admits(arrived)
         if self.limit.banned:
             return Response(BAN_PAGE, 403, media_type="text/html")
         if not admitted:
@@ -131,11 +136,15 @@ class Simulator:
         pairs = tuple(parse_qsl(query, keep_blank_values=True))
         with self.store_lock:
             status, body = lists.respond(self, request.method, request.url.path, pairs, base)
-        date = {"Date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(self.store.now()))}
         if body is None:
-            return Response(b"", status, date)
+            return Response(b"", status)
         content = body if isinstance(body, bytes) else encode(body)
-        return Response(content, status, date, HAL if status < 400 else PROBLEM)
+        return Response(content, status, media_type=HAL if status < 400 else PROBLEM)
+
+    def date(self, number: int) -> str:
+        """The Date header of an answer: the server's clock, wrong by what was asked for this one."""
+        moment = self.store.now() + self.odd_dates.pop(number, 0)
+        return formatdate(moment, usegmt=True)
 
     # -- OAuth -----------------------------------------------------------------------------------------------------
 
@@ -219,8 +228,10 @@ class Simulator:
                 "banned": self.limit.banned,
                 "faults": dict(self.faults.seen),
             }
-        if name == "clock":
-            self.store.clock_offset = float(body["offset"])
+        if name == "clock":  # {"offset": seconds}, {"dates": {"3": seconds}}: Date of the third answer from now alone
+            self.store.clock_offset = float(body.get("offset", self.store.clock_offset))
+            done = len(self.log.entries)
+            self.odd_dates |= {done + int(n): float(seconds) for n, seconds in body.get("dates", {}).items()}
             return {"now": self.store.now()}
         if name == "unban":
             self.limit = RateLimit(self.options.rps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import click
 import uvicorn
 
 from amocrm_sim.app import Simulator
+from amocrm_sim.arrivals import listen
 from amocrm_sim.options import Options
 from amocrm_sim.query import AccountOptions
 from amocrm_sim.store import Store
@@ -42,14 +42,7 @@ def build(given: dict[str, Any]) -> Simulator:
         refuse=tuple(given["refuse"]),
         **{name: given[name] for name in same},
     )
-    return Simulator(Store(given["seed"], sizes, journal=given["journal"]), options)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; answers leave at once, not when the client's delayed acknowledgement comes."""
-    listener = socket.create_server((host, port))
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
+    return Simulator(Store(given["seed"], sizes, given["clock_offset"], given["journal"]), options)
 
 
 @main.command()
@@ -87,6 +80,9 @@ def listen(host: str, port: int) -> socket.socket:
 @click.option("--foreign-next", is_flag=True, help="_links.next names http and another host.")
 @click.option("--event-delay", default=0, show_default=True, help="Seconds until an event shows.")
 @click.option(
+    "--clock-offset", default=0.0, show_default=True, help="Seconds of the server's clock from this machine's."
+)
+@click.option(
     "--journal", type=click.Path(path_type=Path), help="Changes are kept here and made again at the next start."
 )
 def serve(host: str, port: int, ready_file: Path | None, **given: Any) -> None:
@@ -99,6 +95,7 @@ def serve(host: str, port: int, ready_file: Path | None, **given: Any) -> None:
     url = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(
         simulator.app,
+        loop="asyncio",  # whose connections are our sockets, see arrivals.py
         log_level="error",
         access_log=False,
         lifespan="off",

@@ -6,6 +6,7 @@ import random
 import re
 import secrets
 import time
+from bisect import bisect_right, insort
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,11 +26,12 @@ class RequestLog:
 
     entries: list[dict[str, Any]] = field(default_factory=list)
 
-    def arrived(self, method: str, path: str, query: str) -> dict[str, Any]:
-        """Note a request; the status follows when it is answered."""
+    def arrived(self, method: str, path: str, query: str, late: float = 0.0) -> dict[str, Any]:
+        """Note a request that came `late` seconds ago; the status follows when it is answered."""
         entry = {
-            "at": time.monotonic(),
-            "wall": time.time(),
+            "at": time.monotonic() - late,
+            "wall": time.time() - late,
+            "late": late,
             "method": method,
             "path": path,
             "query": query,
@@ -43,9 +45,9 @@ class RequestLog:
         """The most requests in any sliding second."""
         window: deque[float] = deque()
         most = 0
-        for entry in self.entries:
-            window.append(entry["at"])
-            while window[0] <= entry["at"] - 1.0:
+        for at in sorted(entry["at"] for entry in self.entries):
+            window.append(at)
+            while window[0] <= at - 1.0:
                 window.popleft()
             most = max(most, len(window))
         return most
@@ -55,6 +57,7 @@ class RequestLog:
         return {
             "requests": len(self.entries),
             "peak": self.most_in_a_second(),
+            "latest": max((e["late"] for e in self.entries), default=0.0),
             "by_path": dict(Counter(e["path"] for e in self.entries)),
             "by_status": dict(Counter(str(e["status"]) for e in self.entries)),
         }
@@ -67,15 +70,21 @@ class RateLimit:
         self.rps = rps
         self.banned = False
         self.refusals = 0
-        self._window: deque[float] = deque()
+        self._window: list[float] = []
         self._refused: deque[float] = deque()
 
     def admits(self, now: float) -> bool:
-        """Count an arrival; False answers 429."""
-        self._window.append(now)
-        while self._window[0] <= now - 1.0:
-            self._window.popleft()
-        if not self.rps or len(self._window) <= self.rps:
+        """Count an arrival; False answers 429.
+
+        Connections are not always read in the order in which their requests came: the window is kept in order of
+        time, for two seconds, and an arrival counts in the second before it.
+        """
+        if not self.rps:
+            return True
+        insort(self._window, now)
+        del self._window[: bisect_right(self._window, self._window[-1] - 2.0)]
+        end = bisect_right(self._window, now)
+        if end - bisect_right(self._window, now - 1.0) <= self.rps:
             return True
         self.refusals += 1
         self._refused.append(now)

@@ -17,7 +17,8 @@ from typing import Any
 import uvicorn
 
 from amocrm_sim.app import Simulator
-from amocrm_sim.cli import build, listen, serve
+from amocrm_sim.arrivals import listen
+from amocrm_sim.cli import build, serve
 
 
 class SimulatorServer:
@@ -64,6 +65,7 @@ class SimulatorServer:
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(
             self.simulator.app,
+            loop="asyncio",
             log_level="critical",
             access_log=False,
             lifespan="off",

@@ -79,8 +79,6 @@ def test_an_optional_stream_that_the_plan_refuses_is_empty_with_a_warning(start,
     assert "Stream catalogs stays empty" in output.log
 
 
-# The server's clock counts: a machine that holds a process up for ten milliseconds breaks it, but not each time.
-@pytest.mark.flaky(reruns=3, reruns_delay=2)
 def test_two_processes_on_one_account_share_the_limit(start):
     tap = start(companies=120, rps=7)
     tap.sim.control("unban", now=True)

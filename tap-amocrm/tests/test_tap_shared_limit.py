@@ -26,8 +26,6 @@ def database_url():
     shutil.rmtree(base, ignore_errors=True)
 
 
-# The server's clock counts: a machine that holds a process up for ten milliseconds breaks it, but not each time.
-@pytest.mark.flaky(reruns=3, reruns_delay=2)
 def test_two_processes_that_share_a_database_and_no_file_keep_the_limit_together(start, database_url):
     tap = start(process=True, companies=40, rps=7)
     commands = []
