@@ -20,17 +20,44 @@ logger = logging.getLogger("target-crm")
 Connection = psycopg.Connection[Any]
 
 
-def begin_run(connection: Connection, schema: str, kind: str) -> int:
-    """Mark runs whose process died as interrupted, and open a new one; its number. The caller commits."""
-    runs = sql.Identifier(schema, "sync_runs")
-    connection.execute(
+def _run_lock(schema: str, run: sql.Composable) -> sql.Composed:
+    """The key of the advisory lock that the session of a run holds as long as it lives."""
+    return sql.SQL("hashtextextended({} || ({})::text, 0)").format(sql.Literal(f"target-crm:{schema}:run:"), run)
+
+
+def is_alive(schema: str, alias: str = "r") -> sql.Composed:
+    """SQL: whether the session of a run (a row of `sync_runs` under this alias) is still there.
+
+    Every role sees who holds an advisory lock; other sessions' start times it may not see. Those serve for runs of
+    version 0.1, which hold no such lock.
+    """
+    run = sql.Identifier(alias)
+    return sql.SQL(
+        "(EXISTS (SELECT FROM pg_locks AS l WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
+        "AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) "
+        "AND (l.classid::bigint << 32) | l.objid::bigint = {}) "
+        "OR EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = {run}.backend_pid "
+        "AND a.backend_start = {run}.backend_start))"
+    ).format(_run_lock(schema, sql.SQL("{}.id").format(run)), run=run)
+
+
+def close_dead_runs(connection: Connection, schema: str) -> int:
+    """Mark runs whose session is gone (killed, cut off) as interrupted; how many. The caller commits."""
+    return connection.execute(
         sql.SQL(
             "UPDATE {} AS r SET status = 'interrupted', finished_at = now(), "
-            "error = coalesce(error, 'the process ended without closing its run') WHERE status = 'running' "
-            "AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = r.backend_pid "
-            "AND a.backend_start = r.backend_start)"
-        ).format(runs)
-    )
+            "error = coalesce(error, 'the process ended without closing its run') WHERE status = 'running' AND NOT {}"
+        ).format(sql.Identifier(schema, "sync_runs"), is_alive(schema))
+    ).rowcount
+
+
+def begin_run(connection: Connection, schema: str, kind: str) -> int:
+    """Mark runs whose process died as interrupted, and open a new one; its number. The caller commits.
+
+    The connection holds an advisory lock of the run's own from now on, by which others see that it lives.
+    """
+    runs = sql.Identifier(schema, "sync_runs")
+    close_dead_runs(connection, schema)
     row = connection.execute(
         sql.SQL(
             "INSERT INTO {} (kind, backend_pid, backend_start) SELECT {}, pg_backend_pid(), "
@@ -38,7 +65,9 @@ def begin_run(connection: Connection, schema: str, kind: str) -> int:
         ).format(runs, sql.Literal(kind))
     ).fetchone()
     assert row is not None
-    return int(row[0])
+    run_id = int(row[0])
+    connection.execute(sql.SQL("SELECT pg_advisory_lock({})").format(_run_lock(schema, sql.Literal(run_id))))
+    return run_id
 
 
 def write_counts(connection: Connection, schema: str, run_id: int, counts: dict[str, Any]) -> None:

@@ -208,41 +208,85 @@ def resolve(
 
     Raises:
         UnknownError: `take` is none of these.
+        BusyError: a load, or another session that holds rows, was in the way for `lock_timeout_seconds`.
     """
     if take not in TAKE:
         msg = f"--take {take}: one of {', '.join(TAKE)} is needed."
         raise UnknownError(msg)
-    settled = Settled()
     cells = session.rows(
         S("SELECT c.table_name, c.column_name FROM {} AS c WHERE {} GROUP BY 1, 2 ORDER BY 1, 2").format(
             session.control("sync_conflicts"), which.condition()
         )
     )
+    session.connection.commit()
     if not cells:
-        session.connection.commit()
-        return None, settled
+        return None, Settled()
+
+    def settle(run_id: int) -> tuple[int, Settled]:
+        return run_id, _settle(session, which, cells, run_id, take, value, seen)
+
     try:
-        with session.run("resolve") as run_id:
-            counts: dict[str, dict[str, int]] = {}
-            for cell in cells:
-                place = (cell["table_name"], cell["column_name"])
-                done = _Decision(session, *place, which, run_id).settle(take, value, seen)
-                table = counts.setdefault(cell["table_name"], {"settled": 0, "updated": 0, "changed_since": 0})
-                for name, number in zip(table, vars(done).values(), strict=True):
-                    table[name] += number
-                settled.settled += done.settled
-                settled.written += done.written
-                settled.changed_since += done.changed_since
-            session.count(run_id, counts)
-            if not settled.settled:
-                raise _NothingSettled
-    except _NothingSettled:
-        return None, settled
-    return run_id, settled
+        return session.run("resolve", settle, prepare=lambda: _lock_rows(session, which, cells))
+    except _NothingSettledError as nothing:
+        return None, nothing.settled
 
 
-class _NothingSettled(Exception):
+def _settle(
+    session: Session, which: Filter, cells: Sequence[Row], run_id: int, take: str, value: Any, seen: str | None
+) -> Settled:
+    """Settle the conflicts of these columns, in the caller's transaction.
+
+    Raises:
+        _NothingSettledError: none could be settled.
+    """
+    settled, counts = Settled(), dict[str, dict[str, int]]()
+    for cell in cells:
+        place = (cell["table_name"], cell["column_name"])
+        done = _Decision(session, *place, which, run_id).settle(take, value, seen)
+        table = counts.setdefault(cell["table_name"], {"settled": 0, "updated": 0, "changed_since": 0})
+        for name, number in zip(table, vars(done).values(), strict=True):
+            table[name] += number
+        settled.settled += done.settled
+        settled.written += done.written
+        settled.changed_since += done.changed_since
+    session.count(run_id, counts)
+    if not settled.settled:
+        raise _NothingSettledError(settled)
+    return settled
+
+
+def _lock_rows(session: Session, which: Filter, cells: Sequence[Row]) -> None:
+    """Lock the rows that conflicts are about: tables in the mapping's order, rows in their keys' order."""
+    about = {cell["table_name"] for cell in cells}
+    for name, live in session.tables.items():
+        if name not in about:
+            continue
+        session.execute(
+            S(
+                "SELECT FROM {table} AS t WHERE t.{id} IN (SELECT {key} FROM {conflicts} AS c WHERE {meant} "
+                "AND c.table_name = {name}) ORDER BY t.{id} FOR NO KEY UPDATE"
+            ).format(
+                table=live.identifier,
+                id=I(live.mapping.id),
+                key=as_key(live, S("c.row_id")),
+                conflicts=session.control("sync_conflicts"),
+                meant=which.condition(),
+                name=sql.Literal(name),
+            )
+        )
+    session.execute(
+        S("SELECT FROM {} AS c WHERE {} ORDER BY c.id FOR UPDATE").format(
+            session.control("sync_conflicts"), which.condition()
+        )
+    )
+
+
+class _NothingSettledError(Exception):
     """Rolls a decision back that settled nothing: it is no run."""
+
+    def __init__(self, settled: Settled) -> None:
+        super().__init__()
+        self.settled = settled
 
 
 def follow_undoing(session: Session, run: int, new_run: int) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -19,13 +19,19 @@ from target_crm.errors import TargetError
 from target_crm.mapping.check import LiveTable, check_mapping
 from target_crm.mapping.load import load_mapping
 from target_crm.mapping.model import Column, ItemSet, Table
+from target_crm.operations.attempts import LOCK_WAIT_SECONDS, until_free
 
 Row = dict[str, Any]
+Result = TypeVar("Result")
 Statement = sql.SQL | sql.Composed
 
 
 class UnknownError(TargetError):
     """There is no such run, table, row, conflict or reject."""
+
+
+def _nothing() -> None:
+    """Nothing is to be prepared."""
 
 
 @dataclass(frozen=True)
@@ -72,25 +78,58 @@ class Session:
             raise UnknownError(msg)
         return found
 
-    @contextmanager
-    def run(self, kind: str, undoes: int | None = None) -> Iterator[int]:
-        """A run of its own in `sync_runs`, in one transaction: all of what it does happens, or nothing.
+    def run(
+        self,
+        kind: str,
+        work: Callable[[int], Result],
+        *,
+        prepare: Callable[[], None] = _nothing,
+        undoes: int | None = None,
+    ) -> Result:
+        """Do work in a run of its own in `sync_runs`, in one transaction: all of what it does happens, or nothing.
 
-        No load of any account runs meanwhile: it would compare with what is being put back.
+        No load of any account runs meanwhile: it would compare with what is being put back. While rows are held by
+        another session, or after a deadlock, nothing is locked and loads go on; then all is tried again.
+
+        Args:
+            kind: What `sync_runs.kind` says of it.
+            work: Gets the run's number; must bear being called again after a failure.
+            prepare: Called before the run is opened, to lock the rows that it is about. What `work` then reads is what
+                was committed until the last of them was locked.
+            undoes: The run that it undoes.
 
         Raises:
-            BusyError: a load did not end within `lock_timeout_seconds`.
+            RowsHeldError: rows did not become free within `lock_timeout_seconds`.
+            BusyError: a load did not end within that time.
         """
+        what = f"Undoing run {undoes}" if undoes is not None else f"A run of kind {kind}"
+
+        def attempt(patience: float) -> Result:
+            return self._attempt(kind, work, prepare, undoes, patience)
+
+        return until_free(attempt, what, self.settings.lock_timeout_seconds)
+
+    def _attempt(
+        self,
+        kind: str,
+        work: Callable[[int], Result],
+        prepare: Callable[[], None],
+        undoes: int | None,
+        patience: float,
+    ) -> Result:
         try:
-            self._lock_accounts()
+            self._lock_accounts(patience)
+            self.limit_lock_waits()
+            prepare()
             run_id = runs.begin_run(self.connection, self.settings.crm_schema, kind)
             if undoes is not None:
                 self.execute(
                     sql.SQL("UPDATE {} SET undoes = %s WHERE id = %s").format(self.control("sync_runs")), undoes, run_id
                 )
-            yield run_id
+            done = work(run_id)
             runs.close_run(self.connection, self.settings.crm_schema, run_id, "succeeded", None)
             self.connection.commit()
+            return done
         except BaseException:
             self.connection.rollback()
             raise
@@ -99,11 +138,14 @@ class Session:
             self.connection.execute("SELECT pg_advisory_unlock_all()")
             self.connection.commit()
 
-    def _lock_accounts(self) -> None:
+    def limit_lock_waits(self) -> None:
+        """Until the transaction ends, give up a lock that does not come soon; `until_free` then tries again."""
+        self.connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_WAIT_SECONDS * 1000:.0f}ms",))
+
+    def _lock_accounts(self, patience: float) -> None:
         for row in self.rows(
             sql.SQL("SELECT DISTINCT unnest(account_ids) AS id FROM {} ORDER BY 1").format(self.control("sync_runs"))
         ):
-            patience = self.settings.lock_timeout_seconds
             runs.lock_account(self.connection, self.settings.crm_schema, row["id"], patience, keep_open=False)
 
     def count(self, run_id: int, counts: dict[str, Any]) -> None:

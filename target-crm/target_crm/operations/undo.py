@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from psycopg import sql
 
+from target_crm import runs
 from target_crm.mapping.check import LiveTable
 from target_crm.operations.conflicts import follow_undoing
 from target_crm.operations.session import Row, Session, SetTable, UnknownError, as_value
@@ -74,25 +75,32 @@ def undo(session: Session, run: int, *, preview: bool = False) -> dict[str, Undo
 
 def _undo(session: Session, run: int, *, preview: bool) -> tuple[int, Preview]:
     _check(session, run)
-    found = Preview({}, [])
-    new_run = 0
+
+    def work(new_run: int) -> tuple[int, Preview]:
+        worker = _Undo(session, run, new_run)
+        found = Preview(worker.all(), worker.left)
+        session.count(new_run, {name: asdict(c) for name, c in found.counts.items()})
+        if preview:
+            raise _RollBack(found)
+        return new_run, found
+
     try:
-        with session.run("undo", undoes=run) as new_run:
-            worker = _Undo(session, run, new_run)
-            found = Preview(worker.all(), worker.left)
-            session.count(new_run, {name: asdict(c) for name, c in found.counts.items()})
-            if preview:
-                raise _RollBack
-    except _RollBack:
-        pass
-    return new_run, found
+        return session.run("undo", work, undoes=run)
+    except _RollBack as previewed:
+        return 0, previewed.found
 
 
 class _RollBack(Exception):
     """Rolls a preview back."""
 
+    def __init__(self, found: Preview) -> None:
+        super().__init__()
+        self.found = found
+
 
 def _check(session: Session, run: int) -> None:
+    runs.close_dead_runs(session.connection, session.settings.crm_schema)
+    session.connection.commit()
     found = session.rows(
         S(
             "SELECT status, counts, EXISTS (SELECT FROM {} AS c WHERE c.run_id = r.id) AS has_journal "

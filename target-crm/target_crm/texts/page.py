@@ -46,6 +46,10 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
         "A load is running and holds these rows. Try again when it has ended.",
         "Идёт загрузка, строки заняты. Повторите, когда она закончится.",
     ),
+    "error_held": (
+        "Somebody is changing these rows and has not finished. Nothing was changed; try again in a moment.",
+        "Эти строки кто-то сейчас меняет и ещё не закончил. Ничего не изменено; повторите чуть позже.",
+    ),
     "error_database": ("The database refuses: {what}", "База данных отказывает: {what}"),
     "error_form": (
         "The form is out of date: go back, load the page again and repeat.",

@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from target_crm.database import without_secrets
 from target_crm.errors import BusyError, TargetError
+from target_crm.operations.attempts import RowsHeldError
 from target_crm.operations.session import UnknownError
 from target_crm.web.crm import Crm
 from target_crm.web.i18n import texts_for
@@ -55,7 +56,9 @@ class _Site:
                 return view(Page(request, self.access, session, form))
         except UnknownError as error:
             return self.problem(request, 404, "error_404", str(error))
-        except (BusyError, psycopg.errors.LockNotAvailable):
+        except (RowsHeldError, psycopg.errors.LockNotAvailable):
+            return self.problem(request, 503, "error_held")
+        except BusyError:
             return self.problem(request, 503, "error_busy")
         except TargetError as error:
             return self.problem(request, 400, "error", str(error))
