@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -12,16 +11,26 @@ from typing import Any, NamedTuple
 import msgspec
 
 from target_crm.errors import RecordError
-from target_crm.normalise import Context, as_instant
-from target_crm.seen import SeenRecord
+from target_crm.normalise import Context
+from target_crm.problems import Problem
+from target_crm.seen import SeenRecord, instant, whole_number
 
 
 class Reject(NamedTuple):
-    """A record put aside, as text, and why."""
+    """A rejected record, as text, why, and its key where it has a usable one."""
 
     stream: str | None
     record: str
-    error: str
+    problem: Problem
+    account_id: int | None = None
+    amo_id: int | None = None
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What tells rejects apart: the record's key, or its text where it has none."""
+        if self.account_id is None or self.amo_id is None:
+            return self.stream, self.record
+        return self.stream, self.account_id, self.amo_id
 
 
 @dataclass
@@ -61,7 +70,7 @@ class Batch:
     rows: int = 0
     size: int = 0
     started: float = field(default_factory=time.monotonic)
-    # Records that the merge put aside, by sequence: a merge that is tried again must not count them twice.
+    # Records that the merge rejected, by sequence: a merge that is tried again must not count them twice.
     late_rejects: dict[int, Reject] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
@@ -76,10 +85,12 @@ class Batch:
         found = {key[0] for buffer in self.buffers.values() for key in buffer.records}
         return found | {key[0] for key in self.names}
 
-    def put_aside(self, stream: str, record: SeenRecord, error: str) -> None:
+    def reject(self, stream: str, record: SeenRecord, problem: Problem) -> None:
         """Reject a record during the merge; safe from any thread."""
         with self.lock:
-            self.late_rejects[record.seq] = Reject(stream, as_text(record.raw), error)
+            self.late_rejects[record.seq] = Reject(
+                stream, as_text(record.raw), problem, record.account_id, record.amo_id
+            )
 
 
 class Tombstone(NamedTuple):
@@ -102,22 +113,16 @@ def tombstone(record: dict[str, Any], seq: int) -> Tombstone:
     Raises:
         RecordError: it names no entity or no time.
     """
-    kind, account, entity = (record.get(k) for k in ("entity_type", "account_id", "entity_id"))
-    if not isinstance(kind, str) or not isinstance(account, int) or not isinstance(entity, int):
-        msg = "entity_type, entity_id or account_id is missing"
-        raise RecordError(msg)
-    try:
-        deleted = as_instant(record.get("deleted_at"), timezone.utc)
-        restored = as_instant(record.get("restored_at"), timezone.utc)
-    except ValueError as error:
-        raise RecordError(str(error)) from None
+    kind = record.get("entity_type")
+    if not isinstance(kind, str):
+        raise RecordError("E_PROPERTY_MISSING", property="entity_type")
+    account, entity = (whole_number(record.get(name), name) for name in ("account_id", "entity_id"))
+    deleted, restored = (instant(record.get(name), name) for name in ("deleted_at", "restored_at"))
     if deleted is None and restored is None:
-        msg = "neither deleted_at nor restored_at is given"
-        raise RecordError(msg)
+        raise RecordError("E_TIME_MISSING")
     merged = record.get("merged_into")
-    if merged is not None and not isinstance(merged, int):
-        msg = f"merged_into is no id: {json.dumps(merged)}"
-        raise RecordError(msg)
+    if merged is not None:
+        merged = whole_number(merged, "merged_into")
     line = {"q": seq, "a": account, "i": entity, "u": deleted, "m": merged, "o": restored}
     when = restored or deleted
     assert when is not None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
+from target_crm.errors import CellError
 from target_crm.fields import FieldIndex, Record, RecordDecoder, wanted_keys
 from target_crm.mapping.check import LiveColumn
 from target_crm.mapping.model import Column
@@ -60,8 +61,7 @@ def _limiter(column: LiveColumn) -> Callable[[Any], Any] | None:
 
         def check_range(value: Any) -> Any:
             if not low <= value <= high:
-                msg = f"{value} is out of range of {column.type_sql}"
-                raise ValueError(msg)
+                raise CellError("W_OUT_OF_RANGE", value=value, type=column.type_sql)
             return value
 
         return check_range
@@ -95,8 +95,7 @@ def _translator(column: Column) -> Callable[[Sequence[Any]], list[Any]] | None:
                 continue
             said = ("true" if value else "false") if isinstance(value, bool) else str(value)
             if said not in known and "*" not in known:
-                msg = f"{said!r} is not listed under values"
-                raise ValueError(msg)
+                raise CellError("W_UNKNOWN_CHOICE", value=said)
             translated.append(known.get(said, known.get("*")))
         return translated
 
@@ -111,8 +110,7 @@ def _compile_link(column: Column, decoder: RecordDecoder) -> Reader:
         try:
             number = int(value) if value not in (None, "") else 0
         except (TypeError, ValueError):
-            msg = f"{value!r} is no id"
-            raise ValueError(msg) from None
+            raise CellError("W_NOT_AN_ID", value=value) from None
         return number if 0 < number < _BIGINT else None
 
     def link(records: Sequence[Record], _: Sequence[FieldIndex]) -> list[Any]:

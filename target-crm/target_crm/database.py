@@ -16,6 +16,7 @@ from psycopg import sql
 
 from target_crm.config import Settings
 from target_crm.errors import ConfigError, DatabaseError
+from target_crm.schema_version import CURRENT, note_version, schema_version, upgrade
 
 # A Unix socket's path is limited to about 107 bytes; the server's own file name takes some of them.
 _LONGEST_SOCKET_DIR = 90
@@ -75,12 +76,15 @@ class Database:
         return connection
 
     def prepare(self, connection: psycopg.Connection[Any], *, builtin: bool, commit: bool = True) -> None:
-        """Create what is missing: the loader's own tables, and with the built-in mapping the CRM's.
+        """Create what is missing: the loader's own tables, and with the built-in mapping the CRM's; upgrade older ones.
 
         Without `commit` they last as long as the caller's transaction: a dry run makes no tables.
+
+        Raises:
+            DatabaseError: the schema is newer than this program, or the role may not upgrade it.
         """
         schema = self.settings.crm_schema
-        if _prepared(connection, schema, builtin=builtin):
+        if schema_version(connection, schema) == CURRENT and _prepared(connection, schema, builtin=builtin):
             connection.rollback()
             return
         # Two first loads at once would both try to create.
@@ -88,6 +92,8 @@ class Database:
         exists = connection.execute("SELECT to_regnamespace(%s)", (sql.Identifier(schema).as_string(connection),))
         if exists.fetchone() == (None,):
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        if schema_version(connection, schema) == 1:
+            upgrade(connection, schema)
         for name in ("control.sql", "builtin.sql") if builtin else ("control.sql",):
             text = resources.files("target_crm.sql").joinpath(name).read_text("utf-8")
             # PostgreSQL 18 has time-ordered UUIDs; older ones have random ones only.
@@ -96,6 +102,7 @@ class Database:
             connection.execute(statement.format(schema=sql.Identifier(schema), new_id=sql.Identifier(new_id)))
         for name in _WIDE_TABLES if builtin else ("sync_changes",):
             _store_inline(connection, sql.Identifier(schema, name))
+        note_version(connection, schema)
         if commit:
             connection.commit()
 
@@ -120,6 +127,9 @@ def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool
         "sync_keys",
         "sync_pending",
         "sync_lookups",
+        "sync_warnings",
+        "sync_state",
+        "sync_schema",
     ]
     if builtin:
         wanted += [

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from target_crm.problems import Problem
+
 
 class TargetError(Exception):
     """Base of every error that target-crm raises on purpose."""
@@ -16,11 +20,31 @@ class MappingError(TargetError):
 
 
 class MessageError(TargetError):
-    """A line is no Singer message; the message names the line's number."""
+    """A line is not a Singer message; `problem` names the line's number."""
+
+    def __init__(self, code: str, **args: Any) -> None:
+        self.problem = Problem(code, args)
+        super().__init__(self.problem.text())
 
 
 class RecordError(TargetError):
-    """One record can't be loaded; it goes to `sync_rejects`, the others are loaded."""
+    """One record can't be loaded; it goes to `sync_rejects`, the others are loaded. `problem` says why."""
+
+    def __init__(self, code: str, **args: Any) -> None:
+        self.problem = Problem(code, args)
+        super().__init__(self.problem.text())
+
+
+class CellError(ValueError):
+    """A value that its column can't take: a warning, the rest of the record is merged. `problem` says why."""
+
+    def __init__(self, code: str, **args: Any) -> None:
+        self.problem = Problem(code, args)
+        super().__init__(self.problem.text())
+
+
+class StrictError(TargetError):
+    """A record or a value is bad, and `on_bad_record` is `fail`."""
 
 
 class TooManyRejectsError(TargetError):

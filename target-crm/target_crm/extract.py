@@ -130,7 +130,7 @@ class Extractor:
                 except RecordError as error:
                     on_error(record, error)
                 except _FAULTS as error:
-                    on_error(record, RecordError(str(error)))
+                    on_error(record, RecordError("E_RECORD_NOT_READABLE", reason=str(error)))
                 else:
                     good.append(record)
             return self._take_apart(good)
@@ -159,8 +159,7 @@ class Extractor:
             try:
                 values = read(decoded, indexes)
             except _FAULTS as error:
-                msg = f"column {column.name}: {error}"
-                raise RecordError(msg) from None
+                raise RecordError("E_RECORD_NOT_READABLE", reason=f"column {column.name}: {error}") from None
             if not column.source:
                 _keep_base(found.bases, column.name, values)
             if family == "json":

@@ -95,8 +95,7 @@ class RecordDecoder:
         """A record whose custom fields are not as documented: what can be understood of them."""
         record = msgspec.json.decode(raw)
         if not isinstance(record, dict):
-            msg = "the record is no JSON object"
-            raise RecordError(msg)
+            raise RecordError("E_RECORD_NOT_OBJECT")
         given = {place: record.get(name) for name, place in self._places.items()}
         if CUSTOM_FIELDS in record:
             given["fields"] = _custom_fields(record[CUSTOM_FIELDS])

@@ -18,8 +18,8 @@ import psycopg
 from target_crm import runs
 from target_crm.batch import Batch, Buffer, Reject, Tombstone, as_text, deletion, tombstone
 from target_crm.config import Settings
-from target_crm.database import Database, without_secrets
-from target_crm.errors import RecordError, TooManyRejectsError
+from target_crm.database import Database
+from target_crm.errors import RecordError, StrictError, TooManyRejectsError
 from target_crm.extract import Extracted, Extractor
 from target_crm.lookups import LOOKUP_STREAMS, lookup_lines
 from target_crm.mapping.check import LiveTable, check_mapping
@@ -27,8 +27,10 @@ from target_crm.mapping.load import load_mapping
 from target_crm.merger import ContendedError, Counts, Merger
 from target_crm.messages import clean_json
 from target_crm.normalise import Context
+from target_crm.problems import Problem
+from target_crm.refusals import refusal
 from target_crm.rowkeys import find_row_keys
-from target_crm.seen import KeyReader, SeenRecord
+from target_crm.seen import KeyReader, SeenRecord, keys_in
 
 logger = logging.getLogger("target-crm")
 DELETED_STREAM = "deleted_records"
@@ -90,6 +92,7 @@ class Load:
             database.prepare(self.connection, builtin=self.mapping.builtin, commit=not settings.dry_run)
             self.live: dict[str, LiveTable] = check_mapping(self.connection, self.mapping, settings.crm_schema)
             self.run_id = runs.begin_run(self.connection, settings.crm_schema, kind)
+            self._open_rejects = runs.open_rejects(self.connection, settings.crm_schema)
             self._commit()
             row_keys = find_row_keys(self.connection, self.live)
             self._commit()
@@ -145,7 +148,7 @@ class Load:
         """Take one record, as JSON; hands a batch to the merge when the buffer is full.
 
         Raises:
-            RecordError: the record is bad and `on_bad_record` is `fail`.
+            StrictError: the record is bad and `on_bad_record` is `fail`.
             TargetError, psycopg.Error: of a batch before.
         """
         self._seq += 1
@@ -155,8 +158,10 @@ class Load:
                 self._see(stream, clean)
             else:
                 self._note(stream, clean)
-        except (RecordError, msgspec.DecodeError, ValueError, RecursionError) as error:
-            self.reject(stream, raw, str(error))
+        except RecordError as error:
+            self.reject(stream, raw, error.problem)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            self.reject(stream, raw, Problem("E_RECORD_NOT_READABLE", {"reason": str(error)}))
         batch = self._batch
         batch.rows += 1
         batch.size += len(raw)
@@ -178,8 +183,7 @@ class Load:
     def _note(self, stream: str, raw: bytes) -> None:
         record = msgspec.json.decode(raw)
         if not isinstance(record, dict):
-            msg = "the record is no JSON object"
-            raise RecordError(msg)
+            raise RecordError("E_RECORD_NOT_OBJECT")
         if stream in LOOKUP_STREAMS:
             for line in lookup_lines(stream, record, self._seq):
                 self._batch.names[line.account_id, line.key] = line.line
@@ -196,25 +200,25 @@ class Load:
     def _count(self, stream: str) -> Counts:
         return self.counts.setdefault(self.live[stream].mapping.table, Counts())
 
-    def reject(self, stream: str | None, raw: bytes, error: str) -> None:
-        """Put a record aside with its reason.
+    def reject(self, stream: str | None, raw: bytes, problem: Problem) -> None:
+        """Reject a record.
 
         Raises:
-            RecordError: `on_bad_record` is `fail`.
+            StrictError: `on_bad_record` is `fail`.
         """
-        self._refuse_if_strict(stream, error)
-        batch = self._batch
-        batch.rejects.append(Reject(stream, as_text(raw), error))
+        self._refuse_if_strict(stream, problem)
+        batch, record = self._batch, as_text(raw)
+        batch.rejects.append(Reject(stream, record, problem, *(keys_in(record) if stream else ())))
         if self.rejected + len(batch.rejects) > self.settings.max_bad_records:
             self.drain()
 
-    def _refuse_if_strict(self, stream: str | None, error: str) -> None:
+    def _refuse_if_strict(self, stream: str | None, problem: Problem) -> None:
         if self.settings.on_bad_record == "fail":
             msg = (
-                f"Stream {stream}: {error}. on_bad_record is fail: the run stops; quarantine would go on without "
-                "the record."
+                f"Stream {stream}: {problem.text()} on_bad_record is fail: the run stops; quarantine would go on "
+                "without the record."
             )
-            raise RecordError(msg)
+            raise StrictError(msg)
 
     def state(self, value: bytes) -> None:
         """Take a STATE; it leaves when all that came before it is committed."""
@@ -313,6 +317,7 @@ class Load:
                 self._count(reject.stream).rejected += 1
         schema = self.settings.crm_schema
         runs.write_rejects(self.connection, schema, self.run_id, rejects)
+        self._close_rejects(batch)
         runs.write_counts(self.connection, schema, self.run_id, self.counts_document())
         self._commit()
         if self.rejected > self.settings.max_bad_records:
@@ -321,6 +326,19 @@ class Load:
                 f"Look into the table {schema}.sync_rejects (target-crm-admin rejects)."
             )
             raise TooManyRejectsError(msg)
+
+    def _close_rejects(self, batch: Batch) -> None:
+        """Close the rejects of records that came in a version that was loaded."""
+        still = {reject.identity for reject in (*batch.rejects, *batch.late_rejects.values())}
+        for stream, buffer in batch.buffers.items():
+            waiting = self._open_rejects.get(stream)
+            if waiting:
+                good = [key for key in waiting & buffer.records.keys() if (stream, *key) not in still]
+                runs.close_rejects(self.connection, self.settings.crm_schema, self.run_id, stream, good)
+                waiting.difference_update(good)
+        for identity in still:
+            if len(identity) == 3:
+                self._open_rejects.setdefault(identity[0], set()).add(identity[1:])
 
     def _merge_stream(self, batch: Batch, stream: str, records: list[SeenRecord]) -> Counts:
         """Merge one stream in slices that share no row, over several connections where that is worth it."""
@@ -346,21 +364,21 @@ class Load:
         """Merge records; when the database refuses one of them, find it by halving and put it aside."""
         extractor = self._extractor(stream, batch.context)
 
-        def put_aside(record: SeenRecord, error: RecordError) -> None:
-            self._refuse_if_strict(stream, str(error))
-            batch.put_aside(stream, record, str(error))
+        def reject(record: SeenRecord, error: RecordError) -> None:
+            self._refuse_if_strict(stream, error.problem)
+            batch.reject(stream, record, error.problem)
 
         def take_apart(wanted: Sequence[SeenRecord]) -> Extracted:
-            return extractor.take_apart(wanted, put_aside)
+            return extractor.take_apart(wanted, reject)
 
         try:
             counts: Counts = self._guarded(merger, lambda lock: merger.merge(stream, records, take_apart, lock=lock))
             return counts
         except _RECORD_FAULTS as error:
             if len(records) == 1:
-                detail = without_secrets(error.diag.message_primary or str(error))
-                self._refuse_if_strict(stream, detail)
-                batch.put_aside(stream, records[0], detail)
+                problem = refusal(error)
+                self._refuse_if_strict(stream, problem)
+                batch.reject(stream, records[0], problem)
                 return Counts(read=1)
         middle = len(records) // 2
         counts = self._merge_records(merger, batch, stream, records[:middle])

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from target_crm.errors import RecordError
+from target_crm.seen import whole_number
 
 LOOKUP_STREAMS = frozenset({"pipelines", "loss_reasons"})
 
@@ -25,10 +26,10 @@ def lookup_lines(stream: str, record: dict[str, Any], seq: int) -> list[NamedLin
     Raises:
         RecordError: it has no key or no name.
     """
-    account, identity, name = record.get("account_id"), record.get("id"), record.get("name")
-    if not isinstance(account, int) or not isinstance(identity, int) or not isinstance(name, str):
-        msg = "account_id, id or name is missing"
-        raise RecordError(msg)
+    account, identity = (whole_number(record.get(key), key) for key in ("account_id", "id"))
+    name = record.get("name")
+    if not isinstance(name, str):
+        raise RecordError("E_PROPERTY_MISSING", property="name")
     if stream == "loss_reasons":
         return [_line(account, "loss_reason", str(identity), name, seq)]
     lines = [_line(account, "pipeline", str(identity), name, seq)]

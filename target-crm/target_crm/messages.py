@@ -35,15 +35,14 @@ def decode_message(line: bytes, number: int) -> Message:
     """One line's message.
 
     Raises:
-        MessageError: it is no JSON or no Singer message; names the line's number.
+        MessageError: it is not JSON or not a Singer message; names the line's number.
     """
     try:
         message = _DECODER.decode(line)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         if _SUSPECT.search(line):
             return _decode_suspect(line, number)
-        msg = f"line {number} is no Singer message: {error}"
-        raise MessageError(msg) from None
+        raise MessageError("E_LINE_NOT_READABLE", line=number, reason=str(error)) from None
     return message
 
 
@@ -51,9 +50,8 @@ def _decode_suspect(line: bytes, number: int) -> Message:
     """A line with halves of surrogate pairs: legal JSON that strict decoders refuse."""
     try:
         return _DECODER.decode(clean_json(line))
-    except (ValueError, msgspec.MsgspecError, RecursionError):
-        msg = f"line {number} is no Singer message"
-        raise MessageError(msg) from None
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+        raise MessageError("E_LINE_NOT_READABLE", line=number, reason=str(error)) from None
 
 
 def clean_json(raw: bytes) -> bytes:

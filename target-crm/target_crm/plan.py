@@ -68,7 +68,7 @@ def read_plan(
         kept=[dict(zip(cell, values, strict=True)) for values in kept[: limit or None]],
         changes=rows("changes", "table_name, row_id, column_name, old_value, new_value", "column_name <> 'raw_fields'"),
         conflicts=rows("conflicts", "table_name, row_id, column_name, base_value, crm_value, amo_value"),
-        rejects=rows("rejects", "stream, record, error"),
+        rejects=rows("rejects", "stream, account_id, amo_id, record, error, code, args"),
         left_out=left_out,
     )
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import psycopg
@@ -89,21 +88,9 @@ def close_run(connection: Connection, schema: str, run_id: int, status: str, err
 
 
 def note_merge_seconds(connection: Connection, schema: str, run_id: int, seconds: float) -> None:
-    """Keep how long the run's merges took together. The caller commits.
-
-    A database made before there was such a column gets it, if the role may; else the figure is not kept.
-    """
+    """Keep how long the run's merges took together. The caller commits."""
     table = sql.Identifier(schema, "sync_runs")
-    update = sql.SQL("UPDATE {} SET merge_seconds = %s WHERE id = %s").format(table)
-    try:
-        with connection.transaction():
-            connection.execute(update, (seconds, run_id))
-    except psycopg.errors.UndefinedColumn:
-        with suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
-            connection.execute(
-                sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS merge_seconds double precision").format(table)
-            )
-            connection.execute(update, (seconds, run_id))
+    connection.execute(sql.SQL("UPDATE {} SET merge_seconds = %s WHERE id = %s").format(table), (seconds, run_id))
 
 
 def prune_journal(connection: Connection, schema: str, days: int) -> int:
@@ -118,19 +105,72 @@ def prune_journal(connection: Connection, schema: str, days: int) -> int:
 
 
 def write_rejects(connection: Connection, schema: str, run_id: int, rejects: Sequence[Reject]) -> None:
-    """Put bad records aside. The caller commits."""
+    """Keep rejected records; one that is open already is updated. The caller commits."""
     if not rejects:
         return
-    statement = sql.SQL("COPY {} (run_id, stream, record, error) FROM STDIN").format(
-        sql.Identifier(schema, "sync_rejects")
-    )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for reject in rejects:
-            copy.write_row((run_id, *reject))
+    last = {reject.identity: reject for reject in rejects}
+    for with_key in (True, False):
+        some = [r for r in last.values() if (len(r.identity) == 3) == with_key]
+        if some:
+            _write_some_rejects(connection, schema, run_id, some, with_key=with_key)
     for reject in rejects[:5]:
-        logger.warning("Stream %s: a record was put into sync_rejects: %s", reject.stream, reject.error)
+        logger.warning("Stream %s: a record was put into sync_rejects: %s", reject.stream, reject.problem.text())
     if len(rejects) > 5:
         logger.warning("... and %d more; see sync_rejects.", len(rejects) - 5)
+
+
+def _write_some_rejects(
+    connection: Connection, schema: str, run_id: int, rejects: Sequence[Reject], *, with_key: bool
+) -> None:
+    target = sql.SQL(
+        "(account_id, stream, amo_id) WHERE resolved_at IS NULL AND amo_id IS NOT NULL AND account_id IS NOT NULL"
+        if with_key
+        else "(md5(record), coalesce(stream, '')) WHERE resolved_at IS NULL AND (amo_id IS NULL OR account_id IS NULL)"
+    )
+    connection.execute(
+        sql.SQL(
+            "INSERT INTO {} (run_id, stream, record, error, account_id, amo_id, code, args) "
+            "SELECT %s, x.* FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], "
+            "%s::jsonb[]) AS x ON CONFLICT {} DO UPDATE SET run_id = excluded.run_id, record = excluded.record, "
+            "error = excluded.error, code = excluded.code, args = excluded.args, updated_at = now()"
+        ).format(sql.Identifier(schema, "sync_rejects"), target),
+        (
+            run_id,
+            [r.stream for r in rejects],
+            [r.record for r in rejects],
+            [r.problem.text() for r in rejects],
+            [r.account_id for r in rejects],
+            [r.amo_id for r in rejects],
+            [r.problem.code for r in rejects],
+            [r.problem.args_json for r in rejects],
+        ),
+    )
+
+
+def open_rejects(connection: Connection, schema: str) -> dict[str, set[tuple[int, int]]]:
+    """The keys of rejected records that no good version has come of, by stream."""
+    found: dict[str, set[tuple[int, int]]] = {}
+    query = sql.SQL(
+        "SELECT stream, account_id, amo_id FROM {} WHERE resolved_at IS NULL AND amo_id IS NOT NULL "
+        "AND account_id IS NOT NULL"
+    ).format(sql.Identifier(schema, "sync_rejects"))
+    for stream, account, identity in connection.execute(query).fetchall():
+        found.setdefault(stream, set()).add((account, identity))
+    return found
+
+
+def close_rejects(
+    connection: Connection, schema: str, run_id: int, stream: str, keys: Collection[tuple[int, int]]
+) -> None:
+    """Close the rejects of records that were loaded after all. The caller commits."""
+    connection.execute(
+        sql.SQL(
+            "UPDATE {} AS r SET resolved_at = now(), resolution = %s "
+            "FROM unnest(%s::bigint[], %s::bigint[]) AS x(a, i) WHERE r.stream = %s "
+            "AND r.account_id = x.a AND r.amo_id = x.i AND r.resolved_at IS NULL"
+        ).format(sql.Identifier(schema, "sync_rejects")),
+        (f"loaded in run {run_id}", *([key[place] for key in keys] for place in range(2)), stream),
+    )
 
 
 def lock_account(connection: Connection, schema: str, account: int, patience: float, *, keep_open: bool) -> None:

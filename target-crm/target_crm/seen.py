@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -60,10 +61,13 @@ class KeyReader:
         """Key and time of a record, and whether amoCRM says that it is deleted.
 
         Raises:
-            RecordError: the record has no key.
-            msgspec.DecodeError: it is no JSON object.
+            RecordError: the record has no usable key, or is not a JSON object.
+            msgspec.DecodeError: it is not JSON.
         """
-        key = self._decode(raw)
+        try:
+            key = self._decode(raw)
+        except msgspec.ValidationError:
+            key = _odd_key(raw)
         account, identity, updated = key.account_id, key.id, key.updated_at
         if account.__class__ is not int or not 0 <= account < _BIGINT:
             account = whole_number(account, "account_id")
@@ -86,32 +90,57 @@ def instant(value: Any, name: str) -> datetime | None:
     """A record's own time as an instant in UTC.
 
     Raises:
-        RecordError: it is no time; names the property.
+        RecordError: it is not a time; names the property.
     """
     try:
         if value.__class__ is str and len(value) == 25 and value.endswith("+00:00"):
             return datetime.fromisoformat(value)
         return as_instant(value, timezone.utc)
     except ValueError:
-        msg = f"property {name}: {value!r} is no time"
-        raise RecordError(msg) from None
+        raise RecordError("E_TIME_NOT_READABLE", property=name, value=value) from None
 
 
 def whole_number(value: Any, name: str) -> int:
     """A key as a number that fits into bigint; text of digits counts.
 
     Raises:
-        RecordError: it is none; names the property.
+        RecordError: it is not one; names the property.
     """
     if value is None:
-        msg = f"property {name} is missing"
-        raise RecordError(msg)
+        raise RecordError("E_PROPERTY_MISSING", property=name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if value.__class__ is not int:
-        if not re.fullmatch(r"\d{1,19}", value):
-            msg = f"property {name} is no whole number: {value!r}"
-            raise RecordError(msg)
+        if not isinstance(value, str) or not re.fullmatch(r"\d{1,19}", value):
+            raise RecordError("E_KEY_NOT_A_NUMBER", property=name, value=value)
         value = int(value)
     if not 0 <= value < _BIGINT:
-        msg = f"property {name}: {value} is out of range of bigint"
-        raise RecordError(msg)
+        raise RecordError("E_KEY_OUT_OF_RANGE", property=name, value=value)
     return int(value)
+
+
+def _odd_key(raw: bytes) -> _Key:
+    """The key of a record whose key or time is of an unexpected type."""
+    record = msgspec.json.decode(raw)
+    if not isinstance(record, dict):
+        raise RecordError("E_RECORD_NOT_OBJECT")
+    return _Key(*(record.get(name) for name in _Key.__struct_fields__))
+
+
+def keys_in(record: str | bytes | None) -> tuple[int | None, int | None]:
+    """Account and id of a rejected record; None for those that it has not, or that are not readable."""
+    try:
+        found = json.loads(record or "")
+    except (ValueError, RecursionError):
+        return None, None
+    if not isinstance(found, dict):
+        return None, None
+    return as_key(found.get("account_id")), as_key(found.get("id"))
+
+
+def as_key(value: Any) -> int | None:
+    """A key as `whole_number` reads it; None for what is unusable."""
+    try:
+        return whole_number(value, "id")
+    except RecordError:
+        return None

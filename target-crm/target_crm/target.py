@@ -26,6 +26,7 @@ from target_crm.errors import DatabaseError, MappingError, MessageError, TargetE
 from target_crm.load import Load
 from target_crm.messages import Message, decode_message, read_lines
 from target_crm.plan import Plan, print_plan, read_plan
+from target_crm.problems import Problem
 
 logger = logging.getLogger("target-crm")
 
@@ -127,7 +128,7 @@ class TargetCRM(Target):
         try:
             message = decode_message(line, number)
         except MessageError as error:
-            load.reject(None, line, str(error))
+            load.reject(None, line, error.problem)
             return
         stats[message.type] += 1
         if message.type == "RECORD":
@@ -145,7 +146,7 @@ class TargetCRM(Target):
     def _record(self, load: Load, message: Message, number: int) -> None:
         stream, record = message.stream, bytes(message.record)
         if stream is None or not record:
-            load.reject(stream, record, f"line {number}: a RECORD message needs stream and record")
+            load.reject(stream, record, Problem("E_MESSAGE_INCOMPLETE", {"line": number}))
             return
         if stream not in self._schemas:
             msg = f"Line {number}: a record of stream {stream} came before its SCHEMA."

@@ -181,7 +181,7 @@ DATABASE = {
         old="{field: [900100], transform: integer}",
         new="{field: [900100], values: {хорошо: good}}",
         at="      rating:",
-        says=("good", "no whole number"),
+        says=("good", "not a whole number"),
     ),
     "a default of a wrong type": Case(
         old='defaults: {title: ""}',

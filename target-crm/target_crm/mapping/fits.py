@@ -91,12 +91,13 @@ def choice_problems(
         try:
             value = TRANSFORMS[transform]([given], Context())
         except (ValueError, OverflowError) as error:
-            yield f"values of {where}.{column.name}: {said} becomes {given!r}, but {error}; correct it."
+            reason = str(error).rstrip(".")
+            yield f"values of {where}.{column.name}: {said} becomes {given!r}, but {reason}; correct it."
             continue
         # What comes out empty is not written (defaults fill it on insert).
         problem = value_problem(connection, value, live, checks) if value is not None else None
         if problem:
-            yield f"values of {where}.{column.name}: {said} becomes {given!r}, but {problem}; correct it."
+            yield f"values of {where}.{column.name}: {said} becomes {given!r}, but {reason}; correct it."
 
 
 def prepared(value: Any, live: LiveColumn) -> Any:

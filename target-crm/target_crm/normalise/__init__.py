@@ -1,8 +1,8 @@
 """The named transformations a mapping may use: from what amoCRM sends to what a column takes.
 
 A transformation gets the values of the column's source (one for each path, or those of the custom field) and the
-account's time zone, and returns a plain value or None for empty. It raises `ValueError` with a reason when the value
-can't be what the column wants.
+account's time zone, and returns a plain value or None for empty. It raises `CellError` with a code of
+`target_crm.problems` when the value can't be what the column wants.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
 from typing import Any
 
+from target_crm.errors import CellError
 from target_crm.normalise.emails import parse_email
 from target_crm.normalise.notes import note_text
 from target_crm.normalise.phones import parse_phone
@@ -69,8 +70,7 @@ def _integer(values: Sequence[Any], _: Context) -> int | None:
         number = float(str(value).replace("\u00a0", "").replace(" ", "").replace(",", "."))
         return int(number)
     except (ValueError, OverflowError):
-        msg = f"{value!r} is no whole number"
-        raise ValueError(msg) from None
+        raise CellError("W_NOT_A_WHOLE_NUMBER", value=value) from None
 
 
 def _number(values: Sequence[Any], _: Context) -> str | None:
@@ -79,8 +79,7 @@ def _number(values: Sequence[Any], _: Context) -> str | None:
         return None
     text = str(value).replace("\u00a0", "").replace(" ", "").replace(",", ".")
     if not re.fullmatch(r"[+-]?\d+(\.\d+)?([eE][+-]?\d{1,3})?", text):
-        msg = f"{value!r} is no number"
-        raise ValueError(msg)
+        raise CellError("W_NOT_A_NUMBER", value=value)
     return text
 
 
@@ -101,15 +100,14 @@ def _boolean(values: Sequence[Any], _: Context) -> bool | None:
     try:
         return known[str(value).strip().lower()]
     except KeyError:
-        msg = f"{value!r} is neither true nor false"
-        raise ValueError(msg) from None
+        raise CellError("W_NOT_A_BOOLEAN", value=value) from None
 
 
 def as_instant(value: Any, zone: tzinfo) -> datetime | None:
     """A time from Unix seconds or RFC 3339; a time without a zone is read in the account's.
 
     Raises:
-        ValueError: it is neither, or lies outside the years 1 to 9999.
+        CellError: it is neither, or lies outside the years 1 to 9999.
     """
     if value in (None, "", 0):
         return None
@@ -119,8 +117,7 @@ def as_instant(value: Any, zone: tzinfo) -> datetime | None:
             return datetime.fromtimestamp(float(text), timezone.utc)
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except (ValueError, OverflowError, OSError):
-        msg = f"{value!r} is no time"
-        raise ValueError(msg) from None
+        raise CellError("W_NOT_A_TIME", value=value) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 

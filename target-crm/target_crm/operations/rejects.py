@@ -9,6 +9,7 @@ from psycopg import sql
 from target_crm.database import Database
 from target_crm.load import Load
 from target_crm.operations.session import Row, Session
+from target_crm.problems import Problem
 
 S = sql.SQL
 
@@ -53,8 +54,8 @@ def count_rejects(session: Session, most: int = 1000) -> int:
 def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int, int]:
     """Load open rejects again, the same way as any record; run, how many were tried, how many are still bad.
 
-    Those that are bad again are put aside anew, with what is wrong now; the old entries are closed. Those that somebody
-    else is trying again just then are left to them.
+    Those that are bad again stay open, with what is wrong now; the load closes the others. Those that somebody else is
+    trying again just then are left to them.
     """
     waiting = _claim(session, find_rejects(session, ids=ids, limit=1_000_000))
     tried = [r for r in waiting if r["stream"] and r["record"]]
@@ -66,7 +67,8 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
                 if load.knows(reject["stream"]):
                     load.add(reject["stream"], reject["record"].encode("utf-8", "surrogatepass"))
                 else:
-                    load.reject(reject["stream"], reject["record"].encode(), "the mapping knows no such stream")
+                    problem = Problem("E_STREAM_NOT_MAPPED", {"stream": reject["stream"]})
+                    load.reject(reject["stream"], reject["record"].encode("utf-8", "surrogatepass"), problem)
             load.drain()
             status = "succeeded"
         except Exception as fault:
@@ -74,14 +76,21 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
             raise
         finally:
             load.finish(status, error)
-    _close(session, [r["id"] for r in tried], f"retried in run {load.run_id}")
+            session.rows(S("SELECT pg_advisory_unlock_all()"))
+            session.connection.commit()
     return load.run_id, len(tried), load.rejected
 
 
 def _claim(session: Session, rejects: Sequence[Row]) -> list[Row]:
-    """Those of open rejects that nobody else holds; they are held until the session's transaction ends."""
-    claim = S("SELECT id FROM {} WHERE id = ANY(%s) AND resolved_at IS NULL FOR UPDATE SKIP LOCKED")
-    held = session.rows(claim.format(session.control("sync_rejects")), [r["id"] for r in rejects])
+    """Those of open rejects that nobody else holds; the session holds them by advisory locks, since the load that
+    follows writes to their rows over a connection of its own."""
+    claim = S(
+        "SELECT id FROM (SELECT id FROM {rejects} WHERE id = ANY(%s) AND resolved_at IS NULL OFFSET 0) AS x "
+        "WHERE pg_try_advisory_lock(hashtextextended(%s, id))"
+    ).format(rejects=session.control("sync_rejects"))
+    name = f"target-crm reject:{session.settings.crm_schema}"
+    held = session.rows(claim, [r["id"] for r in rejects], name)
+    session.connection.commit()
     ours = {r["id"] for r in held}
     return [r for r in rejects if r["id"] in ours]
 

@@ -69,7 +69,7 @@ CREATE INDEX IF NOT EXISTS contact_emails_contact ON {schema}.contact_emails (co
 CREATE TABLE IF NOT EXISTS {schema}.leads (
     id uuid PRIMARY KEY DEFAULT {new_id}(),
     company_id uuid REFERENCES {schema}.companies (id) ON DELETE SET NULL,
-    name text, price bigint, pipeline text, status text, closed_at timestamptz, loss_reason text,
+    name text, price numeric, pipeline text, status text, closed_at timestamptz, loss_reason text,
     responsible_id uuid REFERENCES {schema}.users (id) ON DELETE SET NULL,
     tags text[],
     raw_fields jsonb NOT NULL DEFAULT '{{}}',

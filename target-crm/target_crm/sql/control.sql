@@ -11,7 +11,10 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_runs (
     undoes bigint,
     backend_pid integer,
     backend_start timestamptz,
-    merge_seconds double precision
+    merge_seconds double precision,
+    tap text,
+    -- What is told beside the counts: a list of objects with code and args.
+    notices jsonb NOT NULL DEFAULT '[]'
 );
 -- One row per written column. Whole rows are one entry with column_name '*': an inserted row holds what was written in
 -- new_value, a deleted one in old_value. An updated row also has an entry 'raw_fields' with the document it had.
@@ -49,13 +52,55 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_rejects (
     error text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     resolved_at timestamptz,
-    resolution text
+    resolution text,
+    account_id bigint,
+    amo_id bigint,
+    code text,
+    args jsonb NOT NULL DEFAULT '{{}}',
+    updated_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX IF NOT EXISTS sync_rejects_open ON {schema}.sync_rejects (id) WHERE resolved_at IS NULL;
+-- One open reject for each record. A record without a usable key is known by its text.
+CREATE UNIQUE INDEX IF NOT EXISTS sync_rejects_record ON {schema}.sync_rejects (account_id, stream, amo_id)
+    WHERE resolved_at IS NULL AND amo_id IS NOT NULL AND account_id IS NOT NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS sync_rejects_text ON {schema}.sync_rejects (md5(record), coalesce(stream, ''))
+    WHERE resolved_at IS NULL AND (amo_id IS NULL OR account_id IS NULL);
+-- Values that their columns could not take; the rest of the record was merged. One open warning for each cell.
+CREATE TABLE IF NOT EXISTS {schema}.sync_warnings (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id bigint NOT NULL,
+    stream text NOT NULL,
+    account_id bigint NOT NULL,
+    amo_id bigint NOT NULL,
+    table_name text NOT NULL,
+    row_id text,
+    column_name text NOT NULL,
+    value jsonb,
+    code text NOT NULL,
+    args jsonb NOT NULL DEFAULT '{{}}',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    resolved_at timestamptz
+);
+CREATE UNIQUE INDEX IF NOT EXISTS sync_warnings_open
+    ON {schema}.sync_warnings (account_id, table_name, amo_id, column_name) WHERE resolved_at IS NULL;
+CREATE INDEX IF NOT EXISTS sync_warnings_run ON {schema}.sync_warnings (run_id);
+-- The last STATE that was let go, of each account and tap.
+CREATE TABLE IF NOT EXISTS {schema}.sync_state (
+    account_id bigint NOT NULL,
+    tap text NOT NULL,
+    state jsonb NOT NULL,
+    digest text,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (account_id, tap)
+);
+CREATE TABLE IF NOT EXISTS {schema}.sync_schema (
+    version integer PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
 -- Which amoCRM record became which row: tells a row that a person deleted from one that never was, and
 -- remembers a deletion in amoCRM that comes before its record. record_hash and row_version recognise a record that
--- came before and whose row nobody touched since: such a record is not even taken apart. Set record_hash to NULL to have
--- the record merged anew.
+-- came before and whose row nobody touched since: such a record is not even extracted. Set record_hash to NULL to have
+-- the record merged again.
 CREATE TABLE IF NOT EXISTS {schema}.sync_keys (
     account_id bigint NOT NULL,
     table_name text NOT NULL,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from target_crm.reasons import plain_reason
+from target_crm.texts.rendering import problem_text, remedy_text
 
 LANGUAGES = ("en", "ru")
 
@@ -56,6 +56,10 @@ class Texts:
         day = "%Y-%m-%d" if self.language == "en" else "%d.%m.%Y"
         return moment.strftime(f"{day} %H:%M:%S" if seconds else f"{day} %H:%M") + " UTC"
 
-    def reason(self, error: str) -> str:
-        """Why a record was put aside, in plain words; what is not known is shown as it was written."""
-        return plain_reason(error, self.language)
+    def problem(self, entry: Mapping[str, Any]) -> str:
+        """What is wrong, of a reject or a warning: from its code and arguments, or as it was written."""
+        return problem_text(entry["code"], entry["args"], self.language, str(entry.get("error") or ""))
+
+    def remedy(self, entry: Mapping[str, Any]) -> str:
+        """What to do about a reject or a warning."""
+        return remedy_text(entry["code"], self.language)

@@ -1,0 +1,182 @@
+"""Texts of the codes of `target_crm.problems`: what happened and what to do, English and Russian side by side.
+
+Names in braces are a code's arguments. docs/errors.md is made from this file: python -m target_crm.texts.errors_page.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Text(NamedTuple):
+    """What happened in English and Russian, what to do in English and Russian."""
+
+    en: str
+    ru: str
+    remedy: str
+    remedy_ru: str
+
+
+_SOURCE = "Correct the value in amoCRM; the next load takes it."
+_SOURCE_RU = "Исправьте значение в amoCRM, следующая загрузка возьмёт его."
+_ROW = "Correct the record in amoCRM or the row that it meets in the CRM, then target-crm-admin rejects --retry."
+_ROW_RU = (
+    "Исправьте запись в amoCRM или строку в CRM, с которой она не уживается, и повторите: "
+    "target-crm-admin rejects --retry."
+)
+_SENDER = "Look at what sends these messages: it is not what tap-amocrm writes."
+_SENDER_RU = "Проверьте, откуда эти сообщения: tap-amocrm таких не пишет."
+
+PROBLEMS: dict[str, Text] = {
+    # Rejected: a line or a record
+    "E_LINE_NOT_READABLE": Text(
+        "Line {line} is not a Singer message: {reason}",
+        "Строка {line} не является сообщением Singer: {reason}",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_MESSAGE_INCOMPLETE": Text(
+        "Line {line}: a RECORD message needs stream and record.",
+        "Строка {line}: в сообщении RECORD нужны stream и record.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_RECORD_NOT_READABLE": Text(
+        "The record is not readable as JSON: {reason}",
+        "Запись не читается как JSON: {reason}",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_RECORD_NOT_OBJECT": Text(
+        "The record is not a JSON object.",
+        "Запись не является объектом JSON.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_PROPERTY_MISSING": Text(
+        "The record has no {property}.",
+        "В записи нет свойства {property}.",
+        "Select the property in the tap's catalog; a record can't be loaded without it.",
+        "Включите это свойство в каталоге тапа: без него запись не загрузить.",
+    ),
+    "E_KEY_NOT_A_NUMBER": Text(
+        "{property} must be a whole number, but {value} came.",
+        "Свойство {property} — целое число, а пришло {value}.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_KEY_OUT_OF_RANGE": Text(
+        "{property} {value} is out of the range of bigint.",
+        "Свойство {property} {value} не помещается в bigint.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_TIME_NOT_READABLE": Text(
+        "{property} must be a time, but {value} came.",
+        "Свойство {property} — дата и время, а пришло {value}.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_TIME_MISSING": Text(
+        "Neither deleted_at nor restored_at is given.",
+        "Нет ни deleted_at, ни restored_at.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_STREAM_NOT_MAPPED": Text(
+        "No table is mapped to the stream {stream}.",
+        "Для потока {stream} не указана таблица.",
+        "Map the stream in mapping_file, or drop the reject.",
+        "Опишите поток в mapping_file или отбросьте запись.",
+    ),
+    "E_EARLIER_VERSION": Text(
+        "{text}",
+        "{text}",
+        "Rejected by version 0.1; target-crm-admin rejects --retry tries it again.",
+        "Отклонено версией 0.1; повторить: target-crm-admin rejects --retry.",
+    ),
+    # Rejected by the database
+    "E_DATABASE_UNIQUE": Text(
+        "Another row of {table} already has a value that must be unique ({constraint}). {detail}",
+        "В таблице {table} такое значение уже есть в другой строке, а оно должно быть единственным ({constraint}). "
+        "{detail}",
+        _ROW,
+        _ROW_RU,
+    ),
+    "E_DATABASE_FOREIGN_KEY": Text(
+        "A row of {table} would point at a row that is not there ({constraint}). {detail}",
+        "Строка таблицы {table} указала бы на несуществующую строку ({constraint}). {detail}",
+        _ROW,
+        _ROW_RU,
+    ),
+    "E_DATABASE_NOT_NULL": Text(
+        "The column {column} of {table} may not be empty, and amoCRM sent nothing that it can take.",
+        "Поле {column} таблицы {table} не может быть пустым, а из amoCRM не пришло подходящего значения.",
+        "Fill the field in amoCRM, or give the column a value under defaults in mapping_file.",
+        "Заполните поле в amoCRM или задайте значение в defaults файла mapping_file.",
+    ),
+    "E_DATABASE_CHECK": Text(
+        "The table {table} does not allow such a row (rule {constraint}).",
+        "Таблица {table} не допускает такой строки (правило {constraint}).",
+        _ROW,
+        _ROW_RU,
+    ),
+    "E_DATABASE_EXCLUSION": Text(
+        "Another row of {table} excludes this one ({constraint}). {detail}",
+        "Другая строка таблицы {table} исключает эту ({constraint}). {detail}",
+        _ROW,
+        _ROW_RU,
+    ),
+    "E_DATABASE_RAISED": Text(
+        "A trigger or function of the database refuses the row: {message} {detail}",
+        "Триггер или функция базы данных не допускает строку: {message} {detail}",
+        _ROW,
+        _ROW_RU,
+    ),
+    "E_DATABASE_REFUSED": Text(
+        "The database refuses the row ({sqlstate}): {message} {detail}",
+        "База данных не принимает строку ({sqlstate}): {message} {detail}",
+        _ROW,
+        _ROW_RU,
+    ),
+    # Warned of: one cell, the rest of the record is merged
+    "W_NOT_A_WHOLE_NUMBER": Text("{value} is not a whole number.", "{value} — не целое число.", _SOURCE, _SOURCE_RU),
+    "W_NOT_A_NUMBER": Text("{value} is not a number.", "{value} — не число.", _SOURCE, _SOURCE_RU),
+    "W_NOT_A_BOOLEAN": Text("{value} is neither a yes nor a no.", "{value} — не «да» и не «нет».", _SOURCE, _SOURCE_RU),
+    "W_NOT_A_TIME": Text("{value} is not a time.", "{value} — не дата и время.", _SOURCE, _SOURCE_RU),
+    "W_NOT_A_DATE": Text("{value} is not a date.", "{value} — не дата.", _SOURCE, _SOURCE_RU),
+    "W_OUT_OF_RANGE": Text("{value} does not fit into {type}.", "{value} не помещается в {type}.", _SOURCE, _SOURCE_RU),
+    "W_UNKNOWN_CHOICE": Text(
+        "{value} is not among the column's values.",
+        "{value} нет среди значений поля.",
+        "List it under values in mapping_file (or * for all others), or add it to the column's type.",
+        "Добавьте его в values файла mapping_file (или * для всех прочих) либо в тип поля.",
+    ),
+    "W_NOT_AN_ID": Text("{value} is not an id of amoCRM.", "{value} — не номер в amoCRM.", _SOURCE, _SOURCE_RU),
+    "W_NOT_READABLE": Text("{value} is not readable: {reason}", "{value} не читается: {reason}", _SOURCE, _SOURCE_RU),
+    "W_UNREADABLE_CONTAINER": Text(
+        "{property} has a shape that is not known: {value}. What the CRM holds stays.",
+        "{property} имеет незнакомый вид: {value}. В CRM всё осталось как было.",
+        "Report the shape, with the record of raw_fields.amo; nothing was cleared.",
+        "Сообщите о таком виде вместе с записью из raw_fields.amo; ничего не стёрто.",
+    ),
+    "W_DATABASE_ENCODING": Text(
+        "The database's encoding {encoding} has no place for a letter of {value}.",
+        "В кодировке базы данных {encoding} нет буквы из {value}.",
+        "Move the CRM to a database in UTF8.",
+        "Перенесите CRM в базу данных с кодировкой UTF8.",
+    ),
+    "W_DATABASE_REFUSED": Text(
+        "The column's type does not take {value} ({sqlstate}): {message}",
+        "Тип поля не принимает {value} ({sqlstate}): {message}",
+        "Correct the value in amoCRM, or give the column a wider type.",
+        "Исправьте значение в amoCRM или расширьте тип поля.",
+    ),
+    # Warned of: a table
+    "W_SKIPPED_BY_DATABASE": Text(
+        "A trigger of {table} kept {number} rows as they were or left them out.",
+        "Триггер таблицы {table} оставил прежними или не пропустил строк: {number}.",
+        "Look at the table's BEFORE triggers: those that return NULL keep a load from writing.",
+        "Проверьте триггеры BEFORE этой таблицы: те, что возвращают NULL, не дают загрузке писать.",
+    ),
+}
