@@ -97,7 +97,7 @@ def choice_problems(
         # What comes out empty is not written (defaults fill it on insert).
         problem = value_problem(connection, value, live, checks) if value is not None else None
         if problem:
-            yield f"values of {where}.{column.name}: {said} becomes {given!r}, but {reason}; correct it."
+            yield f"values of {where}.{column.name}: {said} becomes {given!r}, but {problem}; correct it."
 
 
 def prepared(value: Any, live: LiveColumn) -> Any:
