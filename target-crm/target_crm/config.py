@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from singer_sdk import typing as th
 
+from target_crm.database_url import check_database_url
 from target_crm.errors import ConfigError
 
 # As text, too: Meltano 4.4 fails on a setting of kind decimal that comes from the environment.
@@ -204,10 +204,8 @@ def _coerce(name: str, value: Any, default: Any) -> Any:
 
 
 def _check(settings: Settings) -> None:
-    url = settings.database_url
-    if url is not None and urlsplit(url).scheme not in ("postgresql", "postgres"):
-        msg = "Setting database_url: a URL that starts with postgresql:// is needed."
-        raise ConfigError(msg)
+    if settings.database_url is not None:
+        check_database_url(settings.database_url)
     if settings.default_policy not in POLICIES:
         msg = f"Setting default_policy: {settings.default_policy!r} is none of {', '.join(POLICIES)}."
         raise ConfigError(msg)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 import warnings
 from importlib import resources
@@ -13,13 +12,17 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from target_crm.config import Settings
+from target_crm.database_errors import as_sentence, is_lost, unreachable
+from target_crm.database_session import PinnedConnection, pin
 from target_crm.errors import ConfigError, DatabaseError
 from target_crm.schema_version import CURRENT, note_version, schema_version, upgrade
 
 # A Unix socket's path is limited to about 107 bytes; the server's own file name takes some of them.
 _LONGEST_SOCKET_DIR = 90
+_LEAST_LOCK_SECONDS = 0.2
 _WIDE_TABLES = ("companies", "contacts", "leads", "notes", "tasks", "sync_changes")
 
 
@@ -57,22 +60,24 @@ class Database:
             return self.settings.database_url
         return str(self._server.get_uri())
 
-    def connect(self, *, autocommit: bool = False, name: str = "target-crm") -> psycopg.Connection[Any]:
-        """A new connection; times are in UTC."""
+    def connect(self, *, autocommit: bool = False, name: str = "target-crm") -> PinnedConnection:
+        """A new connection whose session is pinned: see `database_session.pin`.
+
+        Raises:
+            DatabaseError: there is no way in, or not to a session of our own; the message never holds the password.
+        """
+        url = self.url
         try:
-            connection = psycopg.connect(
-                self.url,
-                autocommit=autocommit,
-                application_name=name,
-                connect_timeout=15,
-            )
-            configure(connection)
-        except psycopg.OperationalError as error:
-            msg = f"The database can't be reached: {without_secrets(str(error))} Check setting database_url."
-            raise DatabaseError(msg) from None
-        except psycopg.ProgrammingError as error:
-            msg = f"Setting database_url is not understood: {without_secrets(str(error))}"
-            raise ConfigError(msg) from None
+            connection = PinnedConnection.connect(url, autocommit=autocommit, **connection_settings(url, name))
+        except psycopg.Error as error:
+            raise unreachable(error, url) from None
+        try:
+            pin(connection, lock_seconds(self.settings))
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, psycopg.Error):
+                raise unreachable(error, url) if is_lost(error) else as_sentence(error) from None
+            raise
         return connection
 
     def prepare(self, connection: psycopg.Connection[Any], *, builtin: bool, commit: bool = True) -> None:
@@ -142,27 +147,30 @@ def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool
         ]
         wanted += ["contact_emails", "leads", "notes", "tasks"]
     row = connection.execute(
-        "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname = %s AND c.relname = ANY(%s)",
         (schema, wanted),
     ).fetchone()
     return row is not None and row[0] == len(wanted)
 
 
-def configure(connection: psycopg.Connection[Any]) -> None:
-    """The settings that every connection works under; commits."""
-    # SET and not the start-up options: connection poolers refuse those. Compiling a batch's statements costs
-    # more than it gives; sorts, hashes and temporary tables of a batch fit into 64 MB.
-    connection.execute(
-        "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET jit = off; SET work_mem = '64MB'; SET temp_buffers = '64MB'"
-    )
-    connection.commit()
+def connection_settings(url: str, name: str) -> dict[str, Any]:
+    """What a connection asks for unless its URL says otherwise; a line that is cut is noticed within minutes."""
+    wanted: dict[str, Any] = {
+        "connect_timeout": 15,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 6,
+        "tcp_user_timeout": 90_000,
+    }
+    given = conninfo_to_dict(url)
+    kept = {key: value for key, value in wanted.items() if key not in given}
+    return {**kept, "application_name": given.get("application_name") or name, "client_encoding": "UTF8"}
 
 
-def without_secrets(text: str) -> str:
-    """The text with passwords of URLs and keyword strings replaced."""
-    text = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
-    return re.sub(r"(password\s*=\s*)('[^']*'|\S+)", r"\1***", text, flags=re.IGNORECASE).strip()
+def lock_seconds(settings: Settings) -> float:
+    """How long a statement waits for a lock; never 0, which PostgreSQL takes as "without end"."""
+    return max(settings.lock_timeout_seconds, _LEAST_LOCK_SECONDS)
 
 
 def _start_embedded(data_dir: Path) -> Any:

@@ -25,7 +25,7 @@ from target_crm.lookups import LOOKUP_STREAMS, lookup_lines
 from target_crm.mapping.check import LiveTable, check_mapping
 from target_crm.mapping.load import load_mapping
 from target_crm.merger import ContendedError, Counts, Merger
-from target_crm.messages import clean_json
+from target_crm.messages import clean_json, spell_out
 from target_crm.normalise import Context
 from target_crm.problems import Problem
 from target_crm.refusals import refusal
@@ -86,6 +86,7 @@ class Load:
         self._job: Future[bytes | None] | None = None
         self._seq = 0
         self.connection = database.connect()
+        self._spells_out = self.connection.info.parameter_status("server_encoding") == "SQL_ASCII"
         self._connections = [self.connection]
         self._reader = ThreadPoolExecutor(1, "merge")
         try:
@@ -154,6 +155,8 @@ class Load:
         self._seq += 1
         try:
             clean = clean_json(raw)
+            if self._spells_out:
+                clean = spell_out(clean)
             if stream in self.live:
                 self._see(stream, clean)
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from target_crm.database import without_secrets
+from target_crm.database_url import without_secrets
 from target_crm.problems import Problem
 
 _CODES = {

@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from target_crm.batch import Reject
-from target_crm.database import without_secrets
+from target_crm.database_url import without_secrets
 from target_crm.errors import BusyError
 
 logger = logging.getLogger("target-crm")

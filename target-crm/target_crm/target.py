@@ -21,8 +21,10 @@ from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_crm import __version__
 from target_crm.config import CONFIG_JSONSCHEMA, Settings, setting_problem
-from target_crm.database import Database, without_secrets
-from target_crm.errors import DatabaseError, MappingError, MessageError, TargetError
+from target_crm.database import Database
+from target_crm.database_errors import as_sentence
+from target_crm.database_url import without_secrets
+from target_crm.errors import MappingError, MessageError, TargetError
 from target_crm.load import Load
 from target_crm.messages import Message, decode_message, read_lines
 from target_crm.plan import Plan, print_plan, read_plan
@@ -108,7 +110,7 @@ class TargetCRM(Target):
                 status, error = "interrupted", "stopped by a signal"
                 raise
             except psycopg.Error as fault:
-                told = _told(fault)
+                told = as_sentence(fault)
                 error = str(told)
                 raise told from None
             except Exception as fault:
@@ -226,14 +228,4 @@ def _open_load(settings: Settings, database: Database) -> Load:
     try:
         return Load(settings, database, on_state=_write_state)
     except psycopg.Error as fault:
-        raise _told(fault) from None
-
-
-def _told(fault: psycopg.Error) -> DatabaseError:
-    """A database's error as one sentence."""
-    text = without_secrets(str(fault))
-    if isinstance(fault, psycopg.errors.InsufficientPrivilege):
-        return DatabaseError(f"The database role lacks a right: {text} (docs/least-rights.md lists them).")
-    if isinstance(fault, psycopg.OperationalError):
-        return DatabaseError(f"The database went away: {text} What was committed stays; run again.")
-    return DatabaseError(f"The database refused a statement: {text}")
+        raise as_sentence(fault) from None

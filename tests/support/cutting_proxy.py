@@ -10,11 +10,11 @@ import contextlib
 import socket
 import struct
 import threading
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from psycopg.conninfo import conninfo_to_dict
+from servers import connect_to
 
 # What ends something a client asked for: Query, Sync, CopyDone.
 _ENDS = b"QSc"
@@ -31,7 +31,7 @@ class CuttingProxy:
 
     def __init__(self, url: str) -> None:
         parts = conninfo_to_dict(url)
-        self._directory, self._port = str(parts["host"]), parts.get("port") or 5432
+        self._real = url
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._silent: list[socket.socket] = []
@@ -70,11 +70,10 @@ class CuttingProxy:
                 self._silent.append(client)
 
     def _serve(self, client: socket.socket) -> None:
-        server = socket.socket(socket.AF_UNIX)
         try:
-            server.connect(str(Path(self._directory) / f".s.PGSQL.{self._port}"))
+            server = connect_to(self._real)
         except OSError:
-            self._shut(client, server)
+            self._shut(client)
             return
         with self._lock:
             self._pairs.append((client, server))

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from psycopg.conninfo import conninfo_to_dict
+from servers import connect_to
 
 _SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
@@ -50,7 +51,7 @@ class TlsProxy:
 
     def __init__(self, url: str, folder: Path) -> None:
         parts = conninfo_to_dict(url)
-        self._socket = str(Path(str(parts["host"])) / f".s.PGSQL.{parts.get('port') or 5432}")
+        self._real = url
         self.authority, key = _certificate(folder, "server")
         self.stranger, _ = _certificate(folder, "stranger")
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -82,9 +83,8 @@ class TlsProxy:
                     return
                 client.sendall(b"N")  # the request for GSSAPI
             client.sendall(b"S")
-            with self._context.wrap_socket(client, server_side=True) as safe, socket.socket(socket.AF_UNIX) as server:
+            with self._context.wrap_socket(client, server_side=True) as safe, connect_to(self._real) as server:
                 self.encrypted += 1
-                server.connect(self._socket)
                 threading.Thread(target=self._pump, args=(server, safe), daemon=True).start()
                 self._pump(safe, server)
 

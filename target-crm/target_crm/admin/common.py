@@ -16,7 +16,7 @@ import psycopg
 from rich.console import Console
 
 from target_crm.config import CONFIG_JSONSCHEMA, Settings
-from target_crm.database import without_secrets
+from target_crm.database_errors import as_sentence
 from target_crm.errors import TargetError
 from target_crm.operations.session import Session, open_session
 
@@ -61,7 +61,7 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         except TargetError as error:
             click.echo(f"Error: {error}", err=True)
         except psycopg.Error as error:
-            click.echo(f"Error: the database says: {without_secrets(str(error))}", err=True)
+            click.echo(f"Error: {as_sentence(error)}", err=True)
         sys.exit(1)
 
     return wrapped

@@ -16,7 +16,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from rich.table import Table
 
 from target_crm.admin.common import console, plain_errors, session_of, short
-from target_crm.database import Database, without_secrets
+from target_crm.database import Database
+from target_crm.database_url import without_secrets
 from target_crm.texts import LANGUAGES
 
 

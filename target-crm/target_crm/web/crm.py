@@ -18,7 +18,8 @@ from psycopg import sql
 from psycopg_pool import ConnectionPool
 
 from target_crm.config import Settings
-from target_crm.database import Database, configure
+from target_crm.database import Database, connection_settings, lock_seconds
+from target_crm.database_session import PinnedConnection, pin
 from target_crm.operations.conflicts import rule_indexes
 from target_crm.operations.session import Session, prepare_session
 
@@ -39,7 +40,7 @@ class Crm:
     def __init__(self, settings: Settings) -> None:
         self.settings = replace(settings, lock_timeout_seconds=min(settings.lock_timeout_seconds, _PATIENCE_SECONDS))
         self._database = Database(settings)
-        self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
+        self._pool: ConnectionPool[PinnedConnection] | None = None
         self._known: Session | None = None
         self._checked = 0.0
         self._lock = threading.Lock()
@@ -53,8 +54,9 @@ class Crm:
                 self._database.url,
                 min_size=1,
                 max_size=_MOST_CONNECTIONS,
-                kwargs={"application_name": "target-crm-admin serve", "connect_timeout": 15},
-                configure=configure,
+                kwargs=connection_settings(self._database.url, "target-crm-admin serve"),
+                connection_class=PinnedConnection,
+                configure=lambda connection: pin(connection, lock_seconds(self.settings)),
                 check=ConnectionPool.check_connection,
                 timeout=15,
                 open=True,

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from starlette.responses import Response
 
-from target_crm.database import without_secrets
+from target_crm.database_url import without_secrets
 from target_crm.operations import conflicts as settling
 from target_crm.operations.conflicts import RULES, CellNow, Filter, cell_now, find_conflict, find_conflicts, resolve
 from target_crm.operations.explain import find_row
