@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from target_crm.errors import CellError
-from target_crm.fields import FieldIndex, Record, RecordDecoder, wanted_keys
+from target_crm.fields import FieldIndex, FieldValue, Record, RecordDecoder, wanted_keys
 from target_crm.mapping.check import LiveColumn
 from target_crm.mapping.model import Column
 from target_crm.normalise import TRANSFORMS, Context
+from target_crm.normalise.addresses import PARTS
+from target_crm.normalise.custom_fields import is_empty, readable
+from target_crm.normalise.numbers import as_integer, number_text
+from target_crm.normalise.text import BLANKS, same_key
 
 Reader = Callable[[Sequence[Record], Sequence[FieldIndex]], list[Any]]
 Values = Callable[[Record, FieldIndex], list[Any]]
@@ -32,8 +37,24 @@ _DEFAULT_TRANSFORM = {
 }
 
 
+def plain_values(items: Sequence[FieldValue]) -> list[Any]:
+    """A custom field's values: parts of an address as one object, elements of a chained list as objects."""
+    if any(item.kind in PARTS for item in items):
+        return [{str(item.kind): item.value for item in items if item.kind is not None}]
+    return [
+        {"catalog_id": item.catalog_id, "catalog_element_id": item.catalog_element_id}
+        if item.value is None and item.catalog_element_id is not None
+        else item.value
+        for item in items
+    ]
+
+
 def _field_values(column: Column) -> Callable[[FieldIndex], list[Any]]:
-    """Reads a custom field's values; with `part`, only an object's part or a plain text counts."""
+    """Reads a custom field's values.
+
+    With `part` they are the part of the first value that is there, so that the parts of one whole (a firm's name and
+    its numbers) never come from two; a plain text counts as it stands.
+    """
     keys, part = wanted_keys(column.fields), column.part
 
     def read(index: FieldIndex) -> list[Any]:
@@ -41,20 +62,26 @@ def _field_values(column: Column) -> Callable[[FieldIndex], list[Any]]:
             found = index.get(key)
             if found is None:
                 continue
+            values = plain_values(found)
             if part is None:
-                return [item.value for item in found]
-            for item in found:
-                value = item.value
-                inner = value.get(part) if isinstance(value, dict) else value
-                if inner not in (None, ""):
-                    return [inner]
+                return values
+            whole = next((value for value in values if not is_empty(value)), None)
+            if whole is not None:
+                return [whole.get(part) if isinstance(whole, dict) else whole]
         return []
 
     return read
 
 
-def _limiter(column: LiveColumn) -> Callable[[Any], Any] | None:
+def _limiter(column: LiveColumn, context: Context) -> Callable[[Any], Any] | None:
     """Holds a value against what the column can take; text is cut to the column's length."""
+    if column.is_naive:
+        zone = context.naive_zone
+
+        def as_local(value: Any) -> Any:
+            return datetime.fromisoformat(value).astimezone(zone).replace(tzinfo=None).isoformat()
+
+        return as_local
     if column.family == "integer":
         bits = _INTEGER_LIMITS.get(column.type_sql, 63)
         low, high = -(1 << bits), (1 << bits) - 1
@@ -73,6 +100,9 @@ def _limiter(column: LiveColumn) -> Callable[[Any], Any] | None:
             return text[:length] if length else text
 
         return as_text
+    if column.family == "number":
+        # A JSON number in the base, with all its digits.
+        return Decimal
     if column.family == "date":
 
         def check_date(value: Any) -> Any:
@@ -84,22 +114,34 @@ def _limiter(column: LiveColumn) -> Callable[[Any], Any] | None:
 
 def _translator(column: Column) -> Callable[[Sequence[Any]], list[Any]] | None:
     """What the mapping's `values` make of what amoCRM says; `*` stands for all that is not listed."""
-    known = column.values
-    if known is None:
+    if column.values is None:
         return None
+    known = {same_key(said): meant for said, meant in column.values.items()}
 
     def translate(values: Sequence[Any]) -> list[Any]:
-        translated = []
+        translated: list[Any] = []
         for value in values:
-            if value in (None, ""):
+            if is_empty(value):
                 continue
-            said = ("true" if value else "false") if isinstance(value, bool) else str(value)
-            if said not in known and "*" not in known:
+            if isinstance(value, list):
+                translated += translate(value)
+                continue
+            said = ("true" if value else "false") if isinstance(value, bool) else str(readable(value))
+            meant = same_key(said)
+            if meant not in known and "*" not in known:
                 raise CellError("W_UNKNOWN_CHOICE", value=said)
-            translated.append(known.get(said, known.get("*")))
+            translated.append(known.get(meant, known.get("*")))
         return translated
 
     return translate
+
+
+def _only(values: Sequence[Any], *, first: bool) -> Any:
+    """The value of a list that has one; several only where the mapping says `first`."""
+    found = [value for value in values if not is_empty(value)]
+    if len(found) > 1 and not first:
+        raise CellError("W_SEVERAL_VALUES", value=found)
+    return found[0] if found else None
 
 
 def _compile_link(column: Column, decoder: RecordDecoder) -> Reader:
@@ -107,11 +149,16 @@ def _compile_link(column: Column, decoder: RecordDecoder) -> Reader:
     read_entity = decoder.reader("entity_type") if column.when_entity is not None else None
 
     def as_id(value: Any) -> int | None:
-        try:
-            number = int(value) if value not in (None, "") else 0
-        except (TypeError, ValueError):
-            raise CellError("W_NOT_AN_ID", value=value) from None
-        return number if 0 < number < _BIGINT else None
+        if value.__class__ is not int:
+            if isinstance(value, list):
+                value = _only(value, first=column.first)
+            if is_empty(value):
+                return None
+            try:
+                value = as_integer(value)
+            except ValueError:
+                raise CellError("W_NOT_AN_ID", value=value) from None
+        return value if 0 < value < _BIGINT else None
 
     def link(records: Sequence[Record], _: Sequence[FieldIndex]) -> list[Any]:
         values = read(records)
@@ -132,7 +179,7 @@ def _compile_lookup(column: Column, decoder: RecordDecoder) -> Reader:
     def reference(records: Sequence[Record], _: Sequence[FieldIndex]) -> list[Any]:
         columns = [read(records) for read in readers]
         return [
-            None if any(value in (None, "", 0) for value in values) else ":".join(map(str, values))
+            None if any(is_empty(value) or value == 0 for value in values) else ":".join(map(number_text, values))
             for values in zip(*columns, strict=True)
         ]
 
@@ -149,10 +196,14 @@ def compile_column(column: Column, live: LiveColumn, decoder: RecordDecoder, con
         return _compile_link(column, decoder)
     if column.lookup:
         return _compile_lookup(column, decoder)
-    translate, limit = _translator(column), _limiter(live)
+    translate, limit = _translator(column), _limiter(live, context)
     transform = TRANSFORMS[column.transform or _DEFAULT_TRANSFORM.get(live.family, "text")]
 
+    first = column.first
+
     def convert(values: Sequence[Any]) -> Any:
+        if first:
+            values = _first(values)
         value = transform(translate(values) if translate else values, context)
         return value if value is None or limit is None else limit(value)
 
@@ -161,6 +212,16 @@ def compile_column(column: Column, live: LiveColumn, decoder: RecordDecoder, con
     if column.fields:
         return _compile_field(column, convert, plain=plain)
     return _compile_paths(column, decoder, convert, plain=plain)
+
+
+def _first(values: Sequence[Any]) -> Sequence[Any]:
+    """The first value that is there, also of a list of values."""
+    for value in values:
+        if isinstance(value, list):
+            value = next(iter(_first(value)), None)
+        if not is_empty(value):
+            return [value]
+    return []
 
 
 def _compile_field(column: Column, convert: Callable[[Sequence[Any]], Any], *, plain: bool) -> Reader:
@@ -176,8 +237,11 @@ def _compile_field(column: Column, convert: Callable[[Sequence[Any]], Any], *, p
                 values = index.get(key)
                 if values is not None:
                     value = values[0].value
-                    is_text = value.__class__ is str and value
-                    found[place] = value if is_text else convert([item.value for item in values])
+                    as_it_is = value.__class__ is str and value and value[0] not in BLANKS and len(values) == 1
+                    if as_it_is and values[0].enum_code is None:
+                        found[place] = value
+                    else:
+                        found[place] = convert(plain_values(values))
                     break
         return found
 
@@ -193,6 +257,9 @@ def _compile_paths(
     (read,) = readers
     if plain:
         return lambda records, _: [
-            value if value is None or value.__class__ is str else convert([value]) for value in read(records)
+            value
+            if value is None or (value.__class__ is str and value and value[0] not in BLANKS)
+            else convert([value])
+            for value in read(records)
         ]
     return lambda records, _: [convert([value]) for value in read(records)]

@@ -20,7 +20,7 @@ from target_crm.sql.spec import MergeSpec
 from target_crm.sql.statements import Statements
 
 Connection = psycopg.Connection[Any]
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,17 @@ import msgspec
 from target_crm.columns import compile_column
 from target_crm.errors import RecordError
 from target_crm.fields import FieldIndex, FieldIndexer, Record, RecordDecoder, wanted_keys
+from target_crm.lookups import EMBEDDED_NAMES, named_items
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import Column, ItemSet
 from target_crm.normalise import Context
+from target_crm.normalise.custom_fields import readable
 from target_crm.normalise.emails import parse_email
 from target_crm.normalise.phones import parse_phone
+from target_crm.normalise.text import is_blank
 from target_crm.seen import SeenRecord, instant
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 _CHUNK_RECORDS = 250
 _FAULTS = (ValueError, OverflowError, TypeError, msgspec.MsgspecError)
 
@@ -47,6 +50,8 @@ class Extracted:
     bases: list[dict[str, Any]] = field(default_factory=list)
     items: list[list[list[Item]]] = field(default_factory=list)
     created: list[str | None] = field(default_factory=list)
+    # Names that the records themselves bring, by account, kind and reference.
+    names: dict[tuple[int, str, str], str] = field(default_factory=dict)
 
 
 def _compile_set(
@@ -65,15 +70,15 @@ def _compile_set(
         found = next((index[key] for key in keys if key in index), ())
         taken: set[str] = set()
         for given in found:
-            text = given.value
-            if text is None or text == "":
+            text = readable(given.value)
+            if text is None:
                 continue
-            value, comment = parse_phone(str(text), region) if phones else parse_email(str(text))
+            value, comment = parse_phone(text, region) if phones else parse_email(text)
             key = value or f"?{comment}"
             if key in taken or key == "?None":
                 continue
             taken.add(key)
-            kind = given.enum_code
+            kind = given.kind
             kind = None if kind is None else str(kind)[:longest_type]
             comment = comment and comment[:longest_comment]
             place = len(items)
@@ -106,7 +111,9 @@ class Extractor:
         parts: list[Column | ItemSet] = [*table.columns, *table.sets]
         wanted = [key for part in parts for key in wanted_keys(part.fields)]
         paths = [path for column in table.columns for path in column.path]
-        self._decoder = RecordDecoder([*paths, "entity_type"], with_fields=bool(wanted))
+        embedded = {c.lookup: EMBEDDED_NAMES[c.lookup] for c in table.columns if c.lookup in EMBEDDED_NAMES}
+        self._decoder = RecordDecoder([*paths, "entity_type", *embedded.values()], with_fields=bool(wanted))
+        self._named = [(str(kind), self._decoder.reader(path)) for kind, path in embedded.items()]
         self._indexer = FieldIndexer(wanted) if wanted else None
         self._columns = [
             (c, live.columns[c.name].family, compile_column(c, live.columns[c.name], self._decoder, context))
@@ -146,6 +153,7 @@ class Extractor:
                     values += new
             found.bases += part.bases
             found.created += part.created
+            found.names |= part.names
         return found
 
     def _take_some(self, records: Sequence[SeenRecord]) -> Extracted:
@@ -167,6 +175,10 @@ class Extractor:
             found.columns.append(values)
         found.created = [_created(value) for value in self._read_created(decoded)]
         self._take_items(found, decoded, indexes)
+        for kind, read_named in self._named:
+            for seen, given in zip(records, read_named(decoded), strict=True):
+                for number, name in named_items(given):
+                    found.names[seen.account_id, kind, str(number)] = name
         return found
 
     def _take_items(self, found: Extracted, decoded: Sequence[Record], indexes: Sequence[FieldIndex]) -> None:
@@ -185,7 +197,7 @@ class Extractor:
 def _keep_base(bases: Sequence[dict[str, Any]], name: str, values: Sequence[Any]) -> None:
     """An empty value never becomes the base (row 4 of the truth table)."""
     for base, value in zip(bases, values, strict=True):
-        if value is not None and (value.__class__ is not str or value.strip()):
+        if value is not None and (value.__class__ is not str or not is_blank(value)):
             base[name] = value
 
 

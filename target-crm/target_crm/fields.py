@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from target_crm.errors import RecordError
+from target_crm.normalise.numbers import number_text
+from target_crm.normalise.text import same_key
 
 CUSTOM_FIELDS = "custom_fields_values"
+_decode_any = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 class FieldValue(msgspec.Struct, gc=False):
-    """One value of a custom field."""
+    """One value of a custom field. Old records have `enum` for `enum_code`; elements of chained lists have no value."""
 
     value: Any = None
     enum_code: Any = None
+    enum: Any = None
+    catalog_id: Any = None
+    catalog_element_id: Any = None
+
+    @property
+    def kind(self) -> Any:
+        """The code of the kind or part that the value is: WORK, city."""
+        code = self.enum_code
+        return self.enum if code is None and isinstance(self.enum, str) else code
+
+
+_PARTS = ("value", "enum_code", "enum", "catalog_id", "catalog_element_id")
 
 
 class CustomField(msgspec.Struct, gc=False):
@@ -34,8 +50,34 @@ FieldIndex = dict[Any, list[FieldValue]]
 Record = Any
 
 
-def _split(path: str) -> list[str]:
+# A step of a path: a property, and of a list what to take: all (`[]`), one by its place (`[0]`), those of which a
+# property has a value (`[is_main=true]`).
+STEP = re.compile(r"(?P<name>[^\[\].]+)(?:\[(?:(?P<place>\d{1,6})|(?P<key>[^\[\].=]+)=(?P<value>[^\[\].]*))?\])?")
+
+
+def split_path(path: str) -> list[str]:
+    """The steps of a path."""
     return [step for step in path.split(".") if step]
+
+
+def _chosen(step: str, items: Any) -> Any:
+    """What a step takes of a list: one item, or a list of items."""
+    found = STEP.fullmatch(step)
+    if not isinstance(items, list) or found is None:
+        return None
+    if found["place"] is not None:
+        place = int(found["place"])
+        return items[place] if place < len(items) else None
+    if found["key"] is not None:
+        key, wanted = found["key"], found["value"]
+        return [item for item in items if isinstance(item, dict) and _said(item.get(key)) == wanted]
+    return items
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else number_text(value)
 
 
 def _rest(steps: Sequence[str]) -> Callable[[Any], Any] | None:
@@ -45,12 +87,12 @@ def _rest(steps: Sequence[str]) -> Callable[[Any], Any] | None:
 
     def read(value: Any, rest: Sequence[str] = tuple(steps)) -> Any:
         for index, step in enumerate(rest):
-            if step.endswith("[]"):
-                items = value.get(step[:-2]) if isinstance(value, dict) else None
-                if not isinstance(items, list):
-                    return None
-                return [read(item, rest[index + 1 :]) for item in items]
-            value = value.get(step) if isinstance(value, dict) else None
+            if step.endswith("]"):
+                value = _chosen(step, value.get(step.partition("[")[0]) if isinstance(value, dict) else None)
+                if isinstance(value, list):
+                    return [read(item, rest[index + 1 :]) for item in value]
+            else:
+                value = value.get(step) if isinstance(value, dict) else None
         return value
 
     return read
@@ -65,20 +107,29 @@ class RecordDecoder:
     """
 
     def __init__(self, paths: Iterable[str], *, with_fields: bool) -> None:
-        firsts = sorted({self._first(path) for path in paths} | {"created_at"})
+        wanted = {self._first(path) for path in paths}
+        # The custom fields themselves, as JSON, beside what is read of them.
+        self._keeps_whole = CUSTOM_FIELDS in wanted
+        firsts = sorted((wanted | {"created_at"}) - {CUSTOM_FIELDS})
         self._places = {name: f"p{number}" for number, name in enumerate(firsts)}
         fields: list[Any] = [(place, Any, None) for place in self._places.values()]
         rename = {place: name for name, place in self._places.items()}
         self._with_fields = with_fields
-        fields.append(("fields", list[CustomField] | None if with_fields else Any, msgspec.UNSET))
+        typed = with_fields and not self._keeps_whole
+        fields.append(("fields", list[CustomField] | None if typed else Any, msgspec.UNSET))
         rename["fields"] = CUSTOM_FIELDS
+        if self._keeps_whole:
+            fields.append(("whole", Any, None))
+            rename["whole"] = " whole"
+            self._places[CUSTOM_FIELDS] = "whole"
         self._type = msgspec.defstruct("DecodedRecord", fields, rename=rename, gc=False)
-        self._decode = msgspec.json.Decoder(self._type).decode
+        # Fractions keep their digits.
+        self._decode = msgspec.json.Decoder(self._type, float_hook=Decimal).decode
 
     @staticmethod
     def _first(path: str) -> str:
-        steps = _split(path)
-        return re.sub(r"\[\]$", "", steps[0]) if steps else path
+        steps = split_path(path)
+        return steps[0].partition("[")[0] if steps else path
 
     def decode(self, raw: bytes) -> Record:
         """The record.
@@ -87,13 +138,18 @@ class RecordDecoder:
             RecordError: it is no JSON object.
         """
         try:
-            return self._decode(raw)
+            record: Record = self._decode(raw)
         except msgspec.ValidationError:
             return self._decode_leniently(raw)
+        if self._keeps_whole and record.fields is not msgspec.UNSET:
+            record.whole = record.fields
+            if self._with_fields:
+                record.fields = _custom_fields(record.fields)
+        return record
 
     def _decode_leniently(self, raw: bytes) -> Record:
         """A record whose custom fields are not as documented: what can be understood of them."""
-        record = msgspec.json.decode(raw)
+        record = _decode_any(raw)
         if not isinstance(record, dict):
             raise RecordError("E_RECORD_NOT_OBJECT")
         given = {place: record.get(name) for name, place in self._places.items()}
@@ -103,13 +159,13 @@ class RecordDecoder:
 
     def reader(self, path: str) -> Callable[[Sequence[Record]], list[Any]]:
         """Reads a path from many records."""
-        steps = _split(path)
+        steps = split_path(path)
         place = self._places[self._first(path)]
         # A first step that is a list (`tags[].name`) is read as the rest of its own property.
         rest = _rest(steps[1:])
-        if steps[0].endswith("[]"):
+        if steps[0].endswith("]"):
             inner = _rest(steps)
-            name = steps[0][:-2]
+            name = steps[0].partition("[")[0]
 
             def read_list(records: Sequence[Record]) -> list[Any]:
                 assert inner is not None
@@ -133,7 +189,9 @@ def _custom_fields(given: Any) -> list[CustomField]:
                 _plain(field.get("field_code")),
                 _plain(field.get("field_name")),
                 [
-                    FieldValue(v.get("value"), v.get("enum_code")) if isinstance(v, dict) else FieldValue(v)
+                    FieldValue(*(v.get(name) for name in FieldValue.__struct_fields__))
+                    if isinstance(v, dict)
+                    else FieldValue(v)
                     for v in values
                 ],
             )
@@ -150,9 +208,14 @@ def wanted_keys(wanted: Sequence[str | int]) -> tuple[str | int, ...]:
     keys: list[str | int] = []
     for key in wanted:
         keys.append(key)
-        if isinstance(key, str) and key.lower() != key:
-            keys.append(key.lower())
+        if isinstance(key, str) and field_name(key) != key:
+            keys.append(field_name(key))
     return tuple(keys)
+
+
+def field_name(name: str) -> str:
+    """A custom field's name as it is looked for: in lower case, without what a person does not see."""
+    return same_key(name).lower()
 
 
 class FieldIndexer:
@@ -184,5 +247,5 @@ class FieldIndexer:
     def _keys(self, identity: Any, code: Any, name: Any) -> tuple[Any, ...]:
         keys = [key for key in (identity, code) if key is not None]
         if isinstance(name, str):
-            keys.append(name.strip().lower())
+            keys.append(field_name(name))
         return tuple(key for key in keys if key in self._wanted)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -85,6 +85,7 @@ class Load:
         self._state: bytes | None = None
         self._job: Future[bytes | None] | None = None
         self._seq = 0
+        self._warned_of_zone = False
         self.connection = database.connect()
         self._spells_out = self.connection.info.parameter_status("server_encoding") == "SQL_ASCII"
         self._connections = [self.connection]
@@ -117,15 +118,23 @@ class Load:
         account = schema.get("x-amocrm-account")
         name = account.get("timezone") if isinstance(account, dict) else None
         zone: tzinfo = self._context.zone
-        if isinstance(name, str):
+        if isinstance(name, str) and name:
             try:
                 zone = ZoneInfo(name)
             except (ZoneInfoNotFoundError, ValueError, OSError):
                 logger.warning("Stream %s: the time zone %r is unknown; days are read in UTC.", stream, name)
+        elif stream in self.live and not self._warned_of_zone:
+            self._warned_of_zone = True
+            logger.warning(
+                "Stream %s: the SCHEMA names no time zone of the account; days are read in %s. Look at the account's "
+                "settings.",
+                stream,
+                zone,
+            )
         if zone != self._context.zone:
             # Records that wait were sent under the zone before.
             self.flush()
-            self._context = self._batch.context = Context(self._context.region, zone)
+            self._context = self._batch.context = replace(self._context, zone=zone)
             self._key_readers.clear()
 
     def knows(self, stream: str) -> bool:

@@ -61,7 +61,10 @@ def resolve(
                 if resolved is None:
                     waiting.append(Waiting(record.account_id, column.name, record.amo_id, column.link, value))
             else:
-                resolved = names[record.account_id].get((str(column.lookup), value))
+                kind = str(column.lookup)
+                resolved = names[record.account_id].get((kind, value))
+                if resolved is None:
+                    resolved = found.names.get((record.account_id, kind, value))
             values[place] = resolved
             if resolved is not None and resolved != "":
                 found.bases[place][column.name] = resolved

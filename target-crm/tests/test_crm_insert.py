@@ -11,7 +11,20 @@ from target_crm.copytext import dump_column, rows_of
 from target_crm.rowkeys import new_uuids
 
 NOW = "2026-01-01T00:00:00+00:00"
-AWKWARD = ["\\N", "\\.", "a\tb", "line\nbreak", "\r", "back\\slash", '"quoted"', "{a,b}", "\u2028", "\x7f", "🔥", ", ;"]
+AWKWARD = [
+    "\\N",
+    "\\.",
+    "a\tb",
+    "line\nbreak",
+    "a\rb",
+    "back\\slash",
+    '"quoted"',
+    "{a,b}",
+    "a\u2028",
+    "\x7f",
+    "🔥",
+    ", ;",
+]
 
 
 @pytest.fixture

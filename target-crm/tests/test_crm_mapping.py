@@ -376,7 +376,7 @@ TEXT = {
         old="transform: inn", new="policy: mine", at="inn:", says=("'mine'", "soft, amo_wins, crm_wins, fill_empty")
     ),
     "an unknown lookup": Case(
-        old="title: name", new="title: {from: task_type_id, lookup: task_type}", at="title:", says=("pipeline, status",)
+        old="title: name", new="title: {from: task_type_id, lookup: task_kind}", at="title:", says=("pipeline, status",)
     ),
     "a status without its pipeline": Case(
         old="title: name",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from target_crm.normalise import TRANSFORMS, Context
 from target_crm.normalise.emails import parse_email
 from target_crm.normalise.phones import parse_phone
+from target_crm.normalise.text import visible
 
 MOBILE = "+79161234567"
 FORMATS = phonenumbers.PhoneNumberFormat
@@ -150,7 +151,7 @@ def test_a_parsed_phone_is_valid_reads_back_as_itself_and_loses_no_letter(typed)
         left = [c for c in typed.lower() if c.isalpha()]
         assert extension or all(c in kept for c in left)
     else:
-        assert comment == (typed.strip() or None)
+        assert comment == (visible(typed) or None)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_a_parsed_address_reads_back_as_itself(typed):
     if value is not None:
         assert parse_email(value) == (value, None)
     else:
-        assert comment == (typed.strip() or None)
+        assert comment == (visible(typed) or None)
 
 
 @pytest.mark.parametrize(

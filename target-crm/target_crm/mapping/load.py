@@ -17,7 +17,7 @@ from target_crm.mapping.model import RESURRECT, SERVICE_COLUMNS, SET_COLUMNS, Co
 from target_crm.normalise import TRANSFORMS
 
 # Kinds of names, and how many properties make their reference: a status is named within its pipeline.
-LOOKUPS = {"pipeline": 1, "status": 2, "loss_reason": 1}
+LOOKUPS = {"pipeline": 1, "status": 2, "loss_reason": 1, "task_type": 1, "task_type_code": 1}
 _LINES = "__lines__"
 _ROOT_KEYS = {"version", "default_region", "streams", "ignore"}
 _TABLE_KEYS = {
@@ -25,6 +25,7 @@ _TABLE_KEYS = {
 }  # fmt: skip
 _COLUMN_KEYS = {
     "from", "field", "part", "transform", "link", "lookup", "when_entity", "policy", "respect_clears", "values",
+    "first",
 }  # fmt: skip
 _SET_KEYS = {"table", "parent", "field", "item", "columns", "defaults", "service"}
 _SET_SERVICE = ("id", "raw_fields", "created_at", "updated_at")
@@ -236,6 +237,7 @@ class _Reader:
             values=None if values is None else {_as_said(k): _bare(v) for k, v in _plain(values).items()},
             policy=self.choice(spec, "policy", POLICIES, f"policy of {name}"),
             respect_clears=self.flag(spec, "respect_clears", f"respect_clears of {name}"),
+            first=self.flag(spec, "first", f"first of {name}"),
             line=line,
         )
         problem = _contradiction(column)

@@ -22,7 +22,8 @@ class Column:
     """One mapped column.
 
     `path` is the property's path in the record (`_embedded.tags[].name`), `fields` the custom fields to look for, in
-    order, by id, code or name; `part` the key inside an object value (`vat_id`). `link` names the stream whose row the
+    order, by id, code or name; `part` the key inside an object value (`vat_id`). `first` takes the first of several
+    values or properties that is not empty. `link` names the stream whose row the
     value points to, `lookup` the kind of name it stands for. `policy` None means the run's default policy.
     """
 
@@ -37,6 +38,7 @@ class Column:
     values: dict[str, Any] | None = None
     policy: str | None = None
     respect_clears: bool = False
+    first: bool = False
     line: int | None = field(default=None, repr=False)
 
     @property

@@ -275,7 +275,8 @@ class _Proposer:
                 continue
             problem = next(iter(self.problems(name, meaning)), None)
             if problem is None:
-                p.columns[name] = meaning.source
+                is_whole = meaning.whole is not None and self.table.columns[name].family == "integer"
+                p.columns[name] = meaning.whole if is_whole and meaning.whole else meaning.source
             else:
                 p.doubtful[name] = problem
 
@@ -286,7 +287,8 @@ class _Proposer:
 
 
 def _told(source: dict[str, Any]) -> str:
-    return str(source.get("from") or source["field"][0])
+    given = source.get("from") or source["field"]
+    return str(given[0] if isinstance(given, list) else given)
 
 
 def _defaults(table: Found, taken: set[str], mapped: set[str], lists: set[str]) -> dict[str, Any]:

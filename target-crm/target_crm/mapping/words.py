@@ -19,11 +19,15 @@ KEYS = frozenset({"integer", "uuid", "text"})
 
 @dataclass(frozen=True)
 class Meaning:
-    """A value that amoCRM sends: its source as a mapping writes it, what columns for it are called, of which kinds."""
+    """A value that amoCRM sends: its source as a mapping writes it, what columns for it are called, of which kinds.
+
+    `whole` is the source for a column of whole numbers where that is another one.
+    """
 
     source: dict[str, Any]
     families: frozenset[str]
     words: tuple[str, ...]
+    whole: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -141,8 +145,9 @@ COLUMNS: dict[str, tuple[Meaning, ...]] = {
     ),
     "leads": (
         Meaning({"from": "name"}, TEXT, ("name", "title", "subject", "название", "наименование", "тема")),
-        Meaning({"from": "price"}, NUMBERS, ("price", "amount", "budget", "sum", "value", "total", "сумма", "бюджет",
-                "стоимость", "summa")),
+        Meaning({"from": ["price_with_minor_units", "price"], "first": True}, NUMBERS,
+                ("price", "amount", "budget", "sum", "value", "total", "сумма", "бюджет", "стоимость", "summa"),
+                whole={"from": "price"}),
         Meaning({"from": "pipeline_id", "lookup": "pipeline"}, TEXT, ("pipeline", "funnel", "воронка")),
         Meaning({"from": ["pipeline_id", "status_id"], "lookup": "status"}, TEXT,
                 ("status", "stage", "state", "status_name", "статус", "этап", "стадия")),
@@ -162,7 +167,7 @@ COLUMNS: dict[str, tuple[Meaning, ...]] = {
     "tasks": (
         Meaning({"from": "text"}, TEXT, ("text", "subject", "title", "name", "description", "body", "текст", "описание",
                 "название", "тема", "tekst")),
-        Meaning({"from": "task_type_id", "transform": "task_type"}, TEXT, ("task_type", "type", "kind", "тип*", "вид")),
+        Meaning({"from": "task_type_id", "lookup": "task_type"}, TEXT, ("task_type", "type", "kind", "тип*", "вид")),
         Meaning({"from": "complete_till"}, MOMENTS, ("due_at", "due", "due_date", "deadline", "complete_till", "срок*",
                 "дедлайн", "srok")),
         Meaning({"from": "is_completed"}, FLAG, ("is_completed", "completed", "done", "is_done", "finished", "closed",

@@ -1,8 +1,8 @@
 """The named transformations a mapping may use: from what amoCRM sends to what a column takes.
 
 A transformation gets the values of the column's source (one for each path, or those of the custom field) and the
-account's time zone, and returns a plain value or None for empty. It raises `CellError` with a code of
-`target_crm.problems` when the value can't be what the column wants.
+account's time zone, and returns a plain value or None for empty. It raises `CellError` when the value can't be what
+the column holds.
 """
 
 from __future__ import annotations
@@ -10,27 +10,33 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone, tzinfo
+from datetime import timezone, tzinfo
 from typing import Any
 
 from target_crm.errors import CellError
+from target_crm.normalise.custom_fields import is_empty, readable
 from target_crm.normalise.emails import parse_email
 from target_crm.normalise.notes import note_text
+from target_crm.normalise.numbers import as_boolean, as_integer, as_number
 from target_crm.normalise.phones import parse_phone
 from target_crm.normalise.remarks import remark
+from target_crm.normalise.text import is_blank
+from target_crm.normalise.times import as_day, as_instant, as_utc_text
+
+__all__ = ["TRANSFORMS", "Context", "Transform", "as_instant", "is_blank"]
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a transformation may need to know beside the value."""
+    """What a transformation may need to know beside the value. `naive_zone` is that of columns without a time zone."""
 
     region: str = "RU"
     zone: tzinfo = timezone.utc
+    naive_zone: tzinfo = timezone.utc
 
 
 Transform = Callable[[Sequence[Any], Context], Any]
 
-_TASK_TYPES = {1: "Звонок", 2: "Встреча", 3: "Письмо"}
 _DIGITS = re.compile(r"\D+")
 _DIGIT = re.compile(r"\d")
 _ADDRESS = re.compile(r"[^\s<>,;:()\[\]\"']+@[^\s<>,;:()\[\]\"']+")
@@ -42,121 +48,76 @@ _LABEL = re.compile(
 _PHONE_LIKE = re.compile(r"^[\d\s+\-()]{7,}$")
 
 
-def _first(values: Sequence[Any]) -> Any:
-    return next((v for v in values if v not in (None, "", [])), None)
+def _flat(values: Sequence[Any]) -> list[Any]:
+    """All that is there, lists of values (a path through a list) opened."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, list):
+            found += _flat(value)
+        elif not is_empty(value):
+            found.append(value)
+    return found
+
+
+def _one(values: Sequence[Any]) -> Any:
+    """The one value that is there; the same value twice is one.
+
+    Raises:
+        CellError: there are several.
+    """
+    found = _flat(values)
+    if len(found) > 1 and any(value != found[0] for value in found):
+        raise CellError("W_SEVERAL_VALUES", value=found)
+    return found[0] if found else None
 
 
 def _text(values: Sequence[Any], _: Context) -> str | None:
-    value = _first(values)
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return "да" if value else "нет"
-    if isinstance(value, dict):
-        value = value.get("name") or value.get("value")
-        return None if value is None else str(value)
-    return str(value)
+    found = _flat(values)
+    return readable(found[0]) if len(found) == 1 else readable(found)
 
 
 def _integer(values: Sequence[Any], _: Context) -> int | None:
-    value = _first(values)
-    if value is None:
-        return None
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        pass
-    try:
-        number = float(str(value).replace("\u00a0", "").replace(" ", "").replace(",", "."))
-        return int(number)
-    except (ValueError, OverflowError):
-        raise CellError("W_NOT_A_WHOLE_NUMBER", value=value) from None
+    value = _one(values)
+    return None if value is None else as_integer(value)
 
 
 def _number(values: Sequence[Any], _: Context) -> str | None:
-    value = _first(values)
-    if value is None:
-        return None
-    text = str(value).replace("\u00a0", "").replace(" ", "").replace(",", ".")
-    if not re.fullmatch(r"[+-]?\d+(\.\d+)?([eE][+-]?\d{1,3})?", text):
-        raise CellError("W_NOT_A_NUMBER", value=value)
-    return text
+    value = _one(values)
+    return None if value is None else as_number(value)
 
 
 def _boolean(values: Sequence[Any], _: Context) -> bool | None:
-    value = _first(values)
-    if value is None or isinstance(value, bool):
-        return value
-    known = {
-        "1": True,
-        "true": True,
-        "да": True,
-        "yes": True,
-        "0": False,
-        "false": False,
-        "нет": False,
-        "no": False,
-    }
-    try:
-        return known[str(value).strip().lower()]
-    except KeyError:
-        raise CellError("W_NOT_A_BOOLEAN", value=value) from None
-
-
-def as_instant(value: Any, zone: tzinfo) -> datetime | None:
-    """A time from Unix seconds or RFC 3339; a time without a zone is read in the account's.
-
-    Raises:
-        CellError: it is neither, or lies outside the years 1 to 9999.
-    """
-    if value in (None, "", 0):
-        return None
-    text = str(value).strip()
-    try:
-        if re.fullmatch(r"-?\d{1,12}(\.\d+)?", text):
-            return datetime.fromtimestamp(float(text), timezone.utc)
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except (ValueError, OverflowError, OSError):
-        raise CellError("W_NOT_A_TIME", value=value) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    value = _one(values)
+    return None if value is None else as_boolean(value)
 
 
 def _timestamp(values: Sequence[Any], context: Context) -> str | None:
-    moment = as_instant(_first(values), context.zone)
-    return moment.astimezone(timezone.utc).isoformat() if moment else None
+    return as_utc_text(_one(values), context.zone)
 
 
 def _date(values: Sequence[Any], context: Context) -> str | None:
-    """amoCRM sends a day as midnight in the account's time zone: read there, or it is a day off."""
-    value = _first(values)
-    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
-        return value
-    moment = as_instant(value, context.zone)
-    return moment.astimezone(context.zone).date().isoformat() if moment else None
+    return as_day(_one(values), context.zone)
 
 
 def _list(values: Sequence[Any], _: Context) -> list[str] | None:
-    flat: list[Any] = []
-    for value in values:
-        flat.extend(value if isinstance(value, list) else [value])
-    return sorted({str(v) for v in flat if v not in (None, "")}) or None
+    return sorted({text for value in _flat(values) if (text := readable(value))}) or None
 
 
 def _phone(values: Sequence[Any], context: Context) -> str | None:
-    for value in values:
-        if value not in (None, ""):
-            number = parse_phone(str(value), context.region).value
-            if number:
-                return number
+    """The first of them that is a number."""
+    for value in _flat(values):
+        number = parse_phone(str(value), context.region).value
+        if number:
+            return number
     return None
 
 
 def _email(values: Sequence[Any], _: Context) -> str | None:
-    for value in values:
-        if value not in (None, ""):
-            address = parse_email(str(value)).value
-            if address:
-                return address
+    """The first of them that is an address."""
+    for value in _flat(values):
+        address = parse_email(str(value)).value
+        if address:
+            return address
     return None
 
 
@@ -182,13 +143,13 @@ def _is_phone(text: str, region: str) -> bool:
 def _first_name(values: Sequence[Any], context: Context) -> str | None:
     """First name, or the whole name where amoCRM holds no parts: nothing is guessed about the order of the words."""
     first, last, whole = (*values, None, None, None)[:3]
-    if first:
-        return str(first)
-    return None if last else _text([whole], context)
+    if not is_empty(first):
+        return readable(first)
+    return None if not is_empty(last) else _text([whole], context)
 
 
-def _digits(values: Sequence[Any], context: Context) -> str | None:
-    text = _text(values, context)
+def _digits(values: Sequence[Any], _: Context) -> str | None:
+    text = readable(_one(values))
     return (_DIGITS.sub("", text) or None) if text else None
 
 
@@ -203,17 +164,10 @@ def _note_text(values: Sequence[Any], _: Context) -> str | None:
     return note_text(note_type, params)
 
 
-def _task_type(values: Sequence[Any], _: Context) -> str | None:
-    value = _first(values)
-    try:
-        return _TASK_TYPES.get(int(value), str(value)) if value is not None else None
-    except (TypeError, ValueError):
-        return str(value)
-
-
 def _json(values: Sequence[Any], _: Context) -> Any:
-    value = _first(values)
-    return None if value in ({}, []) else value
+    """The value as it is; several of them (a list of goods, chosen values) as a list."""
+    found = [value for value in values if not is_empty(value)]
+    return found[0] if len(found) == 1 else found or None
 
 
 TRANSFORMS: dict[str, Transform] = {
@@ -231,6 +185,5 @@ TRANSFORMS: dict[str, Transform] = {
     "digits": _digits,
     "inn": _inn,
     "note_text": _note_text,
-    "task_type": _task_type,
     "json": _json,
 }

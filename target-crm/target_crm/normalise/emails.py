@@ -9,6 +9,7 @@ from typing import NamedTuple
 from email_validator import EmailNotValidError, validate_email
 
 from target_crm.normalise.remarks import remark
+from target_crm.normalise.text import visible
 
 # Plain addresses need no library; it takes 50 microseconds for each.
 _PLAIN = re.compile(
@@ -28,7 +29,7 @@ class Email(NamedTuple):
 @lru_cache(maxsize=16_384)
 def parse_email(text: str) -> Email:
     """Find the address in a text. A text that holds none comes back whole as comment."""
-    stripped = text.strip()
+    stripped = visible(text)
     lowered = stripped.lower()
     if len(lowered) <= 254 and _PLAIN.match(lowered) and not lowered.endswith(_RESERVED):
         return Email(lowered, None)

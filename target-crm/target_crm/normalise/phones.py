@@ -9,6 +9,7 @@ from typing import NamedTuple
 import phonenumbers
 
 from target_crm.normalise.remarks import remark
+from target_crm.normalise.text import visible
 
 # Russian numbers in any spelling without letters: ten digits behind +7, 7, 8 or nothing. They are nearly all there
 # is in a Russian account, and the library takes 60 microseconds for each.
@@ -37,7 +38,7 @@ def parse_phone(text: str, region: str = "RU") -> Phone:
     Returns:
         E.164 and the rest of the text. Text that holds no valid number comes back whole as comment.
     """
-    stripped = text.strip()
+    stripped = visible(text)
     if region == "RU" and _RUSSIAN_MOBILE.match(stripped):
         national = _NOT_DIGITS.sub("", stripped)[-10:]
         if not national.startswith(_GAPS):

@@ -143,6 +143,12 @@ PROBLEMS: dict[str, Text] = {
     "W_NOT_A_WHOLE_NUMBER": Text("{value} is not a whole number.", "{value} — не целое число.", _SOURCE, _SOURCE_RU),
     "W_NOT_A_NUMBER": Text("{value} is not a number.", "{value} — не число.", _SOURCE, _SOURCE_RU),
     "W_NOT_A_BOOLEAN": Text("{value} is neither a yes nor a no.", "{value} — не «да» и не «нет».", _SOURCE, _SOURCE_RU),
+    "W_SEVERAL_VALUES": Text(
+        "{value} are several values; the column takes one.",
+        "{value} — несколько значений, а поле принимает одно.",
+        "Say first: true in mapping_file to take the first, or map a column of text, a list or a document.",
+        "Напишите first: true в mapping_file, чтобы брать первое, либо возьмите текстовое поле, список или документ.",
+    ),
     "W_NOT_A_TIME": Text("{value} is not a time.", "{value} — не дата и время.", _SOURCE, _SOURCE_RU),
     "W_NOT_A_DATE": Text("{value} is not a date.", "{value} — не дата.", _SOURCE, _SOURCE_RU),
     "W_OUT_OF_RANGE": Text("{value} does not fit into {type}.", "{value} не помещается в {type}.", _SOURCE, _SOURCE_RU),
