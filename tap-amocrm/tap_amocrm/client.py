@@ -23,6 +23,7 @@ import msgspec
 import requests
 
 from tap_amocrm import __version__, auth
+from tap_amocrm.clean_text import clean, may_be_unclean
 from tap_amocrm.config import MAX_REQUESTS_PER_SECOND, Settings
 from tap_amocrm.dispatch import URGENT, Again, Dispatcher
 from tap_amocrm.errors import (
@@ -33,6 +34,7 @@ from tap_amocrm.errors import (
     UrlTooLongError,
 )
 from tap_amocrm.metrics import Metrics
+from tap_amocrm.shapes import items
 from tap_amocrm.shared_limit import BucketThrottle
 from tap_amocrm.throttle import FileSlots, Throttle
 from tap_amocrm.wire import WireAdapter
@@ -70,7 +72,10 @@ class Page:
         """The records under `_embedded`."""
         embedded = self.body.get("_embedded")
         found = embedded.get(key) if isinstance(embedded, dict) else None
-        return [r for r in found if isinstance(r, dict)] if isinstance(found, list) else []
+        records = items(found)
+        if found and len(records) < (len(found) if isinstance(found, (list, dict)) else 1):
+            logger.warning("The list %s holds entries that are not objects; they were left out.", key)
+        return records
 
     @property
     def next_params(self) -> Params | None:
@@ -212,16 +217,20 @@ class Client:
             self._offset_seen = max(self._offset_seen, offset)
             self.clock_offset = self._offset_seen if abs(self._offset_seen) > 2 else 0.0
 
+    def _decoded(self, answer: requests.Response) -> Any:
+        try:
+            body, unclean = msgspec.json.decode(answer.content), may_be_unclean(answer.content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            body, unclean = _lenient(answer), True
+        return clean(body) if unclean and not self.settings.raw_text else body
+
     def _page(self, ask: Ask, answer: requests.Response) -> Page:
         status = answer.status_code
         html = "html" in answer.headers.get("Content-Type", "")
         if status in (204, 304):
             return Page({})
         if status == 200:
-            try:
-                body = msgspec.json.decode(answer.content)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                body = _lenient(answer)
+            body = self._decoded(answer)
             if not isinstance(body, dict):
                 raise _Unusable("a body that is no JSON object")
             return Page(body)
@@ -308,7 +317,7 @@ def _lenient(answer: requests.Response) -> Any:
     """A body that a strict decoder refuses: lone surrogates are legal in amoCRM's JSON, half a body is not."""
     try:
         return answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _Unusable("an unreadable body") from None
 
 

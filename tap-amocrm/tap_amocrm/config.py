@@ -137,6 +137,13 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         title="Lifetime of definitions",
         description="Seconds for which users, custom fields and tags are not read again unless an unknown ID turns up.",
     ),
+    th.Property(
+        "raw_text",
+        th.BooleanType,
+        default=False,
+        title="Raw text",
+        description="Keep NUL and lone surrogates in text; most loaders stop at them.",
+    ),
     _text("metrics_file", "Metrics file", "Where the run's metrics go as JSON."),
 ).to_dict()
 
@@ -159,6 +166,7 @@ class Settings:
     lookback_seconds: int = 60
     definitions_lifetime: int = 3600
     share_throttle: bool = True
+    raw_text: bool = False
     metrics_file: Path | None = None
 
     @property
@@ -195,6 +203,7 @@ class Settings:
             lookback_seconds=_whole(config, "lookback_seconds", 60, 0, 30 * 86_400),
             share_throttle=config.get("share_throttle") is not False,
             definitions_lifetime=_whole(config, "definitions_lifetime", 3600, 0, 365 * 86_400),
+            raw_text=bool(config.get("raw_text")),
             metrics_file=Path(config["metrics_file"]) if config.get("metrics_file") else None,
         )
         _check_together(settings)

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tap_amocrm.shapes import items, record_id, text, whole
+
 Record = dict[str, Any]
 # Of these the ids are remembered; of the others only when they were read.
 _WATCHED = ("users", "custom_fields")
@@ -46,7 +48,9 @@ class Definitions:
         for records in source:
             come += len(records)
             if name in _WATCHED:
-                ids += [r["id"] if name == "users" else [r.get("entity_type"), r["id"]] for r in records]
+                ids += [
+                    record_id(r) if name == "users" else [text(r.get("entity_type")), record_id(r)] for r in records
+                ]
             yield records
         if come:
             self._memory[name] = {"read_at": int(time.time()), "ids": ids}
@@ -61,13 +65,14 @@ class Definitions:
         for record in records:
             if users is not None:
                 for name in _USERS:
-                    value = record.get(name)
+                    value = whole(record.get(name))
                     if value and value not in users:
                         self._note("users", value)
             if fields is not None:
-                for field in record.get("custom_fields_values") or ():
-                    if (stream, field.get("field_id")) not in fields:
-                        self._note("custom_fields", (stream, field.get("field_id")))
+                for field in items(record.get("custom_fields_values")):
+                    field_id = whole(field.get("field_id"))
+                    if field_id is not None and (stream, field_id) not in fields:
+                        self._note("custom_fields", (stream, field_id))
 
     @property
     def unknown(self) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from tap_amocrm.client import Ask, Client
 from tap_amocrm.dispatch import URGENT
 from tap_amocrm.normalise import rfc3339
+from tap_amocrm.shapes import items, record_id, seconds, text, whole
 
 Record = dict[str, Any]
 PLURAL = {"company": "companies", "contact": "contacts", "lead": "leads", "task": "tasks", "customer": "customers"}
@@ -46,9 +47,9 @@ def read_events(
 def deletions(events: Iterable[Record], account_id: int) -> list[Record]:
     """Records of `deleted_records`, oldest first: of each entity its last deletion, merge or restore."""
     last: dict[tuple[str, int], Record] = {}
-    for event in sorted(events, key=lambda e: (e.get("created_at") or 0, str(e.get("id")))):
+    for event in sorted(events, key=lambda e: (seconds(e, "created_at"), str(e.get("id")))):
         for entity_type, entity_id, merged_into in _losers(event):
-            restored = event.get("type") in RESTORED
+            restored = text(event.get("type")) in RESTORED
             when = rfc3339(event.get("created_at"))
             last[entity_type, entity_id] = {
                 "id": str(event.get("id")) if merged_into is None else f"{event.get('id')}:{entity_id}",
@@ -59,45 +60,46 @@ def deletions(events: Iterable[Record], account_id: int) -> list[Record]:
                 "merged_into": merged_into,
                 "restored_at": when if restored else None,
             }
-    return sorted(last.values(), key=lambda r: (r["deleted_at"] or r["restored_at"] or "", r["id"]))
+    return sorted(last.values(), key=lambda r: (str(r["deleted_at"] or r["restored_at"] or ""), r["id"]))
 
 
 def _losers(event: Record) -> Iterator[tuple[str, int, int | None]]:
     """Entity type, id and survivor of everything that an event is about."""
-    kind, entity_id = event.get("type"), event.get("entity_id")
+    kind, entity_id = text(event.get("type")), whole(event.get("entity_id"))
     if kind == "common_note_deleted":
         for note in _ids(event, "note"):
             yield "notes", note, None
     elif kind == "entity_merged":
         entity_type = PLURAL.get(str(event.get("entity_type")))
         for loser in _ids(event, "link"):
-            if entity_type and isinstance(entity_id, int) and loser != entity_id:
+            if entity_type and entity_id is not None and loser != entity_id:
                 yield entity_type, loser, entity_id
-    elif (kind in DELETED or kind in RESTORED) and isinstance(entity_id, int):
+    elif (kind in DELETED or kind in RESTORED) and entity_id is not None:
         yield (DELETED | RESTORED)[kind], entity_id, None
 
 
 def survivors(events: Iterable[Record]) -> Iterator[tuple[str, int]]:
     """Kind and id of each entity into which others were merged."""
     for event in events:
-        entity_type, entity_id = PLURAL.get(str(event.get("entity_type"))), event.get("entity_id")
-        if event.get("type") == "entity_merged" and entity_type and isinstance(entity_id, int):
+        entity_type, entity_id = PLURAL.get(str(event.get("entity_type"))), whole(event.get("entity_id"))
+        if event.get("type") == "entity_merged" and entity_type and entity_id is not None:
             yield entity_type, entity_id
 
 
 def linked(events: Iterable[Record]) -> Iterator[tuple[str, int]]:
     """Kind and id of both sides of each link that was made or undone."""
     for event in events:
-        if event.get("type") not in LINKS:
+        if text(event.get("type")) not in LINKS:
             continue
         sides = [(event.get("entity_type"), event.get("entity_id"))]
-        for entry in (*(event.get("value_before") or ()), *(event.get("value_after") or ())):
-            link = entry.get("link") if isinstance(entry, dict) else None
+        for entry in (*items(event.get("value_before")), *items(event.get("value_after"))):
+            link = entry.get("link")
             entity = link.get("entity") if isinstance(link, dict) else None
             if isinstance(entity, dict):
                 sides.append((entity.get("type"), entity.get("id")))
-        for entity_type, entity_id in sides:
-            if PLURAL.get(str(entity_type)) and isinstance(entity_id, int):
+        for entity_type, value in sides:
+            entity_id = whole(value)
+            if PLURAL.get(str(entity_type)) and entity_id is not None:
                 yield PLURAL[str(entity_type)], entity_id
 
 
@@ -105,11 +107,11 @@ def _ids(event: Record, name: str) -> set[int]:
     """Ids in `value_before` and `value_after`; the shape of merges is not documented, so all known ones are read."""
     found: set[int] = set()
     for side in ("value_before", "value_after"):
-        for entry in event.get(side) or ():
-            value = entry.get(name) if isinstance(entry, dict) else None
+        for entry in items(event.get(side)):
+            value = entry.get(name)
             if isinstance(value, dict):
                 inner = value.get("entity")
-                identity = inner.get("id") if isinstance(inner, dict) else value.get("id")
-                if isinstance(identity, int):
+                identity = record_id(inner if isinstance(inner, dict) else value)
+                if identity:
                     found.add(identity)
     return found

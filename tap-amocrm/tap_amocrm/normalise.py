@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-Record = dict[str, Any]
+from tap_amocrm.shapes import Record, items, whole
+
 TIMES = frozenset(
     {
         "created_at",
@@ -14,23 +15,36 @@ TIMES = frozenset(
         "closest_task_at",
         "complete_till",
         "deleted_at",
+        "missed_at",
         "next_date",
         "restored_at",
     }
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_YEAR_ONE = int((datetime(1, 1, 1, tzinfo=timezone.utc) - _EPOCH).total_seconds())
+# As seconds the year 5138; as milliseconds March 1973.
+_SURELY_MILLISECONDS = 10**11
 
 
-def rfc3339(value: Any) -> str | None:
-    """Unix seconds (also as text) as `2026-01-31T10:00:00+00:00`; None for 0, nothing, and what is no time."""
+def rfc3339(value: Any) -> Any:
+    """Unix seconds or milliseconds (also as text) as `2026-01-31T10:00:00+00:00`.
+
+    None for nothing: null, an empty text, 0, false, and PHP's empty date, which lies before the year 1. What is no
+    number or lies beyond the year 9999 is returned as it is.
+    """
     if value in (None, "", 0, "0", False):
         return None
-    if isinstance(value, str) and not value.lstrip("-").isdigit():
+    number = value if isinstance(value, float) else whole(value)
+    if number is None:
         return value
-    try:
-        return (_EPOCH + timedelta(seconds=int(value))).isoformat()
-    except (OverflowError, TypeError, ValueError):
+    if number < _YEAR_ONE:
         return None
+    if abs(number) >= _SURELY_MILLISECONDS:
+        number /= 1000
+    try:
+        return (_EPOCH + timedelta(seconds=number)).isoformat()
+    except (OverflowError, ValueError):
+        return value
 
 
 def normalise(record: Record, account_id: int, **added: Any) -> Record:
@@ -38,19 +52,22 @@ def normalise(record: Record, account_id: int, **added: Any) -> Record:
     result = dict(record)
     for name in TIMES & result.keys():
         result[name] = rfc3339(result[name])
-    result.setdefault("account_id", account_id)
-    if result["account_id"] is None:
-        result["account_id"] = account_id
+    # Every record of an answer is of this account, whatever stands there.
+    result["account_id"] = whole(result.get("account_id")) or account_id
     result.update(added)
     return result
 
 
 def with_company(record: Record) -> Record:
-    """Adds `company_id` of a contact or lead: the one company that it may have."""
+    """Adds `company_id` of a contact or lead: the one company that it may have.
+
+    Where `_embedded` can't be read nothing is known of a company, and the property is left out.
+    """
     embedded = record.get("_embedded")
-    companies = embedded.get("companies") if isinstance(embedded, dict) else None
-    first = companies[0] if isinstance(companies, list) and companies else None
-    record["company_id"] = first.get("id") if isinstance(first, dict) else None
+    companies = embedded.get("companies") if isinstance(embedded, dict) else embedded
+    found = items(companies)
+    if found or companies in (None, [], {}, ""):
+        record["company_id"] = whole(found[0].get("id")) if found else None
     return record
 
 

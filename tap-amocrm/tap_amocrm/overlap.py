@@ -14,6 +14,7 @@ from typing import Any
 from tap_amocrm.client import Client, Page, Params
 from tap_amocrm.errors import TapError
 from tap_amocrm.listing import Listing
+from tap_amocrm.shapes import record_id
 
 Record = dict[str, Any]
 # Pages of fewer records would hardly overlap; this many are asked for even where `page_size` is smaller.
@@ -53,14 +54,16 @@ class OverlappingPages:
         while right is None or left < right - 1:
             page, place = self._page_over(left, place, margin) if seen else self._page_at(place)
             records = page.records(self.listing.key)
-            found = [r for r in records if left < int(r["id"]) and (right is None or int(r["id"]) < right)]
+            ids = [i for i in map(record_id, records) if i]
+            # A record whose id can't be read has no place in the order: it comes wherever it is seen.
+            found = [r for r in records if (i := record_id(r)) == 0 or (left < i and (right is None or i < right))]
             if found:
                 yield found
             if page.next_params is None:
                 return
             # A page may be empty, with others behind it: records that the token's user may not see.
-            seen = bool(records)
-            left, margin = max(left, int(records[-1]["id"])) if records else left, None
+            seen = bool(ids)
+            left, margin = max(left, ids[-1]) if ids else left, None
 
     def _page_over(self, left: int, place: int, margin: int | None) -> tuple[Page, int]:
         """A page that begins at or before `left` and reaches behind it, or to the list's end; and where it ends."""
@@ -69,7 +72,7 @@ class OverlappingPages:
             number, limit = self.page_at(place, margin)
             begin, end = (number - 1) * limit, number * limit
             page = self._ask(number, limit)
-            ids = [int(r["id"]) for r in page.records(self.listing.key)]
+            ids = [i for i in map(record_id, page.records(self.listing.key)) if i]
             if begin > 0 and (not ids or ids[0] > left):  # too far behind
                 high, nearest = begin, (page, end)
                 place = (low + high) // 2 if low else max(0, high - step * limit)

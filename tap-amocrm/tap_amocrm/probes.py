@@ -10,6 +10,7 @@ from tap_amocrm.client import Ask, Client, Params
 from tap_amocrm.errors import ApiError
 from tap_amocrm.reader import LISTINGS
 from tap_amocrm.scope import company_id_of
+from tap_amocrm.shapes import record_id, whole
 
 Record = dict[str, Any]
 _RIGHTS = ("companies", "contacts", "leads", "tasks", "users", "events", "leads/pipelines", "contacts/notes")
@@ -37,7 +38,7 @@ def rights(client: Client) -> Iterator[Finding]:
 
 def filters(client: Client) -> Iterator[Finding]:
     """Which filters are honoured, by holding answers against what was asked."""
-    contacts = _records(client, "contacts", [("limit", "50")])
+    contacts = [r for r in _records(client, "contacts", [("limit", "50")]) if record_id(r)]
     if not contacts:
         yield Finding("filters", "unknown", "the account has no contacts to try them on")
         return
@@ -46,8 +47,8 @@ def filters(client: Client) -> Iterator[Finding]:
         client,
         "filter[id] of contacts",
         "contacts",
-        [("filter[id][]", str(first["id"]))],
-        lambda r: r["id"] == first["id"],
+        [("filter[id][]", str(record_id(first)))],
+        lambda r: record_id(r) == record_id(first),
     )
     second = str(first.get("updated_at"))
     yield _honoured(
@@ -64,14 +65,14 @@ def filters(client: Client) -> Iterator[Finding]:
             client, "filter[company_id] of contacts", "contacts", params, lambda r: company_id_of(r) == company
         )
     notes = _records(client, "contacts/notes", [("limit", "1")])
-    if notes:
-        parent = notes[0]["entity_id"]
+    parent = whole(notes[0].get("entity_id")) if notes else None
+    if parent:
         yield _honoured(
             client,
             "filter[entity_id] of contacts/notes",
             "contacts/notes",
             [("filter[entity_id][]", str(parent))],
-            lambda r: r["entity_id"] == parent,
+            lambda r: whole(r.get("entity_id")) == parent,
         )
 
 

@@ -13,6 +13,7 @@ from tap_amocrm.errors import ApiError
 from tap_amocrm.listing import Listing
 from tap_amocrm.overlap import OverlappingPages
 from tap_amocrm.scan import FilterIgnoredError, KeysetScan, descending_until, settled
+from tap_amocrm.shapes import is_since, seconds
 from tap_amocrm.walk import CLOCK_SLACK, Walk
 
 logger = logging.getLogger("tap-amocrm")
@@ -107,7 +108,7 @@ class Reader:
     @staticmethod
     def _since(pages: Iterator[list[Record]], since: int) -> Iterator[list[Record]]:
         for records in pages:
-            yield [r for r in records if int(r.get("updated_at") or 0) >= since]
+            yield [r for r in records if is_since(r, since)]
 
     def vanished(self, stream: str, since: int, also: Sequence[str] = ()) -> list[float]:
         """When records vanished from a stream's lists since a second, as far as the events tell.
@@ -125,4 +126,4 @@ class Reader:
             logger.warning("Events can't be read (%s): deletions during a scan go unnoticed.", error)
             self.events_refused = True
             return []
-        return [float(e.get("created_at") or 0) for e in events]
+        return [float(seconds(e, "created_at")) for e in events]

@@ -12,6 +12,7 @@ from tap_amocrm.errors import ApiError
 from tap_amocrm.reader import LISTINGS, Reader
 from tap_amocrm.scan import FilterIgnoredError
 from tap_amocrm.scope import IDS_IN_A_REQUEST, Scope, company_id_of
+from tap_amocrm.shapes import has_id_among, record_id, text, whole
 
 Record = dict[str, Any]
 # A record that does not exist: amoCRM answers 204 or 404.
@@ -30,7 +31,7 @@ class ByIds:
             found: set[int] = set()
             for records in self._entities(entity, sorted(wanted)):
                 inside = [r for r in records if self._in_scope(entity, r)]
-                found.update(r["id"] for r in inside)
+                found.update(i for i in map(record_id, inside) if i)
                 yield entity, inside
             for name in (f"{entity}/notes", "tasks") if hanging else ():
                 for records in self._hanging(name, entity, sorted(found)):
@@ -39,7 +40,7 @@ class ByIds:
     def _in_scope(self, entity: str, record: Record) -> bool:
         if self.scope is None:
             return True
-        company = record["id"] if entity == "companies" else company_id_of(record)
+        company = record_id(record) if entity == "companies" else company_id_of(record)
         return company in self.scope.ids("companies")
 
     def _entities(self, entity: str, ids: list[int]) -> Iterator[list[Record]]:
@@ -48,21 +49,21 @@ class ByIds:
             try:
                 left = partial(self.reader.vanished, entity)
                 yield from Batches(
-                    self.client, LISTINGS[entity], "filter[id][]", lambda r, ids: r["id"] in ids, IDS_IN_A_REQUEST, left
+                    self.client, LISTINGS[entity], "filter[id][]", has_id_among, IDS_IN_A_REQUEST, left
                 ).read(ids)
             except FilterIgnoredError:
                 self.reader.account.ignores(name, "they are read one by one")
             else:
                 return
         listing = LISTINGS[entity]
-        for record_id in ids:
+        for wanted in ids:
             try:
-                page = self.client.get(Ask(listing.stream, f"{listing.path}/{record_id}", listing.params))
+                page = self.client.get(Ask(listing.stream, f"{listing.path}/{wanted}", listing.params))
             except ApiError as error:
                 if error.status != _GONE:
                     raise
                 continue
-            if page.body.get("id"):
+            if record_id(dict(page.body)):
                 yield [dict(page.body)]
 
     def _hanging(self, name: str, entity: str, ids: list[int]) -> Iterator[list[Record]]:
@@ -72,7 +73,7 @@ class ByIds:
         extra = (("filter[entity_type]", entity),) if name == "tasks" else ()
 
         def belongs(record: Record, batch: set[int]) -> bool:
-            return record.get("entity_id") in batch and record.get("entity_type", entity) == entity
+            return whole(record.get("entity_id")) in batch and text(record.get("entity_type", entity)) == entity
 
         size = self.client.settings.batch_sizes[listing.stream]
         left = partial(self.reader.vanished, listing.stream)

@@ -16,6 +16,7 @@ from typing import Any
 from tap_amocrm.client import Client, Page, Params
 from tap_amocrm.listing import Listing, pages
 from tap_amocrm.overlap import OverlappingPages
+from tap_amocrm.shapes import is_since, is_unreadable, record_id, seconds
 
 logger = logging.getLogger("tap-amocrm")
 Record = dict[str, Any]
@@ -96,7 +97,9 @@ class KeysetScan:
     def _arrived(self, cursor: _Cursor, page: Page) -> Iterator[list[Record]]:
         span = cursor.span
         records = page.records(self.listing.key)
-        times = [_seconds(r) for r in records]
+        times = [seconds(r, "updated_at") for r in records if not is_unreadable(r.get("updated_at"))]
+        if records and not times:  # nothing to go by
+            raise FilterIgnoredError
         self._check(cursor, times)
         cursor.pages += 1
         more = page.next_params is not None
@@ -132,11 +135,11 @@ class KeysetScan:
         """The records without those of an edge that have been given out."""
         fresh: list[Record] = []
         for record in records:
-            given = self.edges.get(_seconds(record))
-            if given is None:
+            given, identity = self.edges.get(seconds(record, "updated_at")), record_id(record)
+            if given is None or not identity:
                 fresh.append(record)
-            elif record["id"] not in given:
-                given.add(record["id"])
+            elif identity not in given:
+                given.add(identity)
                 fresh.append(record)
         return fresh
 
@@ -178,18 +181,10 @@ class KeysetScan:
             self._start(_Cursor(upper, +1))
 
 
-def _seconds(record: Record) -> int:
-    value = record.get("updated_at")
-    try:
-        return int(value) if value is not None else 0
-    except (TypeError, ValueError):
-        return 0
-
-
 def descending_until(client: Client, listing: Listing, since: int) -> Iterator[list[Record]]:
     """What changed since a second, newest first: for accounts whose filters are ignored and whose order is not."""
     for records in pages(client, listing, [("order[updated_at]", "desc")]):
-        fresh = [r for r in records if _seconds(r) >= since]
+        fresh = [r for r in records if is_since(r, since)]
         yield fresh
         if len(fresh) < len(records):
             return

@@ -9,8 +9,10 @@ from singer_sdk import typing as th
 INTEGER, TEXT, BOOLEAN, NUMBER = th.IntegerType, th.StringType, th.BooleanType, th.NumberType
 TIME = th.DateTimeType
 ANYTHING = th.CustomType({"type": ["object", "array", "string", "number", "boolean", "null"]})
-OBJECT = th.CustomType({"type": ["object", "array", "null"]})
-FIELDS = th.CustomType({"type": ["array", "null"], "items": {"type": "object"}})
+# The service also writes these as empty text, false, a list or an object with indexes as keys.
+OBJECT = FIELDS = ANYTHING
+# Identifiers of other systems: text or a number, as they were given.
+FOREIGN = th.CustomType({"type": ["string", "integer", "null"]})
 
 _KEYS = {"id": INTEGER, "account_id": INTEGER}
 _MADE = {"created_by": INTEGER, "updated_by": INTEGER, "created_at": TIME, "updated_at": TIME}
@@ -41,6 +43,8 @@ _PROPERTIES: dict[str, dict[str, Any]] = {
         "score": NUMBER,
         "labor_cost": NUMBER,
         "is_price_modified_by_robot": BOOLEAN,
+        "is_price_computed": BOOLEAN,
+        "visitor_uid": TEXT,
         "company_id": INTEGER,
     },
     "tasks": {
@@ -92,6 +96,7 @@ _PROPERTIES: dict[str, dict[str, Any]] = {
         "_links": OBJECT,
     },
     "loss_reasons": {**_KEYS, "name": TEXT, "sort": INTEGER, "created_at": TIME, "updated_at": TIME, "_links": OBJECT},
+    "task_types": {**_KEYS, "name": TEXT, "code": TEXT, "color": TEXT, "icon_id": INTEGER},
     "tags": {**_KEYS, "entity_type": TEXT, "name": TEXT, "color": TEXT, "_links": OBJECT},
     "custom_fields": {
         **_KEYS,
@@ -103,7 +108,11 @@ _PROPERTIES: dict[str, dict[str, Any]] = {
         "group_id": ANYTHING,
         **dict.fromkeys(("is_api_only", "is_computed", "is_predefined", "is_deletable"), BOOLEAN),
         **dict.fromkeys(("enums", "nested", "required_statuses", "hidden_statuses", "chained_lists"), OBJECT),
-        **dict.fromkeys(("remind", "currency", "tracking_callback", "search_in"), TEXT),
+        **dict.fromkeys(("is_visible", "is_required", "is_multiple"), BOOLEAN),
+        **dict.fromkeys(("settings", "triggers"), OBJECT),
+        **dict.fromkeys(("remind", "currency", "tracking_callback"), TEXT),
+        "search_in": FOREIGN,
+        "catalog_id": INTEGER,
         "_links": OBJECT,
     },
     "customers": {
@@ -123,7 +132,7 @@ _PROPERTIES: dict[str, dict[str, Any]] = {
         "type": TEXT,
         "sort": INTEGER,
         **dict.fromkeys(("can_add_elements", "can_show_in_cards", "can_link_multiple", "can_be_deleted"), BOOLEAN),
-        "sdk_widget_code": TEXT,
+        "sdk_widget_code": FOREIGN,
         "_links": OBJECT,
     },
     "catalog_elements": {
@@ -139,7 +148,7 @@ _PROPERTIES: dict[str, dict[str, Any]] = {
     "sources": {
         **_KEYS,
         "name": TEXT,
-        "external_id": TEXT,
+        "external_id": FOREIGN,
         "pipeline_id": INTEGER,
         "default": BOOLEAN,
         "origin_code": TEXT,
@@ -165,6 +174,9 @@ _PROPERTIES: dict[str, dict[str, Any]] = {
         "chat_id": TEXT,
         "entity_id": INTEGER,
         "entity_type": TEXT,
+        "status": TEXT,
+        "source_id": INTEGER,
+        "missed_at": TIME,
         "is_in_work": BOOLEAN,
         "is_read": BOOLEAN,
         "origin": TEXT,

@@ -18,6 +18,7 @@ from tap_amocrm.deletions import LINKS
 from tap_amocrm.planner import Costs, choose
 from tap_amocrm.reader import ENTITIES, LISTINGS, Reader
 from tap_amocrm.scan import FilterIgnoredError, settled
+from tap_amocrm.shapes import embedded, has_id_among, items, record_id, seconds, whole
 from tap_amocrm.walk import CLOCK_SLACK
 
 Record = dict[str, Any]
@@ -27,9 +28,7 @@ IDS_IN_A_REQUEST = 200
 
 def company_id_of(record: Record) -> int | None:
     """The company of a contact or lead as the API sends it."""
-    embedded = record.get("_embedded")
-    companies = embedded.get("companies") if isinstance(embedded, dict) else None
-    return companies[0].get("id") if isinstance(companies, list) and companies else None
+    return next((whole(company.get("id")) for company in embedded(record, "companies")), None)
 
 
 def packed(ids: Iterable[int]) -> str:
@@ -74,15 +73,15 @@ class Scope:
     def matches(self, company: Record) -> bool:
         """Whether a company is in scope; the limit aside."""
         users = self.settings.responsible_user_ids
-        if users and company.get("responsible_user_id") not in users:
+        if users and whole(company.get("responsible_user_id")) not in users:
             return False
         field_id = self.settings.company_custom_field_id
         if field_id is None:
             return True
         wanted = self.settings.company_custom_field_value
-        for custom in company.get("custom_fields_values") or ():
-            if custom.get("field_id") == field_id:
-                for value in custom.get("values") or ():
+        for custom in items(company.get("custom_fields_values")):
+            if whole(custom.get("field_id")) == field_id:
+                for value in items(custom.get("values")):
                     if wanted in (str(value.get("value")), str(value.get("enum_id"))):
                         return True
         return False
@@ -108,14 +107,16 @@ class Scope:
     def _read_companies(self) -> _Companies:
         found = _Companies()
         for record in self._matching():
-            company = int(record["id"])
+            company = record_id(record)
+            if not company:  # it comes, and nothing can be asked for by it
+                found.records.append(record)
+                continue
             if company in found.updated:
                 continue
             found.records.append(record)
-            found.updated[company] = int(record.get("updated_at") or 0)
-            embedded = record.get("_embedded") or {}
+            found.updated[company] = seconds(record, "updated_at")
             for kind, linked in found.linked.items():
-                linked[company] = [r["id"] for r in embedded.get(kind) or () if r.get("id")]
+                linked[company] = [i for i in map(record_id, embedded(record, kind)) if i]
             limit = self.settings.company_limit
             if limit is not None and len(found.records) >= limit:
                 break
@@ -129,7 +130,8 @@ class Scope:
 
         def disturbed() -> bool:
             changed = self.reader.changed("companies", moment - CLOCK_SLACK)
-            return any(not self.matches(r) and r.get("created_at", 0) < moment for records in changed for r in records)
+            others = (r for records in changed for r in records if not self.matches(r))
+            return any(seconds(r, "created_at") < moment for r in others)
 
         account = self.reader.account
         filtered = account.filter_package and len(params) > 1
@@ -143,7 +145,7 @@ class Scope:
     def company_records(self, since: int | None) -> Iterator[list[Record]]:
         """Companies in scope that changed since a second, or came into it since the last run."""
         chosen = set(self._changed_companies(since))
-        yield [r for r in self.companies.records if int(r["id"]) in chosen]
+        yield [r for r in self.companies.records if record_id(r) in chosen or not record_id(r)]
 
     def ids(self, entity: str) -> set[int]:
         """All ids in scope of companies, contacts or leads."""
@@ -180,13 +182,13 @@ class Scope:
         parents = self._changed_companies(since)
         source = self._linked_of(entity, parents, whole=since is None)
         for records in source:
-            fresh = [r for r in records if company_id_of(r) in scope and r["id"] not in seen]
-            seen.update(r["id"] for r in fresh)
+            fresh = [r for r in records if company_id_of(r) in scope and _is_new(r, seen)]
+            seen.update(map(record_id, fresh))
             yield fresh
         if since is not None and len(parents) < len(scope):
             for records in self.reader.changed(entity, since):
-                fresh = [r for r in records if company_id_of(r) in scope and r["id"] not in seen]
-                seen.update(r["id"] for r in fresh)
+                fresh = [r for r in records if company_id_of(r) in scope and _is_new(r, seen)]
+                seen.update(map(record_id, fresh))
                 yield fresh
         if since is not None:
             known = {i for p in parents for i in self.companies.linked[entity].get(p, ())}
@@ -215,7 +217,7 @@ class Scope:
                 return
         if account.honours.get(f"filter[id] of {entity}") is not False:
             try:
-                yield from self._by(entity, "filter[id][]", linked, IDS_IN_A_REQUEST, lambda r, ids: r.get("id") in ids)
+                yield from self._by(entity, "filter[id][]", linked, IDS_IN_A_REQUEST, has_id_among)
             except FilterIgnoredError:
                 account.ignores(f"filter[id] of {entity}", "the whole list is read and filtered here")
             else:
@@ -302,11 +304,11 @@ class Scope:
         only = entities[0] if len(entities) == 1 else None
         seen: set[int] = set()
         for records in self._of_parents(name, parents, only, whole=since is None):
-            seen.update(r["id"] for r in records)
+            seen.update(map(record_id, records))
             yield records
         if any(len(parents[entity]) < len(ids) for entity, ids in scopes.items()):
             for records in self.reader.changed(name, since):
-                yield [r for r in records if r["id"] not in seen and _hangs_on(r, scopes, only)]
+                yield [r for r in records if _is_new(r, seen) and _hangs_on(r, scopes, only)]
 
     def _of_parents(
         self, name: str, parents: dict[str, set[int]], only: str | None, *, whole: bool
@@ -344,10 +346,16 @@ class Scope:
         return Batches(self.client, listing, "filter[entity_id][]", belongs, size, left, extra).read(ids)
 
 
+def _is_new(record: Record, seen: set[int]) -> bool:
+    """Whether a record was not seen yet, as far as its id can be read."""
+    identity = record_id(record)
+    return not identity or identity not in seen
+
+
 def _company_filter(entity: str) -> str:
     return f"filter[company_id] of {entity}"
 
 
 def _hangs_on(record: Record, parents: Mapping[str, Collection[int]], only: str | None) -> bool:
     """Whether a note or task hangs on one of these; notes don't say on what kind of entity, their list does."""
-    return record.get("entity_id") in parents.get(str(record.get("entity_type", only)), ())
+    return whole(record.get("entity_id")) in parents.get(str(record.get("entity_type", only)), ())

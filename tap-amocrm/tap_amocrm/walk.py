@@ -16,6 +16,7 @@ from typing import Any
 from tap_amocrm.client import Client, Page, Params
 from tap_amocrm.listing import Listing
 from tap_amocrm.overlap import OverlappingPages
+from tap_amocrm.shapes import record_id
 
 Record = dict[str, Any]
 # So many pages must be known before one more is asked for on trust: at most one request in eight is in vain.
@@ -108,7 +109,8 @@ class Walk:
     def _note(self, number: int, last: tuple[Page, list[Record]] | None, page: Page, records: list[Record]) -> None:
         if last is not None:
             # A page that was promised and is empty: all that was on it may have moved in front of the border.
-            before, behind = int(last[1][-1]["id"]), int(records[0]["id"]) if records else _NO_ID_IS_SO_LARGE
+            before = next((i for i in map(record_id, reversed(last[1])) if i), 0)
+            behind = next((i for i in map(record_id, records) if i), _NO_ID_IS_SO_LARGE)
             times = (last[0].sent, last[0].received, page.sent, page.received)
             self.borders.append(Border(number - 1, before, behind, min(times), max(times)))
 

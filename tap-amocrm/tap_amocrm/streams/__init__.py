@@ -6,12 +6,13 @@ from tap_amocrm.streams.base import AmoStream
 from tap_amocrm.streams.entities import Companies, Contacts, Leads, Notes, Tasks
 from tap_amocrm.streams.events import DeletedRecords, Events
 from tap_amocrm.streams.optional import OPTIONAL
-from tap_amocrm.streams.small import CustomFields, LossReasons, Pipelines, Tags, Users
+from tap_amocrm.streams.small import CustomFields, LossReasons, Pipelines, Tags, TaskTypes, Users
 
 STREAMS: tuple[type[AmoStream], ...] = (
     Users,
     Pipelines,
     LossReasons,
+    TaskTypes,
     Companies,
     Contacts,
     Leads,

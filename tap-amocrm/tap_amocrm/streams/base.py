@@ -12,6 +12,7 @@ from singer_sdk import Stream, Tap
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
+from tap_amocrm.conform import Conformer
 from tap_amocrm.errors import ApiError
 from tap_amocrm.normalise import normalise
 from tap_amocrm.run import Run
@@ -57,6 +58,7 @@ class AmoStream(Stream):
     def __init__(self, tap: AmoTap) -> None:
         super().__init__(tap, schema=schema_of(self.name), name=self.name)
         self.amo = tap
+        self._conform = Conformer(self.schema)
         self._began: int | None = None
 
     @abstractmethod
@@ -95,18 +97,20 @@ class AmoStream(Stream):
         """All records, one by one; the bookmark moves behind the last of them."""
         del context
         for records in self.unrefused_pages():
-            self._count(records)
+            self._prepare(records)
             yield from records
         self._move_bookmark()
 
     def encoded_pages(self) -> Iterator[tuple[int, bytes]]:
         """Pages as numbers of records and their messages, which take less memory than the records while they wait."""
         for records in self.unrefused_pages():
-            self._count(records)
+            self._prepare(records)
             if records:
                 yield len(records), encode_records(self.name, records, pendulum.now("UTC").to_iso8601_string())
 
-    def _count(self, records: list[Record]) -> None:
+    def _prepare(self, records: list[Record]) -> None:
+        """What happens to all records before they leave: their types, counts, unknown users and fields."""
+        self._conform(records)
         run = self.amo.run
         run.metrics.read(self.name, len(records))
         run.definitions.watch(self.name, records)
@@ -148,7 +152,7 @@ class AmoStream(Stream):
 
     def write(self, records: list[Record]) -> None:
         """Write records of this stream at once, outside its own turn."""
-        self._count(records)
+        self._prepare(records)
         if self.plain:
             write_lines(encode_records(self.name, records, pendulum.now("UTC").to_iso8601_string()))
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from tap_amocrm.deletions import LINKS, RESTORED, TYPES, deletions, linked, read_events, survivors
 from tap_amocrm.dispatch import FILLER
@@ -10,6 +10,7 @@ from tap_amocrm.errors import ApiError
 from tap_amocrm.normalise import normalise
 from tap_amocrm.reader import ENTITIES, VANISH
 from tap_amocrm.restored import ByIds
+from tap_amocrm.shapes import seconds, text, whole
 from tap_amocrm.streams.base import REFUSED, AmoStream, Record
 from tap_amocrm.walk import CLOCK_SLACK
 
@@ -25,6 +26,11 @@ class Events(AmoStream):
         run = self.amo.run
         for events in read_events(run.client, self.name, since, priority=FILLER):
             yield [normalise(e, run.account.id) for e in events]
+
+
+def _moments(events: Iterable[Record], kinds: Collection[str]) -> list[float]:
+    """When events of these types happened; Unix seconds."""
+    return [float(seconds(e, "created_at")) for e in events if text(e.get("type")) in kinds]
 
 
 class DeletedRecords(AmoStream):
@@ -48,12 +54,12 @@ class DeletedRecords(AmoStream):
             raise
         seen = set(self.bookmark.get("seen") or ())
         fresh = [e for e in events if str(e.get("id")) not in seen]
-        self._seen = {str(e.get("id")): int(e.get("created_at") or 0) for e in events}
+        self._seen = {str(e.get("id")): seconds(e, "created_at") for e in events}
         yield deletions(fresh, run.account.id)
         self._heal(events, fresh)
         # What happened before everything was read for the first time has been read with its outcome.
         began = self._run_began() if self._first(since) else 0
-        self._bring_back([e for e in fresh if int(e.get("created_at") or 0) >= began])
+        self._bring_back([e for e in fresh if seconds(e, "created_at") >= began])
 
     def _first(self, since: int | None) -> bool:
         return since == self.amo.run.settings.start_date
@@ -87,7 +93,7 @@ class DeletedRecords(AmoStream):
         for stream in self.amo.big_streams():
             kinds, state = VANISH[stream.name], stream.bookmark
             late, state["settling"] = state.get("settling"), None
-            if late and any(e.get("type") in kinds and late[0] <= (e.get("created_at") or 0) <= late[1] for e in fresh):
+            if late and any(late[0] <= moment <= late[1] for moment in _moments(fresh, kinds)):
                 self.logger.info("%s: events of the last run's time came late; reading all again.", stream.name)
                 for name in stream.listings:
                     for records in run.reader.changed(name, None):
@@ -95,7 +101,7 @@ class DeletedRecords(AmoStream):
             for name in stream.listings:
                 walk = run.reader.walks.pop(name, None)
                 if walk is not None:
-                    for records in walk.heal(float(e.get("created_at") or 0) for e in events if e.get("type") in kinds):
+                    for records in walk.heal(_moments(events, kinds)):
                         stream.write([stream.shape(r, name) for r in records])
             state["settling"], state["walked"] = state.get("walked"), None
 
@@ -103,20 +109,21 @@ class DeletedRecords(AmoStream):
         """Read by id what changed without its own `updated_at`: what was restored and merged into, with what hangs on
         it, and contacts and leads that were linked."""
         run = self.amo.run
-        whole: dict[str, set[int]] = {}
+        hung_on: dict[str, set[int]] = {}
         alone: dict[str, set[int]] = {}
-        restored = ((RESTORED[str(e["type"])], int(e.get("entity_id") or 0)) for e in events if e["type"] in RESTORED)
+        known = [(RESTORED.get(text(e.get("type"))), whole(e.get("entity_id"))) for e in events]
+        restored = [(entity, entity_id) for entity, entity_id in known if entity and entity_id]
         for entity, entity_id in (*restored, *survivors(events)):
             if entity in ENTITIES:
-                whole.setdefault(entity, set()).add(entity_id)
+                hung_on.setdefault(entity, set()).add(entity_id)
         for entity, entity_id in linked(events):
-            if entity in ("contacts", "leads") and entity_id not in whole.get(entity, ()):
+            if entity in ("contacts", "leads") and entity_id not in hung_on.get(entity, ()):
                 alone.setdefault(entity, set()).add(entity_id)
-        if not whole and not alone:
+        if not hung_on and not alone:
             return
         again = ByIds(run.reader, run.scope if run.settings.scoped else None)
         streams = {stream.name: stream for stream in self.amo.big_streams()}
-        for name, records in (*again.read(whole), *again.read(alone, hanging=False)):
+        for name, records in (*again.read(hung_on), *again.read(alone, hanging=False)):
             stream = streams.get("notes" if name.endswith("/notes") else name)
             if stream is not None:
                 stream.write([stream.shape(r, name) for r in records])

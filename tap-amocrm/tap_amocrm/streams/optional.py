@@ -8,6 +8,7 @@ from typing import ClassVar
 from tap_amocrm.dispatch import FILLER
 from tap_amocrm.listing import Listing, first_pages, following_pages
 from tap_amocrm.normalise import normalise
+from tap_amocrm.shapes import record_id
 from tap_amocrm.streams.base import Record
 from tap_amocrm.streams.small import SmallStream
 
@@ -53,7 +54,8 @@ class CatalogElements(OptionalStream):
         run = self.amo.run
         catalogs = Listing(self.name, "/api/v4/catalogs", "catalogs")
         (first,) = first_pages(run.client, [catalogs], self.priority)
-        ids = [c["id"] for page in following_pages(run.client, catalogs, first, self.priority) for c in page]
+        pages = following_pages(run.client, catalogs, first, self.priority)
+        ids = [i for page in pages for i in map(record_id, page) if i]
         listings = [Listing(self.name, f"/api/v4/catalogs/{i}/elements", "elements") for i in ids]
         for catalog, listing, page in zip(ids, listings, first_pages(run.client, listings, self.priority), strict=True):
             for records in following_pages(run.client, listing, page, self.priority):

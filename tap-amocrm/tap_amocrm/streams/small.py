@@ -69,6 +69,18 @@ class LossReasons(SmallStream):
     lists = (("leads/loss_reasons", None),)
 
 
+class TaskTypes(SmallStream):
+    """Types of tasks; the account's own record holds them, so that they cost no request."""
+
+    name = "task_types"
+
+    def pages(self, since: int | None) -> Iterator[list[Record]]:
+        """All types."""
+        del since
+        account = self.amo.run.account
+        yield [normalise(r, account.id) for r in account.task_types]
+
+
 class CustomFields(SmallStream):
     """Definitions of custom fields of every kind of entity. Not read again within `definitions_lifetime`."""
 

@@ -12,7 +12,7 @@ from target_crm.mapping.catalogue import Connection
 from target_crm.mapping.propose import Found, Proposed, ProposedSet
 from target_crm.mapping.words import TABLES
 
-_OTHER_STREAMS = ("account", "custom_fields", "tags", "events")
+_OTHER_STREAMS = ("account", "task_types", "custom_fields", "tags", "events")
 _HEAD = """\
 # A first mapping, guessed from the names, types and foreign keys of this database's tables. Look through it, correct
 # it, have it checked (target-crm-admin --mapping-file THIS map) and see what a load would do (target-crm-admin plan).
