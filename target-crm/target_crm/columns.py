@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ from target_crm.normalise.addresses import PARTS
 from target_crm.normalise.custom_fields import is_empty, readable
 from target_crm.normalise.numbers import as_integer, number_text
 from target_crm.normalise.text import BLANKS, same_key
+from target_crm.normalise.times import as_local
 
 Reader = Callable[[Sequence[Record], Sequence[FieldIndex]], list[Any]]
 Values = Callable[[Record, FieldIndex], list[Any]]
@@ -73,15 +74,11 @@ def _field_values(column: Column) -> Callable[[FieldIndex], list[Any]]:
     return read
 
 
-def _limiter(column: LiveColumn, context: Context) -> Callable[[Any], Any] | None:
+def _limiter(column: LiveColumn) -> Callable[[Any], Any] | None:
     """Holds a value against what the column can take; text is cut to the column's length."""
-    if column.is_naive:
-        zone = context.naive_zone
-
-        def as_local(value: Any) -> Any:
-            return datetime.fromisoformat(value).astimezone(zone).replace(tzinfo=None).isoformat()
-
-        return as_local
+    if column.zone is not None:
+        zone = column.zone
+        return lambda value: as_local(value, zone)
     if column.family == "integer":
         bits = _INTEGER_LIMITS.get(column.type_sql, 63)
         low, high = -(1 << bits), (1 << bits) - 1
@@ -196,7 +193,7 @@ def compile_column(column: Column, live: LiveColumn, decoder: RecordDecoder, con
         return _compile_link(column, decoder)
     if column.lookup:
         return _compile_lookup(column, decoder)
-    translate, limit = _translator(column), _limiter(live, context)
+    translate, limit = _translator(column), _limiter(live)
     transform = TRANSFORMS[column.transform or _DEFAULT_TRANSFORM.get(live.family, "text")]
 
     first = column.first

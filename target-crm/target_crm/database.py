@@ -36,6 +36,7 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.zone: str | None = None
         self._server: Any = None
 
     def __enter__(self) -> Database:
@@ -73,12 +74,22 @@ class Database:
             raise unreachable(error, url) from None
         try:
             pin(connection, lock_seconds(self.settings))
+            if self.zone is not None:
+                self.use_zone(connection, self.zone)
+                connection.commit()
         except BaseException as error:
             connection.close()
             if isinstance(error, psycopg.Error):
                 raise unreachable(error, url) if is_lost(error) else as_sentence(error) from None
             raise
         return connection
+
+    def use_zone(self, connection: psycopg.Connection[Any], zone: str | None) -> None:
+        """Let this session, and those that are opened later, read and write columns without a time zone in that zone;
+        all other columns take any. The caller commits."""
+        if zone is not None:
+            self.zone = zone
+            connection.execute(sql.SQL("SET timezone = {}").format(sql.Literal(zone)))
 
     def prepare(self, connection: psycopg.Connection[Any], *, builtin: bool, commit: bool = True) -> None:
         """Create what is missing: the loader's own tables, and with the built-in mapping the CRM's; upgrade older ones.

@@ -12,6 +12,7 @@ import psycopg
 from target_crm.copytext import Column, dump_column, dump_documents, rows_of
 from target_crm.extract import Extracted, Item
 from target_crm.mapping.model import ItemSet
+from target_crm.normalise.times import as_local
 from target_crm.rowkeys import RowKeys, make_item_keys
 from target_crm.seen import SeenRecord
 from target_crm.sql import direct
@@ -107,6 +108,10 @@ def _rows(spec: MergeSpec, found: Extracted, arrival: Arrival, keys: list[bytes]
         "amo_updated_at": [r.updated_at and r.updated_at.isoformat() for r in records],
         "amo_deleted_at": [arrival.marks.get(r.seq) for r in records],
     }
+    for role, values in stamps.items():
+        zone = spec.live.columns[name].zone if (name := table.service[role]) else None
+        if zone is not None:
+            stamps[role] = [value and as_local(value, zone) for value in values]
     columns: list[Column] = [
         keys,
         dump_column([r.account_id for r in records]),

@@ -22,7 +22,7 @@ from target_crm.database import Database
 from target_crm.errors import RecordError, StrictError, TooManyRejectsError
 from target_crm.extract import Extracted, Extractor
 from target_crm.lookups import LOOKUP_STREAMS, lookup_lines
-from target_crm.mapping.check import LiveTable, check_mapping
+from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping
 from target_crm.merger import ContendedError, Counts, Merger
 from target_crm.messages import clean_json, spell_out
@@ -93,6 +93,7 @@ class Load:
         try:
             database.prepare(self.connection, builtin=self.mapping.builtin, commit=not settings.dry_run)
             self.live: dict[str, LiveTable] = check_mapping(self.connection, self.mapping, settings.crm_schema)
+            database.use_zone(self.connection, next(iter(naive_columns(self.live)), None))
             self.run_id = runs.begin_run(self.connection, settings.crm_schema, kind)
             self._open_rejects = runs.open_rejects(self.connection, settings.crm_schema)
             self._commit()

@@ -54,7 +54,8 @@ class KeyReader:
 
     def __init__(self, live: LiveTable, context: Context, default_policy: str) -> None:
         self._decode = msgspec.json.Decoder(_Key).decode
-        version = repr((replace(live.mapping, line=None), str(context.zone), context.region, default_policy))
+        zones = sorted({column.zone for column in live.columns.values() if column.zone is not None})
+        version = repr((replace(live.mapping, line=None), str(context.zone), context.region, default_policy, *zones))
         self._salt = hashlib.blake2b(version.encode(), digest_size=16).digest()
 
     def see(self, raw: bytes, seq: int) -> tuple[SeenRecord, bool]:

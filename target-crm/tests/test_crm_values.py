@@ -305,3 +305,48 @@ def test_a_note_of_an_unknown_kind_keeps_its_parameters_whole(crm):
     crm.sync("notes", {"note_type": 77, "params": params})
     row = crm.row("notes")
     assert (row["note_type"], row["text"], row["params"]) == ("77", "Оплачено\n1.5\n1", params)
+
+
+NAIVE = "name text, due timestamp, made timestamp DEFAULT now(), changed timestamp, gone timestamp"
+
+
+@pytest.fixture
+def in_moscow(crm):
+    """The database's own time zone is Moscow's for a while."""
+    name = crm.connection.info.dbname
+    crm.execute(f"ALTER DATABASE {name} SET timezone = 'Europe/Moscow'")
+    yield
+    crm.execute(f"ALTER DATABASE {name} RESET timezone")
+
+
+def naive_people(crm, people, *records, **root):
+    """People whose times have no zone; the mapping says so under `root`."""
+    rows = people(NAIVE, {"name": "name", "due": "closest_task_at"}, *records)
+    path = crm.folder / "people.yaml"
+    mapping = json.loads(path.read_text())
+    service = {"created_at": "made", "updated_at": "changed", "amo_created_at": None, "amo_deleted_at": "gone"}
+    mapping["streams"]["contacts"]["service"] |= service
+    path.write_text(json.dumps(mapping | root))
+    return rows, str(path)
+
+
+@pytest.mark.parametrize(("root", "clock"), [({}, "15:00"), ({"naive_timezone": "Asia/Yekaterinburg"}, "17:00")])
+def test_times_without_a_zone_are_written_in_the_database_s_or_the_mapping_s(crm, people, in_moscow, root, clock):
+    _, path = naive_people(crm, people, **root)
+    crm.sync("contacts", {"name": "Анна", "closest_task_at": "2026-03-01T12:00:00+00:00"}, mapping_file=path)
+    (row,) = crm.rows("people")
+    assert f"{row['due']:%H:%M}" == clock
+    zone = root.get("naive_timezone", "Europe/Moscow")
+    (apart,) = crm.execute(
+        f"SELECT abs(extract(epoch FROM made - (now() AT TIME ZONE '{zone}'))) < 60 AS little FROM people"
+    )
+    assert apart["little"]
+    unchanged = {"name": "Анна", "closest_task_at": 1772366400}
+    crm.sync("contacts", unchanged, mapping_file=path)
+    crm.sync("contacts", {**unchanged, "name": "Анна П."}, mapping_file=path)
+    (row,) = crm.rows("people")
+    assert (f"{row['due']:%H:%M}", row["name"], crm.conflicts()) == (clock, "Анна П.", [])
+    (apart,) = crm.execute(
+        f"SELECT abs(extract(epoch FROM changed - (now() AT TIME ZONE '{zone}'))) < 60 AS little FROM people"
+    )
+    assert apart["little"]

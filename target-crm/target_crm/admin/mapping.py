@@ -11,7 +11,7 @@ from target_crm.admin.common import console, plain_errors
 from target_crm.config import Settings
 from target_crm.database import Database
 from target_crm.errors import MappingError
-from target_crm.mapping.check import LiveTable, check_mapping
+from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping, read_mapping
 from target_crm.mapping.proposal import migration, write_mapping
 from target_crm.mapping.propose import propose
@@ -71,6 +71,11 @@ def _show(live: dict[str, LiveTable]) -> None:
         for one in table.mapping.sets:
             shown.add_row("", one.table, one.columns["value"], f"set {one.name}", "")
     console.print(shown)
+    for zone, names in naive_columns(live).items():
+        click.echo(
+            f"Without a time zone: {', '.join(names)}. Their times are written in {zone} "
+            "(naive_timezone in the mapping; left out, the database's time zone)."
+        )
     click.echo("The mapping fits the database.")
 
 

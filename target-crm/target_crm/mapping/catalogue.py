@@ -31,7 +31,7 @@ class LiveColumn:
 
     A domain counts as the type beneath it. `required`: NOT NULL, and the database fills nothing in. `generated`: the
     database works it out itself and takes no value. `labels` are an enum's. `comparable`: values can be told apart.
-    `is_naive`: `timestamp` without a time zone.
+    `zone`: of a `timestamp` without time zone that in which its times are written, the database's own.
     """
 
     name: str
@@ -43,7 +43,7 @@ class LiveColumn:
     generated: bool = False
     labels: tuple[str, ...] = ()
     comparable: bool = True
-    is_naive: bool = False
+    zone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ class Facts:
 
 _COLUMNS = """
     SELECT a.attname AS name, b.typname AS typname, b.typtype = 'e' AS is_enum,
-           b.oid = 'pg_catalog.timestamp'::regtype AS is_naive,
+           CASE WHEN b.oid = 'pg_catalog.timestamp'::pg_catalog.regtype THEN
+               (SELECT reset_val FROM pg_catalog.pg_settings AS x WHERE x.name = 'TimeZone') END AS zone,
            CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
                 ELSE format_type(a.atttypid, a.atttypmod) END AS type_sql,
            CASE WHEN b.typname IN ('varchar', 'bpchar') AND m.mod > 4 THEN m.mod - 4 END AS length,
@@ -141,7 +142,7 @@ def read_columns(connection: Connection, schema: str, table: str) -> dict[str, L
             generated=row["generated"],
             labels=tuple(row["labels"]),
             comparable=row["comparable"],
-            is_naive=row["is_naive"],
+            zone=row["zone"],
         )
         for row in _rows(connection, _COLUMNS, schema, table)
     }

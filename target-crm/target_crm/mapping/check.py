@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Mapping as Mapping_
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from target_crm.mapping.catalogue import (
     read_facts,
     split_name,
 )
+from target_crm.mapping.load import is_zone
 from target_crm.mapping.model import Column, ItemSet, Mapping, Table
 
 __all__ = ["LiveColumn", "LiveTable", "check_mapping", "read_columns", "split_name"]
@@ -69,8 +71,23 @@ class _Checker:
                 f"row-level security hides rows of {schema}.{table} from this role; load with a role that has "
                 "BYPASSRLS, or that owns the table.",
             )
+        columns = {name: self.zoned(column, f"{schema}.{table}", line) for name, column in columns.items()}
         versions = has_versions(self.connection, schema, table)
         return LiveTable(mapping, schema, table, columns, {}, versions), facts
+
+    def zoned(self, column: LiveColumn, where: str, line: int | None) -> LiveColumn:
+        """The column; one without a time zone with that in which its times are written."""
+        if column.zone is None:
+            return column
+        zone = self.mapping.naive_timezone or column.zone
+        if not is_zone(zone):
+            self.problem(
+                line,
+                f"column {where}.{column.name} has no time zone, and the database's own, {zone}, is not known by name; "
+                "name the one that the CRM writes in under naive_timezone (Europe/Moscow).",
+            )
+            return replace(column, zone="UTC")
+        return replace(column, zone=zone)
 
     def table(self, table: Table) -> LiveTable | None:
         opened = self.open(table, table.table, table.line)
@@ -342,6 +359,23 @@ class _Checker:
                 item_set.default_lines.get(name, item_set.line),
                 f"column {name} is used by set {item_set.name} already; take it out of defaults.",
             )
+
+
+def naive_columns(live: Mapping_[str, LiveTable]) -> dict[str, list[str]]:
+    """Columns without a time zone that are written, by the zone of their times."""
+    found: dict[str, list[str]] = {}
+    for table in live.values():
+        mapping = table.mapping
+        used = {c.name for c in mapping.columns} | {n for n in mapping.service.values() if n} | set(mapping.defaults)
+        parts = [] if mapping.match_only else [(table, used)]
+        parts += [
+            (table.sets[s.name], {n for n in (s.created_at, s.updated_at, *s.defaults) if n}) for s in mapping.sets
+        ]
+        for part, names in parts:
+            for column in part.columns.values():
+                if column.zone is not None and column.name in names:
+                    found.setdefault(column.zone, []).append(f"{part.name}.{column.name}")
+    return found
 
 
 def check_mapping(connection: psycopg.Connection[Any], mapping: Mapping, schema: str) -> dict[str, LiveTable]:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 
@@ -19,7 +20,7 @@ from target_crm.normalise import TRANSFORMS
 # Kinds of names, and how many properties make their reference: a status is named within its pipeline.
 LOOKUPS = {"pipeline": 1, "status": 2, "loss_reason": 1, "task_type": 1, "task_type_code": 1}
 _LINES = "__lines__"
-_ROOT_KEYS = {"version", "default_region", "streams", "ignore"}
+_ROOT_KEYS = {"version", "default_region", "naive_timezone", "streams", "ignore"}
 _TABLE_KEYS = {
     "table", "columns", "sets", "key", "service", "defaults", "match", "resurrect", "match_only",
 }  # fmt: skip
@@ -137,6 +138,11 @@ class _Reader:
             raise self.fail(
                 _line(root, "default_region"), f"default_region {region!r} is no country code such as RU (in quotes)."
             )
+        zone = self.text(root, "naive_timezone", "naive_timezone")
+        if zone is not None and not is_zone(zone):
+            raise self.fail(
+                _line(root, "naive_timezone"), f"naive_timezone {zone!r} is not a time zone such as Europe/Moscow."
+            )
         streams = self.section(root.get("streams"), "streams", _line(root, "streams"))
         tables = {
             name: self.table(name, self.section(spec, f"Stream {name}", _line(streams, name)), _line(streams, name))
@@ -150,6 +156,7 @@ class _Reader:
             ignored=frozenset(self.several(root, "ignore", (str,), "ignore")),
             builtin=builtin,
             default_region=region,
+            naive_timezone=zone,
         )
 
     def links(self, tables: dict[str, Table]) -> None:
@@ -276,6 +283,15 @@ class _Reader:
             line=line,
             default_lines=_key_lines(defaults),
         )
+
+
+def is_zone(name: str) -> bool:
+    """Whether the time zone is known."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def _contradiction(column: Column) -> str | None:

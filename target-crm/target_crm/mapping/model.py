@@ -96,13 +96,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Mapping:
-    """A whole mapping; `source_name` is the file as the user named it, for error messages."""
+    """A whole mapping; `source_name` is the file as the user named it, for error messages.
+
+    `naive_timezone` is that of columns without a time zone, None for the database's own.
+    """
 
     source_name: str
     tables: dict[str, Table]
     ignored: frozenset[str]
     builtin: bool = False
     default_region: str | None = None
+    naive_timezone: str | None = None
 
     def table_of(self, table: str) -> Table | None:
         """The mapped table of that name, None when no stream is mapped to it."""

@@ -28,11 +28,10 @@ __all__ = ["TRANSFORMS", "Context", "Transform", "as_instant", "is_blank"]
 
 @dataclass(frozen=True)
 class Context:
-    """What a transformation may need to know beside the value. `naive_zone` is that of columns without a time zone."""
+    """What a transformation may need to know beside the value."""
 
     region: str = "RU"
     zone: tzinfo = timezone.utc
-    naive_zone: tzinfo = timezone.utc
 
 
 Transform = Callable[[Sequence[Any], Context], Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timezone, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from target_crm.errors import CellError
 from target_crm.normalise.text import visible
@@ -41,6 +42,11 @@ def as_utc_text(value: Any, zone: tzinfo) -> str | None:
         return moment.astimezone(timezone.utc).isoformat() if moment else None
     except OverflowError:
         raise CellError("W_NOT_A_TIME", value=value) from None
+
+
+def as_local(text: str, zone: str) -> str:
+    """An instant's text as a column without a time zone holds it: the clock of that zone."""
+    return datetime.fromisoformat(text).astimezone(ZoneInfo(zone)).replace(tzinfo=None).isoformat()
 
 
 def as_day(value: Any, zone: tzinfo) -> str | None:

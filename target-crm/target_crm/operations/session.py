@@ -16,7 +16,7 @@ from target_crm import runs
 from target_crm.config import Settings
 from target_crm.database import Database
 from target_crm.errors import TargetError
-from target_crm.mapping.check import LiveTable, check_mapping
+from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping
 from target_crm.mapping.model import Column, ItemSet, Table
 from target_crm.operations.attempts import LOCK_WAIT_SECONDS, until_free
@@ -177,6 +177,7 @@ def prepare_session(settings: Settings, database: Database, connection: psycopg.
     mapping = load_mapping(settings.mapping_file)
     database.prepare(connection, builtin=mapping.builtin)
     live = check_mapping(connection, mapping, settings.crm_schema)
+    database.use_zone(connection, next(iter(naive_columns(live)), None))
     connection.commit()
     session = Session(settings, connection)
     for table in live.values():
