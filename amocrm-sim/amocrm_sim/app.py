@@ -278,12 +278,21 @@ def spoil(response: Response, fault: str | None) -> Response:
         return Response(encode(problem(429, "Too Many Requests")), 429, {"Retry-After": "1"}, PROBLEM)
     if fault == "204":
         return Response(b"", 204)
+    if fault == "400":
+        error = {"code": "NotSupportedChoice", "path": "filter.updated_at", "detail": "The value is not a valid choice."}
+        body = problem(400, "Bad Request", "Request validation failed")
+        body["validation-errors"] = [{"request_id": "0", "errors": [error]}]
+        return Response(encode(body), 400, media_type=PROBLEM)
+    if fault == "402":
+        return Response(encode(problem(402, "Payment Required", "The account is not paid")), 402, media_type=PROBLEM)
+    if fault == "403":
+        return Response(BAN_PAGE, 403, media_type="text/html")
     if fault == "html200":
         return Response("<!DOCTYPE html><html><body>Технические работы</body></html>", 200, media_type="text/html")
     if fault == "reset" or not response.body:
         return Dropped()
-    body = bytes(response.body)
+    content = bytes(response.body)
     if fault == "gzip":
-        packed = gzip.compress(body)
+        packed = gzip.compress(content)
         return Response(packed[:10] + b"\xff" * 4 + packed[14:], 200, {"Content-Encoding": "gzip"}, HAL)
-    return Response(body[: len(body) // 2], 200, media_type=HAL)
+    return Response(content[: len(content) // 2], 200, media_type=HAL)

@@ -42,7 +42,7 @@ def build(given: dict[str, Any]) -> Simulator:
         refuse=tuple(given["refuse"]),
         **{name: given[name] for name in same},
     )
-    return Simulator(Store(given["seed"], sizes, given["clock_offset"], given["journal"]), options)
+    return Simulator(Store(given["seed"], sizes, given["clock_offset"], given["journal"], given["plain"]), options)
 
 
 @main.command()
@@ -56,6 +56,9 @@ def build(given: dict[str, Any]) -> Simulator:
 @click.option("--tasks", type=int, help="Left out: two for each company.")
 @click.option("--customers", type=int, help="Left out: none.")
 @click.option("--seed", default=1, show_default=True)
+@click.option(
+    "--plain/--unkind", default=True, help="Records of tidy shapes, or of all those that the service is known to send."
+)
 @click.option("--latency", default="0", show_default=True, help="Milliseconds: 300, 200-400 or normal:300,80.")
 @click.option("--faults", default="", help="Rates: 500=0.01,reset=0.02 or all=0.05.")
 @click.option("--rps", default=7.0, show_default=True, help="Requests in any second; 0 lifts the limit.")

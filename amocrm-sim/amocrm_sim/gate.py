@@ -15,7 +15,9 @@ BAN_PAGE = (
     "<html>\r\n<head><title>403 Forbidden</title></head>\r\n"
     "<body><center><h1>403 Forbidden</h1></center><hr><center>nginx</center></body>\r\n</html>\r\n"
 )
-FAULTS = ("500", "502", "504", "reset", "cut", "html200", "slow", "429", "204", "gzip")
+FAULTS = ("500", "502", "504", "reset", "cut", "html200", "slow", "429", "204", "gzip", "400", "402", "403")
+# What a client can't answer by asking again; `all` leaves these out.
+_FINAL = ("204", "400", "402", "403")
 # So many refusals within ten seconds, and the address is blocked.
 _REFUSALS_BEFORE_BAN = 30
 
@@ -130,7 +132,7 @@ def parse_faults(text: str) -> dict[str, float]:
     for part in filter(None, text.split(",")):
         name, _, rate = part.partition("=")
         if name == "all":
-            kinds = [f for f in FAULTS if f != "204"]
+            kinds = [f for f in FAULTS if f not in _FINAL]
             rates |= dict.fromkeys(kinds, float(rate) / len(kinds))
         elif name in FAULTS:
             rates[name] = float(rate)

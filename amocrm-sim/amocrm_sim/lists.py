@@ -8,8 +8,11 @@ from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from amocrm_sim import query as q
+from amocrm_sim import small_lists
+from amocrm_sim.directories import asked_of_user
+from amocrm_sim.events import as_served
 from amocrm_sim.options import Options
-from amocrm_sim.records import ACCOUNT_ID, ENTITIES, FIRST_USER, Record
+from amocrm_sim.records import ACCOUNT_ID, ENTITIES, Record
 from amocrm_sim.store import Store, encode
 
 Answer = tuple[int, Any]
@@ -31,7 +34,10 @@ def respond(sim: Served, method: str, path: str, pairs: q.Pairs, base: str) -> A
         return 405, _problem(405, "Method Not Allowed", "the simulator is changed through /_sim")
     name = match.group(1)
     if any(name == r or name.startswith(f"{r}/") for r in sim.options.refuse):
-        return sim.options.refuse_status, _problem(sim.options.refuse_status, "Forbidden", "no rights for this method")
+        status = sim.options.refuse_status
+        if status == 402 and not sim.store.plain:
+            return 402, _problem(402, "Payment Required", "The account is not paid")
+        return status, _problem(status, "Forbidden", "no rights for this method")
     for pattern, handler in _ROUTES:
         found = re.fullmatch(pattern, name)
         if found:
@@ -41,6 +47,19 @@ def respond(sim: Served, method: str, path: str, pairs: q.Pairs, base: str) -> A
 
 def _problem(status: int, title: str, detail: str = "") -> Record:
     return {"title": title, "type": f"https://httpstatus.es/{status}", "status": status, "detail": detail}
+
+
+def _invalid(sim: Served, path: str) -> Record:
+    """What the service says of a parameter that it refuses."""
+    detail = "The value you selected is not a valid choice."
+    body = _problem(400, "Bad Request", "Request validation failed")
+    if sim.store.plain:
+        return _problem(400, "Bad Request", f"{path} is not supported")
+    errors = [{"code": "NotSupportedChoice", "path": path, "detail": detail}]
+    return {"validation-errors": [{"request_id": "0", "errors": errors}], **body}
+
+
+_WITHOUT_PAGE = ("leads/pipelines", "sources", "webhooks")
 
 
 def _envelope(
@@ -62,7 +81,16 @@ def _envelope(
     if page > 1:
         links["first"] = {"href": _link(base, path, pairs, 1)}
         links["prev"] = {"href": _link(base, path, pairs, page - 1)}
-    return 200, {"_page": page, "_links": links, **(extra or {}), "_embedded": {key: records}}
+    body = {"_page": page, "_links": links, **(extra or {}), "_embedded": {key: records}}
+    if not sim.store.plain:
+        if path in _WITHOUT_PAGE:
+            del body["_page"]
+            body |= {"_total_items": len(records)}
+            if path == "webhooks":
+                del body["_links"]
+        elif extra and path.endswith("/custom_fields"):
+            links["last"] = {"href": _link(base, path, pairs, extra["_page_count"])}
+    return 200, body
 
 
 def _link(base: str, path: str, pairs: q.Pairs, page: int) -> str:
@@ -79,23 +107,8 @@ def _with(pairs: q.Pairs) -> set[str]:
 
 
 def _account(sim: Served, _: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
-    asked = _with(pairs)
-    body: Record = {
-        "id": ACCOUNT_ID, "name": "Ромашка", "subdomain": "romashka", "current_user_id": FIRST_USER, "country": "RU",
-        "currency": "RUB", "currency_symbol": "₽", "customers_mode": "segments", "is_unsorted_on": True,
-        "is_loss_reason_enabled": True, "contact_name_display_order": 1, "created_at": 1_600_000_000,
-        "_links": {"self": {"href": f"{base}/api/v4/account"}}, "_embedded": {},
-    }  # fmt: skip
-    if "is_api_filter_enabled" in asked:
-        body["is_api_filter_enabled"] = sim.options.account.filter_package
-    if "datetime_settings" in asked:
-        zone = {"timezone": "Europe/Moscow", "timezone_offset": "+03:00", "date_pattern": "d.m.Y H:i"}
-        body["_embedded"]["datetime_settings"] = zone
-    if "task_types" in asked:
-        body["_embedded"]["task_types"] = [
-            {"id": n, "name": t} for n, t in enumerate(("Звонок", "Встреча", "Письмо"), 1)
-        ]
-    return 200, body
+    package = sim.options.account.filter_package
+    return 200, small_lists.account(_with(pairs), plain=sim.store.plain, filter_package=package, base=base)
 
 
 def _entity_list(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
@@ -106,8 +119,8 @@ def _entity_list(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -
         return _only_deleted(sim, name, pairs, base)
     try:
         ids = q.select(sim.store, kind, pairs, sim.options.account)
-    except q.Unsupported:
-        return 400, _problem(400, "Bad Request", "Filter company_id is not supported")
+    except q.Unsupported as refused:
+        return 400, _invalid(sim, str(refused))
     page, limit = q.page_and_limit(pairs)
     chosen = ids[(page - 1) * limit : page * limit]
     records = [q.as_asked(sim.store, kind, kind.get(i), asked, base) for i in chosen]
@@ -124,6 +137,9 @@ def _only_deleted(sim: Served, name: str, pairs: q.Pairs, base: str) -> Answer:
         "is_deleted": True,
         "account_id": ACCOUNT_ID,
     }
+    if not sim.store.plain:
+        empty |= dict.fromkeys(("updated_by", "created_by", "price", "status_id", "pipeline_id"))
+        gone = [(i, r | {"created_at": None}) for i, r in gone]
     chosen = gone[(page - 1) * limit : page * limit]
     records = [{"id": i, "created_at": r["created_at"], "updated_at": r["updated_at"], **empty} for i, r in chosen]
     return _envelope(sim, name, name, records, pairs, page, page * limit < len(gone), base)
@@ -162,15 +178,9 @@ def _links(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answ
     ids = {int(single)} if single else q.integers(q.params(pairs, "filter[entity_id]"))
     store, links = sim.store, []
     for entity_id in sorted(i for i in ids if store.kinds[entity].exists(i)):
-        if entity == "companies":
-            targets = [(k, r["id"]) for k, v in store.linked(entity, [entity_id])[entity_id].items() for r in v]
-        else:
-            embedded = store.kinds[entity].get(entity_id)["_embedded"]
-            targets = [(k, r["id"]) for k in ("companies", "contacts") for r in embedded.get(k) or ()]
-        links += [
-            {"entity_id": entity_id, "entity_type": entity, "to_entity_id": i, "to_entity_type": k, "metadata": None}
-            for k, i in targets
-        ]
+        one = {} if single and not store.plain else {"entity_id": entity_id, "entity_type": entity}
+        for kind, target, metadata in _targets(store, entity, entity_id):
+            links.append({**one, "to_entity_id": target, "to_entity_type": kind, "metadata": metadata})
     return (
         (
             200,
@@ -185,6 +195,22 @@ def _links(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answ
     )
 
 
+def _targets(store: Store, entity: str, entity_id: int) -> Iterator[tuple[str, int, Record | None]]:
+    embedded = store.kinds[entity].get(entity_id)["_embedded"] or {}
+    if entity == "companies":
+        embedded = {**embedded, **store.linked(entity, [entity_id])[entity_id]}
+    kinds = ("companies", "contacts", "leads", "customers", "catalog_elements")
+    for kind in ("contacts", "leads") if store.plain and entity == "companies" else kinds[: 2 if store.plain else 5]:
+        if entity != "companies" and kind == "leads":
+            continue
+        for linked in embedded.get(kind) or ():
+            metadata = None
+            if not store.plain:
+                metadata = {"main_contact": linked.get("is_main"), "quantity": 1.0, "catalog_id": None, "price_id": None}
+                metadata |= linked.get("metadata") or {}
+            yield kind, linked["id"], metadata
+
+
 def _static(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     name = match.group(0)
     if name == "users" and not sim.options.admin:
@@ -192,11 +218,28 @@ def _static(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Ans
     records = sim.store.statics[name]
     page, limit = q.page_and_limit(pairs)
     chosen = records[(page - 1) * limit : page * limit]
+    if not sim.store.plain:
+        chosen = _linked(name, chosen, pairs, base)
     extra = {"_total_items": len(records), "_page_count": -(-len(records) // limit)}
     key = name.rsplit("/", 1)[-1]
     return _envelope(
         sim, name, key, chosen, pairs, page, page * limit < len(records), base, None if key == "tags" else extra
     )
+
+
+def _linked(name: str, records: list[Record], pairs: q.Pairs, base: str) -> list[Record]:
+    """Records of a small list with their links; users with what is asked for."""
+    shown = []
+    for record in records:
+        href = f"{base}/api/v4/{name}/{record.get('id', record.get('uid', record.get('talk_id')))}"
+        one = asked_of_user(record, _with(pairs)) if name == "users" else record
+        if name == "leads/pipelines":
+            statuses = [
+                {**s, "_links": {"self": {"href": f"{href}/statuses/{s['id']}"}}} for s in record["_embedded"]["statuses"]
+            ]
+            one = {**record, "_embedded": {"statuses": statuses}}
+        shown.append({**one, "_links": {"self": {"href": href}}})
+    return shown
 
 
 def _events(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
@@ -206,7 +249,7 @@ def _events(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Ans
     entities = {t for v in q.params(pairs, "filter[entity]") for t in v.split(",")}
     ids = q.integers(q.params(pairs, "filter[entity_id]"))
     if len(ids) > 10:
-        return 400, _problem(400, "Bad Request", "at most 10 entity_id")
+        return 400, _invalid(sim, "filter.entity_id")
     low, high = q.one(pairs, "filter[created_at][from]"), q.one(pairs, "filter[created_at][to]")
     low = low if low is not None else q.one(pairs, "filter[created_at]")
     events = [
@@ -220,21 +263,16 @@ def _events(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Ans
     ]
     page, limit = q.page_and_limit(pairs, most=100)
     chosen = events[(page - 1) * limit : page * limit]
+    if not sim.store.plain:
+        chosen = [as_served(event, base) for event in chosen]
     return _envelope(sim, "events", "events", chosen, pairs, page, page * limit < len(events), base)
 
 
 def _optional(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     name = match.group(0)
-    made: dict[str, list[Record]] = {
-        "catalogs": [{"id": 1, "name": "Товары", "created_by": 0, "type": "regular", "sort": 10, "account_id": ACCOUNT_ID, "created_at": 1_600_000_000, "updated_at": 1_600_000_000}],
-        "catalogs/1/elements": [{"id": n, "catalog_id": 1, "name": f"Товар {n}", "created_at": 1_600_000_000, "updated_at": 1_600_000_000, "is_deleted": False, "custom_fields_values": None, "account_id": ACCOUNT_ID} for n in range(1, 8)],
-        "sources": [{"id": 1, "name": "Сайт", "external_id": "site", "pipeline_id": 7_000_001, "default": True}],
-        "roles": [{"id": 1, "name": "Менеджер", "rights": {}}],
-        "webhooks": [{"id": 1, "destination": "https://hooks.example/amo", "created_at": 1_600_000_000, "updated_at": 1_600_000_000, "account_id": ACCOUNT_ID, "disabled": False, "settings": ["add_lead"]}],
-        "talks": [{"talk_id": 1, "created_at": 1_700_000_000, "updated_at": 1_700_000_000, "rate": 0, "contact_id": 20_000_001, "chat_id": "c", "entity_id": 30_000_001, "entity_type": "lead", "is_in_work": True, "is_read": True, "origin": "telegram", "account_id": ACCOUNT_ID}],
-        "leads/unsorted": [{"uid": "u1", "source_uid": "s", "source_name": "Форма", "category": "forms", "pipeline_id": 7_000_001, "created_at": 1_700_000_000, "metadata": {}, "account_id": ACCOUNT_ID, "_embedded": {"leads": [{"id": 30_000_001}], "contacts": [], "companies": []}}],
-    }  # fmt: skip
-    records = made.get(name, [])
+    records = small_lists.optional(name, plain=sim.store.plain)
+    if not sim.store.plain and name != "webhooks":
+        records = _linked(name, records, pairs, base)
     page, limit = q.page_and_limit(pairs)
     chosen = records[(page - 1) * limit : page * limit]
     return _envelope(sim, name, name.rsplit("/", 1)[-1], chosen, pairs, page, page * limit < len(records), base)
@@ -245,20 +283,21 @@ Handler = Callable[[Served, "re.Match[str]", q.Pairs, str], Answer]
 _ROUTES: tuple[tuple[str, Handler], ...] = (
     (r"account", _account),
     (r"companies|contacts|leads|tasks|customers", _entity_list),
-    (r"(?:companies|contacts|leads)/notes", _entity_list),
+    (r"(?:companies|contacts|leads|customers)/notes", _entity_list),
     (r"notes", _all_notes),
     (rf"({_KINDS}|tasks)/(\d+)", _one),
-    (r"(companies|contacts|leads)/(\d+)/notes", _notes_of),
-    (r"(companies|contacts|leads)/(?:(\d+)/)?links", _links),
+    (rf"({_KINDS})/(\d+)/notes", _notes_of),
+    (rf"({_KINDS})/(?:(\d+)/)?links", _links),
     (rf"users|leads/pipelines|leads/loss_reasons|{_KINDS}/custom_fields|{_KINDS}/tags", _static),
     (r"events", _events),
-    (r"catalogs(?:/\d+/elements)?|sources|roles|webhooks|talks|leads/unsorted|customers/notes", _optional),
+    (r"catalogs(?:/\d+/elements)?|sources|roles|webhooks|talks|leads/unsorted|customers/(?:segments|statuses)", _optional),
 )
 
 
 def dump(store: Store, kinds: list[str] | None) -> Iterator[bytes]:
     """The truth as NDJSON: {kind, record} for every record, then the deleted ones, then the events."""
     everything = {"contacts", "leads", "customers", "catalog_elements", "companies", "loss_reason", "social_profiles"}
+    everything |= {"source", "source_id", "segments", "is_price_modified_by_robot"}
     for name, kind in store.kinds.items():
         if kinds is None or name in kinds:
             for record_id in kind.ids:

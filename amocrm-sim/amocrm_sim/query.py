@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amocrm_sim.records import ENTITIES, Record
-from amocrm_sim.store import Kind, Store
+from amocrm_sim.kinds import Kind
+from amocrm_sim.records import CARDS, ENTITIES, Record
+from amocrm_sim.store import Store
 
 Pairs = Sequence[tuple[str, str]]
 DEFAULT_LIMIT = 50
@@ -82,7 +83,7 @@ def select(store: Store, kind: Kind, pairs: Pairs, options: AccountOptions) -> l
 def _select(kind: Kind, pairs: Pairs, options: AccountOptions) -> list[int]:
     tests: list[Callable[[int], bool]] = []
     candidates: list[int] | None = None
-    packaged = kind.name in (*ENTITIES, "customers")
+    packaged = kind.name in CARDS
     filters = options.filter_package or not packaged
     wanted = integers(params(pairs, "filter[id]"))
     if wanted and (filters or options.id_filter_without_package == "honour"):
@@ -155,7 +156,7 @@ def _by_parents(kind: Kind, pairs: Pairs, options: AccountOptions) -> list[int] 
     companies = integers(params(pairs, "filter[company_id]"))
     if kind.name in ("contacts", "leads") and companies and options.company_filter != "ignore":
         if options.company_filter == "400":
-            raise Unsupported
+            raise Unsupported("filter.company_id")
         return sorted(i for p in companies for i in kind.children_of("companies", p))
     return None
 
@@ -167,7 +168,7 @@ def _tests(kind: Kind, pairs: Pairs) -> list[Callable[[int], bool]]:
         tests.append(lambda i: kind.responsible(i) in users)
     note_types = set(params(pairs, "filter[note_type]"))
     if note_types and kind.name.endswith("/notes"):
-        tests.append(lambda i: kind.get(i)["note_type"] in note_types)
+        tests.append(lambda i: str(kind.get(i)["note_type"]) in note_types)
     completed = one(pairs, "filter[is_completed]")
     if completed is not None and kind.name == "tasks":
         tests.append(lambda i: kind.get(i)["is_completed"] == bool(completed))
@@ -203,7 +204,7 @@ def _field_values(record: Record, field_id: int) -> set[str]:
     found: set[str] = set()
     for field in record.get("custom_fields_values") or ():
         if field["field_id"] == field_id:
-            for value in field["values"]:
+            for value in field["values"] or ():
                 found |= {str(value.get("value")), str(value.get("enum_id"))}
     return found
 
@@ -211,26 +212,50 @@ def _field_values(record: Record, field_id: int) -> set[str]:
 def as_asked(store: Store, kind: Kind, record: Record, with_: set[str], base_url: str) -> Record:
     """The record with what `with` names, and its link."""
     shown = dict(record)
-    path = kind.name if "/" not in kind.name else None
-    if path:
-        shown["_links"] = {"self": {"href": f"{base_url}/api/v4/{path}/{record['id']}"}}
+    if "/" not in kind.name:
+        shown["_links"] = {"self": {"href": f"{base_url}/api/v4/{kind.name}/{record['id']}"}}
     else:
         entity, entity_id = kind.parent(record["id"])
-        shown["_links"] = {"self": {"href": f"{base_url}/api/v4/{entity}/{entity_id}/notes/{record['id']}"}}
-    if kind.name in (*ENTITIES, "customers"):
-        shown["_embedded"] = _embedded(store, kind, record, with_)
+        parent = f"{entity}/{entity_id}" if entity_id is not None or store.plain else entity
+        shown["_links"] = {"self": {"href": f"{base_url}/api/v4/{parent}/notes/{record['id']}"}}
+    if kind.name in CARDS:
+        shown["_embedded"] = _embedded(store, kind, record, with_, base_url)
+        if kind.name == "leads" and not store.plain:
+            for name in ("source_id", "is_price_modified_by_robot"):
+                if name not in with_:
+                    shown.pop(name, None)
     return shown
 
 
-def _embedded(store: Store, kind: Kind, record: Record, with_: set[str]) -> dict[str, Any]:
-    source = record.get("_embedded") or {}
-    always = {
-        "companies": {"tags"},
-        "contacts": {"tags", "companies"},
-        "leads": {"tags", "companies"},
-        "customers": {"tags"},
-    }
-    shown = {key: value for key, value in source.items() if key in always[kind.name] | with_}
+_ALWAYS = {
+    "companies": {"tags"},
+    "contacts": {"tags", "companies"},
+    "leads": {"tags", "companies"},
+    "customers": {"tags"},
+}
+_LINKED = {
+    "contacts": "contacts",
+    "companies": "companies",
+    "leads": "leads",
+    "customers": "customers",
+    "segments": "customers/segments",
+    "loss_reason": "leads/loss_reasons",
+}
+
+
+def _embedded(store: Store, kind: Kind, record: Record, with_: set[str], base_url: str) -> Any:
+    source = record.get("_embedded")
+    if not source and not store.plain and "_embedded" in record and not (with_ and kind.name == "companies"):
+        return source
+    shown = {key: value for key, value in (source or {}).items() if key in _ALWAYS[kind.name] | with_}
     if kind.name == "companies" and with_ & {"contacts", "leads"}:
         shown |= {k: v for k, v in store.linked("companies", [record["id"]])[record["id"]].items() if k in with_}
+    if not store.plain:
+        for key in _LINKED.keys() & shown.keys():
+            path = f"{base_url}/api/v4/{_LINKED[key]}/"
+            entries = shown[key]
+            if isinstance(entries, list):
+                shown[key] = [{**e, "_links": {"self": {"href": f"{path}{e['id']}"}}} for e in entries]
+            elif entries:
+                shown[key] = {**entries, "_links": {"self": {"href": f"{path}{entries['id']}"}}}
     return shown

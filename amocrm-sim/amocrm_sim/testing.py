@@ -83,7 +83,9 @@ class SimulatorServer:
         command = [sys.executable, "-m", "amocrm_sim", "serve", "--port", "0", "--ready-file", str(ready)]
         for name, value in self.given.items():
             flag = "--" + name.replace("_", "-")
-            if value is True:
+            if name == "plain":
+                command.append("--plain" if value else "--unkind")
+            elif value is True:
                 command.append(flag)
             elif value is not False:
                 command += [flag, str(value)]

@@ -36,3 +36,14 @@ SOURCES = ("Сайт", "Выставка", "Холодный звонок", "Р�
 TAGS = ("vip", "опт", "розница", "2025", "повторный", "🔥")
 PIPELINES = (("Продажи", ("Первичный контакт", "Переговоры", "Договор")), ("Сервис", ("Заявка", "В работе")))
 LOSS_REASONS = ("Дорого", "Выбрали конкурента", "Пропала потребность", "Не дозвонились")
+# Colours of the tags as the service gives them: hex without #, or none.
+TAG_COLORS = (None, "EBEBEB", None, "FFD2D2", None, "D9F5C2")
+ACTIVITIES = ("Опт", "Розница", "Производство", "Услуги")
+# Beside the two above: one that was put away, and one whose name is gone.
+ALL_PIPELINES = (*PIPELINES, ("Старая воронка", ("Новый", "Счёт & договор")), (None, ("Первый шаг",)))
+# What the last two statuses, 142 and 143, are called in each.
+ENDS = (("Оплачено", "Отказ"), ("Успешно реализовано", "Закрыто и не реализовано"), ("Договор", "Мимо"), ("Да", "Нет"))
+# Reasons that are in no list any more; records still name them.
+GONE_REASONS = ("Купили у конкурента", "Закрылись")
+TASK_TYPES = ((1, "Связаться", "FOLLOW_UP"), (2, "Встреча", "MEETING"), (3, "Письмо", None))
+OWN_TASK_TYPES = ("Отправить договор", "Выезд на объект")
