@@ -279,7 +279,11 @@ def spoil(response: Response, fault: str | None) -> Response:
     if fault == "204":
         return Response(b"", 204)
     if fault == "400":
-        error = {"code": "NotSupportedChoice", "path": "filter.updated_at", "detail": "The value is not a valid choice."}
+        error = {
+            "code": "NotSupportedChoice",
+            "path": "filter.updated_at",
+            "detail": "The value is not a valid choice.",
+        }
         body = problem(400, "Bad Request", "Request validation failed")
         body["validation-errors"] = [{"request_id": "0", "errors": [error]}]
         return Response(encode(body), 400, media_type=PROBLEM)

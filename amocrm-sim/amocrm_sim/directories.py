@@ -73,10 +73,12 @@ def _unkind_user(n: int) -> Record:
     rights["catalog_rights"] = [{"catalog_id": CATALOGS[0], "rights": dict(rights["leads"])}]
     hidden = {"entity_type": "leads", "pipeline_id": FIRST_PIPELINE, "status_id": WON}
     rights["status_rights"] = (None, [], [{**hidden, "rights": {"view": "D", "edit": "D", "delete": "D"}}])[n % 3]
+    if n % 6 == 2:
+        rights["status_rights"][0]["rights"]["export"] = "D"
     if n % 3 == 1:
         rights |= {"group_id": 491_025, "role_id": 55_001}
         user["_embedded"] = {
-            "roles": [{"id": 55_001, "name": "Менеджер"}],
+            "roles": [{"id": 55_001, "name": "Менеджер", "_links": {"self": {"href": "/api/v4/roles/55001"}}}],
             "groups": [{"id": 491_025, "name": "Отдел продаж"}],
         }
     more: Record = {

@@ -20,7 +20,16 @@ _NOTES = {
     "extended_service_message": "service_note_added",
 }
 # Numbers of the types of custom fields, as events name them.
-_FIELD_TYPES = {"text": 1, "numeric": 2, "checkbox": 3, "select": 4, "multiselect": 5, "date": 6, "url": 7, "multitext": 8}
+_FIELD_TYPES = {
+    "text": 1,
+    "numeric": 2,
+    "checkbox": 3,
+    "select": 4,
+    "multiselect": 5,
+    "date": 6,
+    "url": 7,
+    "multitext": 8,
+}
 Values = list[Record]
 Change = tuple[str, Values, Values]
 
@@ -153,6 +162,7 @@ _HISTORY: tuple[tuple[str, Any, Any], ...] = (
     ("contact_deleted", [], []),
     ("company_deleted", [], []),
     ("task_deleted", _value("task", text="Перезвонить"), []),
+    ("common_note_deleted", [], _value("note", id=69_000_001)),
     ("lead_linked", _LINK, []),
     ("contact_linked", _value("link", entity={"type": "company", "id": 10_000_001}), []),
     ("company_unlinked", [], _LINK),

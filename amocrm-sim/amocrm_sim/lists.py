@@ -206,7 +206,12 @@ def _targets(store: Store, entity: str, entity_id: int) -> Iterator[tuple[str, i
         for linked in embedded.get(kind) or ():
             metadata = None
             if not store.plain:
-                metadata = {"main_contact": linked.get("is_main"), "quantity": 1.0, "catalog_id": None, "price_id": None}
+                metadata = {
+                    "main_contact": linked.get("is_main"),
+                    "quantity": 1.0,
+                    "catalog_id": None,
+                    "price_id": None,
+                }
                 metadata |= linked.get("metadata") or {}
             yield kind, linked["id"], metadata
 
@@ -235,7 +240,8 @@ def _linked(name: str, records: list[Record], pairs: q.Pairs, base: str) -> list
         one = asked_of_user(record, _with(pairs)) if name == "users" else record
         if name == "leads/pipelines":
             statuses = [
-                {**s, "_links": {"self": {"href": f"{href}/statuses/{s['id']}"}}} for s in record["_embedded"]["statuses"]
+                {**s, "_links": {"self": {"href": f"{href}/statuses/{s['id']}"}}}
+                for s in record["_embedded"]["statuses"]
             ]
             one = {**record, "_embedded": {"statuses": statuses}}
         shown.append({**one, "_links": {"self": {"href": href}}})
@@ -290,7 +296,10 @@ _ROUTES: tuple[tuple[str, Handler], ...] = (
     (rf"({_KINDS})/(?:(\d+)/)?links", _links),
     (rf"users|leads/pipelines|leads/loss_reasons|{_KINDS}/custom_fields|{_KINDS}/tags", _static),
     (r"events", _events),
-    (r"catalogs(?:/\d+/elements)?|sources|roles|webhooks|talks|leads/unsorted|customers/(?:segments|statuses)", _optional),
+    (
+        r"catalogs(?:/\d+/elements)?|sources|roles|webhooks|talks|leads/unsorted|customers/(?:segments|statuses)",
+        _optional,
+    ),
 )
 
 

@@ -8,7 +8,7 @@ from amocrm_sim import words as w
 from amocrm_sim.directories import task_types
 from amocrm_sim.records import ACCOUNT_ID, FIRST_USER, Record
 from amocrm_sim.records import fields as f
-from amocrm_sim.records.seeds import CATALOGS, ELEMENTS, FIRST_ELEMENT, FIRST_PIPELINE, FIRST_STATUS
+from amocrm_sim.records.seeds import CATALOGS, ELEMENTS, FIRST_ELEMENT, FIRST_PIPELINE
 
 LONG_AGO, LATER = 1_600_000_000, 1_700_000_000
 
@@ -28,7 +28,12 @@ def account(asked: set[str], *, plain: bool, filter_package: bool, base: str) ->
             "created_by": 0, "updated_at": LATER, "updated_by": 0, "mobile_feature_version": 0,
             "is_helpbot_enabled": False, "is_technical_account": False,
         }  # fmt: skip
-        zone |= {"short_date_pattern": "d.m.Y", "short_time_pattern": "H:i", "date_format": "d.m.Y", "time_format": "H:i:s"}
+        zone |= {
+            "short_date_pattern": "d.m.Y",
+            "short_time_pattern": "H:i",
+            "date_format": "d.m.Y",
+            "time_format": "H:i:s",
+        }
         more = {
             "amojo_id": "f3c6340d-0000-4ad1-9f7e-000000000001", "uuid": "824f3a59-0000-4edf-ba90-000000000001",
             "version": 14, "drive_url": "https://drive-b.amocrm.example",
@@ -36,7 +41,10 @@ def account(asked: set[str], *, plain: bool, filter_package: bool, base: str) ->
         body |= {k: v for k, v in more.items() if k in asked}
         inside = {
             "amojo_rights": {"can_direct": True, "can_create_groups": True},
-            "users_groups": [{"id": 0, "name": "Отдел продаж", "uuid": None}, {"id": 491_025, "name": "Опт", "uuid": None}],
+            "users_groups": [
+                {"id": 0, "name": "Отдел продаж", "uuid": None},
+                {"id": 491_025, "name": "Опт", "uuid": None},
+            ],
             "entity_names": {"leads": {"ru": {"gender": "f", "plural_form": {"dative": "Сделкам"}}}},
             "invoices_settings": {"lang": "ru", "currency": "RUB"},
         }
@@ -85,7 +93,14 @@ def _unkind(name: str) -> list[Record]:
     times: Record = {"created_at": LONG_AGO, "updated_at": LONG_AGO}
     rights = {"leads": {"view": "M", "edit": "M", "add": "D", "delete": "M", "export": "M"}, "tasks": {"edit": "A", "delete": "A"}, "status_rights": None, "catalog_access": True}  # fmt: skip
     talk = _talk(LATER) | {"status": "in_work", "source_id": 9_000_001, "missed_at": None}
-    closed = talk | {"talk_id": 2, "entity_id": None, "entity_type": None, "is_in_work": False, "missed_at": LATER, "rate": None}
+    closed = talk | {
+        "talk_id": 2,
+        "entity_id": None,
+        "entity_type": None,
+        "is_in_work": False,
+        "missed_at": LATER,
+        "rate": None,
+    }
     made: dict[str, list[Record]] = {
         "sources": [
             {"id": 9_000_001, "name": "Сайт", "external_id": 777, "pipeline_id": FIRST_PIPELINE, "default": True, "origin_code": "site", "services": [{"type": "whatsapp", "pages": []}]},
@@ -114,17 +129,18 @@ def _catalog(n: int) -> Record:
 
 
 def _element(n: int) -> Record:
+    code = f.filled(f.Field(790_001, "Артикул", "text", "SKU"), [{"value": f"B-{n}"}])
     price = f.filled(f.Field(790_002, "Цена", "price", "PRICE"), [{"value": f"{10 * n + 10}.50"}])
     return {
         "id": FIRST_ELEMENT + n, "catalog_id": CATALOGS[0], "name": f"Товар {n + 1}" if n else None, "created_by": 0,
         "updated_by": 0, "created_at": LONG_AGO, "updated_at": LONG_AGO, "is_deleted": (None, False)[n % 2],
-        "custom_fields_values": [price] if n % 3 else None, "account_id": ACCOUNT_ID, "_embedded": [],
+        "custom_fields_values": [code, price] if n % 3 else None, "account_id": ACCOUNT_ID, "_embedded": [] if n % 2 else {},
     }  # fmt: skip
 
 
 def _unsorted(n: int, category: str) -> Record:
     metadata: dict[str, Any] = {
-        "sip": {"from": "onlinePBX", "phone": 79_120_000_009, "called_at": LATER, "duration": 54, "link": "https://rec.example", "service_code": "Ck", "uniq": "a1", "call_responsible": None},
+        "sip": {"from": "onlinePBX", "phone": "79120000009", "called_at": LATER, "duration": 54, "link": "https://rec.example", "service_code": "Ck", "uniq": "a1", "call_responsible": None},
         "forms": {"form_id": "1", "form_name": "Заявка", "form_page": "https://primer.example", "ip": "192.0.2.2", "form_sent_at": LATER, "referer": ""},
         "mail": {"from": {"email": "a@mail.example", "name": "Анна"}, "received_at": LATER, "subject": None, "content_summary": "Здравствуйте", "thread_id": 1203, "message_id": "40551"},
         "chats": {"from": "Анна", "origin": "telegram", "to": "bot", "received_at": LATER, "service": "tg", "client": {"name": "Анна", "avatar": None}, "last_message_text": w.TEXTS[0], "source_name": "Бот", "is_pinned": False},
@@ -132,5 +148,9 @@ def _unsorted(n: int, category: str) -> Record:
     return {
         "uid": f"u{n + 1}", "source_uid": "a1fee7c0", "source_name": "Форма" if n else None, "category": category,
         "pipeline_id": FIRST_PIPELINE, "created_at": LATER, "metadata": metadata[category], "account_id": ACCOUNT_ID,
-        "_embedded": {"leads": [{"id": 30_000_001, "status_id": FIRST_STATUS}], "contacts": [{"id": 20_000_001}], "companies": []},
+        "_embedded": {"leads": [_link("leads", 30_000_001)], "contacts": [_link("contacts", 20_000_001)], "companies": []},
     }  # fmt: skip
+
+
+def _link(path: str, record_id: int) -> Record:
+    return {"id": record_id, "_links": {"self": {"href": f"/api/v4/{path}/{record_id}"}}}

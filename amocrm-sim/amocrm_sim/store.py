@@ -129,7 +129,12 @@ class Store:
     def _created(self, kind: str, record: Record) -> None:
         if kind.endswith("/notes"):
             entity = SINGULAR[kind.split("/")[0]]
-            self.event(events.note_added(record, self.plain), entity, record["entity_id"] or 0, [{"note": {"id": record["id"]}}])
+            self.event(
+                events.note_added(record, self.plain),
+                entity,
+                record["entity_id"] or 0,
+                [{"note": {"id": record["id"]}}],
+            )
         else:
             self.event(f"{SINGULAR[kind]}_added", SINGULAR[kind], record["id"])
 

@@ -63,3 +63,10 @@ def api() -> Iterator[Caller]:
     """An account of 400 companies that tests only read."""
     with SimulatorServer(companies=400, customers=3, rps=0) as sim:
         yield Caller(sim)
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[Caller]:
+    """An account that sends all known shapes; tests only read it."""
+    with SimulatorServer(companies=400, customers=60, rps=0, plain=False) as sim:
+        yield Caller(sim)

@@ -21,7 +21,9 @@ class Field(NamedTuple):
 
 BRANCH = Field(700_010, "Филиал", "select", None, w.BRANCHES, 900)
 INN = Field(700_011, "ИНН", "text")
-COMPANY_PHONE = Field(700_002, "Телефон", "multitext", "PHONE", ("WORK", "WORKDD", "MOB", "FAX", "HOME", "OTHER"), 400_004)
+COMPANY_PHONE = Field(
+    700_002, "Телефон", "multitext", "PHONE", ("WORK", "WORKDD", "MOB", "FAX", "HOME", "OTHER"), 400_004
+)
 COMPANY_EMAIL = Field(700_003, "Email", "multitext", "EMAIL", ("WORK", "PRIV", "OTHER"), 400_014)
 WEB = Field(700_004, "Web", "url", "WEB")
 ADDRESS = Field(700_005, "Адрес", "textarea", "ADDRESS")
@@ -29,6 +31,7 @@ ADDRESS = Field(700_005, "Адрес", "textarea", "ADDRESS")
 OWN_ADDRESS = Field(700_006, "Адрес", "smart_address")
 ACTIVITY = Field(700_007, "Вид деятельности", "multiselect", None, w.ACTIVITIES, 970)
 EMPLOYEES = Field(700_008, "Количество сотрудников", "text")
+AREA = Field(700_009, "Площадь, м²", "numeric")
 FOUNDED = Field(700_035, "Основана", "date")
 VISITED = Field(700_036, "Последний визит", "date_time")
 LEGAL = Field(700_038, "Реквизиты", "legal_entity")
@@ -65,7 +68,9 @@ RARE = (
     SUPPLIER,
 )
 POSITION = Field(701_001, "Должность", "text", "POSITION")
-CONTACT_PHONE = Field(701_002, "Телефон", "multitext", "PHONE", ("WORK", "WORKDD", "MOB", "FAX", "HOME", "OTHER"), 401_004)
+CONTACT_PHONE = Field(
+    701_002, "Телефон", "multitext", "PHONE", ("WORK", "WORKDD", "MOB", "FAX", "HOME", "OTHER"), 401_004
+)
 CONTACT_EMAIL = Field(701_003, "Email", "multitext", "EMAIL", ("WORK", "PRIV", "OTHER"), 401_014)
 IM = Field(701_004, "Мгн. сообщения", "multitext", "IM", ("SKYPE", "ICQ", "JABBER", "OTHER"), 401_024)
 AGREEMENT = Field(701_005, "Пользовательское соглашение", "checkbox", "USER_AGREEMENT")
@@ -74,15 +79,28 @@ DELIVERY = Field(700_020, "Дата поставки", "date")
 DISCOUNT = Field(702_001, "Скидка, %", "numeric")
 REFERRER = Field(702_002, "utm_referrer", "tracking_data", "UTM_REFERRER")
 PREPAYMENT = Field(702_003, "Предоплата", "monetary")
+DEAL = Field(702_004, "Тип сделки", "select", None, ("Разовая", "Повторная"), 960)
+WISHES = Field(702_005, "Пожелания", "textarea")
 LEVEL = Field(703_001, "Уровень", "select", None, ("Серебро", "Золото"), 980)
 BORN = Field(703_002, "День рождения", "birthday")
 
 _COMPANIES = (BRANCH, INN, COMPANY_PHONE, COMPANY_EMAIL, WEB, ADDRESS)
-_OF_COMPANIES = (*_COMPANIES, OWN_ADDRESS, ACTIVITY, EMPLOYEES, *RARE[:2], *RARE[3:], RARE_SELECTS[1], CHAINED, SMART)
+_OF_COMPANIES = (
+    *_COMPANIES,
+    OWN_ADDRESS,
+    ACTIVITY,
+    EMPLOYEES,
+    AREA,
+    *RARE[:2],
+    *RARE[3:],
+    RARE_SELECTS[1],
+    CHAINED,
+    SMART,
+)
 DEFINED = {
     "companies": (*_OF_COMPANIES, INTERESTS, Field(700_050, "Форма", "radiobutton", None, ("Торговля",), 990)),
     "contacts": (SOURCE, POSITION, CONTACT_PHONE, CONTACT_EMAIL, IM, AGREEMENT),
-    "leads": (DELIVERY, DISCOUNT, REFERRER, PREPAYMENT),
+    "leads": (DELIVERY, DISCOUNT, REFERRER, PREPAYMENT, DEAL, WISHES),
     "customers": (LEVEL, BORN),
 }
 PLAINLY_DEFINED = {
@@ -110,6 +128,11 @@ def chosen(field: Field, number: int) -> Record:
     return {"value": field.enums[number], "enum_id": field.first_enum + number, "enum_code": None}
 
 
+def coded(field: Field, number: int) -> Record:
+    """The same, where the second choice has a code of its own."""
+    return {**chosen(field, number), "enum_code": "RETAIL" if number == 1 else None}
+
+
 def texts(field: Field, values: list[tuple[Any, str]]) -> Record:
     """A field of several texts, each with its kind (a work phone, a private address)."""
     codes, first = field.enums, field.first_enum
@@ -135,7 +158,8 @@ def _as_served(made: Record, field: Field, entity: str) -> Record:
     """The definition with what the service adds by kind; some have the thin form of older accounts."""
     if field.kind in ("textarea", "streetaddress"):
         kept = ("id", "name", "sort", "type", "is_predefined", "remind", "is_api_only", "group_id", "enums")
-        return {k: made[k] for k in kept} | {"required_statuses": None, "settings": None}
+        required = [{"status_id": 142, "pipeline_id": 7_000_001}] if field.kind == "streetaddress" else None
+        return {k: made[k] for k in kept} | {"required_statuses": required, "settings": None}
     made |= {"triggers": [], "settings": None, "is_visible": True, "is_required": False, "is_multiple": False}
     made["group_id"] = f"{entity}_63431752236083" if field.id % 3 == 0 else None
     if field.kind in ("monetary", "price"):

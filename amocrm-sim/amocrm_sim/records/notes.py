@@ -51,7 +51,7 @@ def unkind(b: int, index: int) -> tuple[Any, Any]:
         return params(b >> 1, index)
     u = mix(b, 6)
     make = _TYPES[(u >> 3) % len(_TYPES)]
-    return make(u, index)
+    return make(u >> 20, index)
 
 
 def _call(u: int, index: int) -> tuple[Any, Any]:
@@ -62,7 +62,7 @@ def _call(u: int, index: int) -> tuple[Any, Any]:
         "link": None,
         "phone": (79_000_000_000 + u % 10**9, None, phone(u))[(u >> 4) % 3],
         "call_result": (None, "Договорились", "")[(u >> 7) % 3],
-        "call_status": None if u % 2 else u % 8,
+        "call_status": None if (u >> 11) % 2 else u % 8,
         "call_responsible": (FIRST_USER + u % USERS, "Иван", None)[(u >> 9) % 3],
     }
     if (u >> 12) % 4 == 0:  # of before 2018, under its number

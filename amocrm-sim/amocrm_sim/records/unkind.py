@@ -47,7 +47,7 @@ def companies(account: Account, record: Record, index: int, b: int) -> None:
         fields.append(f.filled(f.EMPLOYEES, [{"value": HEADCOUNTS[(u >> 22) % len(HEADCOUNTS)]}]))
     if (u >> 7) % 3 == 0:
         several = range((u >> 24) % 3, min(len(w.ACTIVITIES), (u >> 24) % 3 + 1 + (u >> 27) % 3))
-        fields.append(f.filled(f.ACTIVITY, [f.chosen(f.ACTIVITY, n) for n in several]))
+        fields.append(f.filled(f.ACTIVITY, [f.coded(f.ACTIVITY, n) for n in several]))
     if b % 4 == 0:
         fields += rare_fields(u, index)
     if (u >> 30) % 5 == 0:  # the key of 2020
@@ -116,12 +116,18 @@ def leads(account: Account, record: Record, index: int, b: int) -> None:
     embedded["catalog_elements"] = elements(u >> 2)
     if (u >> 20) % 3 == 0:
         others = [{"id": c["id"], "is_main": False} for c in _some(account, "contacts", u >> 21)]
-        embedded["contacts"] = others + [c for c in embedded["contacts"] if c["id"] not in {o["id"] for o in others}]
+        embedded["contacts"] = (
+            []
+            if (u >> 25) % 4 == 0
+            else others + [c for c in embedded["contacts"] if c["id"] not in {o["id"] for o in others}]
+        )
     if record["custom_fields_values"] and u % 2:
         record["custom_fields_values"] += [
             f.filled(f.DISCOUNT, [{"value": ("7.5", 10, "до 15")[u % 3]}]),
             f.filled(f.REFERRER, [{"value": "https://primer.example/a?b=c&d=e"}]),
             f.filled(f.PREPAYMENT, [{"value": f"{u % 90_000}.25"}]),
+            f.filled(f.DEAL, [f.chosen(f.DEAL, (u >> 1) % 2)]),
+            f.filled(f.WISHES, [{"value": "Побыстрее\nи подешевле"}]),
         ]
 
 
@@ -203,9 +209,7 @@ def smart_address(u: int) -> list[Record]:
     """An address in parts: some empty, some absent, in no order that one could read aloud."""
     street = (w.STREETS[u % 6] + f", {u % 90 + 1}", "", f"оф. {u % 400}")
     values = (street[0], street[1 + u % 2], w.CITIES[(u >> 3) % 6], "", f"{101_000 + u % 9000}", "RU")
-    parts = [
-        {"value": v, "enum_id": n, "enum_code": c} for n, (c, v) in enumerate(zip(_PARTS, values, strict=True), 1)
-    ]
+    parts = [{"value": v, "enum_id": n, "enum_code": c} for n, (c, v) in enumerate(zip(_PARTS, values, strict=True), 1)]
     if (u >> 8) % 3 == 0:
         parts = [parts[2], parts[4]]
     if (u >> 11) % 2:
@@ -262,6 +266,7 @@ def rare_fields(u: int, index: int) -> list[Record]:
     midnight: Any = MIDNIGHT - 86_400 * (u % 400)
     if u % 5 == 0:
         midnight = "2026-03-15T00:00:00+03:00"
+    born = -128_926_800 - 86_400 * (u % 3000)
     requisites = [{"value": legal_entity(u, index, kpp=True)}]
     if (u >> 4) % 3 == 0:
         requisites.insert(0, {"value": legal_entity(u, index, kpp=False)})
@@ -269,9 +274,9 @@ def rare_fields(u: int, index: int) -> list[Record]:
     values: tuple[list[Record], ...] = (
         [{"value": "текст"}],
         [{"value": "строка\nстрока"}],
-        [],
+        [{"value": ("415949", 12.5, "до 15", 80)[u % 4]}],
         [{"value": u % 3 > 0}],
-        [{"value": -128_926_800 - 86_400 * (u % 3000)}],
+        [{"value": born if u % 3 else str(born)}],
         [{"value": midnight}],
         [{"value": str(EPOCH - u % 10**6) if u % 3 else EPOCH - u % 10**6}],
         [{"value": w.STREETS[u % 6]}],
@@ -284,9 +289,10 @@ def rare_fields(u: int, index: int) -> list[Record]:
         [{"value": "yandex"}],
         [{"value": {"name": f"ООО Ромашка {index}"}}],
         [{"value": {**firm, "type": "companies", "phone": phone(u), "email": None}}],
-        [{"value": {**firm, "bank_code": "044525225", "address": address(u)}}],
+        [{"value": {**firm, "kpp": "590301001", "bank_code": "044525225", "address": address(u)}}],
     )  # fmt: skip
-    fields = [f.filled(field, v) for field, v in zip(f.RARE, values, strict=True) if field.name != f.EMPLOYEES.name]
+    kinds = (*f.RARE[:2], f.AREA, *f.RARE[3:])
+    fields = [f.filled(field, v) for field, v in zip(kinds, values, strict=True)]
     form = f.DEFINED["companies"][-1]
     fields += [f.filled(field, [f.chosen(field, 0)]) for field in (form, f.RARE_SELECTS[1])]
     fields.append(f.filled(f.INTERESTS, [f.chosen(f.INTERESTS, 0), f.chosen(f.INTERESTS, 1)]))
