@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from crm_truth import TABLES, Truth, differences, held, in_scope
+from crm_truth import TABLES, Truth, company_of, differences, held, in_scope
 from row_versions import row_versions
 
 SIZES = {"companies": 500, "contacts": 1500, "notes": 3000, "tasks": 1000, "leads": 300}
@@ -75,9 +75,9 @@ def test_a_company_that_comes_into_scope_brings_its_children(pair, account):
     dump = made.dump()
     before = in_scope(dump, SCOPE["responsible_user_ids"], 700_010, "Юг")
     newcomer = next(
-        r["_embedded"]["companies"][0]["id"]
+        company
         for r in dump["contacts"].values()
-        if r["_embedded"]["companies"] and r["_embedded"]["companies"][0]["id"] not in before["companies"]
+        if (company := company_of(r)) is not None and company not in before["companies"]
     )
     fields = [f for f in dump["companies"][newcomer]["custom_fields_values"] or () if f["field_id"] != 700_010]
     branch = {"field_id": 700_010, "field_name": "Филиал", "field_code": None, "field_type": "select"}

@@ -34,7 +34,8 @@ def directories(plain: bool) -> dict[str, list[Record]]:
     ]
     pipelines = [_pipeline(n, plain) for n in range(len(w.PIPELINES if plain else w.ALL_PIPELINES))]
     users = [_user(n) if plain else _unkind_user(n) for n in range(USERS)]
-    return result | {"users": users, "leads/pipelines": pipelines, "leads/loss_reasons": reasons}
+    result |= {"users": users, "leads/pipelines": pipelines, "leads/loss_reasons": reasons}
+    return result | {"task_types": task_types(plain)}
 
 
 def task_types(plain: bool) -> list[Record]:

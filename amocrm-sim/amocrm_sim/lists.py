@@ -107,8 +107,8 @@ def _with(pairs: q.Pairs) -> set[str]:
 
 
 def _account(sim: Served, _: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
-    package = sim.options.account.filter_package
-    return 200, small_lists.account(_with(pairs), plain=sim.store.plain, filter_package=package, base=base)
+    package, types = sim.options.account.filter_package, sim.store.statics["task_types"]
+    return 200, small_lists.account(_with(pairs), types, plain=sim.store.plain, filter_package=package, base=base)
 
 
 def _entity_list(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:

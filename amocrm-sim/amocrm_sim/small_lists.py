@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from amocrm_sim import words as w
-from amocrm_sim.directories import task_types
 from amocrm_sim.records import ACCOUNT_ID, FIRST_USER, Record
 from amocrm_sim.records import fields as f
 from amocrm_sim.records.seeds import CATALOGS, ELEMENTS, FIRST_ELEMENT, FIRST_PIPELINE
@@ -13,7 +12,7 @@ from amocrm_sim.records.seeds import CATALOGS, ELEMENTS, FIRST_ELEMENT, FIRST_PI
 LONG_AGO, LATER = 1_600_000_000, 1_700_000_000
 
 
-def account(asked: set[str], *, plain: bool, filter_package: bool, base: str) -> Record:
+def account(asked: set[str], types: list[Record], *, plain: bool, filter_package: bool, base: str) -> Record:
     """`GET /api/v4/account` with what is asked for."""
     body: Record = {
         "id": ACCOUNT_ID, "name": "Ромашка", "subdomain": "romashka", "current_user_id": FIRST_USER, "country": "RU",
@@ -54,7 +53,7 @@ def account(asked: set[str], *, plain: bool, filter_package: bool, base: str) ->
     if "datetime_settings" in asked:
         embedded["datetime_settings"] = zone
     if "task_types" in asked:
-        embedded["task_types"] = task_types(plain)
+        embedded["task_types"] = types
     # Where nothing was asked for, the service's PHP makes a list of the empty object.
     body["_embedded"] = embedded or ({} if plain else [])
     return body

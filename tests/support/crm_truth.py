@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime, timezone
+from decimal import Decimal
 from typing import Any
 
 import phonenumbers
@@ -17,12 +18,27 @@ from psycopg.rows import dict_row
 Row = dict[str, Any]
 ENTITIES = ("companies", "contacts", "leads")
 KINDS = (*ENTITIES, "tasks", *(f"{e}/notes" for e in ENTITIES))
-FIXED = {1: "Звонок", 2: "Встреча", 3: "Письмо"}
+# The parts of an address as an envelope has them, the smallest first.
+ADDRESS_PARTS = ("address_line_1", "address_line_2", "city", "state", "zip", "country")
+# Parameters of a note that a person wants to read.
+SAID = ("text", "url", "subject", "content_summary", "address", "campaign", "topic", "comment")
 
 
 def text(value: Any) -> str | None:
-    """A text as PostgreSQL can hold it."""
-    return None if value is None else str(clean(str(value)))
+    """A text as PostgreSQL can hold it; an empty one is nothing."""
+    return str(clean(str(value))) or None if value is not None else None
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, with blanks between thousands at most; None for what people write beside numbers."""
+    plain = re.sub(r"(?<=\d)[ \u00a0\u202f](?=\d{3}\b)", "", str(value).strip())
+    return int(plain) if re.fullmatch(r"\d+", plain) else None
+
+
+def embedded(record: Row, name: str) -> list[Row]:
+    """What a record embeds under a name; some records embed nothing at all, in several forms."""
+    found = (record["_embedded"] or {}).get(name) or []
+    return [found] if isinstance(found, dict) else found
 
 
 def clean(value: Any) -> Any:
@@ -43,11 +59,31 @@ def moment(seconds: Any) -> datetime | None:
 
 def values(record: Row, *names: str) -> list[Any]:
     """Values of the custom fields with one of these codes or names."""
+    return [v["value"] for v in entries(record, *names)]
+
+
+def entries(record: Row, *names: str) -> list[Row]:
+    """The same with their kinds."""
     for name in names:
         for field in record["custom_fields_values"] or ():
-            if name in (field["field_code"], field["field_name"]):
-                return [v["value"] for v in field["values"]]
+            if name in (field["field_code"], field["field_name"]) and field["values"]:
+                return list(field["values"])
     return []
+
+
+def address(record: Row) -> str | None:
+    """The address: a text, or its parts in the order of an envelope."""
+    found = entries(record, "ADDRESS", "Адрес")
+    parts = {v.get("enum_code"): v["value"] for v in found}
+    if "country" in parts or "city" in parts:
+        return ", ".join(parts[p] for p in ADDRESS_PARTS if parts.get(p))
+    return text(found[0]["value"]) if found else None
+
+
+def requisites(record: Row) -> Row:
+    """The first of a firm's legal entities: its name and numbers belong together."""
+    found = values(record, "Реквизиты")
+    return found[0] if found else {}
 
 
 def number(value: Any) -> str | None:
@@ -82,7 +118,25 @@ def addresses(record: Row) -> set[str]:
 
 def tags(record: Row) -> list[str]:
     """Names of the tags."""
-    return sorted(t["name"] for t in record["_embedded"].get("tags") or ())
+    return sorted(t["name"] for t in embedded(record, "tags"))
+
+
+def company_of(record: Row) -> int | None:
+    """The company of a contact or lead: the first that it names."""
+    companies = embedded(record, "companies")
+    return companies[0]["id"] if companies else None
+
+
+def says(params: Any) -> list[str]:
+    """Texts that a note's row must show, whatever its type is."""
+    if isinstance(params, str):
+        return [params]
+    if not isinstance(params, dict):
+        return []
+    found = [v for k, v in params.items() if k.lower() in SAID]
+    names = [params[k] for k in ("original_name", "file_name", "filename") if params.get(k)]
+    told = [v for value in found + names[:1] for v in (value if isinstance(value, list) else [value])]
+    return [str(clean(str(v))) for v in told if v is not None and str(v).strip()]
 
 
 class Truth:
@@ -96,6 +150,7 @@ class Truth:
             (p["id"], s["id"]): s["name"] for p in dump["leads/pipelines"].values() for s in p["_embedded"]["statuses"]
         }
         self.reasons = {r["id"]: r["name"] for r in dump["leads/loss_reasons"].values()}
+        self.task_types = {t["id"]: t["name"] for t in dump["task_types"].values()}
 
     def user(self, user_id: Any) -> int | None:
         """A user that some list shows."""
@@ -132,17 +187,18 @@ class Truth:
 
     def company(self, record: Row) -> Row:
         """A row of companies."""
-        web, address, employees = (
-            values(record, "WEB"),
-            values(record, "ADDRESS"),
-            values(record, "EMPLOYEES_COUNT", "Количество сотрудников"),
-        )
+        web, employees = values(record, "WEB"), values(record, "EMPLOYEES_COUNT", "Количество сотрудников")
+        legal, own = requisites(record), values(record, "ИНН")
         return {
             **self.times(record),
             "name": text(record["name"]),
             "website": text(web[0]) if web else None,
-            "address": text(address[0]) if address else None,
-            "employees_count": int(employees[0]) if employees else None,
+            "address": address(record),
+            "employees_count": whole(employees[0]) if employees else None,
+            "activity_kind": ", ".join(values(record, "Вид деятельности")) or None,
+            "legal_name": text((values(record, "Юр. название") or [legal])[0].get("name")),
+            "inn": text(own[0]) if own else text(legal.get("vat_id")),
+            "kpp": text(legal.get("kpp")),
             "responsible": self.user(record["responsible_user_id"]),
             "tags": tags(record),
             "phones": numbers(record),
@@ -152,10 +208,9 @@ class Truth:
 
     def contact(self, record: Row) -> Row:
         """A row of contacts."""
-        companies = record["_embedded"]["companies"]
         return {
             **self.times(record),
-            "company": companies[0]["id"] if companies else None,
+            "company": company_of(record),
             "last_name": text(record["last_name"]),
             "responsible": self.user(record["responsible_user_id"]),
             "tags": tags(record),
@@ -166,16 +221,18 @@ class Truth:
 
     def lead(self, record: Row) -> Row:
         """A row of leads."""
-        companies = record["_embedded"]["companies"]
+        price = record.get("price_with_minor_units")
+        price = record["price"] if price is None else price
+        reasons = {r["id"]: r["name"] for r in embedded(record, "loss_reason")} | self.reasons
         return {
             **self.times(record),
-            "company": companies[0]["id"] if companies else None,
+            "company": company_of(record),
             "name": text(record["name"]),
-            "price": record["price"],
+            "price": None if price is None else Decimal(str(price)),
             "pipeline": self.lookups.get(record["pipeline_id"]),
             "status": self.statuses.get((record["pipeline_id"], record["status_id"])),
             "closed_at": moment(record["closed_at"]),
-            "loss_reason": self.reasons.get(record["loss_reason_id"]),
+            "loss_reason": reasons.get(record["loss_reason_id"]),
             "responsible": self.user(record["responsible_user_id"]),
             "tags": tags(record),
         }
@@ -186,19 +243,21 @@ class Truth:
         return {
             **self.times(record),
             **_owner(entity, record["entity_id"]),
-            "note_type": record["note_type"],
+            "note_type": str(record["note_type"]),
             "params": clean(params),
+            "says": says(params),
             "author": self.user(record["created_by"]),
             "responsible": self.user(record["responsible_user_id"]),
         }
 
     def task(self, record: Row) -> Row:
         """A row of tasks."""
-        result = record["result"]
+        result = record.get("result")
         return {
             **self.times(record),
             **_owner(record["entity_type"], record["entity_id"]),
             "text": text(record["text"]),
+            "task_type": self.task_types[record["task_type_id"]],
             "due_at": moment(record["complete_till"]),
             "is_completed": record["is_completed"],
             "result": text(result["text"]) if result else None,
@@ -230,11 +289,12 @@ _KEYS = "amo_id, amo_created_at, amo_updated_at"
 _RESPONSIBLE = _USER.format("responsible_id", "responsible")
 _COMPANY = "(SELECT amo_id FROM companies AS e WHERE e.id = t.company_id) AS company"
 _QUERIES = {
-    "companies": f"name, website, address, employees_count, tags, {_RESPONSIBLE}, {_ITEMS.format(s='company')}",
+    "companies": f"name, website, address, employees_count, activity_kind, legal_name, inn, kpp, tags, {_RESPONSIBLE}, "
+    f"{_ITEMS.format(s='company')}",
     "contacts": f"{_COMPANY}, last_name, tags, {_RESPONSIBLE}, {_ITEMS.format(s='contact')}",
     "leads": f"{_COMPANY}, name, price, pipeline, status, closed_at, loss_reason, tags, {_RESPONSIBLE}",
-    "notes": f"{_PARENTS}, note_type, params, {_USER.format('author_id', 'author')}, {_RESPONSIBLE}",
-    "tasks": f"{_PARENTS}, text, due_at, is_completed, result, {_RESPONSIBLE}",
+    "notes": f"{_PARENTS}, note_type, params, text AS says, {_USER.format('author_id', 'author')}, {_RESPONSIBLE}",
+    "tasks": f"{_PARENTS}, text, task_type, due_at, is_completed, result, {_RESPONSIBLE}",
 }
 TABLES = tuple(_QUERIES)
 
@@ -267,9 +327,18 @@ def differences(expected: dict[int, Row], found: dict[int, Row]) -> list[str]:
     lines += [f"{i} must not be there" for i in sorted(found.keys() - expected.keys())]
     for i in sorted(expected.keys() & found.keys()):
         for column, value in expected[i].items():
-            if found[i][column] != value:
+            if column == "says":
+                lines += _unsaid(i, value, found[i][column] or "")
+            elif found[i][column] != value:
                 lines.append(f"{i}.{column} is {found[i][column]!r}, must be {value!r}"[:400])
     return lines[:20]
+
+
+def _unsaid(amo_id: int, said: list[str], shown: str) -> list[str]:
+    """What a note's text lacks, and what no person would write."""
+    lines = [f"{amo_id}.text lacks {part!r}: {shown!r}"[:400] for part in said if part not in shown]
+    marks = [mark for mark in ("{'", "['", "None") if mark in shown]
+    return lines + [f"{amo_id}.text is of Python's writing: {shown!r}"[:400] for _ in marks]
 
 
 def in_scope(dump: dict[str, dict[int, Row]], users: Iterable[int], field_id: int, value: str) -> dict[str, set[int]]:
@@ -280,17 +349,13 @@ def in_scope(dump: dict[str, dict[int, Row]], users: Iterable[int], field_id: in
         for i, r in dump["companies"].items()
         if r["responsible_user_id"] in wanted
         and any(
-            f["field_id"] == field_id and value in [v["value"] for v in f["values"]]
+            f["field_id"] == field_id and value in [v.get("value") for v in f["values"] or ()]
             for f in r["custom_fields_values"] or ()
         )
     }
     scope = {"companies": companies}
     for kind in ("contacts", "leads"):
-        scope[kind] = {
-            i
-            for i, r in dump[kind].items()
-            if r["_embedded"]["companies"] and r["_embedded"]["companies"][0]["id"] in companies
-        }
+        scope[kind] = {i for i, r in dump[kind].items() if company_of(r) in companies}
     scope["notes"] = {i for e in ENTITIES for i, r in dump[f"{e}/notes"].items() if r["entity_id"] in scope[e]}
     scope["tasks"] = {i for i, r in dump["tasks"].items() if r["entity_id"] in scope.get(r["entity_type"], ())}
     return scope
