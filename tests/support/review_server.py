@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,9 +15,11 @@ import requests
 import uvicorn
 
 from target_crm.config import Settings
+from target_crm.web.addresses import served_origins
 from target_crm.web.app import create_app
 from target_crm.web.crm import Crm
-from target_crm.web.security import Access, served_names
+from target_crm.web.protocol import DeadlineProtocol
+from target_crm.web.security import Access
 from target_crm.web.server import LOOPBACK
 
 
@@ -93,15 +95,20 @@ def plain(page: str) -> str:
 
 @contextmanager
 def serving(
-    config: Mapping[str, Any], password: str | None = None, tell: Callable[[str], Any] = str
+    config: Mapping[str, Any],
+    password: str | None = None,
+    tell: Callable[[str], Any] = str,
+    public_urls: Sequence[str] = (),
 ) -> Iterator[Served]:
     """Serve the CRM of these settings on a free port; `tell` gets what the command would print."""
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    access = Access(served_names(LOOPBACK, port, False), password)
+    access = Access(served_origins(LOOPBACK, port, https=False, public_urls=public_urls), password, port)
     with Crm(Settings.from_config(dict(config))) as crm:
         crm.make_indexes(tell)
-        server = uvicorn.Server(uvicorn.Config(create_app(crm, access), log_level="warning", lifespan="off"))
+        server = uvicorn.Server(
+            uvicorn.Config(create_app(crm, access), http=DeadlineProtocol, log_level="warning", lifespan="off")
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

@@ -16,6 +16,12 @@ from target_crm.admin.common import plain_errors
 @click.option("--allow-remote", is_flag=True, help="Listen on an address that other machines reach; wants a password.")
 @click.option("--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its first line.")
 @click.option("--allowed-host", "allowed", multiple=True, help="A name under which browsers may come; repeatable.")
+@click.option(
+    "--public-url",
+    "public",
+    multiple=True,
+    help="The address that browsers show, through a proxy with TLS or a tunnel: https://crm.example.com; repeatable.",
+)
 @click.option("--certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM; serves HTTPS.")
 @click.option(
     "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM of the certificate's key."
@@ -29,6 +35,7 @@ def serve(
     allow_remote: bool,
     password_file: Path | None,
     allowed: tuple[str, ...],
+    public: tuple[str, ...],
     certificate: Path | None,
     key: Path | None,
 ) -> None:
@@ -43,5 +50,5 @@ def serve(
     password = os.environ.get("CRM_REVIEW_PASSWORD") or None
     if password_file is not None:
         password = (password_file.read_text("utf-8").splitlines() or [""])[0]
-    wanted = Serving(host, port, allow_remote, allowed, password if allow_remote else None, certificate, key)
+    wanted = Serving(host, port, allow_remote, allowed, public, password if allow_remote else None, certificate, key)
     serve(context.obj(), wanted, lambda text: click.echo(text))

@@ -48,7 +48,9 @@ def find_row(session: Session, live: LiveTable, key: str) -> Row:
     table = live.mapping
     condition: sql.Composable = S("t.{} = {}").format(I(table.id), as_key(live, sql.Literal(key)))
     if key.startswith("amo:") and table.amo_id and table.account:
-        numbers = [int(n) for n in key.split(":")[1:] if n.isdigit()]
+        numbers = [int(n) for n in key.split(":")[1:] if n.isascii() and n.isdigit() and len(n) < 19]
+        if len(numbers) != key.count(":"):
+            numbers = [-1]  # such a number is in no row
         if numbers:
             condition = S("t.{} = {}").format(I(table.amo_id), sql.Literal(numbers[-1]))
             if len(numbers) > 1:

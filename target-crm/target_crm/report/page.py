@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,13 @@ from psycopg import sql
 
 from target_crm import values
 from target_crm.errors import ConfigError
+from target_crm.files import write_private
 from target_crm.operations.history import changes_by_column, find_run, find_runs, undone_by
 from target_crm.operations.kept import WHY, KeptCell, kept_cells
 from target_crm.operations.records import names_of, value_names
 from target_crm.operations.session import Row, Session
 from target_crm.report import plots
+from target_crm.report.metrics import Metrics, read_metrics
 from target_crm.texts import Texts
 from target_crm.texts.report import TEXTS
 
@@ -32,10 +33,10 @@ def write_report(
 
     Raises:
         UnknownError: there is no such run.
-        ConfigError: the metrics are no JSON, or the file can't be written.
+        ConfigError: the metrics can't be read, or the file can't be written.
     """
     found, t = find_run(session, run), Texts(language, TEXTS)
-    metrics = _metrics(metrics_file)
+    metrics = read_metrics(metrics_file) if metrics_file is not None else None
     environment = Environment(
         loader=PackageLoader("target_crm.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -65,25 +66,11 @@ def write_report(
         trend=plots.trend([_totals(r) for r in reversed(runs)], t),
     )
     try:
-        file.write_text(text, "utf-8")
+        write_private(file, text)
     except OSError as error:
         msg = f"--html {file} can't be written: {error.strerror}."
         raise ConfigError(msg) from None
     return int(found["id"])
-
-
-def _metrics(file: Path | None) -> dict[str, Any] | None:
-    if file is None:
-        return None
-    try:
-        document = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        msg = f"{file} holds no metrics of tap-amocrm: {error}."
-        raise ConfigError(msg) from None
-    if not isinstance(document, dict):
-        msg = f"{file} holds no metrics of tap-amocrm: it is no JSON object."
-        raise ConfigError(msg)
-    return document
 
 
 def _other_names(counts: dict[str, Any]) -> list[str]:
@@ -176,22 +163,20 @@ def _totals(run: Row) -> dict[str, Any]:
     return {"id": run["id"], "written": written, "conflicts": sum(c.get("conflicts", 0) for c in counts)}
 
 
-def _plots(run: Row, metrics: dict[str, Any] | None, t: Texts) -> list[str]:
+def _plots(run: Row, metrics: Metrics | None, t: Texts) -> list[str]:
     parts: dict[str, float] = {}
     drawn = []
     if metrics is not None:
-        if metrics.get("requests_per_second_series"):
-            drawn.append(plots.rate(metrics["requests_per_second_series"], t))
-        if metrics.get("requests_by_stream"):
+        if metrics.requests_per_second_series:
+            drawn.append(plots.rate(metrics.requests_per_second_series, t))
+        if metrics.requests_by_stream:
             drawn.append(
-                plots.requests(
-                    metrics["requests_by_stream"], metrics["requests"], metrics["requests_without_batching"], t
-                )
+                plots.requests(metrics.requests_by_stream, metrics.requests, metrics.requests_without_batching, t)
             )
-        if metrics.get("records_series"):
-            drawn.append(plots.records(metrics["records_series"], t))
-        parts[t("time_api")] = metrics.get("seconds_waiting_for_api", 0.0)
-        parts[t("time_tap")] = metrics.get("duration_seconds", 0.0)
+        if metrics.records_series:
+            drawn.append(plots.records(metrics.records_series, t))
+        parts[t("time_api")] = metrics.seconds_waiting_for_api
+        parts[t("time_tap")] = metrics.duration_seconds
     if run["seconds"] is not None:
         parts[t("time_target")] = run["seconds"]
     if run.get("merge_seconds") is not None:

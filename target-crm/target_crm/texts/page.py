@@ -50,6 +50,10 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
         "Somebody is changing these rows and has not finished. Nothing was changed; try again in a moment.",
         "Эти строки кто-то сейчас меняет и ещё не закончил. Ничего не изменено; повторите чуть позже.",
     ),
+    "error_unreachable": (
+        "The database can't be reached at the moment. The page works again as soon as the database does.",
+        "База данных сейчас недоступна. Страница заработает, как только база снова ответит.",
+    ),
     "error_database": ("The database refuses: {what}", "База данных отказывает: {what}"),
     "error_form": (
         "The form is out of date: go back, load the page again and repeat.",

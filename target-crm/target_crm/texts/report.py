@@ -117,6 +117,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
         "{streams}; {total} in all, {without} with one for each parent.",
         "{streams}; всего {total}, по одному на родителя было бы {without}.",
     ),
+    "plot_by_stream_total": ("{streams}; {total} in all.", "{streams}; всего {total}."),
     "plot_records_title": ("Records over time", "Записи по времени"),
     "plot_records": ("records", "записей"),
     "plot_records_told": ("Records read by the end: {streams}.", "Прочитано к концу: {streams}."),

@@ -8,8 +8,10 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import psycopg
+from psycopg_pool import PoolTimeout
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -27,8 +29,23 @@ from target_crm.web.security import MOST_BODY_BYTES, Access, Guard
 from target_crm.web.views import conflicts, entering, records, rejects, runs
 
 logger = logging.getLogger("target-crm")
+MOST_FIELDS = 20_000
 View = Callable[[Page], Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class NumberConvertor(Convertor[int]):
+    """Numbers of runs and conflicts in addresses: what no bigint can be leads nowhere."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        """The number."""
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        """The number as it is shown in an address."""
+        return str(value)
 
 
 class _Site:
@@ -60,6 +77,8 @@ class _Site:
             return self.problem(request, 503, "error_held")
         except BusyError:
             return self.problem(request, 503, "error_busy")
+        except PoolTimeout:
+            return self.problem(request, 503, "error_unreachable")
         except TargetError as error:
             return self.problem(request, 400, "error", str(error))
         except psycopg.Error as error:
@@ -101,7 +120,10 @@ async def read_form(request: Request) -> dict[str, list[str]]:
         body += chunk
         if len(body) > MOST_BODY_BYTES:
             return {}
-    return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20_000)
+    try:
+        return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:  # more fields than any form of the page has
+        return {}
 
 
 async def _home(_: Request) -> Response:
@@ -112,6 +134,7 @@ def create_app(crm: Crm, access: Access) -> Guard:
     """The review page as an ASGI application, behind its guard."""
     site = _Site(crm, access)
     load_templates()
+    register_url_convertor("number", NumberConvertor())
     static = StaticFiles(directory=Path(__file__).parent / "static")
     routes = [
         Route("/", _home),
@@ -119,13 +142,13 @@ def create_app(crm: Crm, access: Access) -> Guard:
         Route("/leave", site.leave, methods=["POST"]),
         Route("/language/{language}", site.language),
         Route("/runs", site.view(runs.list_runs)),
-        Route("/runs/{run:int}", site.view(runs.show_run)),
-        Route("/runs/{run:int}/undo", site.view(runs.ask_undo)),
-        Route("/runs/{run:int}/undo", site.view(runs.undo), methods=["POST"]),
+        Route("/runs/{run:number}", site.view(runs.show_run)),
+        Route("/runs/{run:number}/undo", site.view(runs.ask_undo)),
+        Route("/runs/{run:number}/undo", site.view(runs.undo), methods=["POST"]),
         Route("/conflicts", site.view(conflicts.list_conflicts)),
         Route("/conflicts/bulk", site.view(conflicts.settle_bulk), methods=["POST"]),
-        Route("/conflicts/{conflict:int}", site.view(conflicts.show_conflict)),
-        Route("/conflicts/{conflict:int}", site.view(conflicts.settle), methods=["POST"]),
+        Route("/conflicts/{conflict:number}", site.view(conflicts.show_conflict)),
+        Route("/conflicts/{conflict:number}", site.view(conflicts.settle), methods=["POST"]),
         Route("/records", site.view(records.find_record)),
         Route("/records/{table}/{row_id:path}", site.view(records.show_record)),
         Route("/rejects", site.view(rejects.list_rejects)),

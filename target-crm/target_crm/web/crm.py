@@ -28,6 +28,8 @@ logger = logging.getLogger("target-crm")
 _PATIENCE_SECONDS = 10.0
 _TABLES_GOOD_FOR_SECONDS = 60.0
 _MOST_CONNECTIONS = 8
+# How long a request waits for a connection before the reader learns that the database can't be reached.
+POOL_SECONDS = 15.0
 
 
 class Crm:
@@ -58,7 +60,7 @@ class Crm:
                 connection_class=PinnedConnection,
                 configure=lambda connection: pin(connection, lock_seconds(self.settings)),
                 check=ConnectionPool.check_connection,
-                timeout=15,
+                timeout=POOL_SECONDS,
                 open=True,
             )
         except BaseException:

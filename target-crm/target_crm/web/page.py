@@ -130,7 +130,7 @@ def render_plain(request: Request, access: Access, template: str, *, status: int
             t=texts,
             form_token="",
             path="",
-            here="/",
+            here=request.url.path if request.url.path == "/enter" else "/",
             link=link,
             done=None,
             wants_password=access.wants_password,

@@ -8,22 +8,27 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from target_crm.web.addresses import local_path
+
 SESSION_SECONDS = 12 * 3600
 MOST_BODY_BYTES = 1_000_000
-_FAILURES, _FAILURE_SECONDS = 5, 60.0
+_ATTEMPTS, _ATTEMPT_SECONDS = 5, 60.0
 _FORM = "application/x-www-form-urlencoded"
-_OPEN_PATHS = ("/enter", "/static/")
+_OPEN_PATHS = ("/enter", "/static/", "/language/")
+# How long the address that somebody asked for is remembered while they enter.
+_WANTED_SECONDS = 600
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -40,14 +45,14 @@ HEADERS = {
 
 @dataclass
 class Access:
-    """Who may come in. `names` are the values of Host that are served, with their port.
+    """Who may come in. `origins` maps each value of Host that is served to the scheme by which browsers come.
 
     Without a password the token of the printed address lets in; with one, nothing but the password does.
     """
 
-    names: frozenset[str]
+    origins: Mapping[str, str]
     password: str | None = field(default=None, repr=False)
-    https: bool = False
+    port: int = 0
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     def __post_init__(self) -> None:
@@ -55,11 +60,12 @@ class Access:
         self._salt = secrets.token_bytes(16)
         self._password = None if self.password is None else self._hash(self.password)
         self.password = None
-        self._failures: deque[float] = deque()
+        self._attempts: deque[float] = deque()
+        self._lock = threading.Lock()
         self._left: set[str] = set()
-        port = next(iter(sorted(self.names)), "").rpartition(":")[2]
-        # Cookies do not know ports: two pages on one machine must not throw each other's sessions out.
-        self.cookie = f"target-crm-review-{port}"
+        # Cookies do not know ports: two pages on one machine must not end each other's sessions.
+        self.cookie = f"target-crm-review-{self.port}"
+        self.wanted_cookie = f"target-crm-wanted-{self.port}"
 
     @property
     def wants_password(self) -> bool:
@@ -70,28 +76,56 @@ class Access:
         return hashlib.scrypt(password.encode(), salt=self._salt, n=2**14, r=8, p=1)
 
     def is_token(self, given: str) -> bool:
-        """Whether this is the token; never, where a password is wanted."""
-        return not self.wants_password and hmac.compare_digest(given.encode(), self.token.encode())
+        """Whether this is the token; never where a password is required. Counts as an attempt first (`may_try`)."""
+        return self._judge(not self.wants_password and hmac.compare_digest(given.encode(), self.token.encode()))
 
     def is_password(self, given: str) -> bool:
-        """Whether this is the password."""
-        return self._password is not None and hmac.compare_digest(self._hash(given), self._password)
+        """Whether this is the password. Counts as an attempt first (`may_try`)."""
+        return self._judge(self._password is not None and hmac.compare_digest(self._hash(given), self._password))
 
-    def is_tired(self) -> bool:
-        """Whether there were too many wrong attempts in the last minute."""
-        while self._failures and self._failures[0] < time.monotonic() - _FAILURE_SECONDS:
-            self._failures.popleft()
-        return len(self._failures) >= _FAILURES
+    def _judge(self, right: bool) -> bool:
+        """A right answer does not count against the limit."""
+        if right:
+            with self._lock:
+                if self._attempts:
+                    self._attempts.pop()
+        return right
 
-    def failed(self) -> None:
-        """A wrong attempt."""
-        self._failures.append(time.monotonic())
+    def may_try(self) -> bool:
+        """Take one of the few attempts of a minute; False when none is left.
+
+        An attempt counts before its answer is known: many guesses at the same moment share the same few attempts.
+        """
+        with self._lock:
+            while self._attempts and self._attempts[0] < time.monotonic() - _ATTEMPT_SECONDS:
+                self._attempts.popleft()
+            if len(self._attempts) >= _ATTEMPTS:
+                return False
+            self._attempts.append(time.monotonic())
+            return True
 
     def _sign(self, text: str) -> str:
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
-    def let_in(self, response: Response) -> None:
+    def is_secure(self, headers: Headers) -> bool:
+        """Whether the browser came by HTTPS, as the address that it asked for says."""
+        return self.origins.get(headers.get("host", "").lower()) == "https"
+
+    def remember_wanted(self, response: Response, headers: Headers, address: str) -> None:
+        """Remember the address that a browser without a session asked for."""
+        response.set_cookie(
+            self.wanted_cookie,
+            quote(address, safe="/"),
+            max_age=_WANTED_SECONDS,
+            httponly=True,
+            samesite="lax",
+            secure=self.is_secure(headers),
+        )
+
+    def let_in(self, response: Response, headers: Headers) -> None:
         """Give the browser a session."""
+        if self.wanted_cookie in headers.get("cookie", ""):
+            response.delete_cookie(self.wanted_cookie)
         head = f"{secrets.token_urlsafe(18)}.{int(time.time()) + SESSION_SECONDS}"
         response.set_cookie(
             self.cookie,
@@ -99,7 +133,7 @@ class Access:
             max_age=SESSION_SECONDS,
             httponly=True,
             samesite="strict",
-            secure=self.https,
+            secure=self.is_secure(headers),
         )
 
     def leave(self, session: str) -> None:
@@ -125,17 +159,6 @@ class Access:
     def is_own_form(self, session: str, given: str) -> bool:
         """Whether a form was made for this session."""
         return hmac.compare_digest(self.form_token(session).encode(), given.encode())
-
-
-def served_names(hosts: Iterable[str], port: int, https: bool) -> frozenset[str]:
-    """The values of Host for these names: with the port, and without it where it is the scheme's own."""
-    names = set()
-    for host in hosts:
-        shown = f"[{host}]" if ":" in host else host.lower()
-        names.add(f"{shown}:{port}")
-        if port == (443 if https else 80):
-            names.add(shown)
-    return frozenset(names)
 
 
 class Guard:
@@ -168,9 +191,11 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "").lower()
-        if host not in self.access.names:
+        if host not in self.access.origins:
             return PlainTextResponse(
-                "This page is not served under this name. --allowed-host NAME adds one.\n", status_code=421
+                "The review page is not served under this address. Start serve with --public-url and the address that "
+                "the browser shows (a tunnel or a proxy with TLS), or with --allowed-host NAME.\n",
+                status_code=421,
             )
         if scope["method"] not in ("GET", "HEAD", "POST"):
             return PlainTextResponse("Method not allowed.\n", status_code=405)
@@ -181,19 +206,25 @@ class Guard:
         path = scope["path"]
         if session is None and not any(path == p or (p.endswith("/") and path.startswith(p)) for p in _OPEN_PATHS):
             if scope["method"] != "POST":
-                return RedirectResponse("/enter", status_code=303)
+                response = RedirectResponse("/enter", status_code=303)
+                if path != "/" and headers.get("sec-fetch-dest", "document") == "document":
+                    query = scope["query_string"].decode("latin-1")
+                    self.access.remember_wanted(response, headers, local_path(path + (f"?{query}" if query else "")))
+                return response
             return PlainTextResponse("The session has ended; enter again.\n", status_code=401)
         return None
 
     def _not_ours(self, headers: Headers, host: str) -> Response | None:
         """A POST must come from a page of this very origin, as a form that is not too long."""
-        try:
-            origin = urlsplit(headers.get("origin", ""))
-            given = origin.netloc.lower()
-        except ValueError:
-            given = ""
-        if given != host or headers.get("sec-fetch-site", "same-origin") != "same-origin":
-            return PlainTextResponse("The form comes from elsewhere.\n", status_code=403)
+        origin = headers.get("origin", "").lower()
+        if (
+            origin != f"{self.access.origins[host]}://{host}"
+            or headers.get("sec-fetch-site", "same-origin") != "same-origin"
+        ):
+            return PlainTextResponse(
+                "The form comes from another address. Behind a proxy with TLS, start serve with --public-url https://NAME.\n",
+                status_code=403,
+            )
         if headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
             return PlainTextResponse("Only forms are taken.\n", status_code=415)
         length = headers.get("content-length", "")

@@ -12,9 +12,11 @@ import uvicorn
 
 from target_crm.config import Settings
 from target_crm.errors import ConfigError
+from target_crm.web.addresses import served_origins
 from target_crm.web.app import create_app
 from target_crm.web.crm import Crm
-from target_crm.web.security import Access, served_names
+from target_crm.web.protocol import DeadlineProtocol
+from target_crm.web.security import Access
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LEAST_PASSWORD = 10
@@ -28,6 +30,7 @@ class Serving:
     port: int = 8420
     allow_remote: bool = False
     allowed_hosts: Sequence[str] = ()
+    public_urls: Sequence[str] = ()
     password: str | None = None
     certificate: Path | None = None
     key: Path | None = None
@@ -73,11 +76,15 @@ def serve(settings: Settings, serving: Serving, tell: Callable[[str], None]) -> 
     https = serving.certificate is not None
     with _listen(serving) as listening, Crm(settings) as crm:
         port = listening.getsockname()[1]
-        access = Access(served_names(_names(serving), port, https), serving.password, https)
+        origins = served_origins(
+            _names(serving), port, https=https, allowed=serving.allowed_hosts, public_urls=serving.public_urls
+        )
+        access = Access(origins, serving.password, port)
         crm.make_indexes(tell)
         server = uvicorn.Server(
             uvicorn.Config(
                 create_app(crm, access),
+                http=DeadlineProtocol,
                 log_level="warning",
                 access_log=False,  # it would write the token down
                 server_header=False,
@@ -90,8 +97,11 @@ def serve(settings: Settings, serving: Serving, tell: Callable[[str], None]) -> 
         )
         shown = f"[{serving.host}]" if ":" in serving.host else serving.host
         address = f"{'https' if https else 'http'}://{shown}:{port}"
-        tell(f"The review page: {address}/{'' if access.wants_password else f'enter?token={access.token}'}")
-        if not is_loopback(serving.host) and not https:
+        entrance = "" if access.wants_password else f"enter?token={access.token}"
+        tell(f"The review page: {address}/{entrance}")
+        for url in serving.public_urls:
+            tell(f"Through the proxy or tunnel: {url.rstrip('/')}/{entrance}")
+        if not is_loopback(serving.host) and not https and not any(u.startswith("https:") for u in serving.public_urls):
             tell(
                 "Without TLS the password and the data can be read on the way: see --certificate, or a proxy with TLS."
             )
@@ -100,7 +110,7 @@ def serve(settings: Settings, serving: Serving, tell: Callable[[str], None]) -> 
 
 
 def _names(serving: Serving) -> set[str]:
-    names = {*LOOPBACK, *serving.allowed_hosts}
+    names = {*LOOPBACK}
     if serving.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         names.add(serving.host)
     if not is_loopback(serving.host):

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from target_crm.texts import LANGUAGES
+from target_crm.web.addresses import local_path
 from target_crm.web.i18n import LANGUAGE_COOKIE
 from target_crm.web.page import render_plain
 from target_crm.web.security import Access
 
 
 async def enter(request: Request, access: Access, form: dict[str, list[str]]) -> Response:
-    """Let in whoever has the token in the address or the password in the form."""
-    if access.is_tired():
+    """Let in whoever has the token in the address or the password in the form; then go to the page they asked for."""
+    token = request.query_params.get("token", "")
+    password = form.get("password", [""])[-1] if request.method == "POST" else ""
+    if not token and not password:
+        return render_plain(request, access, "enter.html.j2", status=401, problem=None)
+    if not access.may_try():
         return render_plain(request, access, "enter.html.j2", status=429, problem="enter_tired")
-    given = request.query_params.get("token", "")
-    password = form.get("password", [""])[-1]
-    if request.method == "POST" and await run_in_threadpool(access.is_password, password):
-        return _in(access)
-    if given and access.is_token(given):
-        return _in(access)
-    if given or password:
-        access.failed()
+    right: bool = await run_in_threadpool(access.is_password, password) if password else access.is_token(token)
+    if right:
+        return _in(request, access)
     problem = "enter_wrong" if password else None
     return render_plain(request, access, "enter.html.j2", status=401, problem=problem)
 
 
-def _in(access: Access) -> Response:
-    response = RedirectResponse("/", status_code=303)
-    access.let_in(response)
+def _in(request: Request, access: Access) -> Response:
+    wanted = unquote(request.cookies.get(access.wanted_cookie, "/"))
+    response = RedirectResponse(local_path(wanted), status_code=303)
+    access.let_in(response, request.headers)
     return response
 
 
@@ -41,19 +42,23 @@ def leave(request: Request, access: Access) -> Response:
     if request.state.session:
         access.leave(request.state.session)
     response = RedirectResponse("/enter", status_code=303)
-    response.delete_cookie(access.cookie, httponly=True, samesite="strict", secure=access.https)
+    secure = access.is_secure(request.headers)
+    response.delete_cookie(access.cookie, httponly=True, samesite="strict", secure=secure)
     return response
 
 
 def choose_language(request: Request, access: Access) -> Response:
     """Remember the language, and go back to where it was chosen; never to another site."""
-    back = urlsplit(request.query_params.get("back", "/"))
-    path = back.path if back.path.startswith("/") and not back.path.startswith("//") else "/"
-    target = path.replace("\\", "/").replace("//", "/") + (f"?{back.query}" if back.query else "")
+    target = local_path(request.query_params.get("back", "/"))
     response = RedirectResponse(target, status_code=303)
     language = request.path_params["language"]
     if language in LANGUAGES:
         response.set_cookie(
-            LANGUAGE_COOKIE, language, max_age=365 * 86400, httponly=True, samesite="strict", secure=access.https
+            LANGUAGE_COOKIE,
+            language,
+            max_age=365 * 86400,
+            httponly=True,
+            samesite="strict",
+            secure=access.is_secure(request.headers),
         )
     return response

@@ -18,7 +18,7 @@ def find_record(page: Page) -> Response:
     problem = None
     if table in page.session.tables and key:
         live = page.session.table(table)
-        wanted = [f"amo:{key}", key] if key.isdigit() else [key]
+        wanted = [f"amo:{key}", key] if key.isascii() and key.isdigit() else [key]
         for name in wanted:
             try:
                 row = find_row(page.session, live, name)

@@ -1,0 +1,67 @@
+"""The tap's metrics file: types and ranges are checked before anything is drawn, whoever wrote the file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from target_crm.errors import ConfigError
+
+_MOST_BYTES = 50_000_000
+_MOST_STREAMS = 200
+Number = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+
+
+class Metrics(msgspec.Struct):
+    """What the report draws of a run of tap-amocrm: counts, and times in seconds; what is missing counts as 0."""
+
+    requests: Number = 0
+    requests_without_batching: Number | None = None
+    duration_seconds: Seconds = 0.0
+    seconds_waiting_for_api: Seconds = 0.0
+    requests_by_stream: dict[str, Number] = {}
+    requests_per_second_series: list[Number] = []
+    records_series: dict[str, list[Number]] = {}
+    requests_per_second: Seconds | None = None
+
+
+def read_metrics(file: Path) -> Metrics:
+    """The metrics of a file.
+
+    Raises:
+        ConfigError: the file can't be read or does not hold metrics of tap-amocrm; names what is wrong.
+    """
+    try:
+        if not file.is_file():
+            raise ConfigError(f"--metrics-file {file}: expected a file that tap-amocrm wrote (setting metrics_file).")
+        if file.stat().st_size > _MOST_BYTES:
+            raise ConfigError(f"--metrics-file {file}: the file is larger than {_MOST_BYTES // 1_000_000} MB.")
+        found = msgspec.convert(_without_nulls(msgspec.json.decode(file.read_bytes())), Metrics)
+    except OSError as error:
+        msg = f"--metrics-file {file} can't be read: {error.strerror}."
+        raise ConfigError(msg) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        msg = f"--metrics-file {file} does not hold metrics of tap-amocrm: {error}."
+        raise ConfigError(msg) from None
+    if max(len(found.requests_by_stream), len(found.records_series)) > _MOST_STREAMS:
+        msg = f"--metrics-file {file} does not hold metrics of tap-amocrm: it names more than {_MOST_STREAMS} streams."
+        raise ConfigError(msg)
+    return found
+
+
+def _without_nulls(document: object) -> object:
+    """A key whose value is null counts as missing."""
+    if not isinstance(document, dict):
+        return document
+    return {k: v for k, v in document.items() if v is not None}
+
+
+def thinned(series: Sequence[int], most: int) -> tuple[list[int], int]:
+    """A series of at most `most` points and how many seconds each stands for; a point is the largest of its seconds."""
+    step = max(1, math.ceil(len(series) / most))
+    return [max(series[start : start + step]) for start in range(0, len(series), step)], step
