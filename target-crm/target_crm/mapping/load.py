@@ -16,10 +16,12 @@ from target_crm.config import POLICIES
 from target_crm.errors import MappingError
 from target_crm.mapping.model import RESURRECT, SERVICE_COLUMNS, SET_COLUMNS, Column, ItemSet, Mapping, Table
 from target_crm.normalise import TRANSFORMS
+from target_crm.plain_files import UnfitFileError, read_plain_file
 
 # Kinds of names, and how many properties make their reference: a status is named within its pipeline.
 LOOKUPS = {"pipeline": 1, "status": 2, "loss_reason": 1, "task_type": 1, "task_type_code": 1}
 _LINES = "__lines__"
+_MOST_BYTES = 4_000_000
 _ROOT_KEYS = {"version", "default_region", "naive_timezone", "streams", "ignore"}
 _TABLE_KEYS = {
     "table", "columns", "sets", "key", "service", "defaults", "match", "resurrect", "match_only",
@@ -85,8 +87,10 @@ class _Reader:
                 continue
             near = difflib.get_close_matches(name, allowed, 1)
             meant = f" (did you mean {near[0]}?)" if near else ""
+            # What is no name may be a line of quite another file, which is nobody's business.
+            shown = name if re.fullmatch(r"[\w.-]{1,63}", str(name)) else "what is written there"
             raise self.fail(
-                _line(given, name), f"{what} does not know {name}{meant}; it takes {', '.join(sorted(allowed))}."
+                _line(given, name), f"{what} does not know {shown}{meant}; it takes {', '.join(sorted(allowed))}."
             )
 
     def choice(self, spec: dict[str, Any], key: str, allowed: Collection[str], what: str) -> str | None:
@@ -362,6 +366,13 @@ def read_mapping(text: str, source_name: str, *, builtin: bool = False) -> Mappi
         character = error.character if isinstance(error.character, int) else ord(error.character[0])
         msg = f"{source_name}, line {line}: the character U+{character:04X} may not stand in YAML; take it out."
         raise MappingError(msg) from None
+    except RecursionError:
+        msg = f"{source_name}: lists and mappings are nested too deeply; correct the YAML."
+        raise MappingError(msg) from None
+    except ValueError as error:
+        # A number or a date that YAML reads as one, and that is none.
+        msg = f"{source_name}: a value can't be read: {error}; correct it, or write it in quotes."
+        raise MappingError(msg) from None
     return _Reader(source_name).mapping(document, builtin)
 
 
@@ -375,9 +386,9 @@ def load_mapping(path: Path | None) -> Mapping:
         text = resources.files("target_crm.mapping").joinpath("builtin.yaml").read_text("utf-8")
         return read_mapping(text, "built-in mapping", builtin=True)
     try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        msg = f"Setting mapping_file: {path} can't be read: {error.strerror}."
+        text = read_plain_file(path, _MOST_BYTES).decode("utf-8")
+    except UnfitFileError as error:
+        msg = f"Setting mapping_file: {path} can't be taken: {error}."
         raise MappingError(msg) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
