@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import TapState
 
 _ENCODER = msgspec.json.Encoder()
+# U+0085, U+2028 and U+2029 end a line for Python's str.splitlines and others; JSON escapes only what is below U+0020.
+_LINE_SEPARATORS = tuple((c.encode(), rb"\u%04x" % ord(c)) for c in "\u0085\u2028\u2029")
 
 
 class Interrupted(SystemExit):
@@ -54,11 +56,15 @@ def interrupt(code: int) -> None:
 
 
 def encode(document: Any) -> bytes:
-    """One line of JSON, without its line end."""
+    """One line of JSON, without its line end; one line also for readers that split at Unicode's line separators."""
     try:
-        return _ENCODER.encode(document)
+        line = _ENCODER.encode(document)
     except (UnicodeEncodeError, TypeError, ValueError):
-        return json.dumps(document, ensure_ascii=True, default=str, separators=(",", ":")).encode()
+        line = json.dumps(document, ensure_ascii=True, default=str, separators=(",", ":")).encode()
+    for separator, escape in _LINE_SEPARATORS:
+        if separator in line:
+            line = line.replace(separator, escape)
+    return line
 
 
 class Writer(GenericSingerWriter[bytes, Message]):
