@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from singer_sdk import typing as th
 
 from target_crm.database_url import check_database_url
 from target_crm.errors import ConfigError
+from target_crm.setting_names import unknown_settings
 
 # As text, too: Meltano 4.4 fails on a setting of kind decimal that comes from the environment.
 NUMBER = th.CustomType({"type": ["number", "string", "null"]})
@@ -59,6 +60,12 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         default=False,
         title="Dry run",
         description="Work out every change, print the plan, write nothing.",
+    ),
+    th.Property(
+        "plan_file",
+        th.StringType,
+        title="Plan file",
+        description="Dry run: where the whole plan goes as JSON Lines.",
     ),
     th.Property(
         "batch_size_rows",
@@ -141,6 +148,18 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     ),
 ).to_dict()
 
+SETTING_NAMES: tuple[str, ...] = tuple(CONFIG_JSONSCHEMA["properties"])
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raise what is wrong with settings, all at once.
+
+    Raises:
+        ConfigError: there is a problem.
+    """
+    if problems:
+        raise ConfigError(" ".join(problems))
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -152,6 +171,7 @@ class Settings:
     mapping_file: Path | None = None
     default_policy: str = "soft"
     dry_run: bool = False
+    plan_file: Path | None = None
     batch_size_rows: int = 10_000
     on_bad_record: str = "quarantine"
     max_bad_records: int = 1000
@@ -169,8 +189,9 @@ class Settings:
         """Check the values of a Singer config.
 
         Raises:
-            ConfigError: a value is of the wrong kind or out of range; the message names the setting.
+            ConfigError: a name is unknown, a value is of the wrong kind or out of range; the message names the setting.
         """
+        refuse(unknown_settings(config, SETTING_NAMES))
         values: dict[str, Any] = {}
         defaults = cls()
         for name, default in vars(defaults).items():
@@ -198,7 +219,7 @@ def _coerce(name: str, value: Any, default: Any) -> Any:
         kind = type(default).__name__
         msg = f"Setting {name}: {value!r} is not of kind {kind}; the default is {default!r}."
         raise ConfigError(msg) from None
-    if isinstance(default, Path) or name == "mapping_file":
+    if isinstance(default, Path) or name in ("mapping_file", "plan_file"):
         try:
             return Path(str(value)).expanduser()
         except RuntimeError:

@@ -19,6 +19,7 @@ from target_crm import runs
 from target_crm.batch import Batch, Buffer, Reject, Tombstone, as_text, deletion, tombstone
 from target_crm.config import Settings
 from target_crm.database import Database
+from target_crm.deferred import DeferredConstraints
 from target_crm.errors import RecordError, StrictError, TooManyRejectsError
 from target_crm.extract import Extracted, Extractor
 from target_crm.lookups import LOOKUP_STREAMS, lookup_lines
@@ -85,6 +86,7 @@ class Load:
         self._state: bytes | None = None
         self._job: Future[bytes | None] | None = None
         self._seq = 0
+        self._deferred = DeferredConstraints()
         self._warned_of_zone = False
         self.connection = database.connect()
         self._spells_out = self.connection.info.parameter_status("server_encoding") == "SQL_ASCII"
@@ -407,7 +409,10 @@ class Load:
         for attempt in range(_RETRIES_ON_DEADLOCK + 1):
             try:
                 with merger.connection.transaction():
-                    return work(lock)
+                    done = work(lock)
+                    if self.settings.dry_run:
+                        self._deferred.check(merger.connection)
+                    return done
             except (ContendedError, psycopg.errors.UniqueViolation):
                 if lock:
                     raise

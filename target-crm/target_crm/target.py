@@ -5,29 +5,36 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
+import click
 import msgspec
 import psycopg
-from rich.console import Console
 from singer_sdk import Sink, Target
 from singer_sdk.exceptions import ConfigValidationError, InvalidInputLine, RecordsWithoutSchemaException
+from singer_sdk.helpers._classproperty import classproperty
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
+from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_crm import __version__
 from target_crm.config import CONFIG_JSONSCHEMA, Settings, setting_problem
+from target_crm.config_file import read_config
 from target_crm.database import Database
 from target_crm.database_errors import as_sentence
 from target_crm.database_url import without_secrets
-from target_crm.errors import MappingError, MessageError, TargetError
+from target_crm.dry_run import OnPlan, finish_dry_run, show_plan
+from target_crm.environment import TRUTHS, from_variables, refuse_unknown_variables
+from target_crm.errors import ConfigError, MappingError, MessageError, TargetError
 from target_crm.load import Load
 from target_crm.messages import Message, decode_message, read_lines
-from target_crm.plan import Plan, print_plan, read_plan
+from target_crm.plan import Plan
 from target_crm.problems import Problem
 
 logger = logging.getLogger("target-crm")
@@ -58,11 +65,6 @@ class Reader(GenericSingerReader[str]):
         return dict(json.loads(line))
 
 
-def _show_plan(plan: Plan) -> None:
-    """Tell a person what a dry run would have done; standard output is for STATE only."""
-    print_plan(plan, Console(stderr=True))
-
-
 class TargetCRM(Target):
     """amoCRM's records into a CRM's PostgreSQL by a three-way soft update."""
 
@@ -71,8 +73,12 @@ class TargetCRM(Target):
     plugin_version = __version__
     config_jsonschema = CONFIG_JSONSCHEMA
     default_sink_class = Sink
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
 
-    def __init__(self, on_plan: Callable[[Plan], None] = _show_plan, plan_limit: int = 200, **kwargs: Any) -> None:
+    def __init__(self, on_plan: OnPlan = show_plan, plan_limit: int = 200, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._on_plan, self._plan_limit = on_plan, plan_limit
         self.message_reader = Reader(self._load_lines)
@@ -82,6 +88,25 @@ class TargetCRM(Target):
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
         """No built-in settings of the SDK apply: records go past its per-record path (docs/decisions.md)."""
+
+    @classproperty
+    def _env_var_config(cls) -> dict[str, Any]:
+        """Of the environment alone: the SDK would let the nearest `.env` win over it."""
+        return from_variables(os.environ)
+
+    @staticmethod
+    def cb_config(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> _ConfigInput:
+        """The files and ENV that --config names; a broken file ends as one message."""
+        try:
+            refuse_unknown_variables()
+            config: dict[str, Any] = {}
+            for name in given:
+                config |= {} if name == "ENV" else read_config(Path(name))
+            _refuse_ignored_dry_run(config, given)
+        except ConfigError as error:
+            logger.error("%s", error)
+            context.exit(1)
+        return _ConfigInput(config=config, parse_env="ENV" in given)
 
     def _load_lines(self, file_input: IO[Any]) -> Counter[str]:
         """Load all messages of a file.
@@ -101,11 +126,7 @@ class TargetCRM(Target):
                 load.drain()
                 status = "succeeded"
                 if settings.dry_run:
-                    counts = load.counts_document()
-                    plan = read_plan(
-                        load.connection, settings.crm_schema, load.run_id, counts, self._plan_limit, load.kept_cells
-                    )
-                    self._on_plan(plan)
+                    finish_dry_run(load, settings, self._plan_limit, self._on_plan)
             except (_Interrupted, KeyboardInterrupt):
                 status, error = "interrupted", "stopped by a signal"
                 raise
@@ -198,6 +219,17 @@ class TargetCRM(Target):
             sys.exit(143)
 
 
+def _refuse_ignored_dry_run(config: dict[str, Any], given: tuple[str, ...]) -> None:
+    """A dry run is meant where the variable says so, though only --config ENV reads it."""
+    variable, config_says = os.environ.get("TARGET_CRM_DRY_RUN", ""), str(config.get("dry_run", False))
+    if "ENV" not in given and variable.strip().lower() in TRUTHS and config_says.lower() not in TRUTHS:
+        msg = (
+            "TARGET_CRM_DRY_RUN is set, but the environment is only read with --config ENV, and the load would write. "
+            "Add --config ENV, or take the variable away."
+        )
+        raise ConfigError(msg)
+
+
 def _collect_seldom() -> None:
     """Records are made of many small objects and of no cycles: looking for these took a third of the time."""
     gc.freeze()
@@ -213,7 +245,7 @@ def plan_of(settings: Settings, messages: IO[Any], limit: int = 200) -> Plan:
     found: list[Plan] = []
     config = {name: value for name, value in vars(settings).items() if value is not None}
     config |= {name: str(value) for name, value in config.items() if isinstance(value, Path)}
-    target = TargetCRM(config={**config, "dry_run": True}, on_plan=found.append, plan_limit=limit)
+    target = TargetCRM(config={**config, "dry_run": True}, on_plan=lambda plan, _: found.append(plan), plan_limit=limit)
     target.listen(messages)
     return found[0]
 

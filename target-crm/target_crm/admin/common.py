@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,41 +14,60 @@ from typing import Any
 
 import click
 import psycopg
-from rich.console import Console
+from psycopg.conninfo import conninfo_to_dict
 
-from target_crm.config import CONFIG_JSONSCHEMA, Settings
+from target_crm.config import Settings
+from target_crm.config_file import read_config
 from target_crm.database_errors import as_sentence
+from target_crm.environment import from_project, from_variables, refuse_unknown_variables
 from target_crm.errors import TargetError
 from target_crm.operations.session import Session, open_session
+from target_crm.terminal import make_console, visible
 
-console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+console = make_console()
 
 
 def read_settings(config: Path | None, given: Mapping[str, Any]) -> Settings:
     """Settings from options, then the config file, then the environment (TARGET_CRM_...).
 
+    Without a config file, then from `.env` and meltano.yml as well, as `meltano run` takes them.
+
     Raises:
-        ConfigError: a value is wrong; names the setting.
-        click.UsageError: the file is no JSON.
+        ConfigError: a value is wrong or a name unknown, or a file can't be read; names it.
     """
-    values: dict[str, Any] = {}
-    for name in CONFIG_JSONSCHEMA["properties"]:
-        found = os.environ.get(f"TARGET_CRM_{name.upper()}")
-        if found:
-            values[name] = found
+    refuse_unknown_variables()
+    values = {} if config is not None else from_project()
+    values |= from_variables(os.environ)
     if config is not None:
-        try:
-            values |= json.loads(config.read_text("utf-8"))
-        except ValueError as error:
-            msg = f"{config} is no JSON: {error}"
-            raise click.UsageError(msg) from None
+        values |= read_config(config)
     return Settings.from_config(values | {k: v for k, v in given.items() if v is not None})
+
+
+def database_name(settings: Settings) -> str:
+    """Database and schema as a person knows them, without secrets."""
+    if settings.database_url is None:
+        place = f"embedded PostgreSQL in {settings.data_dir.expanduser().resolve()}"
+    else:
+        try:
+            parts = conninfo_to_dict(settings.database_url)
+        except psycopg.ProgrammingError:
+            parts = {}
+        port = f":{parts['port']}" if parts.get("port") else ""
+        place = f"{parts.get('dbname') or parts.get('user') or '?'} on {parts.get('host') or 'localhost'}{port}"
+    return f"{place}, schema {settings.crm_schema}"
+
+
+def name_database(settings: Settings) -> None:
+    """Say on standard error which database the command talks to."""
+    click.echo(visible(f"Database: {database_name(settings)}"), err=True)
 
 
 @contextmanager
 def session_of(context: click.Context) -> Iterator[Session]:
-    """The CRM that the command's settings name."""
-    with open_session(context.obj()) as session:
+    """The CRM that the command's settings name; says which it is. Nothing is made in it."""
+    settings = context.obj()
+    name_database(settings)
+    with open_session(settings) as session:
         yield session
 
 
@@ -59,12 +79,20 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except TargetError as error:
-            click.echo(f"Error: {error}", err=True)
+            say_error(str(error))
         except psycopg.Error as error:
-            click.echo(f"Error: {as_sentence(error)}", err=True)
+            say_error(str(as_sentence(error)))
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            say_error(f"{where}{error.strerror or error}.")
         sys.exit(1)
 
     return wrapped
+
+
+def say_error(text: str) -> None:
+    """An error on standard error; control characters in it are shown as their escapes."""
+    click.echo(visible(f"Error: {text}"), err=True)
 
 
 def short(value: Any, width: int = 40) -> str:
@@ -72,10 +100,15 @@ def short(value: Any, width: int = 40) -> str:
     if value is None:
         return "(empty)"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = " ".join(text.split())
+    text = visible(" ".join(text.split()))
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def print_json(document: Any) -> None:
-    """JSON for programs; times as text."""
-    click.echo(json.dumps(document, ensure_ascii=False, default=str, indent=2))
+    """JSON for programs; times as text. Characters that a terminal obeys are written as escapes."""
+    text = json.dumps(document, ensure_ascii=False, default=str, indent=2)
+    click.echo(re.sub("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", _json_escape, text))
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match.group()):04x}"

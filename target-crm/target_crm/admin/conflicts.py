@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import click
-from rich.table import Table
 
 from target_crm.admin.common import console, plain_errors, print_json, session_of, short
+from target_crm.operations import history, known
 from target_crm.operations.conflicts import RULES, TAKE, Filter, find_conflicts, resolve
+from target_crm.operations.session import Session
+from target_crm.terminal import Table
 
 
 @click.command()
@@ -33,6 +36,9 @@ def conflicts(context: click.Context, ids: tuple[int, ...], **given: Any) -> Non
     take = given["take"]
     if take is None:
         with session_of(context) as session:
+            _require_known(session, which, are_open=False)
+            if ids:
+                which = replace(which, resolved=True)
             found = find_conflicts(session, which, after=given["after"], limit=given["limit"])
         _show(found, given["as_json"])
         return
@@ -43,6 +49,7 @@ def conflicts(context: click.Context, ids: tuple[int, ...], **given: Any) -> Non
         msg = "--take value wants --value."
         raise click.UsageError(msg)
     with session_of(context) as session:
+        _require_known(session, which, are_open=True)
         run, done = resolve(session, which, take, _value(given["value"]))
     if given["as_json"]:
         print_json({"run": run, **vars(done)})
@@ -50,6 +57,15 @@ def conflicts(context: click.Context, ids: tuple[int, ...], **given: Any) -> Non
     click.echo(f"Settled {done.settled}, written {done.written}, left since they had changed {done.changed_since}.")
     if run is not None:
         click.echo(f"This is run {run}; target-crm-admin undo {run} takes it back.")
+
+
+def _require_known(session: Session, which: Filter, *, are_open: bool) -> None:
+    """Refuse numbers and names that there are not, before anything is done."""
+    known.require_column(session, which.table, which.column)
+    if which.run is not None:
+        history.find_run(session, which.run)
+    if which.ids is not None:
+        known.require_numbers(session, "sync_conflicts", which.ids, are_open=are_open)
 
 
 def _value(text: str | None) -> Any:

@@ -13,11 +13,11 @@ import click
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from rich.table import Table
 
-from target_crm.admin.common import console, plain_errors, session_of, short
-from target_crm.database import Database
+from target_crm.admin.common import console, name_database, plain_errors, session_of, short
 from target_crm.database_url import without_secrets
+from target_crm.operations.session import open_database
+from target_crm.terminal import Table, visible
 from target_crm.texts import LANGUAGES
 
 
@@ -28,7 +28,8 @@ from target_crm.texts import LANGUAGES
 def psql(context: click.Context, statement: str | None) -> None:
     """A shell on the database, the embedded one too: psql where it is installed, else a plain prompt."""
     settings = context.obj()
-    with Database(settings) as database:
+    name_database(settings)
+    with open_database(settings) as database:
         program = shutil.which("psql")
         if program and statement is None:
             sys.exit(_shell(program, database.url, settings.crm_schema))
@@ -43,7 +44,7 @@ def psql(context: click.Context, statement: str | None) -> None:
                 try:
                     _run(connection, line)
                 except psycopg.Error as error:
-                    click.echo(without_secrets(str(error)), err=True)
+                    click.echo(visible(without_secrets(str(error))), err=True)
 
 
 def _shell(program: str, url: str, schema: str) -> int:
@@ -93,4 +94,4 @@ def report(
 
     with session_of(context) as session:
         number = write_report(session, run, file, metrics_file, language)
-    click.echo(f"Run {number}: {file}")
+    click.echo(f"Report of run {number} written to {file}.")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.table import Table
 
-from target_crm.admin.common import console, plain_errors
+from target_crm.admin.common import console, name_database, plain_errors
 from target_crm.config import Settings
-from target_crm.database import Database
 from target_crm.errors import MappingError
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping, read_mapping
 from target_crm.mapping.proposal import migration, write_mapping
 from target_crm.mapping.propose import propose
+from target_crm.operations.session import open_database
+from target_crm.terminal import Table
 
 
 @click.command("map")
@@ -41,6 +41,7 @@ def map_tables(
     Nothing in the database is changed.
     """
     settings = context.obj()
+    name_database(settings)
     if not init:
         if schemas or output or sql_file:
             msg = "--schema, --output and --sql go with --init."
@@ -56,7 +57,7 @@ def map_tables(
 
 def _checked(settings: Settings) -> dict[str, LiveTable]:
     mapping = load_mapping(settings.mapping_file)
-    with Database(settings) as database, database.connect(name="target-crm-admin map") as connection:
+    with open_database(settings) as database, database.connect(name="target-crm-admin map") as connection:
         return check_mapping(connection, mapping, settings.crm_schema)
 
 
@@ -80,7 +81,7 @@ def _show(live: dict[str, LiveTable]) -> None:
 
 
 def _init(settings: Settings, schemas: tuple[str, ...], output: Path | None, sql_file: Path | None) -> None:
-    with Database(settings) as database, database.connect(name="target-crm-admin map") as connection:
+    with open_database(settings) as database, database.connect(name="target-crm-admin map") as connection:
         proposals = propose(connection, schemas)
         if not proposals:
             where = f"the schemas {', '.join(schemas)}" if schemas else "this database"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import click
-from rich.table import Table
 
 from target_crm.admin.common import console, plain_errors, print_json, session_of, short
+from target_crm.operations import known
 from target_crm.operations.rejects import drop, find_rejects, retry
+from target_crm.terminal import Table
 from target_crm.values import readable_json
 
 
@@ -32,7 +33,12 @@ def rejects(
 ) -> None:
     """List records that were put aside, load them again, or drop them."""
     with session_of(context) as session:
+        if ids:
+            known.require_numbers(session, "sync_rejects", ids, are_open=again or reason is not None)
         if again:
+            if not find_rejects(session, limit=1):
+                click.echo("No reject is open.")
+                return
             run, tried, bad = retry(session, list(ids) or None)
             click.echo(f"Run {run}: tried {tried}, still bad {bad}.")
             return
@@ -42,7 +48,7 @@ def rejects(
                 raise click.UsageError(msg)
             click.echo(f"Dropped {drop(session, list(ids), reason)}.")
             return
-        found = find_rejects(session, ids=list(ids) or None, resolved=resolved, after=after, limit=limit)
+        found = find_rejects(session, ids=list(ids) or None, resolved=resolved or bool(ids), after=after, limit=limit)
     if as_json:
         print_json(found)
         return

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import IO, Any
 
 import click
-from rich.table import Table
 
-from target_crm.admin.common import console, plain_errors, print_json, session_of, short
+from target_crm.admin.common import console, name_database, plain_errors, print_json, session_of, short
+from target_crm.config import Settings
+from target_crm.errors import ConfigError
 from target_crm.operations import explain as explaining
 from target_crm.operations import history
 from target_crm.operations import undo as undoing
-from target_crm.plan import print_plan
+from target_crm.plan import Plan
+from target_crm.plan_file import last_plan_file, read_plan_file
+from target_crm.plan_text import print_plan
 from target_crm.target import plan_of
+from target_crm.terminal import Table
 
 
 @click.command()
@@ -45,21 +51,41 @@ def _told(name: str, counts: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("messages", type=click.File("r", encoding="utf-8"))
+@click.argument("messages", type=click.File("r", encoding="utf-8"), required=False)
 @click.option("--limit", default=200, show_default=True, help="How many entries of each kind; 0 for all.")
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_context
 @plain_errors
-def plan(context: click.Context, messages: IO[str], limit: int, as_json: bool) -> None:
+def plan(context: click.Context, messages: IO[str] | None, limit: int, as_json: bool) -> None:
     """What the next load would change, from a file of Singer messages (- reads standard input).
 
-    It is the load itself, rolled back.
+    It is the load itself, rolled back. Without a file: the plan of the last dry run.
     """
-    found = plan_of(replace(context.obj(), dry_run=True), messages, limit)
+    settings = replace(context.obj(), dry_run=True, plan_file=None)
+    name_database(settings)
+    found = _last_plan(context.obj(), limit) if messages is None else _plan_of(settings, messages, limit)
     if as_json:
         print_json(found.as_dict())
     else:
-        print_plan(found, console)
+        print_plan(found, console, "--limit 0 shows all.")
+
+
+def _last_plan(settings: Settings, limit: int) -> Plan:
+    file = last_plan_file(settings)
+    if file is None:
+        msg = "Name a file of Singer messages, or set plan_file to keep the plan of a dry run."
+        raise ConfigError(msg)
+    return read_plan_file(file, limit)
+
+
+def _plan_of(settings: Settings, messages: IO[str], limit: int) -> Plan:
+    """The plan; where there is no database yet, as it would be in a new one, which is removed again."""
+    if settings.database_url is not None or (settings.data_dir.expanduser() / "PG_VERSION").exists():
+        return plan_of(settings, messages, limit)
+    with tempfile.TemporaryDirectory(prefix="crm") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # the server runs under a user of its own where it is started by root
+        return plan_of(replace(settings, data_dir=folder / "pg"), messages, limit)
 
 
 @click.command()
@@ -75,11 +101,9 @@ def explain(context: click.Context, table: str, row: str, as_json: bool) -> None
     if as_json:
         print_json(asdict(found))
         return
-    console.print(
-        f"{found.table} {found.row_id}, in amoCRM {found.amo_id} (account {found.amo_account_id})", markup=False
-    )
+    console.print(f"{found.table} {found.row_id}, in amoCRM {found.amo_id} (account {found.amo_account_id})")
     if found.amo_deleted_at:
-        console.print(f"deleted in amoCRM at {found.amo_deleted_at}", markup=False)
+        console.print(f"deleted in amoCRM at {found.amo_deleted_at}")
     shown = Table("column", "value", "comes from", "amoCRM sent last", "run", "replaced", "policy")
     for cell in found.cells:
         values = (short(cell.value), cell.origin, short(cell.amo_value), str(cell.run_id or ""), short(cell.replaced))
@@ -101,7 +125,7 @@ def undo(context: click.Context, run: int, preview: bool, as_json: bool) -> None
         print_json({name: asdict(counts) for name, counts in found.items()})
         return
     title = f"What undoing run {run} would do" if preview else f"Run {run} is undone"
-    table = Table("table", title=title, title_justify="left")
+    table = Table("table", title=title)
     names = list(asdict(undoing.Undone()))
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")

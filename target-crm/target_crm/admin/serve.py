@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from target_crm.admin.common import plain_errors
+from target_crm.admin.common import name_database, plain_errors
 
 
 @click.command()
-@click.option("--port", default=8420, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8420, show_default=True, help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--allow-remote", is_flag=True, help="Listen on an address that other machines reach; wants a password.")
 @click.option("--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its first line.")
@@ -51,4 +51,6 @@ def serve(
     if password_file is not None:
         password = (password_file.read_text("utf-8").splitlines() or [""])[0]
     wanted = Serving(host, port, allow_remote, allowed, public, password if allow_remote else None, certificate, key)
-    serve(context.obj(), wanted, lambda text: click.echo(text))
+    settings = context.obj()
+    name_database(settings)
+    serve(settings, wanted, lambda text: click.echo(text))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from psycopg import sql
 
@@ -59,7 +60,7 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
     """
     waiting = _claim(session, find_rejects(session, ids=ids, limit=1_000_000))
     tried = [r for r in waiting if r["stream"] and r["record"]]
-    with Database(session.settings) as database:
+    with _database_of(session) as database:
         load = Load(session.settings, database, kind="retry")
         status, error = "failed", None
         try:
@@ -79,6 +80,16 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
             session.rows(S("SELECT pg_advisory_unlock_all()"))
             session.connection.commit()
     return load.run_id, len(tried), load.rejected
+
+
+@contextmanager
+def _database_of(session: Session) -> Iterator[Database]:
+    """The session's database, which stays open; another holder would stop the embedded server under the session."""
+    if session.database is not None:
+        yield session.database
+        return
+    with Database(session.settings) as database:
+        yield database
 
 
 def _claim(session: Session, rejects: Sequence[Row]) -> list[Row]:

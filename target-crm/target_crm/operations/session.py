@@ -15,11 +15,14 @@ from psycopg.types.json import Jsonb
 from target_crm import runs
 from target_crm.config import Settings
 from target_crm.database import Database
-from target_crm.errors import TargetError
+from target_crm.errors import DatabaseError, TargetError
+from target_crm.lenient import read_everything
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping
 from target_crm.mapping.model import Column, ItemSet, Table
 from target_crm.operations.attempts import LOCK_WAIT_SECONDS, until_free
+from target_crm.schema_version import CURRENT, schema_version
+from target_crm.setting_names import did_you_mean
 
 Row = dict[str, Any]
 Result = TypeVar("Result")
@@ -51,6 +54,8 @@ class Session:
     connection: psycopg.Connection[Any]
     tables: dict[str, LiveTable] = field(default_factory=dict)
     sets: dict[str, SetTable] = field(default_factory=dict)
+    # Open as long as the session is: a second holder of the embedded server would stop it when done.
+    database: Database | None = None
 
     def control(self, name: str) -> sql.Identifier:
         """One of the loader's own tables."""
@@ -74,7 +79,7 @@ class Session:
         """
         found = self.tables.get(name)
         if found is None:
-            msg = f"There is no mapped table {name}; known: {', '.join(self.tables)}."
+            msg = f"There is no mapped table {name}.{did_you_mean(name, self.tables)} Known: {', '.join(self.tables)}."
             raise UnknownError(msg)
         return found
 
@@ -153,15 +158,49 @@ class Session:
         runs.write_counts(self.connection, self.settings.crm_schema, run_id, counts)
 
 
-@contextmanager
-def open_session(settings: Settings) -> Iterator[Session]:
-    """Open the CRM that the settings name.
+class NothingYetError(UnknownError):
+    """No load has run yet: there is nothing to show, and nothing is made in order to show it."""
+
+
+def require_server(settings: Settings) -> None:
+    """Make sure that looking does not make a new embedded database.
 
     Raises:
+        NothingYetError: there is no embedded database yet.
+    """
+    data_dir = settings.data_dir.expanduser()
+    if settings.database_url is None and not (data_dir / "PG_VERSION").exists():
+        msg = (
+            f"No load has run here yet: there is no embedded PostgreSQL in {data_dir.resolve()}. To look at another "
+            "database, set database_url (TARGET_CRM_DATABASE_URL) or data_dir."
+        )
+        raise NothingYetError(msg)
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The database that the settings name; the embedded one only where it is there already.
+
+    Raises:
+        NothingYetError: there is no embedded database yet.
+        ConfigError, DatabaseError: as a load would.
+    """
+    require_server(settings)
+    with Database(settings) as database:
+        yield database
+
+
+@contextmanager
+def open_session(settings: Settings) -> Iterator[Session]:
+    """Open the CRM that the settings name. Nothing is made in it.
+
+    Raises:
+        NothingYetError: no load has run there yet.
         ConfigError, DatabaseError, MappingError: as a load would.
     """
-    with Database(settings) as database:
+    with open_database(settings) as database:
         connection = database.connect(name="target-crm-admin")
+        read_everything(connection)
         try:
             yield prepare_session(settings, database, connection)
         finally:
@@ -169,17 +208,27 @@ def open_session(settings: Settings) -> Iterator[Session]:
 
 
 def prepare_session(settings: Settings, database: Database, connection: psycopg.Connection[Any]) -> Session:
-    """A session on a connection: tables that are missing are made, the mapping is held against them.
+    """A session on a connection; the mapping is compared with its tables.
 
     Raises:
+        NothingYetError: no load has run there yet.
         ConfigError, DatabaseError, MappingError: as a load would.
     """
     mapping = load_mapping(settings.mapping_file)
-    database.prepare(connection, builtin=mapping.builtin)
+    version = schema_version(connection, settings.crm_schema)
+    if version is None:
+        msg = f"No load has run here yet: there are no tables of target-crm in schema {settings.crm_schema}."
+        raise NothingYetError(msg)
+    if version < CURRENT:
+        msg = (
+            f"The tables of schema {settings.crm_schema} are those of target-crm 0.1. The next load upgrades them and "
+            "keeps all that they hold; run it first."
+        )
+        raise DatabaseError(msg)
     live = check_mapping(connection, mapping, settings.crm_schema)
     database.use_zone(connection, next(iter(naive_columns(live)), None))
     connection.commit()
-    session = Session(settings, connection)
+    session = Session(settings, connection, database=database)
     for table in live.values():
         session.tables[table.mapping.table] = table
         for item_set in table.mapping.sets:

@@ -41,6 +41,10 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     ),
     # errors
     "error": ("That did not work", "Не получилось"),
+    "nothing_yet": (
+        "No load has run yet: there is nothing to show. Reload this page after the first one.",
+        "Загрузок ещё не было, показывать нечего. Обновите страницу после первой загрузки.",
+    ),
     "error_404": ("There is no such page", "Такой страницы нет"),
     "error_busy": (
         "A load is running and holds these rows. Try again when it has ended.",

@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 from target_crm.database_url import without_secrets
 from target_crm.errors import BusyError, TargetError
 from target_crm.operations.attempts import RowsHeldError
-from target_crm.operations.session import UnknownError
+from target_crm.operations.session import NothingYetError, UnknownError
 from target_crm.web.crm import Crm
 from target_crm.web.i18n import texts_for
 from target_crm.web.page import Page, load_templates, render_plain
@@ -71,6 +71,8 @@ class _Site:
         try:
             with self.crm.session() as session:
                 return view(Page(request, self.access, session, form))
+        except NothingYetError:
+            return self.problem(request, 503, "nothing_yet")
         except UnknownError as error:
             return self.problem(request, 404, "error_404", str(error))
         except (RowsHeldError, psycopg.errors.LockNotAvailable):

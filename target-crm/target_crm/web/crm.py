@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import resources
 from types import TracebackType
@@ -20,8 +20,10 @@ from psycopg_pool import ConnectionPool
 from target_crm.config import Settings
 from target_crm.database import Database, connection_settings, lock_seconds
 from target_crm.database_session import PinnedConnection, pin
+from target_crm.lenient import read_everything
 from target_crm.operations.conflicts import rule_indexes
-from target_crm.operations.session import Session, prepare_session
+from target_crm.operations.session import NothingYetError, Session, prepare_session, require_server
+from target_crm.schema_version import schema_version
 
 logger = logging.getLogger("target-crm")
 # Somebody waits before the screen: a load that is under way is named, and not waited for as long as by another load.
@@ -36,6 +38,7 @@ class Crm:
     """An open CRM; use it as a context.
 
     Raises:
+        NothingYetError: there is no embedded database yet.
         ConfigError, DatabaseError, MappingError: as a load would.
     """
 
@@ -48,9 +51,10 @@ class Crm:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Crm:
+        require_server(self.settings)
         self._database.__enter__()
         try:
-            with self._database.connect(name="target-crm-admin serve") as connection:
+            with self._database.connect(name="target-crm-admin serve") as connection, suppress(NothingYetError):
                 prepare_session(self.settings, self._database, connection)
             self._pool = ConnectionPool(
                 self._database.url,
@@ -58,7 +62,7 @@ class Crm:
                 max_size=_MOST_CONNECTIONS,
                 kwargs=connection_settings(self._database.url, "target-crm-admin serve"),
                 connection_class=PinnedConnection,
-                configure=lambda connection: pin(connection, lock_seconds(self.settings)),
+                configure=self._configure,
                 check=ConnectionPool.check_connection,
                 timeout=POOL_SECONDS,
                 open=True,
@@ -75,13 +79,17 @@ class Crm:
             self._pool.close(timeout=5)
         self._database.__exit__(kind, error, trace)
 
+    def _configure(self, connection: PinnedConnection) -> None:
+        pin(connection, lock_seconds(self.settings))
+        read_everything(connection)
+
     @contextmanager
     def session(self) -> Iterator[Session]:
         """A session of its own for one request; what the request did not commit is rolled back."""
         assert self._pool is not None
         with self._pool.connection() as connection:
             known = self._tables(connection)
-            yield Session(self.settings, connection, known.tables, known.sets)
+            yield Session(self.settings, connection, known.tables, known.sets, self._database)
             connection.rollback()
 
     def _tables(self, connection: psycopg.Connection[Any]) -> Session:
@@ -96,6 +104,8 @@ class Crm:
         """Make the indexes that large tables need, where they are missing; without the right to, it is said."""
         schema = self.settings.crm_schema
         with self._database.connect(autocommit=True, name="target-crm-admin serve") as connection:
+            if schema_version(connection, schema) is None:
+                return
             for name, statement in self._indexes(connection).items():
                 if _is_valid(connection, schema, name):
                     continue

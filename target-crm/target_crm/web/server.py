@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import socket
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -66,6 +70,37 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+class _StoppedError(BaseException):
+    """A signal came before the page was served."""
+
+
+class _Signals:
+    """What SIGTERM and Ctrl-C do. The web server ends on them by itself and then raises them again: by then they must
+    do nothing, since the database is still to be closed."""
+
+    is_serving = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self.is_serving:
+            raise _StoppedError
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[_Signals]:
+    """Within it SIGTERM and Ctrl-C end what is done, as if it were finished."""
+    signals = _Signals()
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    before = {number: signal.signal(number, signals) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with suppress(_StoppedError):
+            yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def serve(settings: Settings, serving: Serving, tell: Callable[[str], None]) -> None:
     """Serve until interrupted; `tell` gets what a person must know, first of all the address.
 
@@ -73,6 +108,11 @@ def serve(settings: Settings, serving: Serving, tell: Callable[[str], None]) -> 
         ConfigError, DatabaseError, MappingError: it can't be started.
     """
     check_serving(serving)
+    with _ended_by_signals() as signals:
+        _serve(settings, serving, tell, signals)
+
+
+def _serve(settings: Settings, serving: Serving, tell: Callable[[str], None], signals: _Signals) -> None:
     https = serving.certificate is not None
     with _listen(serving) as listening, Crm(settings) as crm:
         port = listening.getsockname()[1]
@@ -106,6 +146,7 @@ def serve(settings: Settings, serving: Serving, tell: Callable[[str], None]) -> 
                 "Without TLS the password and the data can be read on the way: see --certificate, or a proxy with TLS."
             )
         tell("Ctrl-C ends it.")
+        signals.is_serving = True
         server.run(sockets=[listening])
 
 

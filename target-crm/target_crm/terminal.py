@@ -1,0 +1,65 @@
+"""Text for a terminal: values are shown as they are, never taken for markup or for commands to the terminal."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any
+
+import rich.table
+from rich.console import Console
+from rich.text import Text
+
+# Control characters, and marks that turn the direction of the text around: a terminal obeys them. Line ends and tabs
+# are left to the caller.
+_OBEYED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """The text with every character that a terminal would obey as its escape (`\\x1b`); line ends and tabs stay."""
+    return _OBEYED.sub(lambda m: m.group().encode("unicode_escape").decode(), text)
+
+
+def cell(value: Any) -> Text:
+    """A value as one cell: on one line, in the letters that it has."""
+    text = value if isinstance(value, str) else "" if value is None else str(value)
+    return Text(visible(re.sub(r"[\r\n\t]+", " ", text)))
+
+
+class Table(rich.table.Table):
+    """A table of values: headings, titles and cells are plain text, so `[/b]` in a name is `[/b]`."""
+
+    def __init__(self, *headings: str, title: str | None = None, **options: Any) -> None:
+        plain = None if title is None else cell(title)
+        super().__init__(title=plain, title_justify="left", **options)
+        for heading in headings:
+            self.add_column(heading)
+
+    def add_column(self, header: Any = "", *args: Any, **options: Any) -> None:
+        """As rich's; the heading is plain text."""
+        super().add_column(cell(header) if isinstance(header, str) else header, *args, **options)
+
+    def add_row(self, *values: Any, **options: Any) -> None:
+        """As rich's; a value that is not already a `Text` becomes one."""
+        super().add_row(*(v if isinstance(v, Text) else cell(v) for v in values), **options)
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console that shows text as it is. Without a terminal it is 200 columns wide."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 200, highlight=False, markup=False, emoji=False)
+
+
+class VisibleText(logging.Filter):
+    """Shows control characters of log messages as their escapes: messages name streams and values of amoCRM."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record."""
+        text = record.getMessage()
+        shown = visible(text)
+        if shown != text:
+            record.msg, record.args = shown, None
+        return True

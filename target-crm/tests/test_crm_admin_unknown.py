@@ -1,0 +1,76 @@
+"""Numbers and names that there are not: an error with what there is, and nothing in the journal."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from target_crm.admin import main
+
+
+@pytest.fixture
+def admin(crm):
+    """Run a subcommand in this process; it must fail with one sentence and open no run."""
+
+    def run(*arguments, code=1):
+        before = crm.execute("SELECT count(*) FROM sync_runs")
+        line = ["--database-url", crm.url, "--crm-schema", crm.schema, *map(str, arguments)]
+        done = CliRunner().invoke(main, line, catch_exceptions=False)
+        assert done.exit_code == code, done.output
+        assert crm.execute("SELECT count(*) FROM sync_runs") == before
+        return done.output
+
+    return run
+
+
+@pytest.fixture
+def conflict(crm):
+    crm.sync("contacts", {"last_name": "Иванов"})
+    crm.execute("UPDATE contacts SET last_name = 'Сидоров'")
+    crm.sync("contacts", {"last_name": "Петров"})
+    return crm.conflicts()[-1]["id"]
+
+
+def test_an_unknown_run(conflict, admin):
+    for arguments in (["undo", 999], ["report", 999, "--html", "x.html"], ["conflicts", "--run", 999]):
+        said = admin(*arguments)
+        assert "There is no run 999" in said, arguments
+
+
+def test_an_unknown_conflict_is_not_settled(conflict, admin):
+    said = admin("conflicts", 99999, "--take", "amo")
+    assert "There is no conflict 99999." in said
+    assert f"Open conflicts: {conflict}." in said
+
+
+def test_one_unknown_number_among_known_ones_settles_nothing(crm, conflict, admin):
+    admin("conflicts", conflict, 99999, "--take", "amo")
+    assert crm.conflicts()[-1]["resolved_at"] is None
+
+
+def test_a_conflict_that_is_resolved_already_says_how(crm, conflict, admin):
+    CliRunner().invoke(
+        main, ["--database-url", crm.url, "--crm-schema", crm.schema, "conflicts", str(conflict), "--take", "crm"]
+    )
+    assert f"Conflict {conflict} is resolved already (crm). No conflict is open." in admin(
+        "conflicts", conflict, "--take", "amo"
+    )
+
+
+def test_an_unknown_table_or_column_names_the_nearest(conflict, admin):
+    assert "Did you mean contacts?" in admin("conflicts", "--table", "contact")
+    assert "Did you mean last_name?" in admin("conflicts", "--column", "lastname")
+    assert "Did you mean contacts?" in admin("explain", "contact", "amo:1")
+
+
+def test_an_unknown_reject(crm, conflict, admin):
+    for arguments in (["--retry"], ["--drop", "why"], []):
+        assert "There is no reject 9999. No reject is open." in admin("rejects", 9999, *arguments)
+
+
+def test_nothing_to_retry_is_no_run(conflict, admin):
+    assert "No reject is open." in admin("rejects", "--retry", code=0)
+
+
+def test_an_unknown_record(conflict, admin):
+    assert "There is no row amo:9 in contacts" in admin("explain", "contacts", "amo:9")
