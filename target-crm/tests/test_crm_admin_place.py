@@ -93,7 +93,10 @@ def test_settings_in_dotenv_are_those_of_the_loader(folder, crm):
 def test_the_meltano_project_is_found_from_a_folder_in_it(folder, crm, monkeypatch):
     crm.sync("contacts", {"id": 1})
     loader = {"name": "target-crm", "config": {"database_url": "$CRM_URL", "crm_schema": "wrong"}}
-    production = {"name": "prod", "config": {"plugins": {"loaders": [{**loader, "config": {"crm_schema": crm.schema}}]}}}
+    production = {
+        "name": "prod",
+        "config": {"plugins": {"loaders": [{**loader, "config": {"crm_schema": crm.schema}}]}},
+    }
     project = {"default_environment": "prod", "environments": [production], "plugins": {"loaders": [loader]}}
     (folder / "meltano.yml").write_text(json.dumps(project))
     (folder / ".env").write_text(f"CRM_URL='{crm.url}'\n")

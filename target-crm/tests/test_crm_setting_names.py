@@ -99,9 +99,7 @@ def test_names_that_meltano_and_the_sdk_set_are_no_settings(crm, target):
 
 def test_a_dotenv_in_the_folder_never_wins_over_the_environment(crm, target, tmp_path):
     (tmp_path / ".env").write_text("TARGET_CRM_CRM_SCHEMA=somebody_elses\nTARGET_CRM_DRY_RUN=true\n")
-    done = target(
-        arguments=["--config", "ENV"], TARGET_CRM_DATABASE_URL=crm.url, TARGET_CRM_CRM_SCHEMA=crm.schema
-    )
+    done = target(arguments=["--config", "ENV"], TARGET_CRM_DATABASE_URL=crm.url, TARGET_CRM_CRM_SCHEMA=crm.schema)
     assert done.returncode == 0, done.stderr
     assert exists(crm)
 
