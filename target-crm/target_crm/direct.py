@@ -162,9 +162,10 @@ def _insert_items(
 def _item_columns(item_set: ItemSet, items: Sequence[Item], parents: Sequence[bytes], now: str) -> list[Column]:
     """The columns of `copy_set`, the key left out."""
     columns: list[Column] = [parents, dump_documents([item.document for item in items])]
-    columns += [
-        dump_column([getattr(item, role) for item in items]) for role in ITEM_COLUMNS if role in item_set.columns
-    ]
+    for role in ITEM_COLUMNS:
+        if role in item_set.columns:
+            values = [getattr(item, role) for item in items]
+            columns.append(dump_column([v or "" for v in values] if role in item_set.blank else values))
     same: list[Any] = [SOURCE] if "source" in item_set.columns else []
     same += [now for stamp in (item_set.created_at, item_set.updated_at) if stamp]
     return columns + [dump_column([value]) * len(items) for value in (*same, *item_set.defaults.values())]

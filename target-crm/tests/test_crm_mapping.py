@@ -134,17 +134,24 @@ DATABASE = {
         "ALTER TABLE firms ADD branch text NOT NULL", at="companies:", says=("firms.branch is NOT NULL", "defaults")
     ),
     "NOT NULL that amoCRM may leave empty": Case(
-        "ALTER TABLE firms ALTER inn SET NOT NULL", at="      inn:", says=("firms.inn is NOT NULL", "defaults")
+        "ALTER TABLE firms ALTER rating SET NOT NULL",
+        at="      rating:",
+        says=("firms.rating is NOT NULL", "defaults"),
     ),
     "NOT NULL with a default of the database, mapped": Case(
-        "ALTER TABLE firms ALTER inn SET DEFAULT '', ALTER inn SET NOT NULL",
-        at="      inn:",
+        "ALTER TABLE firms ALTER rating SET DEFAULT 1, ALTER rating SET NOT NULL",
+        at="      rating:",
         says=("NOT NULL", "own default"),
     ),
-    "a domain that is NOT NULL": Case(
-        "CREATE DOMAIN tax AS text NOT NULL; ALTER TABLE firms DROP inn, ADD inn tax",
+    "NOT NULL text that a constraint does not allow to be empty": Case(
+        "ALTER TABLE firms ALTER inn SET NOT NULL, ADD CHECK (inn <> '')",
         at="      inn:",
-        says=("firms.inn is NOT NULL",),
+        says=("firms.inn is NOT NULL", "defaults"),
+    ),
+    "a domain that is NOT NULL": Case(
+        "CREATE DOMAIN stars AS integer NOT NULL; ALTER TABLE firms DROP rating, ADD rating stars",
+        at="      rating:",
+        says=("firms.rating is NOT NULL",),
     ),
     "a generated column": Case(
         "ALTER TABLE firms DROP inn, ADD inn text GENERATED ALWAYS AS ('x') STORED",
@@ -313,11 +320,6 @@ DATABASE = {
         "ALTER TABLE firm_phones ADD country text NOT NULL",
         at="      phones:",
         says=("country", "defaults of set phones"),
-    ),
-    "a related value that may not be empty": Case(
-        "ALTER TABLE firm_phones ALTER number SET NOT NULL",
-        at="      phones:",
-        says=("goes to comment", "drop NOT NULL"),
     ),
     "a related value too short": Case(
         "ALTER TABLE firm_phones ALTER number TYPE varchar(10)", at="      phones:", says=("10 characters", "16")

@@ -31,7 +31,8 @@ class LiveColumn:
 
     A domain counts as the type beneath it. `required`: NOT NULL, and the database fills nothing in. `generated`: the
     database works it out itself and takes no value. `labels` are an enum's. `comparable`: values can be told apart.
-    `zone`: of a `timestamp` without time zone that in which its times are written, the database's own.
+    `zone`: of a `timestamp` without time zone that in which its times are written, the database's own. `encoding`: the
+    database's.
     """
 
     name: str
@@ -44,6 +45,7 @@ class LiveColumn:
     labels: tuple[str, ...] = ()
     comparable: bool = True
     zone: str | None = None
+    encoding: str = "UTF8"
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ def _rows(connection: Connection, query: str, schema: str, table: str) -> list[d
 
 def read_columns(connection: Connection, schema: str, table: str) -> dict[str, LiveColumn]:
     """The columns of a table by name, in its order; empty when there is no such table."""
+    encoding = connection.info.parameter_status("server_encoding") or "UTF8"
     return {
         row["name"]: LiveColumn(
             name=row["name"],
@@ -143,6 +146,7 @@ def read_columns(connection: Connection, schema: str, table: str) -> dict[str, L
             labels=tuple(row["labels"]),
             comparable=row["comparable"],
             zone=row["zone"],
+            encoding=encoding,
         )
         for row in _rows(connection, _COLUMNS, schema, table)
     }

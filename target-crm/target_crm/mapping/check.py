@@ -29,11 +29,8 @@ _NO_TABLES = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
 _KEY_FAMILIES = ("integer", "uuid", "text")
 # What each role of a related table's columns holds, and whether an item may have none of it.
 _SET_FAMILIES = {"value": "text", "comment": "text", "type": "text", "position": "integer", "source": "text"}
-_MAY_BE_EMPTY = {
-    "value": "a text that is no number or address goes to comment",
-    "comment": "most items have none",
-    "type": "amoCRM may send none",
-}
+# A text that is not a number or an address goes to comment; most items have no comment; amoCRM may send no type.
+_MAY_BE_EMPTY = frozenset({"value", "comment", "type"})
 # The longest that amoCRM lets people type into such a field, and its longest kind.
 _SET_LENGTHS = {"comment": 255, "type": 16, "source": 16}
 
@@ -95,13 +92,14 @@ class _Checker:
             return None
         live, facts = opened
         self.key(table, live, facts)
+        blank: dict[str, Any] = {}
         if not table.match_only:
             self.service(table, live)
-            self.required(table, live)
+            blank = self.required(table, live, facts)
             self.written_twice(table)
         for column in table.columns:
             self.column(table, column, live, facts)
-        mapping = replace(table, defaults=self.defaults(table, live, facts))
+        mapping = replace(table, defaults=blank | self.defaults(table, live, facts))
         sets: dict[str, LiveTable] = {}
         prepared: list[ItemSet] = []
         for item_set in table.sets:
@@ -243,14 +241,23 @@ class _Checker:
                 f"{schema}.{table}; name the right column or stream.",
             )
 
-    def required(self, table: Table, live: LiveTable) -> None:
-        """NOT NULL columns: nothing may leave them empty."""
+    def takes_blank(self, column: LiveColumn, facts: Facts) -> bool:
+        """Whether a NOT NULL column can hold '' for nothing: a text that need not differ from row to row."""
+        if column.family != "text" or frozenset({column.name}) in facts.unique:
+            return False
+        return fits.value_problem(self.connection, "", column, facts.checks.get(column.name, ())) is None
+
+    def required(self, table: Table, live: LiveTable, facts: Facts) -> dict[str, Any]:
+        """NOT NULL columns: nothing may leave them empty. Returned are those of text, which hold '' for nothing."""
+        blank: dict[str, Any] = {}
         mapped = {c.name: c for c in table.columns}
         stamps = {v for v in table.service.values() if v}
         for name, column in live.columns.items():
             if not column.not_null or name in table.defaults:
                 continue
-            if name in mapped:
+            if name in mapped and self.takes_blank(column, facts):
+                blank[name] = ""
+            elif name in mapped:
                 own = "" if column.required else " (the database's own default is for columns that nobody writes)"
                 self.problem(
                     mapped[name].line,
@@ -263,6 +270,7 @@ class _Checker:
                     f"column {live.name}.{name} is NOT NULL without a default and nothing fills it; map it under "
                     f"columns, give it a value under defaults, or name it under service if it is a stamp.",
                 )
+        return blank
 
     def written_twice(self, table: Table) -> None:
         roles = {name: f"key.{role}" for role, name in (("id", table.id), ("account", table.account))}
@@ -313,7 +321,10 @@ class _Checker:
             self.points_at(item_set.line, live, item_set.parent, table, facts)
         self.set_key(item_set, live, facts)
         self.set_required(item_set, live, roles.values())
-        return live, replace(item_set, defaults=self.defaults(item_set, live, facts))
+        blank = frozenset(
+            role for role, name in item_set.columns.items() if name in live.columns and live.columns[name].not_null
+        )
+        return live, replace(item_set, defaults=self.defaults(item_set, live, facts), blank=blank & _MAY_BE_EMPTY)
 
     def set_column(self, item_set: ItemSet, live: LiveTable, role: str, column: LiveColumn) -> None:
         kind, _, name = role.partition(".")
@@ -325,9 +336,6 @@ class _Checker:
             self.problem(item_set.line, f"{what} must be {said}, it is {column.type_sql}; change its type.")
         elif column.generated and role != "service.id":
             self.problem(item_set.line, f"{what} is filled by the database alone; name another.")
-        elif kind == "columns" and name in _MAY_BE_EMPTY and column.not_null:
-            drop = self.alter(live, "ALTER COLUMN {} DROP NOT NULL", column.name)
-            self.problem(item_set.line, f"{what} is NOT NULL, but {_MAY_BE_EMPTY[name]}; drop NOT NULL ({drop}).")
         if kind == "columns":
             least = fits.SHORTEST[item_set.item] if name == "value" else _SET_LENGTHS.get(name)
             if least and column.length and column.length < least:

@@ -49,7 +49,8 @@ class Column:
 
 @dataclass(frozen=True)
 class ItemSet:
-    """A related table that holds a set of phones or e-mails of each row."""
+    """A related table that holds a set of phones or e-mails of each row. `blank`: roles whose columns are NOT NULL and
+    hold '' for nothing."""
 
     name: str
     table: str
@@ -64,6 +65,7 @@ class ItemSet:
     created_at: str | None = "created_at"
     line: int | None = field(default=None, repr=False)
     default_lines: dict[str, int] = field(default_factory=dict, repr=False)
+    blank: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

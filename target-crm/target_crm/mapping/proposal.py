@@ -59,11 +59,8 @@ def migration(connection: Connection, proposals: Sequence[Proposed]) -> list[str
         if changes:
             statements.append(_alter(connection, proposed.table, changes))
         for one in proposed.sets:
-            dropped: list[sql.Composable] = [
-                sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(sql.Identifier(n)) for n in one.nullable
-            ]
-            if one.missing or dropped:
-                statements.append(_alter(connection, one.table, [*_added(one.missing), *dropped]))
+            if one.missing:
+                statements.append(_alter(connection, one.table, _added(one.missing)))
     return statements
 
 

@@ -60,7 +60,6 @@ class ProposedSet:
     service: dict[str, str | None]
     defaults: dict[str, Any]
     missing: dict[str, str]
-    nullable: list[str]
 
 
 @dataclass
@@ -328,10 +327,9 @@ def _proposed_set(parent: Found, table: Found, item: str, owner: str) -> Propose
     if service["raw_fields"] is None:
         service["raw_fields"] = "raw_fields"
         missing["raw_fields"] = "jsonb NOT NULL DEFAULT '{}'"
-    nullable = [n for r in ("value", "comment", "type") if (n := columns[r]) and table.columns[n].not_null]
     used = {*taken, *(v for v in service.values() if v)}
     defaults = _defaults(table, used, set(), set())
-    return ProposedSet(f"{item}s", table, owner, item, columns, service, defaults, missing, nullable)
+    return ProposedSet(f"{item}s", table, owner, item, columns, service, defaults, missing)
 
 
 def _sets(proposed: Proposed, tables: Sequence[Found], used: set[str]) -> list[ProposedSet]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.sql.spec import S, Slot
-
-# What Python's str.strip() takes off and people leave behind: blanks, line ends, no-break space.
-_BLANKS = sql.Literal(" \t\r\n\u00a0")
+from target_crm.sql.text import text_rules
 
 TAKE, MOVE, CONFLICT, EDIT = 1, 2, 4, 8
 
@@ -18,16 +16,11 @@ def phone_digits(value: sql.Composable) -> sql.Composed:
     return S("regexp_replace({}, '^8(\\d{{10}})$', '7\\1')").format(digits)
 
 
-def trimmed(value: sql.Composable) -> sql.Composed:
-    """The text without blanks around it."""
-    return S("btrim({}::text, {})").format(value, _BLANKS)
-
-
 def is_empty(slot: Slot, value: sql.Composable) -> sql.Composed:
-    """Whether the value is NULL, '' or []."""
+    """Whether the value is NULL, a blank text or []."""
     family = slot.live.family
     if family == "text":
-        return S("({0} IS NULL OR {1} = '')").format(value, trimmed(value))
+        return S("({} IS NULL OR {})").format(value, text_rules(slot.live.encoding).is_blank(value))
     if family == "array":
         return S("(coalesce(cardinality({}), 0) = 0)").format(value)
     if family == "json":
@@ -49,10 +42,9 @@ def same(slot: Slot, left: sql.Composable, right: sql.Composable) -> sql.Compose
         return S("({l} = {r} OR ({dl} <> '' AND {dl} = {dr}))").format(
             l=left, r=right, dl=phone_digits(left), dr=phone_digits(right)
         )
-    trim_left, trim_right = trimmed(left), trimmed(right)
-    if slot.column.transform == "email":
-        trim_left, trim_right = S("lower({})").format(trim_left), S("lower({})").format(trim_right)
-    return S("({} = {} OR {} = {})").format(left, right, trim_left, trim_right)
+    rules = text_rules(slot.live.encoding)
+    key = rules.lower_key if slot.column.transform == "email" else rules.key
+    return S("({} = {} OR {} = {})").format(left, right, key(left), key(right))
 
 
 def decision(slot: Slot, policy: str, *, late: bool = False) -> sql.Composed:

@@ -90,11 +90,16 @@ def journal_born(spec: MergeSpec) -> sql.Composed:
     ).format(spec.control("sync_changes"), spec.run, spec.table_name, spec.temp("born"))
 
 
+def item_value(item_set: ItemSet, role: str, value: sql.Composable) -> sql.Composable:
+    """An item's value as its column takes it: '' for nothing where the column is NOT NULL."""
+    return S("coalesce({}, '')").format(value) if role in item_set.blank else value
+
+
 def item_columns(item_set: ItemSet, owner: sql.Composable) -> tuple[sql.Composed, sql.Composed]:
     """Names and values of a set's row that is made of staged item `x`."""
     written: list[tuple[str, sql.Composable]] = [(item_set.parent, owner)]
     written += [
-        (item_set.columns[role], S("x.{}").format(I(staged)))
+        (item_set.columns[role], item_value(item_set, role, S("x.{}").format(I(staged))))
         for role, staged in ITEM_COLUMNS.items()
         if role in item_set.columns
     ]

@@ -8,6 +8,7 @@ from psycopg import sql
 
 from target_crm.mapping.model import Column
 from target_crm.sql.spec import I, MergeSpec, S, comma
+from target_crm.sql.text import text_rules
 
 CREATE_LINES = S("CREATE TEMP TABLE IF NOT EXISTS crm_lines (line jsonb) ON COMMIT DELETE ROWS")
 COPY_LINES = S("COPY crm_lines (line) FROM STDIN")
@@ -106,8 +107,9 @@ def adopt_rows(spec: MergeSpec, column: Column) -> sql.Composed:
     """
     table = spec.live.mapping
     slot = next(x for x in spec.slots if x.column.name == column.name)
-    theirs = S("lower(btrim(s.{}::text))").format(slot.name("c"))
-    ours = S("lower(btrim(t.{}::text))").format(I(column.name))
+    rules = text_rules(slot.live.encoding)
+    theirs = rules.lower_key(S("s.{}").format(slot.name("c")))
+    ours = rules.lower_key(S("t.{}").format(I(column.name)))
     keys, name = spec.control("sync_keys"), spec.table_name
     unclaimed, unknown = (
         (S("true"), S("k.amo_id IS NULL"))

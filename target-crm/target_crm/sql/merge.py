@@ -65,7 +65,9 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     mark = spec.service("amo_deleted_at")
     fields = [S("{} {}").format(I(x.column.name), S(x.live.type_sql)) for x in spec.slots]
     return S(
-        "SELECT s.q, s.a, s.i, s.u, s.n, s.h, s.doc AS new_doc, s.new_base, t.{raw} AS old_doc, r.old_base, "
+        "SELECT s.q, s.a, s.i, s.u, s.n, s.h, s.doc AS new_doc, s.new_base, "
+        # A document that is a list or a text (a column's default may be one) holds nothing of ours.
+        "CASE WHEN jsonb_typeof(t.{raw}) = 'object' THEN t.{raw} END AS old_doc, r.old_base, "
         "t.{id} AS row_id, {version} AS version, {mark} AS old_mark, "
         "k.record_hash AS known_hash, k.account_id IS NOT NULL AS has_key{values} "
         "FROM {source} AS s JOIN {table} AS t ON {on_key} "

@@ -10,8 +10,9 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.sql.expressions import phone_digits
-from target_crm.sql.insert import ITEM_COLUMNS, item_columns
+from target_crm.sql.insert import ITEM_COLUMNS, item_columns, item_value
 from target_crm.sql.spec import I, MergeSpec, S, comma
+from target_crm.sql.text import text_rules
 
 
 class SetSpec:
@@ -22,6 +23,11 @@ class SetSpec:
         self.item_set = spec.live.mapping.sets[index]
         self.live = spec.live.sets[self.item_set.name]
         self.data = [role for role in ITEM_COLUMNS if role in self.item_set.columns]
+
+    @property
+    def encoding(self) -> str:
+        """The database's encoding."""
+        return self.live.columns[self.item_set.columns["value"]].encoding
 
     def column(self, role: str) -> sql.Composed:
         """A column of the related table by its role."""
@@ -36,9 +42,15 @@ class SetSpec:
     def untouched(self) -> sql.Composed:
         """Whether nobody edited the related row since it came."""
         return S(" AND ").join(
-            S("{}::text IS NOT DISTINCT FROM {}->>{}").format(self.column(role), self.base, sql.Literal(role))
+            S("nullif({}::text, '') IS NOT DISTINCT FROM nullif({}->>{}, '')").format(
+                self.column(role), self.base, sql.Literal(role)
+            )
             for role in self.data
         )
+
+    def coming(self, role: str) -> sql.Composable:
+        """What the column of that role becomes."""
+        return item_value(self.item_set, role, S("i.{}").format(I(ITEM_COLUMNS[role])))
 
     def journalled(self, changes: sql.Composable) -> sql.Composed:
         """The statement with its changes (`WITH x AS (...)`) written to the journal: whole rows, column `*`."""
@@ -94,11 +106,15 @@ def remove_items(s: SetSpec) -> sql.Composed:
 def update_items(s: SetSpec) -> sql.Composed:
     """Follows amoCRM in what else an item says (its kind, its place, its remark), in rows that nobody edited."""
     roles = [role for role in s.data if role != "value"]
-    writes = [S("{} = i.{}").format(I(s.item_set.columns[r]), I(ITEM_COLUMNS[r])) for r in roles]
-    writes.append(S("{raw} = coalesce(c.{raw}, '{{}}') || i.raw").format(raw=I(s.item_set.raw_fields)))
+    writes = [S("{} = {}").format(I(s.item_set.columns[r]), s.coming(r)) for r in roles]
+    writes.append(
+        S("{raw} = CASE WHEN jsonb_typeof(c.{raw}) = 'object' THEN c.{raw} ELSE '{{}}' END || i.raw").format(
+            raw=I(s.item_set.raw_fields)
+        )
+    )
     if s.item_set.updated_at:
         writes.append(S("{} = now()").format(I(s.item_set.updated_at)))
-    differs = [S("{} IS DISTINCT FROM i.{}").format(s.column(r), I(ITEM_COLUMNS[r])) for r in roles]
+    differs = [S("{} IS DISTINCT FROM {}").format(s.column(r), s.coming(r)) for r in roles]
     return s.journalled(
         S(
             "WITH x AS (UPDATE {table} AS c SET {writes} FROM {items} AS i, {table} AS old "
@@ -126,7 +142,7 @@ def insert_items(s: SetSpec) -> sql.Composed:
     present = (
         S("{} = {}").format(phone_digits(value), phone_digits(S("x.v")))
         if s.item_set.item == "phone"
-        else S("lower(btrim({})) = x.v").format(value)
+        else S("{} = x.v").format(text_rules(s.encoding).lower_key(value))
     )
     return s.journalled(
         S(

@@ -1,0 +1,79 @@
+"""SQL of what counts as blank, and as the same text; the definition is that of `normalise.text`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from psycopg import sql
+
+from target_crm.normalise.text import INVISIBLE, WHITE_SPACE
+
+_S = sql.SQL
+# Python's names of the encodings that hold more than ASCII of these characters.
+_CODECS = {
+    "LATIN1": "latin-1", "LATIN2": "iso8859-2", "LATIN5": "iso8859-9", "LATIN9": "iso8859-15",
+    "WIN1250": "cp1250", "WIN1251": "cp1251", "WIN1252": "cp1252", "WIN1254": "cp1254", "WIN866": "cp866",
+    "ISO_8859_5": "iso8859-5", "KOI8R": "koi8-r", "KOI8U": "koi8-u",
+}  # fmt: skip
+_CYRILLIC = "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯІЇЄҐЎ"
+_RUSSIAN_LETTERS = 33
+_CYRILLIC_ENCODINGS = ("UTF8", "WIN1251", "KOI8R", "KOI8U", "ISO_8859_5", "WIN866")
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """Expressions for a database of that encoding: a statement may hold no character that the encoding lacks."""
+
+    encoding: str = "UTF8"
+
+    def _known(self, characters: str) -> sql.Literal:
+        if self.encoding == "UTF8":
+            return sql.Literal(characters)
+        codec = _CODECS.get(self.encoding, "ascii")
+        return sql.Literal(characters.encode(codec, "ignore").decode(codec))
+
+    @cached_property
+    def _blanks(self) -> sql.Literal:
+        return self._known(WHITE_SPACE + INVISIBLE)
+
+    @cached_property
+    def _white(self) -> sql.Literal:
+        return self._known(WHITE_SPACE)
+
+    @cached_property
+    def _invisible(self) -> sql.Literal:
+        return self._known(INVISIBLE)
+
+    def is_blank(self, value: sql.Composable) -> sql.Composed:
+        """Whether a text that is not NULL shows nothing."""
+        blank = _S("pg_catalog.btrim({}::text, {}) = ''").format(value, self._blanks)
+        if self.encoding != "UTF8":
+            return blank
+        # Nearly every text begins with a letter, which its code tells at once.
+        return _S(
+            "CASE WHEN pg_catalog.ascii({v}::text) BETWEEN 33 AND 127 OR pg_catalog.ascii({v}::text) BETWEEN 1040 AND "
+            "1279 THEN false ELSE {blank} END"
+        ).format(v=value, blank=blank)
+
+    def key(self, value: sql.Composable) -> sql.Composed:
+        """What two texts have in common that a person can't tell apart."""
+        shown = _S("pg_catalog.btrim(pg_catalog.translate({}::text, {}, ''), {})").format(
+            value, self._invisible, self._white
+        )
+        # Other encodings hold composed letters alone.
+        return _S("normalize({}, NFC)").format(shown) if self.encoding == "UTF8" else shown
+
+    def lower_key(self, value: sql.Composable) -> sql.Composed:
+        """The same in lower case; Cyrillic letters also where the database's locale is C."""
+        lower = _S("pg_catalog.lower({})").format(self.key(value))
+        if self.encoding not in _CYRILLIC_ENCODINGS:
+            return lower
+        upper = _CYRILLIC if self.encoding == "UTF8" else _CYRILLIC[:_RUSSIAN_LETTERS]
+        return _S("pg_catalog.translate({}, {}, {})").format(lower, sql.Literal(upper), sql.Literal(upper.lower()))
+
+
+@lru_cache
+def text_rules(encoding: str) -> TextRules:
+    """The expressions for databases of that encoding."""
+    return TextRules(encoding)
