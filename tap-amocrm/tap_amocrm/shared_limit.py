@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tap_amocrm.errors import ConfigError, UnreachableError
 from tap_amocrm.throttle import Throttle
 
 if TYPE_CHECKING:
+    import psycopg
     from pyrate_limiter import Limiter
 
 logger = logging.getLogger("tap-amocrm")
@@ -66,9 +67,11 @@ class BucketThrottle(Throttle):
 
 def _limiter(requests_per_second: float, url: str, account: str) -> Limiter:
     try:
-        from psycopg import Error
+        import psycopg
         from psycopg_pool import ConnectionPool, PoolTimeout
         from pyrate_limiter import Limiter, PostgresBucket, Rate
+
+        from tap_amocrm.shared_limit_url import check_shared_limit_url, hide_secrets
     except ImportError:
         msg = "Setting shared_limit_url needs more packages: pip install 'tap-amocrm[shared-limit]'."
         raise ConfigError(msg) from None
@@ -79,21 +82,42 @@ def _limiter(requests_per_second: float, url: str, account: str) -> Limiter:
     rates = rates[1:] if most == 1 else rates
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     logging.getLogger("pyrate_limiter").setLevel(logging.CRITICAL)
-    # The bucket keeps times without a zone: all sessions must mean the same.
-    pool = ConnectionPool(url, min_size=1, max_size=2, timeout=3.0, open=False, kwargs={"options": "-c timezone=UTC"})
+    check_shared_limit_url(url)
+    pool: ConnectionPool[Any] | None = None
     try:
+        # The pool does not say why it has no connection: the first one is made without it.
+        psycopg.connect(url, connect_timeout=int(_SECONDS_TO_CONNECT)).close()
+        # Statements are not prepared, for a pooler's next transaction may find them missing.
+        settings = {"prepare_threshold": None, "application_name": "tap-amocrm"}
+        pool = ConnectionPool(
+            url, min_size=1, max_size=2, timeout=3.0, open=False, kwargs=settings, configure=_configure
+        )
         pool.open(wait=True, timeout=_SECONDS_TO_CONNECT)
         bucket = PostgresBucket(pool, table_of(account), rates)
-    except (Error, PoolTimeout) as error:
-        pool.close(0)
-        # The error's text may hold the URL, and that a password.
+    except (psycopg.Error, PoolTimeout) as error:
+        if pool is not None:
+            pool.close(0)
+        reason = hide_secrets(" ".join(str(error).split()), url).rstrip(".")
         msg = (
-            f"Setting shared_limit_url: the database can't be used ({type(error).__name__}). It must be the "
-            "postgresql:// URL of a role that may create a table."
+            f"Setting shared_limit_url: the database can't be used: {reason}. It must be the postgresql:// URL of a "
+            "role that may create a table."
         )
         raise ConfigError(msg) from None
     logger.info("The limit is shared through a database with all processes that name it.")
     return Limiter(bucket)
+
+
+def _configure(connection: psycopg.Connection[Any]) -> None:
+    """The bucket keeps times without a zone, so all sessions must mean the same; its lock needs fresh snapshots.
+
+    Not by start-up options, which poolers refuse.
+    """
+    from psycopg import IsolationLevel
+
+    connection.isolation_level = IsolationLevel.READ_COMMITTED
+    connection.read_only = False
+    connection.execute("SET timezone = 'UTC'")
+    connection.commit()
 
 
 def table_of(account: str) -> str:

@@ -32,6 +32,7 @@ class Database:
         self.settings = settings
         self.zone: str | None = None
         self._server: EmbeddedServer | None = None
+        self._is_probed = False
 
     def __enter__(self) -> Database:
         if self.settings.database_url is None:
@@ -68,7 +69,8 @@ class Database:
         except psycopg.Error as error:
             raise unreachable(error, url) from None
         try:
-            pin(connection, lock_seconds(self.settings))
+            pin(connection, lock_seconds(self.settings), probe=not self._is_probed)
+            self._is_probed = True
             if self.zone is not None:
                 self.use_zone(connection, self.zone)
                 connection.commit()

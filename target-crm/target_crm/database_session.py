@@ -76,10 +76,11 @@ class PinnedConnection(psycopg.Connection[Any]):
             raise DatabaseError(POOLER)
 
 
-def pin(connection: PinnedConnection, lock_seconds: float = 0.0) -> None:
+def pin(connection: PinnedConnection, lock_seconds: float = 0.0, *, probe: bool = False) -> None:
     """Make the session ours: a token, and the settings that every statement relies on; commits.
 
-    `lock_seconds` is how long a statement waits for a lock; 0: without end.
+    `lock_seconds` is how long a statement waits for a lock; 0: without end. With `probe` a pooler is asked by a second
+    connection whether it keeps sessions apart; the token tells in each transaction anyway.
 
     Raises:
         DatabaseError: the server is too old, the session belongs to others as well, or triggers and foreign keys are
@@ -92,7 +93,7 @@ def pin(connection: PinnedConnection, lock_seconds: float = 0.0) -> None:
         msg = f"The server is PostgreSQL {shown}; {LEAST_VERSION // 10_000} or newer is needed."
         raise DatabaseError(msg)
     try:
-        is_pooled, schemas, replication = _take(connection)
+        is_pooled, schemas, replication = _take(connection, probe=probe)
         if is_pooled:
             _leave_nothing(connection)
     except psycopg.errors.ProtocolViolation as error:
@@ -113,7 +114,7 @@ def pin(connection: PinnedConnection, lock_seconds: float = 0.0) -> None:
         connection.commit()
 
 
-def _take(connection: PinnedConnection) -> tuple[bool, list[str], str]:
+def _take(connection: PinnedConnection, *, probe: bool) -> tuple[bool, list[str], str]:
     """Put a token into the session: whether a pooler is in between, the schemas that are searched, the triggers' role.
 
     Raises:
@@ -132,7 +133,7 @@ def _take(connection: PinnedConnection) -> tuple[bool, list[str], str]:
         connection.commit()
     # A pooler gives its clients keys of its own to cancel by.
     is_pooled = backend != connection.info.backend_pid
-    if foreign or (is_pooled and _is_shared(connection)):
+    if foreign or (probe and is_pooled and _is_shared(connection)):
         with suppress(psycopg.Error):
             connection.execute("SELECT pg_catalog.set_config(%s, '', false)", (_TOKEN,))
             connection.commit()
