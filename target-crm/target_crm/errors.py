@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from target_crm.problems import Problem
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 class TargetError(Exception):
-    """Base of every error that target-crm raises on purpose."""
+    """Base of every error that target-crm raises on purpose. `problem` is its code with arguments, where it has one."""
+
+    problem: Problem | None = None
+
+    @classmethod
+    def of(cls, code: str, **args: Any) -> Self:
+        """An error with a code of the registry; its message is the code's English text."""
+        problem = Problem(code, args)
+        error = cls(problem.text())
+        error.problem = problem
+        return error
+
+    def text(self, language: str) -> str:
+        """The message in a language; empty where it can be said in English only."""
+        if self.problem is not None:
+            return self.problem.text(language)
+        return str(self) if language == "en" else ""
 
 
 class ConfigError(TargetError):
@@ -22,6 +41,8 @@ class MappingError(TargetError):
 class MessageError(TargetError):
     """A line is not a Singer message; `problem` names the line's number."""
 
+    problem: Problem
+
     def __init__(self, code: str, **args: Any) -> None:
         self.problem = Problem(code, args)
         super().__init__(self.problem.text())
@@ -29,6 +50,8 @@ class MessageError(TargetError):
 
 class RecordError(TargetError):
     """One record can't be loaded; it goes to `sync_rejects`, the others are loaded. `problem` says why."""
+
+    problem: Problem
 
     def __init__(self, code: str, **args: Any) -> None:
         self.problem = Problem(code, args)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 
 from target_crm.database_url import without_secrets
@@ -15,6 +17,17 @@ _CODES = {
     "23P01": "E_DATABASE_EXCLUSION",
     "P0001": "E_DATABASE_RAISED",
 }
+
+
+def is_refusal(error: psycopg.Error) -> bool:
+    """Whether the database refuses a value or a row, as opposed to a failure of the session or of a statement."""
+    return (error.sqlstate or "")[:2] in ("0A", "22", "23", "44", "54", "P0")
+
+
+def _key(detail: str | None) -> str:
+    """Columns and values of a DETAIL in any language of the server: "Key (inn)=(5) already exists." gives inn = 5."""
+    found = re.search(r"\((.*?)\)=\((.*?)\)", detail or "")
+    return "" if found is None else without_secrets(f"{found[1]} = {found[2]}")
 
 
 def refusal(error: psycopg.Error) -> Problem:
@@ -31,5 +44,6 @@ def refusal(error: psycopg.Error) -> Problem:
         "table": found.table_name or "",
         "column": found.column_name or "",
         "constraint": found.constraint_name or "",
+        "key": _key(found.message_detail if detail else None),
     }
     return Problem(code, args)

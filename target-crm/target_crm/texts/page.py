@@ -58,6 +58,15 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
         "The database can't be reached at the moment. The page works again as soon as the database does.",
         "База данных сейчас недоступна. Страница заработает, как только база снова ответит.",
     ),
+    "error_in_log": (
+        "The log of target-crm-admin serve says what happened.",
+        "Что произошло, записано в журнале команды target-crm-admin serve.",
+    ),
+    "error_value": (
+        "The column does not take this value.",
+        "Поле не принимает такое значение: проверьте его вид и длину.",
+    ),
+    "record_unknown": ("There is no record {record} in {table}.", "Записи {record} в таблице {table} нет."),
     "error_database": ("The database refuses: {what}", "База данных отказывает: {what}"),
     "error_form": (
         "The form is out of date: go back, load the page again and repeat.",

@@ -31,7 +31,7 @@ PROBLEMS: dict[str, Text] = {
     # Rejected: a line or a record
     "E_LINE_NOT_READABLE": Text(
         "Line {line} is not a Singer message: {reason}",
-        "Строка {line} не является сообщением Singer: {reason}",
+        "Строка {line} не является сообщением Singer.",
         _SENDER,
         _SENDER_RU,
     ),
@@ -43,7 +43,7 @@ PROBLEMS: dict[str, Text] = {
     ),
     "E_RECORD_NOT_READABLE": Text(
         "The record is not readable as JSON: {reason}",
-        "Запись не читается как JSON: {reason}",
+        "Запись не читается как JSON.",
         _SENDER,
         _SENDER_RU,
     ),
@@ -91,7 +91,7 @@ PROBLEMS: dict[str, Text] = {
     ),
     "E_EARLIER_VERSION": Text(
         "{text}",
-        "{text}",
+        "Отклонено версией 0.1; причину по-английски покажет target-crm-admin rejects.",
         "Rejected by version 0.1; target-crm-admin rejects --retry tries it again.",
         "Отклонено версией 0.1; повторить: target-crm-admin rejects --retry.",
     ),
@@ -99,13 +99,13 @@ PROBLEMS: dict[str, Text] = {
     "E_DATABASE_UNIQUE": Text(
         "Another row of {table} already has a value that must be unique ({constraint}). {detail}",
         "В таблице {table} такое значение уже есть в другой строке, а оно должно быть единственным ({constraint}). "
-        "{detail}",
+        "{key}",
         _ROW,
         _ROW_RU,
     ),
     "E_DATABASE_FOREIGN_KEY": Text(
         "A row of {table} would point at a row that is not there ({constraint}). {detail}",
-        "Строка таблицы {table} указала бы на несуществующую строку ({constraint}). {detail}",
+        "Строка таблицы {table} указала бы на несуществующую строку ({constraint}). {key}",
         _ROW,
         _ROW_RU,
     ),
@@ -123,19 +123,19 @@ PROBLEMS: dict[str, Text] = {
     ),
     "E_DATABASE_EXCLUSION": Text(
         "Another row of {table} excludes this one ({constraint}). {detail}",
-        "Другая строка таблицы {table} исключает эту ({constraint}). {detail}",
+        "Другая строка таблицы {table} исключает эту ({constraint}). {key}",
         _ROW,
         _ROW_RU,
     ),
     "E_DATABASE_RAISED": Text(
         "A trigger or function of the database refuses the row: {message} {detail}",
-        "Триггер или функция базы данных не допускает строку: {message} {detail}",
+        "Триггер или функция базы данных не допускает строку: {message}",
         _ROW,
         _ROW_RU,
     ),
     "E_DATABASE_REFUSED": Text(
         "The database refuses the row ({sqlstate}): {message} {detail}",
-        "База данных не принимает строку ({sqlstate}): {message} {detail}",
+        "База данных не принимает строку (код {sqlstate}).",
         _ROW,
         _ROW_RU,
     ),
@@ -159,7 +159,7 @@ PROBLEMS: dict[str, Text] = {
         "Добавьте его в values файла mapping_file (или * для всех прочих) либо в тип поля.",
     ),
     "W_NOT_AN_ID": Text("{value} is not an id of amoCRM.", "{value} — не номер в amoCRM.", _SOURCE, _SOURCE_RU),
-    "W_NOT_READABLE": Text("{value} is not readable: {reason}", "{value} не читается: {reason}", _SOURCE, _SOURCE_RU),
+    "W_NOT_READABLE": Text("{value} is not readable: {reason}", "{value} не читается.", _SOURCE, _SOURCE_RU),
     "W_UNREADABLE_CONTAINER": Text(
         "{property} has a shape that is not known: {value}. What the CRM holds stays.",
         "{property} имеет незнакомый вид: {value}. В CRM всё осталось как было.",
@@ -174,7 +174,7 @@ PROBLEMS: dict[str, Text] = {
     ),
     "W_DATABASE_REFUSED": Text(
         "The column's type does not take {value} ({sqlstate}): {message}",
-        "Тип поля не принимает {value} ({sqlstate}): {message}",
+        "Тип поля не принимает {value} (код {sqlstate}).",
         "Correct the value in amoCRM, or give the column a wider type.",
         "Исправьте значение в amoCRM или расширьте тип поля.",
     ),

@@ -27,8 +27,10 @@ def problem_text(code: str | None, args: Mapping[str, Any] | None, language: str
     known = PROBLEMS.get(code or "")
     if known is None:
         return default or str(code)
-    shown = {name: _shown(name, (args or {}).get(name)) for name in parameters(str(code))}
-    return (known.en if language == "en" else known.ru).format(**shown).strip()
+    text = known.en if language == "en" else known.ru
+    # A text may leave arguments out: PostgreSQL's and the parser's own words are English.
+    shown = {name: _shown(name, (args or {}).get(name)) for name in _PARAMETER.findall(text)}
+    return text.format(**shown).strip()
 
 
 def remedy_text(code: str | None, language: str = "en") -> str:

@@ -24,7 +24,7 @@ from target_crm.operations.attempts import RowsHeldError
 from target_crm.operations.session import NothingYetError, UnknownError
 from target_crm.web.crm import Crm
 from target_crm.web.i18n import texts_for
-from target_crm.web.page import Page, load_templates, render_plain
+from target_crm.web.page import Page, load_templates, refusal_text, render_plain
 from target_crm.web.security import MOST_BODY_BYTES, Access, Guard
 from target_crm.web.views import conflicts, entering, records, rejects, runs
 
@@ -74,7 +74,7 @@ class _Site:
         except NothingYetError:
             return self.problem(request, 503, "nothing_yet")
         except UnknownError as error:
-            return self.problem(request, 404, "error_404", str(error))
+            return self.problem(request, 404, "error_404", self._said(request, error))
         except (RowsHeldError, psycopg.errors.LockNotAvailable):
             return self.problem(request, 503, "error_held")
         except BusyError:
@@ -82,11 +82,19 @@ class _Site:
         except PoolTimeout:
             return self.problem(request, 503, "error_unreachable")
         except TargetError as error:
-            return self.problem(request, 400, "error", str(error))
+            return self.problem(request, 400, "error", self._said(request, error))
         except psycopg.Error as error:
             logger.warning("%s %s: %s", request.method, request.url.path, without_secrets(str(error)))
-            what = without_secrets(error.diag.message_primary or str(error))
-            return self.problem(request, 500, "error", texts_for(request)("error_database", what=what))
+            return self.problem(request, 500, "error", refusal_text(error, texts_for(request)))
+
+    def _said(self, request: Request, error: TargetError) -> str:
+        """An error in the reader's language. What has no text in it goes to the log, and the reader learns that."""
+        texts = texts_for(request)
+        found = error.text(texts.language)
+        if found:
+            return found
+        logger.warning("%s %s: %s", request.method, request.url.path, error)
+        return texts("error_in_log")
 
     def problem(self, request: Request, status: int, title: str, detail: str = "") -> Response:
         """A page that says what is wrong."""

@@ -9,12 +9,15 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
+import psycopg
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from target_crm import values
+from target_crm.database_url import without_secrets
 from target_crm.operations.session import Session
+from target_crm.refusals import refusal
 from target_crm.texts import Texts
 from target_crm.web.i18n import texts_for
 from target_crm.web.security import Access
@@ -139,6 +142,17 @@ def render_plain(request: Request, access: Access, template: str, *, status: int
         )
     )
     return HTMLResponse(text, status_code=status)
+
+
+def refusal_text(error: psycopg.Error, texts: Texts) -> str:
+    """What the database refused, in the reader's language; PostgreSQL's own words are shown to readers of English."""
+    if texts.language == "en":
+        return texts("error_database", what=without_secrets(error.diag.message_primary or str(error)))
+    if error.sqlstate is None:
+        return texts("error_unreachable")
+    if error.sqlstate.startswith("22"):
+        return texts("error_value")
+    return refusal(error).text(texts.language)
 
 
 def link(path: str, **parameters: Any) -> str:

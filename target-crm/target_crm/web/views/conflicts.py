@@ -8,14 +8,14 @@ from typing import Any
 import psycopg
 from starlette.responses import Response
 
-from target_crm.database_url import without_secrets
 from target_crm.operations import conflicts as settling
 from target_crm.operations.conflicts import RULES, CellNow, Filter, cell_now, find_conflict, find_conflicts, resolve
 from target_crm.operations.explain import find_row
 from target_crm.operations.records import context_of, names_of, value_names
 from target_crm.operations.session import Row, UnknownError
+from target_crm.refusals import is_refusal
 from target_crm.values import as_typed, is_empty
-from target_crm.web.page import COUNTED, PER_PAGE, Page, link
+from target_crm.web.page import COUNTED, PER_PAGE, Page, link, refusal_text
 
 _SAMPLE = 10
 
@@ -160,10 +160,11 @@ def settle(page: Page) -> Response:
             return _show(page, conflict, status=422, problem=texts("typed_nothing"))
     try:
         run, done = resolve(session, Filter(ids=[number]), take, value, seen=page.given("seen") or "")
-    except (psycopg.DataError, psycopg.IntegrityError) as error:
+    except psycopg.Error as error:
+        if not is_refusal(error):
+            raise
         session.connection.rollback()
-        what = without_secrets(error.diag.message_primary or str(error))
-        return _show(page, conflict, status=422, problem=texts("error_database", what=what), typed=typed)
+        return _show(page, conflict, status=422, problem=refusal_text(error, texts), typed=typed)
     if not done.settled:
         conflict = find_conflict(session, number)
         how = _how(page, conflict)

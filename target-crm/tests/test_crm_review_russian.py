@@ -1,0 +1,88 @@
+"""The Russian page speaks Russian: no English sentence and no words of PostgreSQL's, whatever happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import review_data
+from review_server import Browser, hidden, plain, serving
+
+# English words in a row are a sentence; names of commands, options, tables and settings are words without blanks.
+SENTENCE = re.compile(r"(?<![\w./-])[A-Za-z][a-z']+(?:[ ,]+[A-Za-z']+){2,}")
+TEMPLATES = Path(__file__).parents[1] / "target_crm" / "web" / "templates"
+
+
+# Tables are called by their names; lists of them are no sentences.
+TABLES = "users|companies|contacts|leads|notes|tasks|(?:company|contact)_(?:phones|emails)"
+
+
+def english(text):
+    return SENTENCE.findall(re.sub(rf"target-crm[\w-]*(?: [\w-]+)*|\b(?:{TABLES})\b", " ", text))
+
+
+@pytest.fixture
+def served(crm):
+    review_data.fill(crm)
+    crm.execute("CREATE UNIQUE INDEX ON leads (name)")
+    crm.sync("leads", {"id": 801, "name": "Склад"}, {"id": 802, "name": "Склад"})
+    crm.sync("leads", {"id": 803, "name": "Поле", "closed_at": "вчера"}, {"id": {"x": 1}})
+    crm.load(["{", crm.schema_message("leads"), '{"type":"RECORD","stream":"leads"}'])
+    crm.execute(
+        f"CREATE FUNCTION {crm.schema}.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'Так нельзя'; END $$"
+    )
+    with serving(crm.config) as found:
+        yield found
+
+
+def test_no_page_shows_an_english_sentence(served):
+    browser = served.enter("ru")
+    pages = ["/", "/conflicts", "/conflicts/1", "/conflicts?resolved=1", "/runs", "/runs/1", "/runs/2", "/runs/1/undo"]
+    pages += ["/records", "/records?table=contacts&key=501", "/rejects", "/rejects?resolved=1"]
+    for path in pages:
+        answer = browser.get(path)
+        assert answer.status_code == 200, path
+        assert english(plain(answer.text)) == [], path
+
+
+def test_no_error_shows_an_english_sentence(served):
+    browser = served.enter("ru")
+    paths = ["/runs/999", "/runs/999/undo", "/conflicts/999", "/no/such/page", "/records?table=contacts&key=999"]
+    paths += ["/records/contacts/x", "/records/nope/1", "/records?table=contacts&key=amo:1:2:3"]
+    for path in paths:
+        answer = browser.get(path)
+        assert answer.status_code == 404, path
+        assert english(plain(answer.text)) == [], path
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("CREATE TRIGGER refuse BEFORE UPDATE ON contacts FOR EACH ROW EXECUTE FUNCTION refuse()", "Так нельзя"),
+        ("CREATE UNIQUE INDEX ON contacts (position)", "единственным"),
+        ("ALTER TABLE contacts ADD CONSTRAINT short CHECK (position NOT LIKE 'Ведущий%%') NOT VALID", "short"),
+    ],
+    ids=["trigger", "unique", "check"],
+)
+def test_a_decision_that_the_database_refuses_is_explained_in_russian(crm, served, rule, said):
+    crm.execute("UPDATE contacts SET position = 'Ведущий инженер' WHERE amo_id = 503")
+    number = next(c["id"] for c in crm.conflicts() if c["amo_value"] == "Ведущий инженер")
+    crm.execute(rule)
+    answer = served.enter("ru").settle(number, "amo")
+    assert answer.status_code == 422
+    assert said in plain(answer.text)
+    assert english(plain(answer.text)) == []
+
+
+def test_plain_answers_before_a_page_are_short_and_name_the_option(served):
+    answer = Browser(served.url, "ru").get("/enter", headers={"Host": "elsewhere.example"})
+    assert "--public-url" in answer.text
+
+
+def test_hidden_fields_and_titles_are_russian_too(served):
+    page = served.enter("ru").get("/conflicts/1").text
+    assert hidden(page, "form_token")
+    for text in re.findall(r'(?:title|aria-label|placeholder)="([^"]*)"', page):
+        assert english(text) == []
