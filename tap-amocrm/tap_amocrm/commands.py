@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,40 +11,34 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
-from singer_sdk.exceptions import ConfigValidationError
 
 from tap_amocrm import explain, probes
-from tap_amocrm.config import MAX_REQUESTS_PER_SECOND, setting_problem
+from tap_amocrm.command_line import read_config_file, refuse_unknown_variables
+from tap_amocrm.config import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND
+from tap_amocrm.environment import from_variables
 from tap_amocrm.errors import TapError
+from tap_amocrm.json_file import read_json_object
 from tap_amocrm.run import Run
 from tap_amocrm.tap import TapAmoCRM
 
-_CONFIG = click.option(
-    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="JSON file with the tap's settings."
-)
+_CONFIG = click.option("--config", type=click.Path(path_type=Path), help="JSON file with the tap's settings.")
 _STATE = click.option(
     "--state",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="State of the last run: what it knows.",
 )
 
 
 def _tap(config: Path | None, state: Path | None = None, **overrides: Any) -> TapAmoCRM:
-    """The tap with settings from a file and the environment (TAP_AMOCRM_...).
+    """The tap with settings from a file, the environment (TAP_AMOCRM_...) over it, and options over both.
 
     Raises:
-        TapError: a setting is missing or wrong.
+        TapError: a setting is missing or wrong, or a file is broken.
     """
-    try:
-        given = json.loads(config.read_text("utf-8")) if config else {}
-        remembered = json.loads(state.read_text("utf-8")) if state else None
-    except ValueError as error:
-        msg = f"{config if config else state} is no JSON: {error}."
-        raise TapError(msg) from None
-    try:
-        return TapAmoCRM(config={**given, **overrides}, state=remembered, parse_env_config=True)
-    except ConfigValidationError as error:
-        raise TapError(" ".join(setting_problem(problem) for problem in error.errors)) from None
+    refuse_unknown_variables(os.environ)
+    given = read_config_file(config) if config else {}
+    remembered = read_json_object("--state", state, '{"bookmarks": {...}}') if state else None
+    return TapAmoCRM(config={**given, **from_variables(os.environ, CONFIG_JSONSCHEMA), **overrides}, state=remembered)
 
 
 def _fail(error: TapError) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pendulum
 from singer_sdk import typing as th
+from singer_sdk.helpers.capabilities import STREAM_MAPS_CONFIG
 
 from tap_amocrm.errors import ConfigError
 
@@ -135,7 +135,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         th.IntegerType,
         default=3600,
         title="Lifetime of definitions",
-        description="Seconds for which users, custom fields and tags are not read again unless an unknown ID turns up.",
+        description="Seconds for which users, custom fields and tags are not read again unless an unknown ID turns up. "
+        "0 reads them every time, which loaders that write a table anew with each run need.",
     ),
     th.Property(
         "raw_text",
@@ -146,6 +147,10 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     ),
     _text("metrics_file", "Metrics file", "Where the run's metrics go as JSON."),
 ).to_dict()
+
+# Of the settings that the SDK gives to every tap those of stream maps have an effect here.
+CONFIG_JSONSCHEMA["properties"] |= STREAM_MAPS_CONFIG["properties"]
+SETTING_NAMES: tuple[str, ...] = tuple(CONFIG_JSONSCHEMA["properties"])
 
 
 @dataclass(frozen=True)
@@ -289,13 +294,14 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError(msg)
 
 
-def setting_problem(text: str) -> str:
-    """What the SDK says of a setting (`'x' is not … in config['name']`), with the name first and no secrets."""
-    match = re.fullmatch(r"(.*) in config\['(\w+)'\].*", text, re.DOTALL)
-    if match is None:
-        return f"Settings: {text}"
-    told, name = match.groups()
-    schema = CONFIG_JSONSCHEMA["properties"].get(name, {})
-    if schema.get("secret") or schema.get("writeOnly"):
-        told = f"the value is not of type {schema.get('type')}"
-    return f"Setting {name}: {told}."
+def validation_problems(errors: Iterable[Any]) -> list[str]:
+    """A sentence for each error of a jsonschema validator of the settings; secrets are not shown."""
+    problems = []
+    for error in errors:
+        name = str(error.path[0]) if error.path else ""
+        schema = CONFIG_JSONSCHEMA["properties"].get(name, {})
+        said = error.message
+        if schema.get("secret") or schema.get("writeOnly"):
+            said = f"the value is not of type {schema.get('type')}"
+        problems.append(f"Setting {name}: {said}." if name else f"Settings: {said}.")
+    return problems

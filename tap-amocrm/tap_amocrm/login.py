@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import json
 import os
 import queue
 import re
@@ -22,6 +21,7 @@ import requests
 
 from tap_amocrm import __version__
 from tap_amocrm.auth import OAuth, from_config
+from tap_amocrm.command_line import read_config_file, refuse_unknown_variables
 from tap_amocrm.errors import ConfigError, TapError
 
 # Each service has its own authorisation page ("Authorisation page", developers.kommo.com and amocrm.ru/developers).
@@ -259,25 +259,18 @@ def _settings(config: Path | None, given: dict[str, Any]) -> dict[str, Any]:
     """Options and environment, then the config file, then questions.
 
     Raises:
-        ConfigError: the file is no JSON object, or something is missing and nobody is there to ask.
+        ConfigError: the file is broken, a value is wrong, or something is missing and nobody is there to ask.
     """
-    from_file: Any = {}
-    if config is not None:
-        try:
-            from_file = json.loads(config.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            msg = f"{config} is no readable JSON ({type(error).__name__})."
-            raise ConfigError(msg) from None
-        if not isinstance(from_file, dict):
-            msg = f"{config} holds no JSON object of settings."
-            raise ConfigError(msg)
+    refuse_unknown_variables(os.environ)
+    from_file = read_config_file(config) if config is not None else {}
     # The seeds are read so that they count as superseded: the chain that starts here goes before them.
     names = (*given, "client_secret", "authorization_code", "refresh_token")
     environment = {k: os.environ.get(f"TAP_AMOCRM_{k.upper()}") for k in names}
     settings = {k: str(given.get(k) or environment[k] or from_file.get(k) or "").strip() for k in names}
     settings["domain"] = settings["domain"] or "amocrm.ru"
     settings["redirect_uri"] = settings["redirect_uri"] or _REDIRECT
-    settings["token_file"] = str(Path(settings["token_file"] or _TOKEN_FILE).expanduser().absolute())
+    settings["token_file"] = str(_absolute(settings["token_file"] or _TOKEN_FILE))
+    _check_redirect(settings["redirect_uri"])
     if settings["domain"] not in AUTHORISATION_PAGES:
         msg = f"Setting domain: {settings['domain']!r} is none of {', '.join(AUTHORISATION_PAGES)}."
         raise ConfigError(msg)
@@ -287,6 +280,28 @@ def _settings(config: Path | None, given: dict[str, Any]) -> dict[str, Any]:
             raise ConfigError(msg)
         settings[name] = settings[name] or click.prompt(question, hide_input=hidden).strip()
     return settings
+
+
+def _absolute(token_file: str) -> Path:
+    try:
+        return Path(token_file).expanduser().absolute()
+    except RuntimeError:
+        msg = f"Setting token_file: {token_file} is below the home folder, and this user has none. Name another file."
+        raise ConfigError(msg) from None
+    except OSError as error:
+        msg = f"Setting token_file: the current folder can't be used ({error.strerror}). Give the file's whole path."
+        raise ConfigError(msg) from None
+
+
+def _check_redirect(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        good = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port above 65535, or brackets that do not close
+        good = False
+    if not good:
+        msg = f"Setting redirect_uri: {address!r} must be an address with a port from 1 to 65535, such as {_REDIRECT}."
+        raise ConfigError(msg)
 
 
 def _tell(settings: dict[str, Any], url: str) -> None:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 from functools import cached_property, partial
 from types import FrameType
 from typing import Any, ClassVar, cast
 
-from singer_sdk import Stream, Tap
-from singer_sdk.exceptions import ConfigValidationError
-from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+import click
+from singer_sdk import Stream
+from singer_sdk.helpers._classproperty import classproperty
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
+from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 
 from tap_amocrm import __version__
-from tap_amocrm.config import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, setting_problem
-from tap_amocrm.errors import TapError
+from tap_amocrm.catalog_check import check_catalog
+from tap_amocrm.command_line import TapCommand, checked_catalog, read_config
+from tap_amocrm.config import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, SETTING_NAMES, validation_problems
+from tap_amocrm.environment import from_variables
+from tap_amocrm.errors import ConfigError
 from tap_amocrm.prefetch import Prefetch
 from tap_amocrm.run import Run
 from tap_amocrm.run_marker import STATE_KEY, RunMarker
+from tap_amocrm.setting_names import unknown_settings
 from tap_amocrm.streams import STREAMS
 from tap_amocrm.streams.base import AmoStream, AmoTap
 from tap_amocrm.streams.events import DeletedRecords
@@ -41,9 +46,14 @@ class TapAmoCRM(AmoTap):
     plugin_version = __version__
     config_jsonschema = CONFIG_JSONSCHEMA
     message_writer_class = Writer
-    # Records are written page by page; BATCH files and version messages would only come between.
-    capabilities: ClassVar = [
-        c for c in Tap.capabilities if c not in (PluginCapabilities.BATCH, TapCapabilities.ACTIVATE_VERSION)
+    # Records are written page by page: no BATCH files, no version messages. Schemas have nothing to flatten.
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        TapCapabilities.CATALOG,
+        TapCapabilities.DISCOVER,
+        TapCapabilities.STATE,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.STRUCTURED_LOGGING,
     ]
 
     def __init__(self, **kwargs: Any) -> None:
@@ -80,6 +90,8 @@ class TapAmoCRM(AmoTap):
 
     def sync_all(self) -> None:  # type: ignore[misc]
         """Sync all streams; whatever happens, the metrics are written and no request is left in flight."""
+        catalog = self.input_catalog
+        check_catalog(self.streams.values(), () if catalog is None else catalog.keys())
         try:
             self._mark(complete=False)
             self._read_ahead()
@@ -153,14 +165,39 @@ class TapAmoCRM(AmoTap):
         interrupt(code)
 
     @classmethod
-    def invoke(cls, **kwargs: Any) -> None:
-        """Run the command; an error ends as one message and exit code 1, without a traceback."""
-        try:
-            super().invoke(**kwargs)
-        except TapError as error:
-            logger.error("%s", error)
-            sys.exit(1)
-        except ConfigValidationError as error:
-            for problem in error.errors or [str(error)]:
-                logger.error("%s", setting_problem(problem))
-            sys.exit(1)
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Nothing: the SDK's settings that have an effect here are among ours."""
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """What is wrong with the settings, names and values, all at once.
+
+        Raises:
+            ConfigError: something is, and `raise_errors` is set.
+        """
+        unknown = unknown_settings(self._config, SETTING_NAMES)
+        refused = JSONSchemaValidator(self.config_jsonschema).iter_errors(self._config)
+        problems = [*unknown, *validation_problems(refused)]
+        if problems and raise_errors:
+            raise ConfigError(" ".join(problems))
+        return problems
+
+    @classproperty
+    def _env_var_config(cls) -> dict[str, Any]:
+        """Of the environment alone: the SDK would let the nearest `.env` win over it."""
+        return from_variables(os.environ, cls.config_jsonschema)
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
+        """The settings that --config names."""
+        del ctx, param
+        return read_config(value)
+
+    @classmethod
+    def invoke(cls, *, catalog: Any = None, **kwargs: Any) -> None:
+        """Run the command."""
+        super().invoke(catalog=None if catalog is None else checked_catalog(catalog), **kwargs)
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """The command, which ends without a traceback."""
+        return TapCommand.of(super().get_singer_command())

@@ -12,6 +12,7 @@ from singer_sdk import Stream, Tap
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
+from tap_amocrm.catalog_check import FULL_TABLE
 from tap_amocrm.conform import Conformer
 from tap_amocrm.errors import ApiError
 from tap_amocrm.normalise import normalise
@@ -75,6 +76,8 @@ class AmoStream(Stream):
         run = self.amo.run
         if not self.bookmarked:
             return None
+        if self.forced_replication_method == FULL_TABLE:
+            return run.settings.start_date
         state = self.bookmark
         value = state.get("replication_key_value")
         if not value or state.get("scope") != run.scope_digest or state.get("walked"):
