@@ -33,6 +33,8 @@ class Database:
         self.zone: str | None = None
         self._server: EmbeddedServer | None = None
         self._is_probed = False
+        # False: a pooler has no further session for us.
+        self.has_room = True
 
     def __enter__(self) -> Database:
         if self.settings.database_url is None:
@@ -71,6 +73,7 @@ class Database:
         try:
             pin(connection, lock_seconds(self.settings), probe=not self._is_probed)
             self._is_probed = True
+            self.has_room = self.has_room and connection.has_room
             if self.zone is not None:
                 self.use_zone(connection, self.zone)
                 connection.commit()

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 
 import psycopg
-from psycopg import errors
 
 from target_crm.database_url import hide_secrets, without_secrets
-from target_crm.errors import DatabaseError
+from target_crm.errors import DatabaseError, TooManyConnectionsError
 
 _AGAIN = "What was committed stays; run again."
 # SQLSTATE, or the class of one: what happened, and what to do.
@@ -53,6 +52,7 @@ _DOCUMENT_SIZE = "A document is larger than the 256 MB that PostgreSQL takes: {}
 _LOST = "The database went away: {} " + _AGAIN
 _LOST_CLASSES = ("08", "57P02", "57P03")
 # What servers say while a connection is being made, in English and Russian; the first that is found counts.
+_TOO_MANY = "The database takes no more connections: {}"
 _CONNECTING = (
     (r"no password supplied|fe_sendauth", "The server wants a password: {}", "Put it into setting database_url."),
     (
@@ -65,7 +65,7 @@ _CONNECTING = (
     (
         r"too many (clients|connections)|connection slots are reserved|[Сс]лишком много|слоты подключений"
         r"|no more connections allowed|max_client_conn",
-        "The database takes no more connections: {}",
+        _TOO_MANY,
         "Raise the limit, or end sessions that are not needed.",
     ),
     (r"starting up|shutting down|recovery mode|not yet accepting|запускается|останавливается",
@@ -101,7 +101,8 @@ def as_sentence(error: psycopg.Error) -> DatabaseError:
     for known in (state, state[:2]):
         if known in _SENTENCES:
             happened, remedy = _SENTENCES[known]
-            return DatabaseError(f"{happened.format(what)} {remedy}")
+            kind = TooManyConnectionsError if state == "53300" else DatabaseError
+            return kind(f"{happened.format(what)} {remedy}")
     return DatabaseError(f"The database refused a statement: {what}")
 
 
@@ -119,7 +120,8 @@ def unreachable(error: psycopg.Error, url: str | None) -> DatabaseError:
     # The prefix of the address stays: with several hosts it tells them apart.
     for pattern, happened, remedy in _CONNECTING:
         if re.search(pattern, text):
-            return DatabaseError(f"{happened.format(_sentence(text))} {remedy}")
+            kind = TooManyConnectionsError if happened == _TOO_MANY else DatabaseError
+            return kind(f"{happened.format(_sentence(text))} {remedy}")
     return DatabaseError(f"The database can't be reached: {_sentence(text)} Check setting database_url.")
 
 
@@ -129,13 +131,6 @@ def is_lost(error: BaseException) -> bool:
         return False
     state = error.sqlstate
     return state is None or state.startswith((*_LOST_CLASSES, "57P01", "57P05", "25P03", "25P04"))
-
-
-def wants_fewer_connections(error: BaseException) -> bool:
-    """Whether a connection was refused because there are too many."""
-    if isinstance(error, errors.TooManyConnections):
-        return True
-    return re.search(_CONNECTING[3][0], str(error)) is not None
 
 
 def _sentence(text: str) -> str:

@@ -63,6 +63,8 @@ class PinnedConnection(psycopg.Connection[Any]):
     """A connection whose session is known by a token."""
 
     token: str = ""
+    # Whether a second session was to be had when a pooler was probed.
+    has_room: bool = True
 
     def verify(self) -> None:
         """Check that this transaction runs in the session that was opened.
@@ -153,6 +155,7 @@ def _is_shared(connection: PinnedConnection) -> bool:
         while second.pgconn.is_busy():
             if not select.select([second.fileno()], [], [], _PROBE_SECONDS)[0]:
                 # A pooler in session mode whose sessions are all taken lets it wait.
+                connection.has_room = False
                 return False
             second.pgconn.consume_input()
         found = None

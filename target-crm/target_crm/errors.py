@@ -84,3 +84,7 @@ class BusyError(TargetError):
 
 class DatabaseError(TargetError):
     """The database refused or went away."""
+
+
+class TooManyConnectionsError(DatabaseError):
+    """The database takes no more connections of this role, or none at all."""

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import timezone, tzinfo
 from typing import Any
@@ -19,9 +18,11 @@ from target_crm import runs
 from target_crm.batch import Batch, Buffer, Reject, Tombstone, as_text, deletion, tombstone
 from target_crm.config import Settings
 from target_crm.database import Database
+from target_crm.database_session import PinnedConnection
 from target_crm.deferred import DeferredConstraints
-from target_crm.errors import RecordError, StrictError, TooManyRejectsError
+from target_crm.errors import DatabaseError, RecordError, StrictError, TooManyRejectsError
 from target_crm.extract import Extracted, Extractor
+from target_crm.load_sessions import LoadSessions
 from target_crm.lookups import LOOKUP_STREAMS, lookup_lines
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping
@@ -88,29 +89,33 @@ class Load:
         self._seq = 0
         self._deferred = DeferredConstraints()
         self._warned_of_zone = False
-        self.connection = database.connect()
+        self._sessions = LoadSessions(settings, database)
         self._spells_out = self.connection.info.parameter_status("server_encoding") == "SQL_ASCII"
-        self._connections = [self.connection]
         self._reader = ThreadPoolExecutor(1, "merge")
         try:
             database.prepare(self.connection, builtin=self.mapping.builtin, commit=not settings.dry_run)
             self.live: dict[str, LiveTable] = check_mapping(self.connection, self.mapping, settings.crm_schema)
             database.use_zone(self.connection, next(iter(naive_columns(self.live)), None))
             self.run_id = runs.begin_run(self.connection, settings.crm_schema, kind)
+            self._sessions.belongs_to(self.run_id)
             self._open_rejects = runs.open_rejects(self.connection, settings.crm_schema)
             self._commit()
             row_keys = find_row_keys(self.connection, self.live)
             self._commit()
-            for _ in range(1, 1 if settings.dry_run else settings.parallel_merges):
-                self._connections.append(database.connect(name="target-crm merge"))
+            self._sessions.open_more(1 if settings.dry_run else settings.parallel_merges)
         except BaseException:
             self._close()
             raise
         deleted_so_far: dict[str, int] = {}
         self._mergers = [
-            Merger(c, self.live, settings, self.run_id, row_keys, deleted_so_far) for c in self._connections
+            Merger(c, self.live, settings, self.run_id, row_keys, deleted_so_far) for c in self._sessions.all
         ]
         self._pool = ThreadPoolExecutor(len(self._mergers), "part")
+
+    @property
+    def connection(self) -> PinnedConnection:
+        """The session of the run."""
+        return self._sessions.first
 
     def _commit(self) -> None:
         if not self.settings.dry_run:
@@ -297,6 +302,9 @@ class Load:
 
     def _merge_batch(self, batch: Batch, graves: Sequence[Tombstone]) -> bytes | None:
         """Merge a batch, parents before children; the STATE that may leave then. Runs beside the reading."""
+        if self._sessions.renew():
+            for merger, session in zip(self._mergers, self._sessions.all, strict=True):
+                merger.use(session)
         self._lock_accounts(batch.accounts | {g.key[0] for g in graves})
         if batch.names:
             lines = list(batch.names.values())
@@ -325,6 +333,7 @@ class Load:
         return counts
 
     def _close_batch(self, batch: Batch) -> None:
+        self.connection.verify()
         rejects = [*batch.rejects, *batch.late_rejects.values()]
         self.rejected += len(rejects)
         for reject in rejects:
@@ -409,6 +418,7 @@ class Load:
         for attempt in range(_RETRIES_ON_DEADLOCK + 1):
             try:
                 with merger.connection.transaction():
+                    merger.connection.verify()
                     done = work(lock)
                     if self.settings.dry_run:
                         self._deferred.check(merger.connection)
@@ -427,13 +437,7 @@ class Load:
         """One load at a time for an account; accounts do not hinder one another."""
         schema, fresh = self.settings.crm_schema, sorted(accounts - self.accounts)
         for account in fresh:
-            runs.lock_account(
-                self.connection,
-                schema,
-                account,
-                self.settings.lock_timeout_seconds,
-                keep_open=self.settings.dry_run,
-            )
+            self._sessions.hold(account)
             self.accounts.add(account)
         if fresh:
             runs.note_accounts(self.connection, schema, self.run_id, self.accounts)
@@ -452,14 +456,12 @@ class Load:
         """Close the run: `succeeded`, `failed` or `interrupted`. What was not committed is rolled back."""
         try:
             if self._job is not None:
-                for connection in self._connections:
-                    with suppress(psycopg.Error):
-                        # Not cancel(): it waits without end for a server that is gone.
-                        connection.cancel_safe(timeout=5)
+                self._sessions.cancel()
                 self._job.exception()
                 self._job = None
-            if self.settings.dry_run or self.connection.closed:
+            if self.settings.dry_run:
                 return
+            self._sessions.renew_to_close()
             self.connection.rollback()
             schema = self.settings.crm_schema
             runs.close_run(self.connection, schema, self.run_id, status, error)
@@ -467,7 +469,7 @@ class Load:
             if status == "succeeded" and self.settings.journal_retention_days:
                 runs.prune_journal(self.connection, schema, self.settings.journal_retention_days)
             self.connection.commit()
-        except psycopg.OperationalError:
+        except (psycopg.OperationalError, DatabaseError):
             logger.warning("The run %d could not be closed: the database is gone.", self.run_id)
         finally:
             self._close()
@@ -476,5 +478,4 @@ class Load:
         self._reader.shutdown()
         if hasattr(self, "_pool"):
             self._pool.shutdown()
-        for connection in self._connections:
-            connection.close()
+        self._sessions.close()

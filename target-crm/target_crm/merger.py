@@ -14,6 +14,7 @@ from psycopg import sql
 from target_crm.config import Settings
 from target_crm.copytext import Column as CopyColumn
 from target_crm.copytext import dump_column, dump_documents
+from target_crm.database_session import PinnedConnection
 from target_crm.direct import Arrival, Documents, copy_in, encode_bases, insert_new
 from target_crm.errors import GuardError
 from target_crm.extract import Extracted
@@ -26,7 +27,7 @@ from target_crm.sql import deletes, insert, joins, journal, links, merge, sets, 
 from target_crm.sql.spec import MergeSpec
 from target_crm.sql.statements import Statements
 
-Connection = psycopg.Connection[Any]
+Connection = PinnedConnection
 TakeApart = Callable[[Sequence[SeenRecord]], Extracted]
 # Below this many rows of a batch a share says nothing.
 _LEAST_ROWS_FOR_SHARE = 20
@@ -95,6 +96,11 @@ class Merger:
     deleted_so_far: dict[str, int] = field(default_factory=dict)
     # Of a dry run: table, row, column, base, the CRM's value, amoCRM's value of each edit that stays.
     kept_cells: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def use(self, connection: Connection) -> None:
+        """Go on over another session, which knows none of the temporary tables."""
+        self.connection = connection
+        self._statements.clear()
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

@@ -69,6 +69,30 @@ def begin_run(connection: Connection, schema: str, kind: str) -> int:
     return run_id
 
 
+def reopen_run(connection: Connection, schema: str, run_id: int) -> None:
+    """Let a run whose session was lost live on in this one. The caller commits."""
+    connection.execute(
+        sql.SQL(
+            "UPDATE {} SET status = 'running', finished_at = NULL, error = NULL, backend_pid = pg_backend_pid(), "
+            "backend_start = (SELECT a.backend_start FROM pg_stat_activity AS a WHERE a.pid = pg_backend_pid()) "
+            "WHERE id = %s"
+        ).format(sql.Identifier(schema, "sync_runs")),
+        (run_id,),
+    )
+    connection.execute(sql.SQL("SELECT pg_advisory_lock({})").format(_run_lock(schema, sql.Literal(run_id))))
+
+
+def find_later_run(connection: Connection, schema: str, run_id: int, accounts: set[int]) -> int | None:
+    """A run that has worked on one of these accounts since that one began, if there is one."""
+    row = connection.execute(
+        sql.SQL("SELECT max(id) FROM {} WHERE id > %s AND account_ids && %s::bigint[]").format(
+            sql.Identifier(schema, "sync_runs")
+        ),
+        (run_id, sorted(accounts)),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def write_counts(connection: Connection, schema: str, run_id: int, counts: dict[str, Any]) -> None:
     """Keep the run's counts by table. The caller commits."""
     connection.execute(

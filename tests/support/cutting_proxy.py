@@ -58,6 +58,10 @@ class CuttingProxy:
             self._left, self._deliver, self._deaf = statement, deliver, deaf
             self.cut, self.statements = False, 0
 
+    def cut_all(self) -> None:
+        """Cut what is open now; new connections get through."""
+        self._close_all()
+
     def _accept(self) -> None:
         while True:
             try:
