@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -25,6 +24,7 @@ from tap_amocrm.token_exchange import (
     usable,
 )
 from tap_amocrm.token_store import Chain, TokenStore
+from tap_amocrm.user_path import user_path
 
 __all__ = ["BLOCKED", "Authenticator", "LongLivedToken", "OAuth", "from_config"]
 
@@ -228,4 +228,4 @@ def from_config(config: Mapping[str, Any], url: str, send: Send) -> LongLivedTok
         ("refresh_token", _given(config, "refresh_token")),
     )
     seeds = [Grant(kind, value) for kind, value in kinds if value]
-    return OAuth(integration, seeds, TokenStore(Path(file)), send, url)
+    return OAuth(integration, seeds, TokenStore(user_path("token_file", file)), send, url)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tap_amocrm import explain, probes
@@ -98,7 +99,7 @@ def _print_check(run: Run, findings: list[probes.Finding], steps: list[explain.S
     table = Table("", "", "", title="What this account allows", title_justify="left", show_header=False)
     for finding in findings:
         colour = {"yes": "green", "no": "red"}.get(finding.outcome, "yellow")
-        table.add_row(finding.what, f"[{colour}]{finding.outcome}[/{colour}]", finding.detail)
+        table.add_row(escape(finding.what), f"[{colour}]{finding.outcome}[/{colour}]", escape(finding.detail))
     console.print(table)
     rate = run.settings.requests_per_second
     what = "the scope" if run.settings.scoped else "the whole account"

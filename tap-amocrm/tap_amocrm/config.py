@@ -14,6 +14,7 @@ from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import STREAM_MAPS_CONFIG
 
 from tap_amocrm.errors import ConfigError
+from tap_amocrm.user_path import user_path
 
 # The vendor's limit for one integration (developers.kommo.com, "Limitations").
 MAX_REQUESTS_PER_SECOND = 7
@@ -209,7 +210,7 @@ class Settings:
             share_throttle=config.get("share_throttle") is not False,
             definitions_lifetime=_whole(config, "definitions_lifetime", 3600, 0, 365 * 86_400),
             raw_text=bool(config.get("raw_text")),
-            metrics_file=Path(config["metrics_file"]) if config.get("metrics_file") else None,
+            metrics_file=user_path("metrics_file", config["metrics_file"]) if config.get("metrics_file") else None,
         )
         _check_together(settings)
         return settings

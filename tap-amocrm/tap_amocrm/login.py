@@ -23,6 +23,7 @@ from tap_amocrm import __version__
 from tap_amocrm.auth import OAuth, from_config
 from tap_amocrm.command_line import read_config_file, refuse_unknown_variables
 from tap_amocrm.errors import ConfigError, TapError
+from tap_amocrm.user_path import user_path
 
 # Each service has its own authorisation page ("Authorisation page", developers.kommo.com and amocrm.ru/developers).
 AUTHORISATION_PAGES = {domain: f"https://www.{domain}/oauth" for domain in ("amocrm.ru", "amocrm.com", "kommo.com")}
@@ -284,10 +285,7 @@ def _settings(config: Path | None, given: dict[str, Any]) -> dict[str, Any]:
 
 def _absolute(token_file: str) -> Path:
     try:
-        return Path(token_file).expanduser().absolute()
-    except RuntimeError:
-        msg = f"Setting token_file: {token_file} is below the home folder, and this user has none. Name another file."
-        raise ConfigError(msg) from None
+        return user_path("token_file", token_file).absolute()
     except OSError as error:
         msg = f"Setting token_file: the current folder can't be used ({error.strerror}). Give the file's whole path."
         raise ConfigError(msg) from None

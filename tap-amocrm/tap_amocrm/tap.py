@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -29,6 +30,7 @@ from tap_amocrm.streams import STREAMS
 from tap_amocrm.streams.base import AmoStream, AmoTap
 from tap_amocrm.streams.events import DeletedRecords
 from tap_amocrm.streams.small import SmallStream
+from tap_amocrm.user_path import check_writable
 from tap_amocrm.writer import Interrupted, SnapshotStateWriter, Writer, interrupt
 
 logger = logging.getLogger("tap-amocrm")
@@ -93,6 +95,8 @@ class TapAmoCRM(AmoTap):
         catalog = self.input_catalog
         check_catalog(self.streams.values(), () if catalog is None else catalog.keys())
         try:
+            if self.run.settings.metrics_file:
+                check_writable("metrics_file", self.run.settings.metrics_file)
             self._mark(complete=False)
             self._read_ahead()
             super().sync_all()
@@ -152,9 +156,14 @@ class TapAmoCRM(AmoTap):
             self.run.prefetch.stop()
         self.run.progress.close()
         document = self.run.metrics.document()
-        logger.info("Metrics: %s", {k: v for k, v in document.items() if not k.endswith("_series")})
-        if self.run.settings.metrics_file:
-            self.run.metrics.write(self.run.settings.metrics_file)
+        summary = {k: v for k, v in document.items() if not k.endswith("_series")}
+        logger.info("Metrics: %s", json.dumps(summary))
+        file = self.run.settings.metrics_file
+        if file:
+            try:
+                self.run.metrics.write(file)
+            except OSError as error:  # the records are out, and the run is as good as it was
+                logger.error("Setting metrics_file: %s can't be written: %s.", file, error.strerror)
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """End behind the message under way with the state out; in any case within a few seconds."""
