@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,20 +36,27 @@ class Arrival:
 
 
 class Documents:
-    """What goes into `raw_fields`: each record with its base.
+    """What goes into `raw_fields`: each record with its base, and what was written in the place of nothing (`left`).
 
     A column of COPY that is made as it is sent, since it is most of a batch's bytes.
     """
 
-    def __init__(self, records: Sequence[SeenRecord], bases: Sequence[bytes]) -> None:
-        self._records, self._bases = records, bases
+    def __init__(
+        self, records: Sequence[SeenRecord], bases: Sequence[bytes], left: Mapping[int, dict[str, Any]] | None = None
+    ) -> None:
+        self._records, self._bases, self._left = records, bases, left or {}
 
     def __len__(self) -> int:
         return len(self._records)
 
     def __getitem__(self, part: slice) -> list[bytes]:
         pairs = zip(self._records[part], self._bases[part], strict=True)
-        return dump_documents([b'{"amo":%b,"amo_values":%b}' % (record.raw, base) for record, base in pairs])
+        made = [b'{"amo":%b,"amo_values":%b}' % (record.raw, base) for record, base in pairs]
+        for place in range(part.start or 0, min(part.stop, len(self))) if self._left else ():
+            if place in self._left:
+                at = place - (part.start or 0)
+                made[at] = b'%b,"amo_stored":%b}' % (made[at][:-1], _encode(self._left[place]))
+        return dump_documents(made)
 
 
 def encode_bases(found: Extracted) -> list[bytes]:
@@ -82,9 +90,9 @@ def insert_new(
     if not number:
         return 0
     row_keys = keys.make(connection, number)
-    bases = encode_bases(found)
+    bases, left = encode_bases(found), _defaults_left(spec, found, arrival)
     dumped_keys = dump_column(row_keys)
-    rows = _rows(spec, found, arrival, dumped_keys, Documents(found.records, bases))
+    rows = _rows(spec, found, arrival, dumped_keys, Documents(found.records, bases, left))
     copy_in(connection, statements.text("copy_rows", lambda: direct.copy_rows(spec)), rows)
     for index, item_set in enumerate(spec.live.mapping.sets):
         _insert_items(connection, statements, item_set, dumped_keys, found.items[index], arrival.now)
@@ -94,7 +102,7 @@ def insert_new(
         dump_column([spec.live.mapping.table] * number),
         dumped_keys,
         [b"*"] * number,
-        dump_documents(bases),
+        dump_documents(_with_left(bases, left)),
     ]
     copy_in(connection, statements.text("copy_journal", lambda: direct.copy_journal(spec)), journal)
     return number
@@ -126,10 +134,38 @@ def _rows(spec: MergeSpec, found: Extracted, arrival: Arrival, keys: list[bytes]
     ]
     for slot, values in zip(spec.slots, found.columns, strict=True):
         default = table.defaults.get(slot.column.name)
+        if default == "now" and slot.live.family == "timestamp":
+            default = arrival.now
         columns.append(dump_column(values if default is None else [default if v is None else v for v in values]))
     mapped = {slot.column.name for slot in spec.slots}
     return columns + [
         dump_column([value]) * len(records) for name, value in table.defaults.items() if name not in mapped
+    ]
+
+
+def _defaults_left(spec: MergeSpec, found: Extracted, arrival: Arrival) -> dict[int, dict[str, Any]]:
+    """The defaults that are written where records say nothing, by place and column."""
+    left: dict[int, dict[str, Any]] = {}
+    defaults = spec.live.mapping.defaults
+    for slot, values in zip(spec.slots, found.columns, strict=True):
+        default = defaults.get(slot.column.name)
+        if default is None or default == "":
+            continue
+        form = json.loads(default) if slot.live.family == "json" else default
+        if form == "now" and slot.live.family == "timestamp":
+            form = arrival.now
+        for place, value in enumerate(values):
+            if value is None:
+                left.setdefault(place, {})[slot.column.name] = form
+    return left
+
+
+def _with_left(bases: Sequence[bytes], left: Mapping[int, dict[str, Any]]) -> Sequence[bytes]:
+    """The bases, with what was left in the row in the place of nothing: what a new row holds."""
+    if not left:
+        return bases
+    return [
+        _encode(msgspec.json.decode(base) | left[place]) if place in left else base for place, base in enumerate(bases)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -23,8 +24,8 @@ from target_crm.mapping.model import Column
 from target_crm.references import resolve
 from target_crm.rowkeys import RowKeys
 from target_crm.seen import SeenRecord
-from target_crm.sql import deletes, insert, joins, journal, links, merge, sets, staging
-from target_crm.sql.spec import MergeSpec
+from target_crm.sql import deletes, insert, joins, journal, links, merge, sets, staging, stored
+from target_crm.sql.spec import MergeSpec, Slot
 from target_crm.sql.statements import Statements
 
 Connection = PinnedConnection
@@ -280,11 +281,17 @@ class Merger:
                 copy_in(self.connection, statement, columns)
 
     def _insert_staged(self, known: Statements) -> int:
-        spec = known.spec
-        inserted = self._run(known.text("insert", lambda: insert.insert_rows(spec))).rowcount
+        spec, inserted = known.spec, 0
+
+        def write() -> None:
+            nonlocal inserted
+            inserted = self._run(known.text("insert", lambda: insert.insert_rows(spec))).rowcount
+            if inserted:
+                self._run(known.text("analyze_born", lambda: staging.analyze(spec, "born")))
+
+        self._as_stored(spec, write, new=True)
         if not inserted:
             return 0
-        self._run(known.text("analyze_born", lambda: staging.analyze(spec, "born")))
         self._run(known.text("remember_keys", lambda: insert.remember_keys(spec)))
         self._run(known.text("journal_born", lambda: insert.journal_born(spec)))
         for index in range(len(spec.live.mapping.sets)):
@@ -324,15 +331,41 @@ class Merger:
             self.kept_cells += self._run(journal.kept_cells(spec)).fetchall()
         if updated:
             written = [slot for slot, number in zip(spec.slots, takes, strict=True) if number]
-            self._run(journal.journal_changes(spec, rows, written, marks=marks))
-            if conflicts:
-                statement = journal.record_conflicts(spec)
-                assert statement is not None
-                self._run(statement)
-            done = self._run(known.text(f"write{size}", lambda: merge.write_and_remember(spec, rows))).fetchone()
-            if done is None or done[0] != updated:
-                raise ContendedError
+            self._as_stored(
+                spec, lambda: self._write(known, rows, written, (updated, conflicts), marks=marks), new=False
+            )
         return _Planned(planned, Counts(updated=updated, kept=edited, conflicts=conflicts))
+
+    def _write(
+        self, known: Statements, rows: int, written: Sequence[Slot], expected: tuple[int, int], *, marks: bool
+    ) -> None:
+        """Journal, conflicts, rows and keys of the plan; as many rows as expected, and conflicts."""
+        spec, size = known.spec, staging.limit_of(rows)
+        updated, conflicts = expected
+        self._run(journal.journal_changes(spec, rows, written, marks=marks))
+        if conflicts:
+            statement = journal.record_conflicts(spec)
+            assert statement is not None
+            self._run(statement)
+        done = self._run(known.text(f"write{size}", lambda: merge.write_and_remember(spec, rows))).fetchone()
+        if done is None or done[0] != updated:
+            raise ContendedError
+
+    def _as_stored(self, spec: MergeSpec, write: Callable[[], Any], *, new: bool) -> None:
+        """Write rows. Where triggers store something else, that is found out, taken back, and written again with a
+        document that remembers it: what the loader left in a row is not taken for an edit later."""
+        if not spec.live.rewrites:
+            write()
+            return
+        with self.connection.transaction() as attempt:
+            write()
+            found = stored.other_forms_of_new(spec) if new else stored.other_forms(spec)
+            forms = [(q, json.dumps(form)) for q, form in self._run(found).fetchall()]
+            if forms:
+                raise psycopg.Rollback(attempt)
+        if forms:
+            self._run(stored.remember(spec, forms, new=new))
+            write()
 
     def _merge_sets(self, spec: MergeSpec) -> None:
         for index in range(len(spec.live.mapping.sets)):

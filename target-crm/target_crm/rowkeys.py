@@ -15,11 +15,12 @@ from target_crm.mapping.check import LiveTable
 Connection = psycopg.Connection[Any]
 
 # What a table must be for its rows to be copied into it: a table of its own, without row-level security (which COPY
-# does not take), rules (which COPY passes by) and triggers that change or refuse rows before they are inserted (tgtype:
-# 1 for each row, 2 before, 4 insert); and with a key that can be made here or drawn from a sequence.
+# does not take), rules (which COPY passes by) and triggers that may change or refuse rows that are inserted (tgtype: 4
+# insert); and with a key that can be made here or drawn from a sequence.
 _FACTS = """
     SELECT c.relkind IN ('r', 'p') AND NOT c.relrowsecurity AND NOT c.relhasrules AND NOT EXISTS (
-            SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgtype & 7 = 7),
+            SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'
+            AND g.tgtype & 4 <> 0),
         pg_get_serial_sequence(%(name)s, %(key)s),
         coalesce(has_sequence_privilege(pg_get_serial_sequence(%(name)s, %(key)s), 'USAGE'), false)
     FROM pg_class AS c WHERE c.oid = to_regclass(%(name)s)

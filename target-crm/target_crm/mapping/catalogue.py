@@ -50,7 +50,8 @@ class LiveColumn:
 
 @dataclass(frozen=True)
 class LiveTable:
-    """A mapped table together with what the database says of its columns."""
+    """A mapped table together with what the database says of its columns. `rewrites`: triggers may store values in
+    another spelling than they are written."""
 
     mapping: Table
     schema: str
@@ -58,6 +59,7 @@ class LiveTable:
     columns: dict[str, LiveColumn]
     sets: dict[str, LiveTable]
     has_versions: bool = False
+    rewrites: bool = False
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -69,13 +71,14 @@ class LiveTable:
 class Facts:
     """What else the catalogue tells: `kind` is pg_class's relkind, None when there is no such table.
 
-    `unique`: column sets of unique indexes that hold for all rows at once, `loose`: of those that do not (partial,
-    deferrable, NULLS NOT DISTINCT). `checks`: CHECK constraints of one column each, as name and expression.
-    `references`: foreign keys of one column each, column to (schema, table).
+    `rewrites`: there are triggers on insert or update. `unique`: column sets of unique indexes that hold for all rows
+    at once, `loose`: of those that do not (partial, deferrable, NULLS NOT DISTINCT). `checks`: CHECK constraints of one
+    column each, as name and expression. `references`: foreign keys of one column each, column to (schema, table).
     """
 
     kind: str | None = None
     row_security: bool = False
+    rewrites: bool = False
     primary: tuple[str, ...] = ()
     unique: tuple[frozenset[str], ...] = ()
     loose: tuple[frozenset[str], ...] = ()
@@ -105,7 +108,10 @@ _COLUMNS = """
     ORDER BY a.attnum
 """
 _TABLE = """
-    SELECT c.relkind::text AS kind, row_security_active(c.oid) AS row_security FROM pg_class c
+    SELECT c.relkind::text AS kind, row_security_active(c.oid) AS row_security,
+           EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'
+                   AND g.tgtype & 20 <> 0) AS rewrites
+    FROM pg_class c
     WHERE c.oid = to_regclass(%s)
 """
 _INDEXES = """
@@ -168,6 +174,7 @@ def read_facts(connection: Connection, schema: str, table: str) -> Facts:
     return Facts(
         kind=found[0]["kind"],
         row_security=found[0]["row_security"],
+        rewrites=found[0]["rewrites"],
         primary=next((tuple(i["columns"]) for i in indexes if i["is_primary"]), ()),
         unique=tuple(frozenset(i["columns"]) for i in indexes if i["is_strict"]),
         loose=tuple(frozenset(i["columns"]) for i in indexes if not i["is_strict"]),

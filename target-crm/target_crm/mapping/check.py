@@ -70,7 +70,7 @@ class _Checker:
             )
         columns = {name: self.zoned(column, f"{schema}.{table}", line) for name, column in columns.items()}
         versions = has_versions(self.connection, schema, table)
-        return LiveTable(mapping, schema, table, columns, {}, versions), facts
+        return LiveTable(mapping, schema, table, columns, {}, versions, facts.rewrites), facts
 
     def zoned(self, column: LiveColumn, where: str, line: int | None) -> LiveColumn:
         """The column; one without a time zone with that in which its times are written."""

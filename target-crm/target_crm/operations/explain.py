@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.operations.session import Row, Session, UnknownError, as_key, as_value
+from target_crm.operations.session import Row, Session, UnknownError, as_key, as_value, left_as
 from target_crm.sql.spec import I, S
 
 
@@ -116,15 +116,17 @@ def _origin(value: Any, base: Any, same: bool, written: bool) -> str:
     if value in (None, "", []):
         return "empty" if base in (None, "", []) else "cleared by hand"
     if base in (None, "", []):
-        return "by hand" if not written else "settled"
+        return "default" if same else "settled" if written else "by hand"
     return "amoCRM" if same else "edited by hand"
 
 
 def _same_as_base(session: Session, live: LiveTable, row_id: str) -> dict[str, bool]:
     base = S("(t.{}->'amo_values')").format(I(live.mapping.raw_fields))
     columns = [
-        S("t.{} IS NOT DISTINCT FROM {} AS {}").format(
-            I(c.name), as_value(live, c.name, S("{}->{}").format(base, sql.Literal(c.name))), I(c.name)
+        S("(t.{c} IS NOT DISTINCT FROM {} OR coalesce({left}, false)) AS {c}").format(
+            as_value(live, c.name, S("{}->{}").format(base, sql.Literal(c.name))),
+            c=I(c.name),
+            left=left_as(live, c.name),
         )
         for c in live.mapping.columns
     ]

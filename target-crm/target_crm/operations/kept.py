@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.operations.session import Session, as_value
+from target_crm.operations.session import Session, as_value, left_as
 from target_crm.sql.spec import I, S
 
 # Why a cell is kept, in the order in which the reasons are asked for.
@@ -54,11 +54,15 @@ def _cells(session: Session, live: LiveTable) -> sql.Composed:
     table = live.mapping
     base = S("(t.{}->'amo_values')").format(I(table.raw_fields))
     columns = [
-        S("({name}, {policy}, to_jsonb(t.{c}), {base}->{name}, t.{c} IS DISTINCT FROM {typed})").format(
+        S(
+            "({name}, {policy}, to_jsonb(t.{c}), {base}->{name}, "
+            "t.{c} IS DISTINCT FROM {typed} AND NOT coalesce({left}, false))"
+        ).format(
             name=sql.Literal(column.name),
             policy=sql.Literal(column.policy or session.settings.default_policy),
             c=I(column.name),
             base=base,
+            left=left_as(live, column.name),
             typed=as_value(live, column.name, S("{}->{}").format(base, sql.Literal(column.name))),
         )
         for column in table.columns

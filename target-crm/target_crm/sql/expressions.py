@@ -47,18 +47,35 @@ def same(slot: Slot, left: sql.Composable, right: sql.Composable) -> sql.Compose
     return S("({} = {} OR {} = {})").format(left, right, key(left), key(right))
 
 
+def is_stored(slot: Slot) -> sql.Composed:
+    """Whether ours is what the loader left in the row, in the database's own spelling, or a default that it wrote."""
+    name, ours = sql.Literal(slot.column.name), slot.name("o")
+    form = S("(old_stored->{})").format(name)
+    if slot.live.family == "array":
+        same_form = S("to_jsonb({}) = {}").format(ours, form)
+    elif slot.live.family == "json":
+        same_form = S("{} = {}").format(ours, form)
+    else:
+        same_form = S("{} = ({} #>> '{{}}')::{}").format(ours, form, S(slot.live.type_sql))
+    return S("CASE WHEN old_stored ? {} THEN {} ELSE false END").format(name, same_form)
+
+
 def decision(slot: Slot, policy: str, *, late: bool = False) -> sql.Composed:
     """The truth table of docs/soft-update.md for one column of a row that exists.
 
     A sum of: 1 write theirs, 2 the base moves to theirs, 4 conflict, 8 the row holds a manual edit. `late`: the value
     is a link or a name that could not be told when its record came.
+
+    What the loader itself left in the row counts as the base, in whatever spelling; a default that it wrote where the
+    record said nothing counts as empty.
     """
     base, ours, theirs = slot.name("b"), slot.name("o"), slot.name("t")
-    no_base, no_ours, no_theirs = (is_empty(slot, value) for value in (base, ours, theirs))
-    ours_is_base = S("(NOT {} AND {})").format(no_base, same(slot, ours, base))
-    ours_edited = S("CASE WHEN {} OR {} OR {} THEN 0 ELSE {} END").format(
-        no_base, no_ours, same(slot, ours, base), sql.Literal(EDIT)
-    )
+    no_base, no_theirs = is_empty(slot, base), is_empty(slot, theirs)
+    left = is_stored(slot)
+    no_ours = S("({} OR ({} AND {}))").format(is_empty(slot, ours), left, no_base)
+    is_base = S("({} OR {})").format(same(slot, ours, base), left)
+    ours_is_base = S("(NOT {} AND {})").format(no_base, is_base)
+    ours_edited = S("CASE WHEN {} OR {} OR {} THEN 0 ELSE {} END").format(no_base, no_ours, is_base, sql.Literal(EDIT))
     base_moves = S("CASE WHEN {} THEN {move} WHEN {} THEN 0 ELSE {move} END").format(
         no_base, same(slot, base, theirs), move=sql.Literal(MOVE)
     )
@@ -94,7 +111,9 @@ def decision(slot: Slot, policy: str, *, late: bool = False) -> sql.Composed:
         ours_edited=ours_edited,
         no_ours=no_ours,
         filling=filling,
-        equal=same(slot, ours, theirs),
+        equal=S("({} OR ({} AND NOT {} AND {}))").format(
+            same(slot, ours, theirs), left, no_base, same(slot, base, theirs)
+        ),
         base_moves=base_moves,
         differing=differing,
     )

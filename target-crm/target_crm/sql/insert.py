@@ -6,6 +6,7 @@ from psycopg import sql
 
 from target_crm.mapping.model import ItemSet
 from target_crm.sql.spec import I, MergeSpec, S, comma
+from target_crm.sql.stored import default, with_defaults
 
 SOURCE = "amocrm"
 ITEM_COLUMNS = {"value": "v", "comment": "c", "type": "t", "position": "n"}
@@ -18,18 +19,14 @@ def insert_rows(spec: MergeSpec) -> sql.Composed:
     for slot in spec.slots:
         value: sql.Composable = S("s.{}").format(slot.name("c"))
         if slot.column.name in table.defaults:
-            value = S("coalesce({}, {}::{})").format(
-                value,
-                sql.Literal(table.defaults[slot.column.name]),
-                S(slot.live.type_sql),
-            )
+            value = S("coalesce({}, {})").format(value, default(spec, slot))
         written.append((I(slot.column.name), value))
     mapped = {slot.column.name for slot in spec.slots}
     written += [(I(n), sql.Literal(v)) for n, v in table.defaults.items() if n not in mapped]
     written += [
         (I(table.account or ""), S("s.a")),
         (I(table.amo_id or ""), S("s.i")),
-        (I(table.raw_fields), S("s.doc")),
+        (I(table.raw_fields), with_defaults(spec, S("s.doc"))),
     ]
     stamps = {
         "created_at": S("now()"),
@@ -46,7 +43,7 @@ def insert_rows(spec: MergeSpec) -> sql.Composed:
         "WITH x AS (INSERT INTO {table} AS t ({names}) SELECT {values} FROM {stage} AS s "
         "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = {name} AND k.amo_id = s.i "
         "WHERE s.is_new ORDER BY s.q RETURNING t.{account} AS a, t.{amo_id} AS i, t.{id} AS row_id, "
-        "{version} AS version, t.{raw}->'amo_values' AS base) "
+        "{version} AS version, (t.{raw}->'amo_values') || coalesce(t.{raw}->'amo_stored', '{{}}') AS base) "
         "INSERT INTO {born} (q, a, i, row_id, version, base) "
         "SELECT s.q, x.a, x.i, x.row_id, x.version, x.base FROM x JOIN {stage} AS s ON s.a = x.a AND s.i = x.i"
     ).format(

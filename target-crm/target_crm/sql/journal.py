@@ -10,6 +10,7 @@ from target_crm.sql.expressions import CONFLICT, EDIT, TAKE
 from target_crm.sql.merge import bit
 from target_crm.sql.spec import I, MergeSpec, S, Slot
 from target_crm.sql.staging import limited
+from target_crm.sql.stored import STORED
 
 
 def journal_changes(spec: MergeSpec, rows: int, written: Iterable[Slot], *, marks: bool) -> sql.Composed:
@@ -29,7 +30,9 @@ def journal_changes(spec: MergeSpec, rows: int, written: Iterable[Slot], *, mark
             spec.table_name,
             sql.Literal(slot.column.name),
             S("to_jsonb(p.{})").format(slot.name("o")),
-            S("to_jsonb(p.{})").format(slot.name("t")),
+            S("coalesce(p.doc->{}->{}, to_jsonb(p.{}))").format(
+                sql.Literal(STORED), sql.Literal(slot.column.name), slot.name("t")
+            ),
             plan,
             S("WHERE p.changed AND {}").format(bit(slot, TAKE)),
         )

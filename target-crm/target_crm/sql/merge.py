@@ -12,6 +12,7 @@ from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, is_
 from target_crm.sql.joins import source_joins, theirs, under_name
 from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, tail
 from target_crm.sql.staging import limited
+from target_crm.sql.stored import STORED, kept_forms
 
 
 def bit(slot: Slot, flag: int, alias: str = "p") -> sql.Composed:
@@ -68,11 +69,13 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         "SELECT s.q, s.a, s.i, s.u, s.n, s.h, s.doc AS new_doc, s.new_base, "
         # A document that is a list or a text (a column's default may be one) holds nothing of ours.
         "CASE WHEN jsonb_typeof(t.{raw}) = 'object' THEN t.{raw} END AS old_doc, r.old_base, "
+        "r.old_stored, "
         "t.{id} AS row_id, {version} AS version, {mark} AS old_mark, "
         "k.record_hash AS known_hash, k.account_id IS NOT NULL AS has_key{values} "
         "FROM {source} AS s JOIN {table} AS t ON {on_key} "
         "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = s.name AND k.amo_id = s.i "
-        "CROSS JOIN LATERAL (SELECT t.{raw}->'amo_values' AS old_base OFFSET 0) AS r "
+        "CROSS JOIN LATERAL (SELECT t.{raw}->'amo_values' AS old_base, t.{raw}->'amo_stored' AS old_stored OFFSET 0) "
+        "AS r "
         "LEFT JOIN LATERAL jsonb_to_record(r.old_base) AS b({fields}) ON true {joins} OFFSET 0"
     ).format(
         id=I(table.id),
@@ -96,18 +99,24 @@ def _new_document(spec: MergeSpec) -> sql.Composed:
     come any more, stay.
     """
     if spec.only is None:
-        return S(
+        document = S(
             "CASE WHEN z.old_base IS NOT NULL AND z.old_doc ? 'amo' "
             "AND (SELECT count(*) FROM jsonb_object_keys(z.old_doc)) = 2 "
             "AND z.new_base ?& ARRAY(SELECT jsonb_object_keys(z.old_base)) THEN z.new_doc "
             "ELSE coalesce(z.old_doc, '{{}}') || z.new_doc "
             "|| jsonb_build_object('amo_values', coalesce(z.old_base, '{{}}') || z.new_base) END"
         ).format()
-    (slot,) = spec.slots
+    else:
+        (slot,) = spec.slots
+        document = S(
+            "coalesce(z.old_doc, '{{}}') || jsonb_build_object('amo_values', coalesce(z.old_base, '{{}}') || "
+            "jsonb_strip_nulls(jsonb_build_object({}, CASE WHEN {} THEN z.{} END)))"
+        ).format(sql.Literal(slot.column.name), bit(slot, MOVE, "z"), slot.name("t"))
     return S(
-        "coalesce(z.old_doc, '{{}}') || jsonb_build_object('amo_values', coalesce(z.old_base, '{{}}') || "
-        "jsonb_strip_nulls(jsonb_build_object({}, CASE WHEN {} THEN z.{} END)))"
-    ).format(sql.Literal(slot.column.name), bit(slot, MOVE, "z"), slot.name("t"))
+        "CASE WHEN z.old_stored IS NULL THEN {document} ELSE (SELECT CASE WHEN k.forms IS NULL "
+        "THEN ({document}) - {name} ELSE ({document}) || jsonb_build_object({name}, k.forms) END "
+        "FROM (SELECT {kept} AS forms) AS k) END"
+    ).format(document=document, kept=kept_forms(spec), name=sql.Literal(STORED))
 
 
 def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:

@@ -223,6 +223,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "policy": ("policy", "правило"),
     "origin_empty": ("empty", "пусто"),
     "origin_cleared_by_hand": ("cleared by hand", "стёрто вручную"),
+    "origin_default": ("default of the mapping", "значение по умолчанию"),
     "origin_by_hand": ("typed by hand", "вписано вручную"),
     "origin_settled": ("a decision", "решение"),
     "origin_amoCRM": ("amoCRM", "amoCRM"),
