@@ -8,7 +8,7 @@ from typing import Any
 
 from singer_sdk import Stream
 
-from tap_amocrm.errors import ConfigError
+from tap_amocrm.errors import CatalogError
 from tap_amocrm.setting_names import nearest
 
 logger = logging.getLogger("tap-amocrm")
@@ -23,7 +23,7 @@ def check_catalog(streams: Iterable[Stream], named: Collection[str]) -> None:
         named: The streams that the catalog names; empty where none was given.
 
     Raises:
-        ConfigError: no stream is selected, or a replication method is unknown.
+        CatalogError: no stream is selected, or a replication method is unknown.
     """
     streams = list(streams)
     known = [stream.name for stream in streams]
@@ -34,7 +34,7 @@ def check_catalog(streams: Iterable[Stream], named: Collection[str]) -> None:
     selected = [stream for stream in streams if stream.selected]
     if not selected:
         msg = f"The catalog selects no stream. Select some of {', '.join(known)}."
-        raise ConfigError(msg)
+        raise CatalogError(msg)
     for stream in selected:
         _check_replication(stream)
 
@@ -46,7 +46,7 @@ def _check_replication(stream: Stream) -> None:
         msg = (
             f"Stream {stream.name}: the catalog's replication method {method!r} must be {FULL_TABLE} or {INCREMENTAL}."
         )
-        raise ConfigError(msg)
+        raise CatalogError(msg)
     if method == INCREMENTAL and own is None:
         logger.warning("Stream %s is read whole: it has no replication key.", stream.name)
     if stream.replication_key not in (None, own):

@@ -17,7 +17,7 @@ from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 from singer_sdk.singerlib import Catalog
 
 from tap_amocrm.config import SETTING_NAMES
-from tap_amocrm.errors import ConfigError, TapError
+from tap_amocrm.errors import CatalogError, StreamMapError, TapError, UnknownSettingError
 from tap_amocrm.json_file import parse_json_object, read_json_object
 from tap_amocrm.setting_names import unknown_variables
 
@@ -44,18 +44,22 @@ class TapCommand(SingerCommand):
         try:
             return super().main(*args, **kwargs)
         except TapError as error:
-            logger.error("%s", error)
-            sys.exit(1)
+            _log(error)
         except (MappingError, ConfigurationError) as error:
-            logger.error("Setting stream_maps: %s", " ".join(str(error).split()))
-            sys.exit(1)
+            _log(StreamMapError(f"Setting stream_maps: {' '.join(str(error).split())}"))
+        sys.exit(1)
+
+
+def _log(error: TapError) -> None:
+    logger.error("%s", error.message, extra={"error_code": error.code})
 
 
 def read_config(given: tuple[str, ...]) -> _ConfigInput:
     """The settings of the files that --config names, later ones over earlier ones; ENV is the environment.
 
     Raises:
-        ConfigError: a file is broken, or ENV is given and a variable TAP_AMOCRM_... names no setting.
+        FileError: a file is broken.
+        UnknownSettingError: ENV is given and a variable TAP_AMOCRM_... names no setting.
     """
     if "ENV" in given:
         refuse_unknown_variables(os.environ)
@@ -66,7 +70,7 @@ def read_config(given: tuple[str, ...]) -> _ConfigInput:
 
 
 def read_config_file(file: Path) -> dict[str, Any]:
-    """The settings of a file. Raises ConfigError when it is broken."""
+    """The settings of a file. Raises FileError when it is broken."""
     return read_json_object("--config", file, '{"subdomain": "mycompany", "access_token": "..."}')
 
 
@@ -74,18 +78,18 @@ def refuse_unknown_variables(variables: Mapping[str, str]) -> None:
     """Look for misspelt TAP_AMOCRM_... variables.
 
     Raises:
-        ConfigError: there is one; names the nearest setting.
+        UnknownSettingError: there is one; names the nearest setting.
     """
     problems = unknown_variables(variables, SETTING_NAMES)
     if problems:
-        raise ConfigError(" ".join(problems))
+        raise UnknownSettingError(" ".join(problems))
 
 
 def checked_catalog(file: io.TextIOBase) -> io.StringIO:
     """The catalogue as it was given, when it is one.
 
     Raises:
-        ConfigError: it is not.
+        CatalogError: it is not.
     """
     name = f"--catalog {getattr(file, 'name', '')}".strip()
     document = parse_json_object(name, file.read(), '{"streams": [...]}')
@@ -101,7 +105,7 @@ def checked_catalog(file: io.TextIOBase) -> io.StringIO:
             f"{name} is not a Singer catalog: streams must be a list of objects with tap_stream_id, schema and "
             "metadata. tap-amocrm --discover writes one."
         )
-        raise ConfigError(msg)
+        raise CatalogError(msg)
     for entry in document["streams"]:
         _take_replication_method(entry)
     return io.StringIO(json.dumps(document))

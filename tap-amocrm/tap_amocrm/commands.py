@@ -43,7 +43,7 @@ def _tap(config: Path | None, state: Path | None = None, **overrides: Any) -> Ta
 
 
 def _fail(error: TapError) -> None:
-    click.echo(f"Error: {error}", err=True)
+    click.echo(f"Error: {error.message}", err=True)
     sys.exit(1)
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tap_amocrm.errors import ConfigError
+from tap_amocrm.errors import FileError
 
 
 def read_json_object(option: str, file: Path, example: str) -> dict[str, Any]:
@@ -18,16 +18,16 @@ def read_json_object(option: str, file: Path, example: str) -> dict[str, Any]:
         example: What such a file may hold, for the message about one that holds something else.
 
     Raises:
-        ConfigError: it can't be read or does not hold a JSON object; the message holds nothing of its content.
+        FileError: it can't be read or does not hold a JSON object; the message holds nothing of its content.
     """
     try:
         text = file.read_text("utf-8-sig")
     except OSError as error:
         msg = f"{option} {file} can't be read: {error.strerror}."
-        raise ConfigError(msg) from None
+        raise FileError(msg) from None
     except UnicodeDecodeError:
         msg = f"{option} {file} is not text in UTF-8."
-        raise ConfigError(msg) from None
+        raise FileError(msg) from None
     return parse_json_object(f"{option} {file}", text, example)
 
 
@@ -35,7 +35,7 @@ def parse_json_object(name: str, text: str, example: str) -> dict[str, Any]:
     """The JSON object that a text holds; `name` and `example` are for messages.
 
     Raises:
-        ConfigError: it holds none; the message shows nothing of the text.
+        FileError: it holds none; the message shows nothing of the text.
     """
     where: str | None = None
     found: Any = None
@@ -47,8 +47,8 @@ def parse_json_object(name: str, text: str, example: str) -> dict[str, Any]:
         where = "it is nested too deep"
     if where is not None:  # raised out here: the decoder's error carries the text
         msg = f"{name} is not valid JSON: {where}."
-        raise ConfigError(msg)
+        raise FileError(msg)
     if not isinstance(found, dict):
         msg = f"{name} must hold a JSON object such as {example}."
-        raise ConfigError(msg)
+        raise FileError(msg)
     return found

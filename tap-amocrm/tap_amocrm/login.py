@@ -354,7 +354,7 @@ def main(
         click.echo(f"\nThe tokens are in {settings['token_file']}. {_describe(oauth, url)}")
         _tell(settings, url)
     except TapError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(error.message) from None
 
 
 if __name__ == "__main__":

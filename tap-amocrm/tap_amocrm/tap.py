@@ -21,7 +21,7 @@ from tap_amocrm.catalog_check import check_catalog
 from tap_amocrm.command_line import TapCommand, checked_catalog, read_config
 from tap_amocrm.config import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, SETTING_NAMES, validation_problems
 from tap_amocrm.environment import from_variables
-from tap_amocrm.errors import ConfigError
+from tap_amocrm.errors import ConfigError, UnknownSettingError
 from tap_amocrm.prefetch import Prefetch
 from tap_amocrm.run import Run
 from tap_amocrm.run_marker import STATE_KEY, RunMarker
@@ -187,7 +187,7 @@ class TapAmoCRM(AmoTap):
         refused = JSONSchemaValidator(self.config_jsonschema).iter_errors(self._config)
         problems = [*unknown, *validation_problems(refused)]
         if problems and raise_errors:
-            raise ConfigError(" ".join(problems))
+            raise (UnknownSettingError if unknown else ConfigError)(" ".join(problems))
         return problems
 
     @classproperty

@@ -1,0 +1,27 @@
+"""Makes the tap's section of docs/errors.md: `python -m tap_amocrm.errors_page`."""
+
+from __future__ import annotations
+
+import sys
+
+from tap_amocrm.error_codes import CODES
+
+HEADING = "## tap-amocrm"
+_HEAD = f"""{HEADING}
+
+An error of the tap ends its run with one line in the log, which ends with the code in brackets. What was loaded stays,
+and the next run goes on from there. Exit codes of all its commands: 0, all was read; 1, one of these errors; 2, the
+command line is wrong; 128 and the signal's number, stopped by a signal (143 for SIGTERM).
+
+| code | meaning | remedy |
+| --- | --- | --- |
+"""
+
+
+def errors_section() -> str:
+    """The section: a table of all codes."""
+    return _HEAD + "".join(f"| `{c.code}` | {c.meaning} | {c.remedy} |\n" for c in CODES.values())
+
+
+if __name__ == "__main__":
+    sys.stdout.write(errors_section())

@@ -1,0 +1,91 @@
+"""Errors carry stable codes; messages end with them, and docs/errors.md lists them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import tap_amocrm
+from tap_amocrm.error_codes import CODES
+from tap_amocrm.errors import TapError
+from tap_amocrm.errors_page import HEADING, errors_section
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
+
+
+def all_errors(error=TapError):
+    for module in pkgutil.walk_packages(tap_amocrm.__path__, "tap_amocrm."):
+        importlib.import_module(module.name)
+    found = [error]
+    for kind in found:
+        found += [k for k in kind.__subclasses__() if k.__module__.startswith("tap_amocrm")]
+    return found
+
+
+def test_every_error_has_a_code_of_its_own():
+    names = [error.__name__ for error in all_errors()]
+    assert set(names) <= set(CODES)
+    codes = [code.code for code in CODES.values()]
+    assert len(set(codes)) == len(codes)
+    assert all(re.fullmatch(r"E_[A-Z]+(_[A-Z]+)*", code) for code in codes)
+
+
+def test_the_page_lists_the_codes():
+    text = PAGE.read_text("utf-8")
+    section = HEADING + text.split(HEADING)[1]
+    assert section == errors_section(), "python -m tap_amocrm.errors_page prints the section"
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"page_size": 251}, "E_SETTING"),
+        ({"page_sise": 5}, "E_SETTING_UNKNOWN"),
+        ({"access_token": "wrong"}, "E_TOKEN_REFUSED"),
+        ({"api_url": "http://127.0.0.1:1"}, "E_UNREACHABLE"),
+        ({"stream_maps": {"leads": {"x": "md5("}}}, "E_STREAM_MAP"),
+    ],
+)
+def test_a_message_ends_with_the_code_of_its_error(start, settings, code):
+    output = start().run(**settings)
+    assert output.code == 1
+    assert [line for line in output.log.splitlines() if line.endswith(f" [{code}]")]
+
+
+@pytest.mark.parametrize(
+    ("options", "content", "code"),
+    [(["--config"], "{", "E_FILE"), (["--catalog"], "{", "E_FILE"), (["--catalog"], "{}", "E_CATALOG")],
+)
+def test_a_message_about_a_file_ends_with_its_code(start, tmp_path, options, content, code):
+    file = tmp_path / "broken.json"
+    file.write_text(content)
+    output = start().run(None, *options, str(file))
+    assert output.code == 1
+    assert f" [{code}]" in output.log
+
+
+def test_a_wrong_command_line_has_an_exit_code_of_its_own(start):
+    assert start().run(None, "--no-such-option").code == 2
+
+
+def test_logs_in_json_carry_the_code(start, tmp_path):
+    tap = start()
+    config = {
+        "version": 1, "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "singer_sdk.logging.StructuredFormatter"}},
+        "handlers": {"err": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
+        "root": {"handlers": ["err"], "level": "INFO"},
+    }  # fmt: skip
+    file = tmp_path / "log.json"
+    file.write_text(json.dumps(config))
+    command = tap.command(page_size=251)
+    env = {"PATH": "", "SINGER_SDK_LOG_CONFIG": str(file)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    (error,) = [e for e in map(json.loads, filter(None, done.stderr.splitlines())) if e["level"] == "error"]
+    assert "E_SETTING" in json.dumps(error)
