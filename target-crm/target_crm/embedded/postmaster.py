@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 
 _SECONDS_TO_STOP = (30.0, 10.0)
+# Given to each server that is started here, so that it is known from those of other programs.
+CLUSTER_NAME = "target-crm"
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,22 @@ def _works_in(process: psutil.Process, directory: Path) -> bool:
         return named and process.uids().effective == (directory / "PG_VERSION").stat().st_uid
 
 
+def is_ours(directory: Path) -> bool:
+    """Whether the directory's last server was started here: PostgreSQL writes down the options of each start."""
+    try:
+        return f"cluster_name={CLUSTER_NAME}" in (directory / "postmaster.opts").read_text("utf-8", "replace")
+    except OSError:
+        return False
+
+
 def stop_server(directory: Path) -> bool:
     """Stop the directory's server: open transactions are rolled back; whether it is gone.
 
-    Nothing but a PostgreSQL of that very directory is ever sent a signal.
+    Nothing but a PostgreSQL of that very directory that was started here is ever sent a signal; one that another
+    program started there is left running, and counts as gone.
     """
     found = read_postmaster(directory)
-    if found is None or found.process is None:
+    if found is None or found.process is None or not is_ours(directory):
         return True
     for number, seconds in zip((signal.SIGINT, signal.SIGQUIT), _SECONDS_TO_STOP, strict=True):
         try:

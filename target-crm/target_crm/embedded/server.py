@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from target_crm.embedded.cluster import USER, check_cluster, failure, has_cluster, make_cluster
 from target_crm.embedded.locks import GUARD, HOLD, START, FileLock, exclusive
-from target_crm.embedded.postmaster import Postmaster, read_postmaster, stop_server
+from target_crm.embedded.postmaster import CLUSTER_NAME, Postmaster, read_postmaster, stop_server
 from target_crm.embedded.privileges import Runner, runner_for
 from target_crm.errors import ConfigError, DatabaseError
 
@@ -140,6 +140,7 @@ class EmbeddedServer:
                     self._binaries / "postgres",
                     *("-D", self.directory, "-p", str(_PORT), "-c", "listen_addresses="),
                     *("-c", f"unix_socket_directories={_quoted(sockets)}", "-c", "logging_collector=off"),
+                    *("-c", f"cluster_name={CLUSTER_NAME}"),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
