@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tap_amocrm import explain, probes
+from tap_amocrm import __version__, explain, probes
 from tap_amocrm.command_line import read_config_file, refuse_unknown_variables
 from tap_amocrm.config import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND
 from tap_amocrm.environment import from_variables
@@ -48,6 +48,7 @@ def _fail(error: TapError) -> None:
 
 
 @click.command()
+@click.version_option(__version__)
 @_CONFIG
 @_STATE
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
@@ -123,6 +124,7 @@ def _print_check(run: Run, findings: list[probes.Finding], steps: list[explain.S
 
 
 @click.command()
+@click.version_option(__version__)
 @_CONFIG
 @click.option("--responsible-user-id", type=int, multiple=True, help="Companies of this user; may be repeated.")
 @click.option("--limit", type=int, default=20, show_default=True, help="The first N companies.")

@@ -54,6 +54,12 @@ def test_every_record_validates_against_its_schema(messages):
     assert checked == set(schemas)
 
 
+def test_every_schema_is_one(messages):
+    for message in messages:
+        if message["type"] == "SCHEMA":
+            jsonschema.Draft7Validator.check_schema(message["schema"])
+
+
 def test_every_property_that_a_payload_has_is_in_its_schema(messages):
     """Loaders that make a table of the schema drop what it does not name."""
     schemas = {m["stream"]: set(m["schema"]["properties"]) for m in messages if m["type"] == "SCHEMA"}

@@ -218,6 +218,16 @@ def test_an_expression_that_cannot_be_read_in_a_stream_map_is_one_sentence(start
     assert "Traceback" not in output.log
 
 
+def test_an_expression_that_fails_on_a_record_is_one_sentence_that_names_the_record(start):
+    tap = start()
+    tap.sim.change("update", kind="companies", ids=[min(tap.sim.truth("companies"))], fields={"name": None})
+    output = tap.run(stream_maps={"companies": {"name": "md5(name)"}})
+    assert output.code == 1
+    assert f"Setting stream_maps: stream companies, record {min(tap.sim.truth('companies'))}: " in output.log
+    assert "[E_STREAM_MAP]" in output.log
+    assert "Traceback" not in output.log
+
+
 def test_capabilities_are_what_the_tap_can_do_and_meltano_yml_says_the_same():
     about = json.loads(run("tap-amocrm", "--about", "--format=json", cwd=ROOT).stdout)
     known = {"about", "catalog", "discover", "state", "stream-maps", "structured-logging"}

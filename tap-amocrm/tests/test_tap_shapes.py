@@ -127,8 +127,18 @@ def check(account, whole_run, place, value, **options):
             assert odd[name] == clean(copy.deepcopy(record[name])), name
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.sampled_from(PLACES), JSON, st.sampled_from([{}, {"incremental": True}, {"no_filters": True}]))
+# Each of these goes another way through the tap.
+WAYS = [
+    {},
+    {"incremental": True},
+    {"no_filters": True},
+    {"without": "name"},
+    {"stream_maps": {"companies": {"same": "str(name)"}, "__else__": None}},
+]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(PLACES), JSON, st.sampled_from(WAYS))
 def test_any_value_in_any_place_of_any_record_is_survived(account, whole_run, place, value, options):
     check(account, whole_run, place, value, **options)
 

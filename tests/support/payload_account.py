@@ -117,23 +117,33 @@ def payload_account(lists: Mapping[str, list[Any]]) -> Iterator[PayloadAccount]:
         account.close()
 
 
-def read_account(url: str, state: Record | None = None, *, everything: bool = True, **settings: Any) -> list[Record]:
+def read_account(
+    url: str,
+    state: Record | None = None,
+    *,
+    everything: bool = True,
+    without: str | None = None,
+    **settings: Any,
+) -> list[Record]:
     """The messages of one run of the tap, in this process.
 
     Args:
         url: The account's address.
         state: The state to start from.
         everything: Whether optional streams are selected, too.
+        without: A property that is deselected in all streams.
         settings: Further settings of the tap.
     """
     config = {"api_url": url, "access_token": "token", "requests_per_second": 1000, "share_throttle": False, **settings}
     catalog: Any = None
-    if everything:
+    if everything or without:
         catalog = TapAmoCRM(config=dict(config)).catalog_dict
         for stream in catalog["streams"]:
             for entry in stream["metadata"]:
                 if not entry["breadcrumb"]:
-                    entry["metadata"]["selected"] = True
+                    entry["metadata"]["selected"] = everything or entry["metadata"].get("selected", True)
+                elif entry["breadcrumb"][-1] == without:
+                    entry["metadata"]["selected"] = False
     written, out = io.BytesIO(), sys.stdout
     sys.stdout = io.TextIOWrapper(written, write_through=True)
     try:

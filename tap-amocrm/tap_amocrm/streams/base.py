@@ -9,12 +9,13 @@ from typing import Any, ClassVar, cast
 
 import pendulum
 from singer_sdk import Stream, Tap
+from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_amocrm.catalog_check import FULL_TABLE
 from tap_amocrm.conform import Conformer
-from tap_amocrm.errors import ApiError
+from tap_amocrm.errors import ApiError, StreamMapError
 from tap_amocrm.normalise import normalise
 from tap_amocrm.run import Run
 from tap_amocrm.run_marker import SCHEMA_KEY, RunMarker
@@ -180,6 +181,19 @@ class AmoStream(Stream):
                 counter.increment(count)
             self._move_bookmark()
         self._write_state_message()
+
+    def _generate_record_messages(self, record: Record) -> Generator[Any, None, None]:
+        """The SDK's; an expression of a stream map that fails on a record is named with it."""
+        identity = record.get("id")
+        try:
+            yield from super()._generate_record_messages(record)
+        except (ArithmeticError, AttributeError, LookupError, MappingError, TypeError, ValueError) as error:
+            # The error's own text may hold a value of the record.
+            msg = (
+                f"Setting stream_maps: stream {self.name}, record {identity}: an expression fails "
+                f"({type(error).__name__}). A null value is the usual cause; str(name) takes one."
+            )
+            raise StreamMapError(msg) from None
 
     def log(self, message: str, *args: Any, level: int = 20, **kwargs: Any) -> None:
         """The SDK's log but for its line on an unhandled error: the error itself says all, once."""
