@@ -145,6 +145,7 @@ def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool
         "sync_lookups",
         "sync_warnings",
         "sync_state",
+        "sync_released_states",
         "sync_schema",
     ]
     if builtin:

@@ -70,6 +70,14 @@ class StrictError(TargetError):
     """A record or a value is bad, and `on_bad_record` is `fail`."""
 
 
+class IncompleteInputError(TargetError):
+    """The tap ended before it had read everything; what came is committed."""
+
+
+class StreamRejectedError(TargetError):
+    """Every record of a stream was rejected; what else came is committed."""
+
+
 class TooManyRejectsError(TargetError):
     """More than `max_bad_records` records were rejected."""
 

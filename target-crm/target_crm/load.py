@@ -27,10 +27,12 @@ from target_crm.lookups import LOOKUP_STREAMS, lookup_lines
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping
 from target_crm.merger import ContendedError, Counts, Merger
-from target_crm.messages import clean_json, spell_out
+from target_crm.messages import clean_json, read_state, spell_out
 from target_crm.normalise import Context
+from target_crm.outcome import Outcome, write_notices
 from target_crm.problems import Problem
 from target_crm.refusals import refusal
+from target_crm.released_states import forget_old_states
 from target_crm.rowkeys import find_row_keys
 from target_crm.seen import KeyReader, SeenRecord, keys_in
 
@@ -87,6 +89,7 @@ class Load:
         self._state: bytes | None = None
         self._job: Future[bytes | None] | None = None
         self._seq = 0
+        self._drained = False
         self._deferred = DeferredConstraints()
         self._warned_of_zone = False
         self._sessions = LoadSessions(settings, database)
@@ -106,6 +109,9 @@ class Load:
         except BaseException:
             self._close()
             raise
+        self.outcome = Outcome(
+            settings.crm_schema, self.run_id, {stream: live.mapping.table for stream, live in self.live.items()}
+        )
         deleted_so_far: dict[str, int] = {}
         self._mergers = [
             Merger(c, self.live, settings, self.run_id, row_keys, deleted_so_far) for c in self._sessions.all
@@ -122,7 +128,12 @@ class Load:
             self.connection.commit()
 
     def schema(self, stream: str, schema: dict[str, Any]) -> None:
-        """Take a SCHEMA message: of interest is the account's time zone, in which its days begin."""
+        """Take a SCHEMA message: of interest are the account's time zone, in which its days begin, and the run."""
+        source = self.outcome.input.see_schema(stream, schema)
+        if source is not None:
+            self._wait()
+            self.outcome.begin(self.connection, source)
+            self._commit()
         account = schema.get("x-amocrm-account")
         name = account.get("timezone") if isinstance(account, dict) else None
         zone: tzinfo = self._context.zone
@@ -204,6 +215,7 @@ class Load:
         record = msgspec.json.decode(raw)
         if not isinstance(record, dict):
             raise RecordError("E_RECORD_NOT_OBJECT")
+        self.outcome.loaded[stream] += 1
         if stream in LOOKUP_STREAMS:
             for line in lookup_lines(stream, record, self._seq):
                 self._batch.names[line.account_id, line.key] = line.line
@@ -243,14 +255,24 @@ class Load:
     def state(self, value: bytes) -> None:
         """Take a STATE; it leaves when all that came before it is committed."""
         self._state = value
+        state = read_state(value)
+        if isinstance(state, dict):
+            self.outcome.see_state(state)
         self._release()
 
     def _release(self) -> None:
         """Let the last STATE go if nothing waits."""
         waits = self._job is not None or not self._batch.empty or self._tombstones
         if self._state is not None and not waits:
+            self._keep(self._state)
+            self._commit()
             self._emit(self._state)
             self._state = None
+
+    def _keep(self, state: bytes) -> None:
+        """Keep a STATE that is let go when the transaction is committed."""
+        if self._on_state is not None and not self.settings.dry_run:
+            self.outcome.keep_state(self.connection, self.accounts, read_state(state))
 
     def _emit(self, state: bytes | None) -> None:
         if state is not None and self._on_state is not None and not self.settings.dry_run:
@@ -292,6 +314,7 @@ class Load:
         self.flush(final=True)
         self._wait()
         self._release()
+        self._drained = True
 
     def _timed_merge(self, batch: Batch, graves: Sequence[Tombstone]) -> bytes | None:
         started = time.monotonic()
@@ -315,7 +338,8 @@ class Load:
             buffer = batch.buffers.get(stream)
             if buffer is not None:
                 counts = self._merge_stream(batch, stream, buffer.sorted())
-                counts.unchanged += buffer.read - counts.read
+                counts.superseded += buffer.read - counts.read
+                self.outcome.loaded[stream] += len(buffer.records)
                 counts.read = buffer.read
                 self._count(stream).add(counts)
         if graves:
@@ -339,10 +363,17 @@ class Load:
         for reject in rejects:
             if reject.stream in self.live:
                 self._count(reject.stream).rejected += 1
+            self.outcome.rejected[reject.stream or ""] += 1
+        for late in batch.late_rejects.values():
+            self.outcome.loaded[late.stream or ""] -= 1
         schema = self.settings.crm_schema
         runs.write_rejects(self.connection, schema, self.run_id, rejects)
+        if not self.settings.dry_run:
+            runs.log_rejects(rejects)
         self._close_rejects(batch)
         runs.write_counts(self.connection, schema, self.run_id, self.counts_document())
+        if batch.state is not None:
+            self._keep(batch.state)
         self._commit()
         if self.rejected > self.settings.max_bad_records:
             msg = (
@@ -448,12 +479,16 @@ class Load:
         """Of a dry run: the edits that stay, as `sql.journal.kept_cells` gives them."""
         return [cell for merger in self._mergers for cell in merger.kept_cells]
 
+    def notices(self) -> list[Problem]:
+        """What is told of the run beside its counts."""
+        return self.outcome.notices(self.counts, self._mergers, ended=self._drained)
+
     def counts_document(self) -> dict[str, dict[str, int]]:
         """The counts by table as `sync_runs.counts` holds them."""
         return {name: asdict(counts) for name, counts in sorted(self.counts.items())}
 
     def finish(self, status: str, error: str | None = None) -> None:
-        """Close the run: `succeeded`, `failed` or `interrupted`. What was not committed is rolled back."""
+        """Close the run: `succeeded`, `incomplete`, `failed`, `interrupted`. What was not committed is rolled back."""
         try:
             if self._job is not None:
                 self._sessions.cancel()
@@ -464,10 +499,12 @@ class Load:
             self._sessions.renew_to_close()
             self.connection.rollback()
             schema = self.settings.crm_schema
+            write_notices(self.connection, schema, self.run_id, self.notices())
             runs.close_run(self.connection, schema, self.run_id, status, error)
             runs.note_merge_seconds(self.connection, schema, self.run_id, self.merge_seconds)
             if status == "succeeded" and self.settings.journal_retention_days:
                 runs.prune_journal(self.connection, schema, self.settings.journal_retention_days)
+                forget_old_states(self.connection, schema)
             self.connection.commit()
         except (psycopg.OperationalError, DatabaseError):
             logger.warning("The run %d could not be closed: the database is gone.", self.run_id)

@@ -57,6 +57,11 @@ class Counts:
     deleted: int = 0
     restored: int = 0
     rejected: int = 0
+    # No row, since a person deleted it; a version older than the row's or than another one in the same batch; no row
+    # that matches, of tables that are only matched.
+    deleted_by_person: int = 0
+    superseded: int = 0
+    unmatched: int = 0
 
     def add(self, other: Counts) -> None:
         """Sum up."""
@@ -71,7 +76,7 @@ class Sorted:
     new: list[SeenRecord]
     changed: list[SeenRecord]
     arrival: Arrival
-    kept: int
+    counts: Counts
 
 
 class _Planned(NamedTuple):
@@ -97,6 +102,8 @@ class Merger:
     deleted_so_far: dict[str, int] = field(default_factory=dict)
     # Of a dry run: table, row, column, base, the CRM's value, amoCRM's value of each edit that stays.
     kept_cells: list[tuple[Any, ...]] = field(default_factory=list)
+    # Name and e-mail of records that match no row, by stream, account and amoCRM id.
+    unmatched: dict[tuple[str, int, int], tuple[str | None, str | None]] = field(default_factory=dict)
 
     def use(self, connection: Connection) -> None:
         """Go on over another session, which knows none of the temporary tables."""
@@ -163,11 +170,10 @@ class Merger:
         known = self._prepared(stream)
         spec, table = known.spec, known.spec.live.mapping
         counts = Counts(read=len(records))
-        batch = Sorted(list(records), [], Arrival(""), 0) if table.match_only else self._sort_out(known, records)
-        counts.kept = batch.kept
+        batch = Sorted(list(records), [], Arrival(""), Counts()) if table.match_only else self._sort_out(known, records)
+        counts.add(batch.counts)
         if batch.new or batch.changed:
             counts.add(self._merge_some(known, stream, batch, take_apart, lock=lock))
-        counts.unchanged = max(0, len(records) - counts.inserted - counts.updated)
         if batch.new or table.match:
             self._link_children(spec, stream, "stage" if table.match else "seen", records, lock=lock)
         return counts
@@ -189,13 +195,14 @@ class Merger:
             row = self._run(sort_out).fetchone()
         assert row is not None
         new, changed = (sorted(found or ()) for found in row[:2])
-        _, kept, with_keys, marked, marks, now = row[2:]
+        same, kept, with_keys, marked, marks, now, deleted_by_person, superseded = row[2:]
         arrival = Arrival(
             now,
             frozenset(records[n].seq for n in with_keys or ()),
             {records[n].seq: mark for n, mark in zip(marked or (), marks or (), strict=True)},
         )
-        return Sorted([records[n] for n in new], [records[n] for n in changed], arrival, kept)
+        counts = Counts(unchanged=same, kept=kept, deleted_by_person=deleted_by_person, superseded=superseded)
+        return Sorted([records[n] for n in new], [records[n] for n in changed], arrival, counts)
 
     def _merge_some(
         self, known: Statements, stream: str, batch: Sorted, take_apart: TakeApart, *, lock: bool
@@ -220,6 +227,10 @@ class Merger:
             column = next(c for c in table.columns if c.name == name)
             self._run(links.adopt_rows(spec, column))
         if table.match_only:
+            unmatched = self._run(links.unmatched(spec)).fetchall()
+            self.unmatched.update({(stream, *row[:2]): row[2:] for row in unmatched})
+            counts.unmatched = len(unmatched)
+            counts.unchanged = rows - len(unmatched)
             return counts
         if table.match:
             self._run(merge.mark_adopted(spec))
@@ -334,7 +345,7 @@ class Merger:
             self._as_stored(
                 spec, lambda: self._write(known, rows, written, (updated, conflicts), marks=marks), new=False
             )
-        return _Planned(planned, Counts(updated=updated, kept=edited, conflicts=conflicts))
+        return _Planned(planned, Counts(updated=updated, unchanged=planned - updated, kept=edited, conflicts=conflicts))
 
     def _write(
         self, known: Statements, rows: int, written: Sequence[Slot], expected: tuple[int, int], *, marks: bool

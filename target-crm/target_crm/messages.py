@@ -104,3 +104,11 @@ def read_lines(file_input: IO[Any]) -> Iterator[bytes]:
         data = data.strip()
         if data:
             yield data
+
+
+def read_state(value: bytes) -> Any:
+    """A STATE's value as PostgreSQL can hold it; None where it can't be read."""
+    try:
+        return json.loads(clean_json(value))
+    except (ValueError, RecursionError):
+        return None

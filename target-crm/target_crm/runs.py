@@ -102,7 +102,7 @@ def write_counts(connection: Connection, schema: str, run_id: int, counts: dict[
 
 
 def close_run(connection: Connection, schema: str, run_id: int, status: str, error: str | None) -> None:
-    """Close the run: `succeeded`, `failed` or `interrupted`. The caller commits."""
+    """Close the run: `succeeded`, `incomplete`, `failed` or `interrupted`. The caller commits."""
     connection.execute(
         sql.SQL("UPDATE {} SET finished_at = clock_timestamp(), status = %s, error = %s WHERE id = %s").format(
             sql.Identifier(schema, "sync_runs")
@@ -137,6 +137,10 @@ def write_rejects(connection: Connection, schema: str, run_id: int, rejects: Seq
         some = [r for r in last.values() if (len(r.identity) == 3) == with_key]
         if some:
             _write_some_rejects(connection, schema, run_id, some, with_key=with_key)
+
+
+def log_rejects(rejects: Sequence[Reject]) -> None:
+    """Say what was rejected: the first ones, and how many more."""
     for reject in rejects[:5]:
         logger.warning("Stream %s: a record was put into sync_rejects: %s", reject.stream, reject.problem.text())
     if len(rejects) > 5:

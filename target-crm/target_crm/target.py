@@ -31,9 +31,10 @@ from target_crm.database_errors import as_sentence
 from target_crm.database_url import without_secrets
 from target_crm.dry_run import OnPlan, finish_dry_run, show_plan
 from target_crm.environment import TRUTHS, from_variables, refuse_unknown_variables
-from target_crm.errors import ConfigError, MappingError, MessageError, TargetError
+from target_crm.errors import ConfigError, IncompleteInputError, MappingError, MessageError, TargetError
 from target_crm.load import Load
 from target_crm.messages import Message, decode_message, read_lines
+from target_crm.outcome import log_notices
 from target_crm.plan import Plan
 from target_crm.problems import Problem
 
@@ -123,12 +124,18 @@ class TargetCRM(Target):
             try:
                 for number, line in enumerate(read_lines(file_input), 1):
                     self._take(load, line, number, stats)
+                load.outcome.input.messages = sum(stats.values())
                 load.drain()
-                status = "succeeded"
                 if settings.dry_run:
                     finish_dry_run(load, settings, self._plan_limit, self._on_plan)
+                self._tell(load)
+                load.outcome.require_good()
+                status = "succeeded"
             except (_Interrupted, KeyboardInterrupt):
                 status, error = "interrupted", "stopped by a signal"
+                raise
+            except IncompleteInputError as fault:
+                status, error = "incomplete", str(fault)
                 raise
             except psycopg.Error as fault:
                 told = as_sentence(fault)
@@ -139,10 +146,14 @@ class TargetCRM(Target):
                 raise
             finally:
                 load.finish(status, error)
+        return stats
+
+    def _tell(self, load: Load) -> None:
         for stream, count in self._skipped.items():
             logger.warning("Stream %s is not mapped: %d records were skipped.", stream, count)
-        logger.info("Run %d: %s", load.run_id, json.dumps(load.counts_document()))
-        return stats
+        log_notices(load.notices())
+        if not load.settings.dry_run:
+            logger.info("Run %d: %s", load.run_id, json.dumps(load.counts_document()))
 
     def process_endofpipe(self) -> None:
         """All is committed when the last line has been processed."""
@@ -246,7 +257,10 @@ def plan_of(settings: Settings, messages: IO[Any], limit: int = 200) -> Plan:
     config = {name: value for name, value in vars(settings).items() if value is not None}
     config |= {name: str(value) for name, value in config.items() if isinstance(value, Path)}
     target = TargetCRM(config={**config, "dry_run": True}, on_plan=lambda plan, _: found.append(plan), plan_limit=limit)
-    target.listen(messages)
+    try:
+        target.listen(messages)
+    except IncompleteInputError as error:
+        logger.warning("%s The plan is of what came.", error)
     return found[0]
 
 

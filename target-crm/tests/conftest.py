@@ -63,7 +63,8 @@ class Crm:
     def load(self, lines: list[str], **settings: Any) -> list[str]:
         """Run the target over lines in this process; the STATEs that left."""
         target = TargetCRM(config={**self.config, **settings})
-        text = "\n".join(lines) + "\n"
+        # A load that brings nothing still has a message: without any, the tap has failed.
+        text = "\n".join(lines or ['{"type": "STATE", "value": {}}']) + "\n"
         out = io.StringIO()
         with redirect_stdout(out):
             target.listen(io.StringIO(text))

@@ -14,7 +14,9 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_runs (
     merge_seconds double precision,
     tap text,
     -- What is told beside the counts: a list of objects with code and args.
-    notices jsonb NOT NULL DEFAULT '[]'
+    notices jsonb NOT NULL DEFAULT '[]',
+    -- Whether the tap read from the beginning, without a state; unknown of taps that do not say so.
+    from_start boolean
 );
 -- One row per written column. Whole rows are one entry with column_name '*': an inserted row holds what was written in
 -- new_value, a deleted one in old_value. An updated row also has an entry 'raw_fields' with the document it had.
@@ -92,6 +94,15 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_state (
     digest text,
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (account_id, tap)
+);
+-- The digest of each STATE that was let go: a run that starts from any other one may have a gap before it.
+CREATE TABLE IF NOT EXISTS {schema}.sync_released_states (
+    account_id bigint NOT NULL,
+    tap text NOT NULL,
+    digest text NOT NULL,
+    run_id bigint NOT NULL,
+    released_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (account_id, tap, digest)
 );
 CREATE TABLE IF NOT EXISTS {schema}.sync_schema (
     version integer PRIMARY KEY,

@@ -148,3 +148,12 @@ def adopt_rows(spec: MergeSpec, column: Column) -> sql.Composed:
         unknown=unknown,
         claim=claim,
     )
+
+
+def unmatched(spec: MergeSpec) -> sql.Composed:
+    """Of the staged records of a table that is only matched, those without a row: account, amoCRM id, name, e-mail."""
+    return S(
+        "SELECT s.a, s.i, s.doc->'amo'->>'name', s.doc->'amo'->>'email' FROM {} AS s WHERE NOT EXISTS (SELECT FROM {} "
+        "AS k WHERE k.account_id = s.a AND k.table_name = {} AND k.amo_id = s.i AND k.row_id IS NOT NULL) "
+        "ORDER BY s.a, s.i"
+    ).format(spec.temp("stage"), spec.control("sync_keys"), spec.table_name)

@@ -117,7 +117,8 @@ def sort_out(spec: MergeSpec, *, show_edits: bool = False) -> sql.Composed:
     """One row that sorts the batch. With `show_edits` rows that hold edits count as changed: a plan tells of each.
 
     Sequences of new records, of those that may have changed, how many did not, how many of these hold edits; of the
-    new ones those whose key is known already, those that are marked deleted, with the marks; the transaction's time.
+    new ones those whose key is known already, those that are marked deleted, with the marks; the transaction's time;
+    how many were left out since a person deleted their row, and how many since they are older than their row.
 
     Left out as not to be loaded: records older than their row, and records whose row a person deleted, unless the
     mapping's `resurrect` brings it back.
@@ -131,17 +132,22 @@ def sort_out(spec: MergeSpec, *, show_edits: bool = False) -> sql.Composed:
         "always": S("true"),
     }[table.resurrect]
     return S(
-        "SELECT array_agg(q) FILTER (WHERE NOT present), array_agg(q) FILTER (WHERE present AND NOT same), "
-        "count(*) FILTER (WHERE present AND same), count(*) FILTER (WHERE present AND same AND is_edited), "
-        "array_agg(q) FILTER (WHERE NOT present AND has_key), "
-        "array_agg(q) FILTER (WHERE NOT present AND mark IS NOT NULL), "
-        "array_agg(mark::text) FILTER (WHERE NOT present AND mark IS NOT NULL), now()::text "
-        "FROM (SELECT s.q, t.{id} IS NOT NULL AS present, k.is_edited, k.account_id IS NOT NULL AS has_key, "
+        "SELECT array_agg(q) FILTER (WHERE fits AND NOT present), "
+        "array_agg(q) FILTER (WHERE fits AND present AND NOT same), "
+        "count(*) FILTER (WHERE fits AND present AND same), "
+        "count(*) FILTER (WHERE fits AND present AND same AND is_edited), "
+        "array_agg(q) FILTER (WHERE fits AND NOT present AND has_key), "
+        "array_agg(q) FILTER (WHERE fits AND NOT present AND mark IS NOT NULL), "
+        "array_agg(mark::text) FILTER (WHERE fits AND NOT present AND mark IS NOT NULL), now()::text, "
+        "count(*) FILTER (WHERE is_gone), count(*) FILTER (WHERE NOT fits AND NOT is_gone) "
+        "FROM (SELECT x.*, NOT (x.is_older OR x.is_gone) AS fits FROM ("
+        "SELECT s.q, t.{id} IS NOT NULL AS present, k.is_edited, k.account_id IS NOT NULL AS has_key, "
         "CASE WHEN (s.u >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END AS mark, "
-        "(k.record_hash = s.h AND k.row_version = {version}{known_edits}) IS TRUE AS same "
+        "(k.record_hash = s.h AND k.row_version = {version}{known_edits}) IS TRUE AS same, "
+        "(s.u < {known}) IS TRUE AS is_older, "
+        "t.{id} IS NULL AND k.row_id IS NOT NULL AND NOT {returns} AS is_gone "
         "FROM {seen} AS s LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = s.name "
-        "AND k.amo_id = s.i LEFT JOIN {table} AS t ON {on_key} "
-        "WHERE (s.u < {known}) IS NOT TRUE AND (t.{id} IS NOT NULL OR k.row_id IS NULL OR {returns})) AS x"
+        "AND k.amo_id = s.i LEFT JOIN {table} AS t ON {on_key}) AS x) AS x"
     ).format(
         id=I(table.id),
         version=spec.version,

@@ -185,4 +185,37 @@ PROBLEMS: dict[str, Text] = {
         "Look at the table's BEFORE triggers: those that return NULL keep a load from writing.",
         "Проверьте триггеры BEFORE этой таблицы: те, что возвращают NULL, не дают загрузке писать.",
     ),
+    # Said of a run
+    "E_INPUT_INCOMPLETE": Text(
+        "The input is incomplete: {tap} ended before it had read everything.",
+        "Данные пришли не полностью: {tap} завершился, не дочитав до конца.",
+        "What came is committed. The tap's log says why it ended; run it again.",
+        "Всё, что пришло, записано. Причина — в журнале тапа; запустите его ещё раз.",
+    ),
+    "E_STREAM_REJECTED": Text(
+        "All {number} records of stream {stream} were rejected.",
+        "Отклонены все записи потока {stream}: {number}.",
+        "target-crm-admin rejects says why; correct the mapping or the source, then rejects --retry.",
+        "Причины покажет target-crm-admin rejects; исправьте сопоставление или источник, затем rejects --retry.",
+    ),
+    "W_STATE_GAP": Text(
+        "The sync started from a state that this database has never let go (a restored backup, another database_url): "
+        "records may be missing in {streams}.",
+        "Синхронизация началась с состояния, которого эта база данных не выдавала (восстановленная копия или другая "
+        "database_url): записей может не хватать в {streams}.",
+        "Read everything once: meltano run --full-refresh tap-amocrm target-crm (or the tap without --state).",
+        "Прочитайте всё один раз: meltano run --full-refresh tap-amocrm target-crm (или тап без --state).",
+    ),
+    "W_USERS_UNMATCHED": Text(
+        "{number} records of {stream} match no row of {table}: {users}.",
+        "Записям потока {stream} ({number}) не нашлось строк в таблице {table}: {users}.",
+        "Add such rows to the table, or correct the e-mail or the name on one side; the next load matches them.",
+        "Добавьте такие строки или исправьте почту либо имя с одной из сторон; следующая загрузка их сопоставит.",
+    ),
+    "W_DELETED_BY_PERSON": Text(
+        "{number} records have no row in {table}, because people deleted it. They stay away.",
+        "Нет строк в таблице {table} у записей, которые удалили люди: {number}. Они не возвращаются.",
+        "To bring such rows back, set resurrect: changed or resurrect: always for the stream in the mapping.",
+        "Чтобы строки вернулись, укажите для потока в сопоставлении resurrect: changed или resurrect: always.",
+    ),
 }
