@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from target_crm.errors import RecordError
+from target_crm.held import Waiting
 from target_crm.normalise import Context
 from target_crm.problems import Problem
 from target_crm.seen import SeenRecord, instant, whole_number
@@ -72,6 +73,8 @@ class Batch:
     started: float = field(default_factory=time.monotonic)
     # Records that the merge rejected, by sequence: a merge that is tried again must not count them twice.
     late_rejects: dict[int, Reject] = field(default_factory=dict)
+    # What can't be merged now, for other sessions hold its rows.
+    held: dict[tuple[int, str, int, str], Waiting] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
     @property
@@ -84,6 +87,11 @@ class Batch:
         """The accounts that records of this batch belong to."""
         found = {key[0] for buffer in self.buffers.values() for key in buffer.records}
         return found | {key[0] for key in self.names}
+
+    def hold(self, waiting: Waiting) -> None:
+        """Keep something for later; safe from any thread."""
+        with self.lock:
+            self.held[waiting.cell] = waiting
 
     def reject(self, stream: str, record: SeenRecord, problem: Problem) -> None:
         """Reject a record during the merge; safe from any thread."""

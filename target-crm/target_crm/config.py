@@ -122,7 +122,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         NUMBER,
         default=600,
         title="Lock timeout, seconds",
-        description="How long a second load of the same account waits for the first; 0 ends it at once.",
+        description="How long a load waits for another one of the account, for held rows and other locks; 0: no wait.",
     ),
     th.Property(
         "parallel_merges",

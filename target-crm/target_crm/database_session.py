@@ -63,17 +63,23 @@ class PinnedConnection(psycopg.Connection[Any]):
     """A connection whose session is known by a token."""
 
     token: str = ""
+    # The server's process, also where a pooler gives another number.
+    backend: int = 0
     # Whether a second session was to be had when a pooler was probed.
     has_room: bool = True
 
-    def verify(self) -> None:
-        """Check that this transaction runs in the session that was opened.
+    def verify(self, lock_seconds: float | None = None) -> None:
+        """Check that this transaction runs in the session that was opened; its statements wait so long for a lock.
 
         Raises:
             DatabaseError: it is another one; a pooler in transaction mode is in between.
             psycopg.OperationalError: the session is gone.
         """
-        row = self.execute("SELECT pg_catalog.current_setting(%s, true)", (_TOKEN,)).fetchone()
+        row = self.execute(
+            "SELECT pg_catalog.current_setting(%s, true), pg_catalog.set_config('lock_timeout', "
+            "coalesce(%s, pg_catalog.current_setting('lock_timeout')), true)",
+            (_TOKEN, lock_seconds and f"{lock_seconds * 1000:.0f}ms"),
+        ).fetchone()
         if row is None or row[0] != self.token:
             raise DatabaseError(POOLER)
 
@@ -129,7 +135,7 @@ def _take(connection: PinnedConnection, *, probe: bool) -> tuple[bool, list[str]
     ).fetchone()
     assert row is not None
     backend, foreign, schemas, replication = row
-    connection.token = secrets.token_hex(8)
+    connection.token, connection.backend = secrets.token_hex(8), backend
     connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (_TOKEN, connection.token))
     if not connection.autocommit:
         connection.commit()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import timezone, tzinfo
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,7 +23,9 @@ from target_crm.database_session import PinnedConnection
 from target_crm.deferred import DeferredConstraints
 from target_crm.errors import DatabaseError, RecordError, StrictError, TooManyRejectsError
 from target_crm.extract import Extracted, Extractor
+from target_crm.held import RECORD
 from target_crm.load_sessions import LoadSessions
+from target_crm.load_waiting import WaitingRecords
 from target_crm.lookups import LOOKUP_STREAMS, lookup_lines
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping
@@ -92,6 +95,8 @@ class Load:
         self._drained = False
         self._deferred = DeferredConstraints()
         self._warned_of_zone = False
+        # Accounts that SCHEMA messages name, whether records of them come or not.
+        self._named_accounts: set[int] = set()
         self._sessions = LoadSessions(settings, database)
         self._spells_out = self.connection.info.parameter_status("server_encoding") == "SQL_ASCII"
         self._reader = ThreadPoolExecutor(1, "merge")
@@ -101,6 +106,8 @@ class Load:
             database.use_zone(self.connection, next(iter(naive_columns(self.live)), None))
             self.run_id = runs.begin_run(self.connection, settings.crm_schema, kind)
             self._sessions.belongs_to(self.run_id)
+            self._waiting = WaitingRecords(settings, self.live, self._sessions)
+            self._waiting.load(settings.crm_schema)
             self._open_rejects = runs.open_rejects(self.connection, settings.crm_schema)
             self._commit()
             row_keys = find_row_keys(self.connection, self.live)
@@ -135,6 +142,8 @@ class Load:
             self.outcome.begin(self.connection, source)
             self._commit()
         account = schema.get("x-amocrm-account")
+        if isinstance(account, dict) and isinstance(account.get("id"), int):
+            self._named_accounts.add(account["id"])
         name = account.get("timezone") if isinstance(account, dict) else None
         zone: tzinfo = self._context.zone
         if isinstance(name, str) and name:
@@ -313,6 +322,8 @@ class Load:
         """
         self.flush(final=True)
         self._wait()
+        self._job = self._reader.submit(self._merge_waiting)
+        self._wait()
         self._release()
         self._drained = True
 
@@ -330,10 +341,7 @@ class Load:
                 merger.use(session)
         self._lock_accounts(batch.accounts | {g.key[0] for g in graves})
         if batch.names:
-            lines = list(batch.names.values())
-            named = self._guarded(self._mergers[0], lambda lock: self._mergers[0].name(lines, lock=lock))
-            for table, counts in named.items():
-                self.counts.setdefault(table, Counts()).add(counts)
+            self._waiting.name(batch, partial(self._name, list(batch.names.values())))
         for stream in self.live:
             buffer = batch.buffers.get(stream)
             if buffer is not None:
@@ -342,19 +350,51 @@ class Load:
                 self.outcome.loaded[stream] += len(buffer.records)
                 counts.read = buffer.read
                 self._count(stream).add(counts)
-        if graves:
-            # All or none: the guard of one table leaves no mark in another.
+        self._waiting.delete(batch, graves, self._delete)
+        self._close_batch(batch)
+        return batch.state
+
+    def _merge_waiting(self) -> None:
+        """Merge what waited for rows that others held, if these are free now."""
+
+        def batch_of(zone: tzinfo) -> Batch:
+            return Batch(replace(self._context, zone=zone))
+
+        for batch, graves, cells in self._waiting.again(self.accounts | self._named_accounts, batch_of):
+            self._lock_accounts({cell[0] for cell in cells})
+            if batch.names:
+                self._waiting.name(batch, partial(self._name, list(batch.names.values())))
+            for stream in self.live:
+                buffer = batch.buffers.get(stream)
+                if buffer is not None:
+                    # They were read in the batch that they came with.
+                    counts = self._merge_stream(batch, stream, buffer.sorted())
+                    self._count(stream).add(replace(counts, read=0, unchanged=0))
+            self._waiting.delete(batch, graves, self._delete)
+            self._waiting.closed(cells - batch.held.keys())
+            self._close_batch(batch)
+
+    def _name(self, lines: list[bytes]) -> None:
+        named = self._guarded(self._mergers[0], lambda lock: self._mergers[0].name(lines, lock=lock))
+        for table, counts in named.items():
+            self.counts.setdefault(table, Counts()).add(counts)
+
+    def _delete(self, graves: Sequence[Tombstone]) -> None:
+        """Mark rows deleted, all or none: the guard of one table leaves no mark in another."""
+        merger, done = self._mergers[0], {}
+        so_far = dict(merger.deleted_so_far)
+        try:
             with self.connection.transaction():
                 for stream in self.live:
                     lines = [g.line for g in graves if g.stream == stream]
                     if lines:
-                        self._count(stream).add(self._delete(self._mergers[0], stream, lines))
-        self._close_batch(batch)
-        return batch.state
-
-    def _delete(self, merger: Merger, stream: str, lines: list[bytes]) -> Counts:
-        counts: Counts = self._guarded(merger, lambda _: merger.delete(stream, lines))
-        return counts
+                        done[stream] = self._guarded(merger, partial(_deletion, merger, stream, lines))
+        except psycopg.errors.LockNotAvailable:
+            merger.deleted_so_far.clear()
+            merger.deleted_so_far.update(so_far)
+            raise
+        for stream, counts in done.items():
+            self._count(stream).add(counts)
 
     def _close_batch(self, batch: Batch) -> None:
         self.connection.verify()
@@ -371,6 +411,7 @@ class Load:
         if not self.settings.dry_run:
             runs.log_rejects(rejects)
         self._close_rejects(batch)
+        self._waiting.settle(batch, self.run_id)
         runs.write_counts(self.connection, schema, self.run_id, self.counts_document())
         if batch.state is not None:
             self._keep(batch.state)
@@ -388,12 +429,16 @@ class Load:
         for stream, buffer in batch.buffers.items():
             waiting = self._open_rejects.get(stream)
             if waiting:
-                good = [key for key in waiting & buffer.records.keys() if (stream, *key) not in still]
+                good = [key for key in waiting & buffer.records.keys() if self._is_loaded(batch, stream, key, still)]
                 runs.close_rejects(self.connection, self.settings.crm_schema, self.run_id, stream, good)
                 waiting.difference_update(good)
         for identity in still:
             if len(identity) == 3:
                 self._open_rejects.setdefault(identity[0], set()).add(identity[1:])
+
+    def _is_loaded(self, batch: Batch, stream: str, key: tuple[int, int], rejected: set[tuple[Any, ...]]) -> bool:
+        table = self.live[stream].mapping.table
+        return (stream, *key) not in rejected and (key[0], table, key[1], RECORD) not in batch.held
 
     def _merge_stream(self, batch: Batch, stream: str, records: list[SeenRecord]) -> Counts:
         """Merge one stream in slices that share no row, over several connections where that is worth it."""
@@ -426,9 +471,12 @@ class Load:
         def take_apart(wanted: Sequence[SeenRecord]) -> Extracted:
             return extractor.take_apart(wanted, reject)
 
-        try:
-            counts: Counts = self._guarded(merger, lambda lock: merger.merge(stream, records, take_apart, lock=lock))
+        def merge(some: Sequence[SeenRecord]) -> Counts:
+            counts: Counts = self._guarded(merger, lambda lock: merger.merge(stream, some, take_apart, lock=lock))
             return counts
+
+        try:
+            return self._waiting.merge(merger.connection, batch, stream, records, merge)
         except _RECORD_FAULTS as error:
             if len(records) == 1:
                 problem = refusal(error)
@@ -449,7 +497,7 @@ class Load:
         for attempt in range(_RETRIES_ON_DEADLOCK + 1):
             try:
                 with merger.connection.transaction():
-                    merger.connection.verify()
+                    merger.connection.verify(self._waiting.seconds)
                     done = work(lock)
                     if self.settings.dry_run:
                         self._deferred.check(merger.connection)
@@ -516,3 +564,8 @@ class Load:
         if hasattr(self, "_pool"):
             self._pool.shutdown()
         self._sessions.close()
+
+
+def _deletion(merger: Merger, stream: str, lines: list[bytes], _: bool) -> Counts:
+    """Deletions lock their rows anyway."""
+    return merger.delete(stream, lines)

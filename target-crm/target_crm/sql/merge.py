@@ -182,7 +182,7 @@ def lock_rows(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     """Locks the rows in their key's order, so that two sessions can't deadlock."""
     return S(
         "SELECT t.{id} FROM {table} AS t WHERE EXISTS (SELECT FROM ({source}) AS s WHERE {on_key}) "
-        "ORDER BY t.{id} FOR UPDATE"
+        "ORDER BY t.{id} FOR NO KEY UPDATE"
     ).format(id=I(spec.live.mapping.id), table=spec.live.identifier, source=source, on_key=spec.on_key)
 
 

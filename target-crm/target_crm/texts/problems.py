@@ -178,6 +178,13 @@ PROBLEMS: dict[str, Text] = {
         "Correct the value in amoCRM, or give the column a wider type.",
         "Исправьте значение в amoCRM или расширьте тип поля.",
     ),
+    # Warned of: a record
+    "W_ROW_HELD": Text(
+        "Row {row} of {table} is held by session {session} (application {application}, user {user}); the record waits.",
+        "Строку {row} таблицы {table} держит сеанс {session} (программа {application}, роль {user}); запись ждёт.",
+        "End that session's transaction; the next load takes the record by itself.",
+        "Завершите транзакцию этого сеанса, следующая загрузка возьмёт запись сама.",
+    ),
     # Warned of: a table
     "W_SKIPPED_BY_DATABASE": Text(
         "A trigger of {table} kept {number} rows as they were or left them out.",

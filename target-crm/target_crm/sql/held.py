@@ -1,0 +1,93 @@
+"""SQL of rows and tables that other sessions hold, and of the records that wait for them."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from target_crm.mapping.check import LiveTable
+from target_crm.sql.spec import I, S
+
+CODE = "W_ROW_HELD"
+
+
+def rows_of(live: LiveTable) -> sql.Composed:
+    """Key, account, id in amoCRM, and the transaction that last locked or changed it, of rows by accounts and ids."""
+    return S(
+        "SELECT t.{id}::text, t.{account}, t.{amo_id}, t.xmax::text FROM unnest(%s::bigint[], %s::bigint[]) AS x(a, i) "
+        "JOIN {table} AS t ON t.{account} = x.a AND t.{amo_id} = x.i"
+    ).format(**_names(live))
+
+
+def free_rows_of(live: LiveTable) -> sql.Composed:
+    """The keys of those that nobody holds; they are locked by this."""
+    return S(
+        "SELECT t.{id}::text FROM {table} AS t WHERE (t.{account}, t.{amo_id}) IN "
+        "(SELECT * FROM unnest(%s::bigint[], %s::bigint[]) AS x(a, i)) FOR NO KEY UPDATE OF t SKIP LOCKED"
+    ).format(**_names(live))
+
+
+def row_at(live: LiveTable) -> sql.Composed:
+    """Key and last transaction of the row at a place of the table."""
+    return S("SELECT t.{id}::text, t.xmax::text FROM {table} AS t WHERE t.ctid = %s::tid").format(**_names(live))
+
+
+def _names(live: LiveTable) -> dict[str, sql.Composable]:
+    table = live.mapping
+    return {
+        "id": I(table.id),
+        "account": I(table.account or ""),
+        "amo_id": I(table.amo_id or ""),
+        "table": live.identifier,
+    }
+
+
+_WHO = S(
+    "SELECT l.pid, coalesce(nullif(a.application_name, ''), '-'), coalesce(a.usename, '-')::text, "
+    "extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::float8 FROM pg_catalog.pg_locks AS l "
+    "LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid WHERE l.granted AND {}"
+)
+HOLDER_OF_TRANSACTION = _WHO.format(S("l.locktype = 'transactionid' AND l.transactionid::text = %s"))
+# Several sessions that hold one row share a number of their own.
+HOLDERS_OF_GROUP = _WHO.format(
+    S(
+        "l.locktype = 'transactionid' "
+        "AND l.transactionid IN (SELECT m.xid FROM pg_catalog.pg_get_multixact_members(%s::xid) AS m)"
+    )
+)
+HOLDERS_OF_TABLE = _WHO.format(
+    S(
+        "l.locktype = 'relation' AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', "
+        "'AccessExclusiveLock') AND l.relation = pg_catalog.to_regclass(%s) AND l.pid <> pg_catalog.pg_backend_pid() "
+        "ORDER BY a.xact_start"
+    )
+)
+
+
+def write_waiting(schema: str) -> sql.Composed:
+    """Keeps what waits; of a record that waits already the newest version."""
+    return S(
+        "INSERT INTO {} (run_id, stream, account_id, amo_id, table_name, row_id, column_name, value, code, args) "
+        "SELECT %s, x.stream, x.a, x.i, x.name, x.row_id, x.c, x.v, {}, x.args FROM unnest(%s::text[], %s::bigint[], "
+        "%s::bigint[], %s::text[], %s::text[], %s::text[], %s::jsonb[], %s::jsonb[]) "
+        "AS x(stream, a, i, name, row_id, c, v, args) "
+        "ON CONFLICT (account_id, table_name, amo_id, column_name) WHERE resolved_at IS NULL DO UPDATE SET "
+        "run_id = excluded.run_id, row_id = excluded.row_id, value = excluded.value, args = excluded.args"
+    ).format(sql.Identifier(schema, "sync_warnings"), sql.Literal(CODE))
+
+
+def read_waiting(schema: str) -> sql.Composed:
+    """What waits of some accounts."""
+    return S(
+        "SELECT stream, account_id, amo_id, table_name, column_name, value::text, args FROM {} "
+        "WHERE resolved_at IS NULL AND code = {} AND (%s::bigint[] IS NULL OR account_id = ANY(%s)) "
+        "ORDER BY id LIMIT %s"
+    ).format(sql.Identifier(schema, "sync_warnings"), sql.Literal(CODE))
+
+
+def close_waiting(schema: str) -> sql.Composed:
+    """Closes what has been loaded, or was overtaken by a newer version."""
+    return S(
+        "UPDATE {} AS w SET resolved_at = now() FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[]) "
+        "AS x(a, name, i, c) WHERE w.resolved_at IS NULL AND w.code = {} AND w.account_id = x.a "
+        "AND w.table_name = x.name AND w.amo_id = x.i AND w.column_name = x.c"
+    ).format(sql.Identifier(schema, "sync_warnings"), sql.Literal(CODE))
