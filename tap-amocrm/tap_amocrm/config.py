@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import STREAM_MAPS_CONFIG
 
 from tap_amocrm.errors import ConfigError
+from tap_amocrm.shapes import whole
 from tap_amocrm.user_path import user_path
 
 # The vendor's limit for one integration (developers.kommo.com, "Limitations").
@@ -23,6 +26,8 @@ MAX_PAGE_SIZE = 250
 NUMBER = th.CustomType({"type": ["number", "string", "null"]})
 STRATEGIES = ("auto", "batch", "scan")
 logger = logging.getLogger("tap-amocrm")
+# Clocks and time zones may differ so much.
+_A_DAY = 86_400
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -235,20 +240,23 @@ def _api_url(config: Mapping[str, Any]) -> str:
 def _start(value: Any) -> int:
     try:
         moment = pendulum.parse(str(value))
-    except ValueError:
+    except (ValueError, OverflowError):
         moment = None
     if not isinstance(moment, pendulum.DateTime):
-        msg = f"Setting start_date: {value!r} is no RFC 3339 time such as 2026-01-01T00:00:00Z."
+        msg = f"Setting start_date: {value!r} must be an RFC 3339 timestamp, for example 2026-01-31T00:00:00Z."
+        raise ConfigError(msg)
+    if moment.timestamp() > time.time() + _A_DAY:
+        msg = f"Setting start_date: {value!r} is in the future; nothing would be read."
         raise ConfigError(msg)
     return int(moment.timestamp())
 
 
 def _users(value: Any) -> list[int]:
-    try:
-        return [int(v) for v in value]
-    except (TypeError, ValueError):
-        msg = f"Setting responsible_user_ids: {value!r} is no list of user IDs."
-        raise ConfigError(msg) from None
+    ids = [whole(v) for v in value] if isinstance(value, list) else [None]
+    if None in ids:
+        msg = f"Setting responsible_user_ids: {value!r} must be a list of user IDs, for example [5000003, 5000004]."
+        raise ConfigError(msg)
+    return [i for i in ids if i is not None]
 
 
 def _number(config: Mapping[str, Any], name: str, default: float, least: float) -> float:
@@ -257,20 +265,17 @@ def _number(config: Mapping[str, Any], name: str, default: float, least: float) 
         number = float(default if value is None else value)
     except (TypeError, ValueError):
         number = -1
-    if number < least:
-        msg = f"Setting {name}: {value!r} is no number of at least {least:g}."
+    if not math.isfinite(number) or number < least:
+        msg = f"Setting {name}: {value!r} must be a number of at least {least:g}."
         raise ConfigError(msg)
     return number
 
 
 def _whole(config: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
     value = config.get(name)
-    try:
-        number = int(default if value is None else value)
-    except (TypeError, ValueError):
-        number = least - 1
-    if not least <= number <= most:
-        msg = f"Setting {name}: {value!r} is no whole number from {least} to {most}."
+    number = default if value is None else whole(value)
+    if number is None or not least <= number <= most:
+        msg = f"Setting {name}: {value!r} must be a whole number from {least} to {most}."
         raise ConfigError(msg)
     return number
 
@@ -281,7 +286,7 @@ def _optional_whole(config: Mapping[str, Any], name: str) -> int | None:
 
 def _check_together(settings: Settings) -> None:
     if settings.child_strategy not in STRATEGIES:
-        msg = f"Setting child_strategy: {settings.child_strategy!r} is none of {', '.join(STRATEGIES)}."
+        msg = f"Setting child_strategy: {settings.child_strategy!r} must be one of {', '.join(STRATEGIES)}."
         raise ConfigError(msg)
     loopback = urlsplit(settings.api_url).hostname in _LOOPBACK
     if settings.requests_per_second > MAX_REQUESTS_PER_SECOND and not loopback:

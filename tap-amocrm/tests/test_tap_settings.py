@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from tap_amocrm.commands import check, smoke
 from tap_amocrm.config import SETTING_NAMES
 from tap_amocrm.environment import from_variables
+from tap_amocrm.errors import ConfigError
+from tap_amocrm.login import main as login
 from tap_amocrm.setting_names import unknown_settings, unknown_variables
 from tap_amocrm.tap import TapAmoCRM
 
@@ -28,38 +32,58 @@ def run(*command, cwd, **variables):
     )  # fmt: skip
 
 
-def one_message(done):
-    """The only error message of a command that failed; its standard output is empty."""
-    assert done.returncode == 1, done.stderr[-2000:]
+def refusal(**settings):
+    """What the tap says of settings, in this process."""
+    with pytest.raises(ConfigError) as caught:
+        _ = TapAmoCRM(config={"api_url": "http://127.0.0.1:1", "access_token": "x", **settings}).run
+    return str(caught.value)
+
+
+def ended(command, options, caplog):
+    """The one error that a command logs or prints when it ends with 1, in this process."""
+    caplog.clear()
+    done = CliRunner().invoke(command, [str(option) for option in options], prog_name="command")
+    assert done.exit_code == 1, done.output
     assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    (message,) = [line for line in done.stderr.splitlines() if "| ERROR" in line or line.startswith("Error: ")]
+    found = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] + done.stderr.splitlines()
+    (message,) = found
     return message
+
+
+def test_an_unknown_setting_ends_the_run_before_any_message(start):
+    output = start().run(page_sise=5)
+    assert output.code == 1
+    assert "Setting page_sise is unknown. Did you mean page_size?" in output.log
+    assert "Traceback" not in output.log
+    assert output.messages == []
 
 
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"page_sise": 5}, "Setting page_sise is unknown. Did you mean page_size?"),
         ({"subDomain": "x"}, "Setting subDomain is unknown. Did you mean subdomain?"),
         ({"token": "s3cret"}, "Setting token is unknown."),
         ({"flattening_enabled": True}, "Setting flattening_enabled of the Singer SDK has no effect in tap-amocrm"),
         ({"batch_config": {"encoding": {}}}, "Setting batch_config of the Singer SDK has no effect in tap-amocrm"),
         ({"raw_text": "perhaps"}, "Setting raw_text: 'perhaps' is not of type"),
+        ({"requests_per_second": "nan"}, "Setting requests_per_second: 'nan' must be a number"),
+        ({"requests_per_second": "inf"}, "Setting requests_per_second: 'inf' must be a number"),
+        ({"start_date": "2999-01-01T00:00:00Z"}, "Setting start_date: '2999-01-01T00:00:00Z' is in the future"),
+        ({"start_date": "9" * 20}, "must be an RFC 3339 timestamp"),
+        ({"company_limit": 0}, "Setting company_limit: 0 must be a whole number"),
+        ({"lookback_seconds": -1}, "Setting lookback_seconds: -1 must be a whole number"),
+        ({"responsible_user_ids": [5.5]}, "Setting responsible_user_ids: 5.5 is not of type"),
     ],
 )
-def test_a_setting_that_is_unknown_or_without_effect_is_refused(start, setting, said):
-    output = start().run(**setting)
-    assert output.code == 1
-    assert said in output.log
-    assert "Traceback" not in output.log
-    assert "s3cret" not in output.log
-    assert output.messages == []
+def test_a_setting_that_is_unknown_wrong_or_without_effect_is_refused(setting, said):
+    message = refusal(**setting)
+    assert said in message
+    assert "s3cret" not in message
 
 
-def test_several_mistakes_are_named_at_once(start):
-    log = start().run(page_sise=5, start_dat="2026-01-01", max_concurrent_requests="four").log
-    assert all(name in log for name in ("page_size", "start_date", "max_concurrent_requests"))
+def test_several_mistakes_are_named_at_once():
+    said = refusal(page_sise=5, start_dat="2026-01-01", max_concurrent_requests="four")
+    assert all(name in said for name in ("page_size", "start_date", "max_concurrent_requests"))
 
 
 def test_meltanos_extras_are_no_mistakes():
@@ -74,10 +98,16 @@ def test_variables_of_an_inheriting_plugin_are_no_mistakes_under_meltano():
     assert unknown_variables(variables, SETTING_NAMES) != []
 
 
-@pytest.mark.parametrize("command", [["tap-amocrm", "--config", "ENV"], ["tap-amocrm-check"], ["tap-amocrm-login"]])
-def test_a_misspelt_variable_is_refused_wherever_the_environment_is_read(tmp_path, command):
-    done = run(*command, cwd=tmp_path, TAP_AMOCRM_SUBDOMIAN="x")
-    assert "TAP_AMOCRM_SUBDOMIAN is unknown. Did you mean TAP_AMOCRM_SUBDOMAIN?" in one_message(done)
+COMMANDS = {"tap": TapAmoCRM.get_singer_command(), "check": check, "smoke": smoke, "login": login}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("tap", ["--config", "ENV"]), ("check", []), ("smoke", []), ("login", [])]
+)
+def test_a_misspelt_variable_is_refused_wherever_the_environment_is_read(monkeypatch, caplog, name, options):
+    monkeypatch.setenv("TAP_AMOCRM_SUBDOMIAN", "x")
+    message = ended(COMMANDS[name], options, caplog)
+    assert "TAP_AMOCRM_SUBDOMIAN is unknown. Did you mean TAP_AMOCRM_SUBDOMAIN?" in message
 
 
 def test_variables_come_as_the_kinds_of_their_settings():
@@ -104,12 +134,12 @@ def test_variables_come_as_the_kinds_of_their_settings():
         ("[" * 100_000, "is not valid JSON: it is nested too deep."),
     ],
 )
-@pytest.mark.parametrize("command", ["tap-amocrm", "tap-amocrm-check", "tap-amocrm-login"])
-def test_a_broken_config_file_is_one_sentence(tmp_path, command, content, said):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_broken_config_file_is_one_sentence(tmp_path, caplog, name, content, said):
     file = tmp_path / "settings.json"
     if content is not None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    message = one_message(run(command, "--config", file, cwd=tmp_path))
+    message = ended(COMMANDS[name], ["--config", file], caplog)
     assert f"--config {file} {said}" in message
     assert "s3cret" not in message
 
@@ -123,17 +153,14 @@ def test_a_broken_config_file_is_one_sentence(tmp_path, command, content, said):
         ('{"streams": [null]}', "is not a Singer catalog"),
         ('{"streams": [{"tap_stream_id": "contacts"}]}', "is not a Singer catalog"),
         ('{"streams": [{"tap_stream_id": "contacts", "schema": {}, "metadata": 5}]}', "is not a Singer catalog"),
-        ('{"streams": []}', None),
+        ('{"streams": [{"tap_stream_id": "contacts", "schema": {}, "metadata": [{}]}]}', "is not a Singer catalog"),
     ],
 )
-def test_a_broken_catalog_is_one_sentence(start, tmp_path, content, said):
-    file = tmp_path / "catalog.json"
+def test_a_broken_catalog_is_one_sentence(tmp_path, caplog, content, said):
+    config, file = tmp_path / "config.json", tmp_path / "catalog.json"
+    config.write_text('{"api_url": "http://127.0.0.1:1", "access_token": "x"}')
     file.write_text(content)
-    output = start().run(None, "--catalog", str(file))
-    assert "Traceback" not in output.log
-    if said is not None:
-        assert output.code == 1
-        assert f"--catalog {file} {said}" in output.log
+    assert f"--catalog {file} {said}" in ended(COMMANDS["tap"], ["--config", config, "--catalog", file], caplog)
 
 
 def catalog_of(tap, **changes):
@@ -266,10 +293,9 @@ def test_an_option_of_smoke_beats_the_environment(start, tmp_path):
 
 
 @pytest.mark.parametrize("port", ["70000", "0", "eighty"])
-def test_a_login_at_a_port_out_of_range_is_one_sentence(tmp_path, port):
-    done = run(
-        "tap-amocrm-login", "--no-browser", "--client-id", "x", cwd=tmp_path, TAP_AMOCRM_CLIENT_SECRET="y",
-        TAP_AMOCRM_REDIRECT_URI=f"http://127.0.0.1:{port}/", TAP_AMOCRM_TOKEN_FILE=str(tmp_path / "t.json"),
-    )  # fmt: skip
-    assert "redirect_uri" in one_message(done)
-    assert "from 1 to 65535" in done.stderr
+def test_a_login_at_a_port_out_of_range_is_one_sentence(tmp_path, monkeypatch, caplog, port):
+    monkeypatch.setenv("TAP_AMOCRM_CLIENT_SECRET", "y")
+    options = ["--no-browser", "--client-id", "x", "--token-file", tmp_path / "t.json"]
+    message = ended(COMMANDS["login"], [*options, "--redirect-uri", f"http://127.0.0.1:{port}/"], caplog)
+    assert "Setting redirect_uri: " in message
+    assert "from 1 to 65535" in message
