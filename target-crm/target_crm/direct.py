@@ -17,9 +17,9 @@ from target_crm.normalise.times import as_local
 from target_crm.rowkeys import RowKeys, make_item_keys
 from target_crm.seen import SeenRecord
 from target_crm.sql import direct
-from target_crm.sql.insert import ITEM_COLUMNS, SOURCE
 from target_crm.sql.spec import MergeSpec
 from target_crm.sql.statements import Statements
+from target_crm.sql.untouched import ITEM_COLUMNS, OWN, SOURCE, left_columns
 
 Connection = psycopg.Connection[Any]
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -97,15 +97,28 @@ def insert_new(
     for index, item_set in enumerate(spec.live.mapping.sets):
         _insert_items(connection, statements, item_set, dumped_keys, found.items[index], arrival.now)
     _remember(connection, statements, row_keys, found, arrival)
+    journalled = _with_left(bases, left)
+    if left_columns(spec.live):
+        journalled = _with_own(connection, spec, row_keys, journalled)
     journal = [
         [b"%d" % spec.run_id] * number,
         dump_column([spec.live.mapping.table] * number),
         dumped_keys,
         [b"*"] * number,
-        dump_documents(_with_left(bases, left)),
+        dump_documents(journalled),
     ]
     copy_in(connection, statements.text("copy_journal", lambda: direct.copy_journal(spec)), journal)
     return number
+
+
+def _with_own(connection: Connection, spec: MergeSpec, row_keys: Sequence[Any], bases: Sequence[bytes]) -> list[bytes]:
+    """The bases with what else the rows hold now (`untouched.left_columns`), under a key of its own."""
+    keys = [str(key) for key in row_keys]
+    left = dict(connection.execute(direct.read_left(spec), (keys,)).fetchall())
+    return [
+        b"%b%b%b:%b}" % (base[:-1], b"," if len(base) > 2 else b"", _encode(OWN), left.get(key, "{}").encode())
+        for key, base in zip(keys, bases, strict=True)
+    ]
 
 
 def _rows(spec: MergeSpec, found: Extracted, arrival: Arrival, keys: list[bytes], docs: Documents) -> list[Column]:

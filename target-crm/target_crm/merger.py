@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -19,7 +20,8 @@ from target_crm.database_session import PinnedConnection
 from target_crm.direct import Arrival, Documents, copy_in, encode_bases, insert_new
 from target_crm.errors import GuardError
 from target_crm.extract import Extracted
-from target_crm.mapping.check import LiveTable
+from target_crm.mapping.check import LiveTable, read_columns
+from target_crm.mapping.foreign_keys import keys_to
 from target_crm.mapping.model import Column
 from target_crm.references import resolve
 from target_crm.rowkeys import RowKeys
@@ -28,6 +30,7 @@ from target_crm.sql import deletes, insert, joins, journal, links, merge, sets, 
 from target_crm.sql.spec import MergeSpec, Slot
 from target_crm.sql.statements import Statements
 
+logger = logging.getLogger("target-crm")
 Connection = PinnedConnection
 TakeApart = Callable[[Sequence[SeenRecord]], Extracted]
 # Below this many rows of a batch a share says nothing.
@@ -387,9 +390,27 @@ class Merger:
                 continue
             for statement in rest:
                 self._run(statement)
-            self._run(sets.remove_items(one))
+            self._remove_items(one)
             self._run(sets.update_items(one))
             self._run(sets.insert_items(one))
+
+    def _remove_items(self, one: sets.SetSpec) -> None:
+        """Remove the items that amoCRM dropped: lock them first, then look at the application's columns and keys."""
+        known = one.live
+        live = replace(known, columns=read_columns(self.connection, known.schema, known.name))
+        gone = self._run(sets.lock_gone(one, live)).rowcount
+        if not gone:
+            return
+        pointing = keys_to(self.connection, known.schema, known.name)
+        kept = gone - self._run(sets.remove_items(one, live, pointing)).rowcount
+        if kept > 0:
+            tables = ", ".join(sorted({".".join(key.table) for key in pointing}))
+            logger.warning(
+                "%s: %d rows whose items are gone from amoCRM are kept, since foreign keys may point at them (%s).",
+                known.name,
+                kept,
+                tables,
+            )
 
     def _link_children(
         self, spec: MergeSpec, stream: str, came: str, records: Sequence[SeenRecord], *, lock: bool

@@ -216,7 +216,7 @@ class Model:
     @staticmethod
     def _merge_set(row: Row, name: str, came: list[tuple[str, tuple[Any, ...]]]) -> None:
         items, base, theirs = row.items[name], row.bases[name], dict(came)
-        items[:] = [i for i in items if i.key is None or i.key in theirs or i.data != i.came]
+        items[:] = [i for i in items if i.key not in base or i.key in theirs or i.data != i.came]
         for item in items:
             if item.key in theirs and item.data == item.came:
                 item.value, item.comment, item.type, item.position = item.came = theirs[item.key]

@@ -120,7 +120,8 @@ def explain(context: click.Context, table: str, row: str, as_json: bool) -> None
 def undo(context: click.Context, run: int, preview: bool, as_json: bool) -> None:
     """Put back what RUN wrote, wherever nobody has changed it since."""
     with session_of(context) as session:
-        found = undoing.undo(session, run, preview=preview)
+        done = undoing.preview_undo(session, run) if preview else undoing.take_back(session, run)[1]
+    found = done.counts
     if as_json:
         print_json({name: asdict(counts) for name, counts in found.items()})
         return
@@ -134,5 +135,9 @@ def undo(context: click.Context, run: int, preview: bool, as_json: bool) -> None
         if any(values.values()):
             table.add_row(name, *(f"{values[n]:,}" for n in names))
     console.print(table)
-    console.print("Left alone: edited since (cells and rows), or written by a later run (rows).")
+    console.print("Left alone: edited since (cells and rows), pointed at, or written by a later run (rows).")
+    for kept in done.kept_for:
+        why = "points at them" if kept.readable else "may point at them: this role can't read it"
+        text = f"{kept.table}: {kept.rows:,} rows stay, since {kept.pointing} {why} ({kept.constraint})."
+        console.print(text, markup=False)
     sys.stdout.flush()

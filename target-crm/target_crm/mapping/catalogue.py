@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,8 @@ class LiveColumn:
     database works it out itself and takes no value. `labels` are an enum's. `comparable`: values can be told apart.
     `zone`: of a `timestamp` without time zone that in which its times are written, the database's own. `encoding`: the
     database's.
+    `computed`: it follows from the row's other columns. `default`: SQL of a constant that new rows get; `is_filled`:
+    new rows get something else than NULL. `missing`: what rows from before the column's time hold, as text.
     """
 
     name: str
@@ -46,6 +49,10 @@ class LiveColumn:
     comparable: bool = True
     zone: str | None = None
     encoding: str = "UTF8"
+    computed: bool = False
+    default: str | None = None
+    is_filled: bool = False
+    missing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,12 +103,16 @@ _COLUMNS = """
            a.attnotnull OR t.typnotnull AS not_null,
            a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL AS is_filled,
            a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
+           a.attgenerated <> '' AS computed,
+           CASE WHEN a.atthasdef THEN pg_get_expr(d.adbin, d.adrelid) ELSE t.typdefault END AS default_sql,
+           CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS missing,
            ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder) AS labels,
            b.typtype IN ('e', 'r') OR EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
                WHERE m.amname = 'btree' AND o.opcdefault AND (o.opcintype = b.oid OR b.typcategory = 'A'
                OR EXISTS (SELECT FROM pg_cast c WHERE c.castsource = b.oid AND c.casttarget = o.opcintype
                AND c.castmethod = 'b' AND c.castcontext = 'i'))) AS comparable
     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
     CROSS JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS mod) AS m
     WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
@@ -137,6 +148,16 @@ def _rows(connection: Connection, query: str, schema: str, table: str) -> list[d
         return cursor.execute(query.encode(), (name,)).fetchall()
 
 
+def _constant(expression: str | None) -> str | None:
+    """A default's SQL if it is a constant: literals and casts alone, no function."""
+    if expression is None:
+        return None
+    plain = re.sub(r"E?'(?:[^']|'')*'", "0", expression)
+    plain = re.sub(r'::(?:"[^"]+"|[a-z_][\w ]*)(?:\.(?:"[^"]+"|\w+))?(?:\(\d+(?:,\d+)?\))?(?:\[\])*', "", plain)
+    plain = re.sub(r"\b(?:true|false|null|array)\b", "0", plain, flags=re.IGNORECASE)
+    return expression if re.fullmatch(r"[\d\s.,()\[\]+-]*", plain) else None
+
+
 def read_columns(connection: Connection, schema: str, table: str) -> dict[str, LiveColumn]:
     """The columns of a table by name, in its order; empty when there is no such table."""
     encoding = connection.info.parameter_status("server_encoding") or "UTF8"
@@ -153,6 +174,10 @@ def read_columns(connection: Connection, schema: str, table: str) -> dict[str, L
             comparable=row["comparable"],
             zone=row["zone"],
             encoding=encoding,
+            computed=row["computed"],
+            default=_constant(row["default_sql"]),
+            is_filled=row["is_filled"],
+            missing=row["missing"],
         )
         for row in _rows(connection, _COLUMNS, schema, table)
     }

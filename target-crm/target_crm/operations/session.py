@@ -23,7 +23,21 @@ from target_crm.mapping.model import Column, ItemSet, Table
 from target_crm.operations.attempts import LOCK_WAIT_SECONDS, until_free
 from target_crm.schema_version import CURRENT, schema_version
 from target_crm.setting_names import did_you_mean
+from target_crm.sql.typed import as_key, as_value, left_as
 
+__all__ = [
+    "Row",
+    "Session",
+    "SetTable",
+    "UnknownError",
+    "as_key",
+    "as_value",
+    "column_of",
+    "json_or_null",
+    "left_as",
+    "open_session",
+    "prepare_session",
+]
 Row = dict[str, Any]
 Result = TypeVar("Result")
 Statement = sql.SQL | sql.Composed
@@ -56,6 +70,15 @@ class Session:
     sets: dict[str, SetTable] = field(default_factory=dict)
     # Open as long as the session is: a second holder of the embedded server would stop it when done.
     database: Database | None = None
+
+    @property
+    def item_sets(self) -> list[SetTable]:
+        """Every set of every table; two of them may share a related table."""
+        return [
+            SetTable(live.sets[item_set.name], item_set, live)
+            for live in self.tables.values()
+            for item_set in live.mapping.sets
+        ]
 
     def control(self, name: str) -> sql.Identifier:
         """One of the loader's own tables."""
@@ -239,31 +262,6 @@ def prepare_session(settings: Settings, database: Database, connection: psycopg.
 def column_of(table: Table, name: str) -> Column | None:
     """A mapped column by its name."""
     return next((c for c in table.columns if c.name == name), None)
-
-
-def as_value(live: LiveTable, name: str, document: sql.Composable) -> sql.Composed:
-    """SQL that reads a column's value, of the column's type, out of a jsonb expression."""
-    column = live.columns[name]
-    if column.family == "json":
-        return sql.SQL("nullif({}, 'null'::jsonb)").format(document)
-    if column.family == "array":
-        return sql.SQL(
-            "CASE jsonb_typeof({d}) WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text({d})) END"
-        ).format(d=document)
-    # The type's name comes from the catalogue (format_type), which quotes it.
-    return sql.SQL("({} #>> '{{}}')::{}").format(document, sql.SQL(column.type_sql))
-
-
-def left_as(live: LiveTable, name: str) -> sql.Composed:
-    """Whether row `t` holds in that column what the loader left there: the database's spelling of what it wrote, or a
-    default. NULL where nothing is remembered."""
-    form = sql.SQL("(t.{}->'amo_stored'->{})").format(sql.Identifier(live.mapping.raw_fields), sql.Literal(name))
-    return sql.SQL("(t.{} = {})").format(sql.Identifier(name), as_value(live, name, form))
-
-
-def as_key(live: LiveTable, text: sql.Composable) -> sql.Composed:
-    """SQL that reads a key of the table, of the key's type, out of a text: comparing keys as text finds no index."""
-    return sql.SQL("({})::text::{}").format(text, sql.SQL(live.columns[live.mapping.id].type_sql))
 
 
 def json_or_null(value: Any) -> Jsonb | None:

@@ -10,8 +10,8 @@ from psycopg import sql
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import ItemSet
 from target_crm.seen import SeenRecord
-from target_crm.sql.insert import ITEM_COLUMNS
 from target_crm.sql.spec import I, MergeSpec, S, comma
+from target_crm.sql.untouched import ITEM_COLUMNS, left_document
 
 # Of a new row, by role, in this order.
 STAMPS = ("created_at", "updated_at", "amo_created_at", "amo_updated_at", "amo_deleted_at")
@@ -77,6 +77,16 @@ def copy_journal(spec: MergeSpec) -> sql.Composed:
     """COPY of the journal of new rows: column `*` with the new base, the items of the sets included."""
     return S("COPY {} (run_id, table_name, row_id, column_name, new_value) FROM STDIN").format(
         spec.control("sync_changes")
+    )
+
+
+def read_left(spec: MergeSpec) -> sql.Composed:
+    """Of rows with the keys %s: key, and what the journal keeps beside the base (`untouched.left_columns`) as text."""
+    return S("SELECT t.{id}::text, {left}::text FROM {table} AS t WHERE t.{id} = ANY(%s::text[]::{type}[])").format(
+        id=I(spec.live.mapping.id),
+        left=left_document(spec.live, "t"),
+        table=spec.live.identifier,
+        type=spec.key_type,
     )
 
 

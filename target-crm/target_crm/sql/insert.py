@@ -7,9 +7,7 @@ from psycopg import sql
 from target_crm.mapping.model import ItemSet
 from target_crm.sql.spec import I, MergeSpec, S, comma
 from target_crm.sql.stored import default, with_defaults
-
-SOURCE = "amocrm"
-ITEM_COLUMNS = {"value": "v", "comment": "c", "type": "t", "position": "n"}
+from target_crm.sql.untouched import ITEM_COLUMNS, OWN, SOURCE, left_columns, left_document
 
 
 def insert_rows(spec: MergeSpec) -> sql.Composed:
@@ -80,11 +78,16 @@ def remember_keys(spec: MergeSpec) -> sql.Composed:
 
 
 def journal_born(spec: MergeSpec) -> sql.Composed:
-    """One entry for each inserted row: column `*` with the new base, the items of its sets included."""
+    """One entry for each inserted row: column `*` with the new base, the items of its sets included; beside the base
+    what else the row holds that nobody could tell later (`untouched.left_columns`)."""
+    base, joined = S("b.base").format(), S("").format()
+    if left_columns(spec.live):
+        base = S("b.base || jsonb_build_object({}, {})").format(sql.Literal(OWN), left_document(spec.live, "t"))
+        joined = S("JOIN {} AS t ON t.{} = b.row_id").format(spec.live.identifier, I(spec.live.mapping.id))
     return S(
         "INSERT INTO {} (run_id, table_name, row_id, column_name, new_value) "
-        "SELECT {}, {}, b.row_id::text, '*', b.base FROM {} AS b ORDER BY b.q"
-    ).format(spec.control("sync_changes"), spec.run, spec.table_name, spec.temp("born"))
+        "SELECT {}, {}, b.row_id::text, '*', {} FROM {} AS b {} ORDER BY b.q"
+    ).format(spec.control("sync_changes"), spec.run, spec.table_name, base, spec.temp("born"), joined)
 
 
 def item_value(item_set: ItemSet, role: str, value: sql.Composable) -> sql.Composable:

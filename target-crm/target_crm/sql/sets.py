@@ -7,12 +7,18 @@ whose items are the same as before are left out: their rows are not even read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from psycopg import sql
 
+from target_crm.mapping.catalogue import LiveTable
+from target_crm.mapping.foreign_keys import ForeignKey
 from target_crm.sql.expressions import phone_digits
-from target_crm.sql.insert import ITEM_COLUMNS, item_columns, item_value
+from target_crm.sql.insert import item_columns, item_value
+from target_crm.sql.pointing import unreferenced
 from target_crm.sql.spec import I, MergeSpec, S, comma
 from target_crm.sql.text import text_rules
+from target_crm.sql.untouched import ITEM_COLUMNS, item_roles_untouched, item_untouched
 
 
 class SetSpec:
@@ -40,13 +46,8 @@ class SetSpec:
 
     @property
     def untouched(self) -> sql.Composed:
-        """Whether nobody edited the related row since it came."""
-        return S(" AND ").join(
-            S("nullif({}::text, '') IS NOT DISTINCT FROM nullif({}->>{}, '')").format(
-                self.column(role), self.base, sql.Literal(role)
-            )
-            for role in self.data
-        )
+        """Whether what amoCRM sent for the related row is still in it."""
+        return item_roles_untouched(self.item_set, "c")
 
     def coming(self, role: str) -> sql.Composable:
         """What the column of that role becomes."""
@@ -83,21 +84,41 @@ def create_items(s: SetSpec) -> list[sql.Composed]:
     ]
 
 
-def remove_items(s: SetSpec) -> sql.Composed:
-    """Removes what came before, is gone from amoCRM, and nobody edited."""
+def _gone(s: SetSpec, live: LiveTable) -> sql.Composed:
+    """Rows of owners `o` that came with them, are gone from amoCRM, and that nobody edited."""
+    return S(
+        "c.{parent} = o.owner AND o.base @> jsonb_build_array(jsonb_build_object('k', {base}->>'key')) "
+        "AND NOT EXISTS (SELECT FROM {items} AS i WHERE i.owner = o.owner AND i.k = {base}->>'key') AND {untouched}"
+    ).format(
+        parent=I(s.item_set.parent),
+        base=s.base,
+        items=s.spec.temp("theirs"),
+        untouched=item_untouched(s.item_set, live, "c"),
+    )
+
+
+def lock_gone(s: SetSpec, live: LiveTable) -> sql.Composed:
+    """Locks what is to be removed: from then on nobody can edit it or point at it."""
+    return S(
+        "SELECT FROM {table} AS c WHERE c.{id} IN (SELECT c.{id} FROM {table} AS c JOIN {owners} AS o ON {gone}) "
+        "ORDER BY c.{id} FOR UPDATE"
+    ).format(table=live.identifier, id=s.id, owners=s.spec.temp("owners"), gone=_gone(s, live))
+
+
+def remove_items(s: SetSpec, live: LiveTable, pointing: Sequence[ForeignKey]) -> sql.Composed:
+    """Removes what came before, is gone from amoCRM, and nobody edited or points at.
+
+    `live` is the set's table as it is now, `pointing` the foreign keys that point at it.
+    """
     return s.journalled(
         S(
-            "WITH x AS (DELETE FROM {table} AS c USING {owners} AS o WHERE c.{parent} = o.owner "
-            "AND {base}->>'key' IS NOT NULL AND NOT EXISTS "
-            "(SELECT FROM {items} AS i WHERE i.owner = o.owner AND i.k = {base}->>'key') AND {untouched} "
+            "WITH x AS (DELETE FROM {table} AS c USING {owners} AS o WHERE {gone} AND {free} "
             "RETURNING c.{id}::text AS row_id, to_jsonb(c) AS old_value, NULL::jsonb AS new_value)"
         ).format(
-            table=s.live.identifier,
+            table=live.identifier,
             owners=s.spec.temp("owners"),
-            items=s.spec.temp("theirs"),
-            parent=I(s.item_set.parent),
-            base=s.base,
-            untouched=s.untouched,
+            gone=_gone(s, live),
+            free=unreferenced(pointing, "c"),
             id=s.id,
         )
     )

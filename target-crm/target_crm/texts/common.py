@@ -35,6 +35,7 @@ COMMON: dict[str, tuple[str, str]] = {
     "count_returned_rows": ("rows returned", "строк возвращено"),
     "count_restored_items": ("phones, e-mails put back", "телефонов, адресов возвращено"),
     "count_left_edited": ("left: edited since", "оставлено: правили позже"),
+    "count_left_referenced": ("left: a foreign key points at it", "оставлено: на строку ссылаются"),
     "count_left_rewritten": ("left: a later run wrote it", "оставлено: писала другая загрузка"),
     "whole_rows": ("whole rows", "строки целиком"),
     "row": ("record", "запись"),

@@ -98,6 +98,14 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
         "загрузки, останется как есть. Пока ничего не изменено.",
     ),
     "undo_nothing": ("It would change nothing.", "Ничего не изменится."),
+    "undo_kept_for": (
+        "{table}: {n} rows stay, since {by} points at them ({name}).",
+        "{table}: строк останется {n}, на них ссылается {by} ({name}).",
+    ),
+    "undo_kept_unread": (
+        "{table}: {n} rows stay, since {by} may point at them ({name}); this role can't read it.",
+        "{table}: строк останется {n}, на них может ссылаться {by} ({name}); прочитать её у роли нет права.",
+    ),
     "undo_left_cells": ("Left alone: edited since", "Останется: правили позже"),
     "undo_left_caption": (
         "The first {n} of them. Entries of whole rows are counted above alone.",

@@ -112,7 +112,8 @@ def ask_undo(page: Page) -> Response:
     run = find_run(page.session, int(page.in_path("run")))
     found = preview_undo(page.session, run["id"])
     counts = {table: asdict(c) for table, c in found.counts.items() if any(asdict(c).values())}
-    return page.render("undo.html.j2", run=run, counts=counts, left=with_names(page.session, found.left))
+    left = with_names(page.session, found.left)
+    return page.render("undo.html.j2", run=run, counts=counts, left=left, kept_for=found.kept_for)
 
 
 def undo(page: Page) -> Response:

@@ -1,0 +1,32 @@
+"""Values out of the journal's jsonb and texts as their columns take them."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from target_crm.mapping.catalogue import LiveTable
+
+
+def as_value(live: LiveTable, name: str, document: sql.Composable) -> sql.Composed:
+    """SQL that reads a column's value, of the column's type, out of a jsonb expression."""
+    column = live.columns[name]
+    if column.family == "json":
+        return sql.SQL("nullif({}, 'null'::jsonb)").format(document)
+    if column.family == "array":
+        return sql.SQL(
+            "CASE jsonb_typeof({d}) WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text({d})) END"
+        ).format(d=document)
+    # The type's name comes from the catalogue (format_type), which quotes it.
+    return sql.SQL("({} #>> '{{}}')::{}").format(document, sql.SQL(column.type_sql))
+
+
+def left_as(live: LiveTable, name: str) -> sql.Composed:
+    """Whether row `t` holds in that column what the loader left there: the database's spelling of what it wrote, or a
+    default. NULL where nothing is remembered."""
+    form = sql.SQL("(t.{}->'amo_stored'->{})").format(sql.Identifier(live.mapping.raw_fields), sql.Literal(name))
+    return sql.SQL("(t.{} = {})").format(sql.Identifier(name), as_value(live, name, form))
+
+
+def as_key(live: LiveTable, text: sql.Composable) -> sql.Composed:
+    """SQL that reads a key of the table, of the key's type, out of a text: comparing keys as text finds no index."""
+    return sql.SQL("({})::text::{}").format(text, sql.SQL(live.columns[live.mapping.id].type_sql))

@@ -1,0 +1,144 @@
+"""SQL that gathers what an undoing starts from: the run's entries in the journal, the rows it inserted, their locks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from psycopg import sql
+
+from target_crm.mapping.catalogue import LiveTable
+from target_crm.mapping.model import ItemSet
+from target_crm.sql.spec import I, S
+from target_crm.sql.typed import as_key
+from target_crm.sql.untouched import OWN
+
+# What a key of a family looks like: a table may have had other keys once, which are no keys of any row now.
+_KEYS = {
+    "uuid": "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
+    "integer": "^-?[0-9]{1,18}$",
+}
+DROP = S("DROP TABLE IF EXISTS pg_temp.undo_entries, pg_temp.undo_born")
+
+
+def undone(runs: sql.Composable, run: sql.Composable) -> sql.Composed:
+    """Whether a run has been undone by another that stands."""
+    return S(
+        "EXISTS (SELECT FROM {runs} AS u WHERE u.undoes = {run} AND u.status = 'succeeded' "
+        "AND NOT EXISTS (SELECT FROM {runs} AS w WHERE w.undoes = u.id AND w.status = 'succeeded'))"
+    ).format(runs=runs, run=run)
+
+
+def entries(changes: sql.Composable, runs: sql.Composable, run: int, *, same_cell: bool) -> sql.Composed:
+    """The table undo_entries: one row for each cell or row that the run changed, with what was before its first write
+    and after its last, and whether a later run that stands wrote the row (with `same_cell`: that cell), too."""
+    cell = S("AND later.column_name IN (e.column_name, '*')") if same_cell else S("")
+    return S(
+        "CREATE TEMP TABLE undo_entries ON COMMIT DROP AS "
+        "SELECT e.*, EXISTS (SELECT FROM {changes} AS later WHERE later.row_id = e.row_id "
+        "AND later.table_name = e.table_name AND later.run_id > {run} {cell} "
+        "AND NOT {later_undone} AND NOT EXISTS (SELECT FROM {runs} AS r WHERE r.id = later.run_id "
+        "AND r.undoes IS NOT NULL AND NOT {undo_undone})) AS rewritten "
+        "FROM (SELECT table_name, row_id, column_name, (array_agg(old_value ORDER BY id))[1] AS old_value, "
+        "(array_agg(new_value ORDER BY id DESC))[1] AS new_value FROM {changes} WHERE run_id = {run} "
+        "GROUP BY table_name, row_id, column_name) AS e "
+        "WHERE NOT (e.column_name = '*' AND e.old_value IS NULL AND e.new_value IS NULL)"
+    ).format(
+        changes=changes,
+        runs=runs,
+        cell=cell,
+        run=sql.Literal(run),
+        later_undone=undone(runs, S("later.run_id")),
+        undo_undone=undone(runs, S("later.run_id")),
+    )
+
+
+def drop_foreign_keys_of(table: str, family: str) -> sql.Composed | None:
+    """Leaves out entries whose row can't be in the table as it is now; None where any text is a key."""
+    if family not in _KEYS:
+        return None
+    return S("DELETE FROM undo_entries WHERE table_name = {} AND row_id !~ {}").format(
+        sql.Literal(table), sql.Literal(_KEYS[family])
+    )
+
+
+INDEX_ENTRIES = S("CREATE INDEX ON undo_entries (table_name, column_name, row_id); ANALYZE undo_entries")
+COUNT_REWRITTEN = S("SELECT table_name, count(DISTINCT row_id) AS n FROM undo_entries WHERE rewritten GROUP BY 1")
+
+
+def born(live: Sequence[LiveTable]) -> sql.Composed:
+    """The table undo_born: rows that the run inserted.
+
+    `own` is what the journal keeps of columns that the mapping does not know (of a returned row, all of it), `lasting`
+    what the run left in the mapped columns.
+    """
+    whole = S("CASE b.table_name {} END").format(
+        S(" ").join(
+            S("WHEN {} THEN b.new_value ? {}").format(
+                sql.Literal(table.mapping.table), sql.Literal(table.mapping.raw_fields)
+            )
+            for table in live
+        )
+    )
+    return S(
+        "CREATE TEMP TABLE undo_born ON COMMIT DROP AS SELECT x.table_name, x.row_id, x.own, "
+        "x.new_value || x.own || coalesce((SELECT jsonb_object_agg(e.column_name, e.new_value) FROM undo_entries AS e "
+        "WHERE e.table_name = x.table_name AND e.row_id = x.row_id AND e.column_name <> '*'), '{{}}') AS lasting "
+        "FROM (SELECT b.table_name, b.row_id, b.new_value, CASE WHEN {whole} THEN b.new_value "
+        "ELSE coalesce(b.new_value->{own}, '{{}}') END AS own FROM undo_entries AS b "
+        "WHERE b.column_name = '*' AND b.old_value IS NULL AND b.table_name = ANY({tables})) AS x"
+    ).format(
+        whole=whole,
+        own=sql.Literal(OWN),
+        tables=sql.Literal([table.mapping.table for table in live]),
+    )
+
+
+INDEX_BORN = S("CREATE INDEX ON undo_born (table_name, row_id); ANALYZE undo_born")
+# Inserted rows go or stay as they are: what else the run wrote in them is no entry of its own.
+FORGET_CELLS_OF_BORN = S(
+    "DELETE FROM undo_entries AS e USING undo_born AS b "
+    "WHERE e.table_name = b.table_name AND e.row_id = b.row_id AND e.column_name <> '*'"
+)
+
+
+def forget_items_of_born(item_set: ItemSet, parent: LiveTable) -> sql.Composed:
+    """Likewise for the items that the run gave to rows which it inserted."""
+    return S(
+        "DELETE FROM undo_entries AS e USING undo_born AS b WHERE e.table_name = {} AND b.table_name = {} "
+        "AND b.row_id = coalesce(e.new_value, e.old_value)->>{}"
+    ).format(sql.Literal(item_set.table), sql.Literal(parent.mapping.table), sql.Literal(item_set.parent))
+
+
+def lock_rows(live: LiveTable) -> sql.Composed:
+    """Locks a table's rows that the undoing is about, in their keys' order: who edits them, or gives them a new row
+    that points at them, is waited for or waits."""
+    key = as_key(live, S("e.row_id"))
+    return S(
+        "SELECT FROM {table} AS t WHERE t.{id} IN (SELECT {key} FROM undo_entries AS e WHERE e.table_name = {name} "
+        "AND NOT e.rewritten) ORDER BY t.{id} FOR UPDATE"
+    ).format(table=live.identifier, id=I(live.mapping.id), key=key, name=sql.Literal(live.mapping.table))
+
+
+def lock_items(item_set: ItemSet, live: LiveTable, parent: LiveTable) -> sql.Composed:
+    """Locks the rows of a set: those that the run wrote, and those of rows that it inserted."""
+    kind = S(live.columns[item_set.id].type_sql)
+    return S(
+        "SELECT FROM {table} AS c WHERE c.{id} IN (SELECT e.row_id::{kind} FROM undo_entries AS e "
+        "WHERE e.table_name = {name} AND NOT e.rewritten UNION ALL SELECT i.{id} FROM {table} AS i WHERE i.{owner} IN "
+        "(SELECT {key} FROM undo_born AS b WHERE b.table_name = {parent})) ORDER BY c.{id} FOR UPDATE"
+    ).format(
+        table=live.identifier,
+        id=I(item_set.id),
+        kind=kind,
+        name=sql.Literal(item_set.table),
+        owner=I(item_set.parent),
+        key=as_key(parent, S("b.row_id")),
+        parent=sql.Literal(parent.mapping.table),
+    )
+
+
+def moved_base(changes: sql.Composable, run: int, documents: Iterable[str]) -> sql.Composed:
+    """One row if the run wrote whole rows or documents, not cells alone."""
+    return S("SELECT 1 FROM {} WHERE run_id = {} AND column_name = ANY({}) LIMIT 1").format(
+        changes, sql.Literal(run), sql.Literal(["*", *documents])
+    )

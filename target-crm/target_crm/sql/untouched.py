@@ -1,0 +1,175 @@
+"""SQL that tells whether somebody edited a row: whether it holds anything that the loader did not leave there.
+
+What the mapping knows is compared with the base or the journal. A column of the application's own counts as untouched
+while it holds what a row gets by itself; where that is no constant (a time, a number of a sequence, what a trigger
+makes), the journal's entry of an inserted row keeps it under `OWN` (`left_columns`). The loader's own stamps never
+count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from psycopg import sql
+
+from target_crm.mapping.catalogue import LiveColumn, LiveTable
+from target_crm.mapping.model import ItemSet
+from target_crm.sql.expressions import is_empty
+from target_crm.sql.spec import I, S, Slot, trusted
+from target_crm.sql.typed import as_value
+
+# What stands in the column of an item's source.
+SOURCE = "amocrm"
+# The columns of an item, and how they are called where items are staged.
+ITEM_COLUMNS = {"value": "v", "comment": "c", "type": "t", "position": "n"}
+# In the journal's entry of an inserted row: what the row held that the mapping does not tell.
+OWN = "*"
+# Keys of raw_fields that are the loader's.
+DOCUMENT_KEYS = ["amo", "amo_values", "amo_stored"]
+_STAMPS = ("created_at", "updated_at", "amo_created_at", "amo_updated_at", "amo_deleted_at")
+
+
+def stamps_of(live: LiveTable) -> set[str]:
+    """Columns in which the loader keeps times of its own."""
+    return {name for role in _STAMPS if (name := live.mapping.service.get(role))}
+
+
+def own_columns(live: LiveTable) -> list[LiveColumn]:
+    """Columns that the mapping does not know, and that are not worked out from others."""
+    table = live.mapping
+    known = {table.id, table.account, table.amo_id, table.raw_fields, *stamps_of(live)}
+    known |= {column.name for column in table.columns}
+    return [column for name, column in live.columns.items() if name not in known and not column.computed]
+
+
+def left_columns(live: LiveTable) -> list[str]:
+    """Columns whose values right after the insertion only the database knows, or the mapping's defaults."""
+    table, own = live.mapping, own_columns(live)
+    if live.rewrites:
+        return [*(c.name for c in own), *(c.name for c in table.columns), table.raw_fields]
+    by_itself = [c.name for c in own if c.is_filled and c.default is None and c.name not in table.defaults]
+    return [*by_itself, *(name for name in table.defaults if name in live.columns)]
+
+
+def left_document(live: LiveTable, row: str) -> sql.Composed:
+    """Those columns of a row as a document; of `raw_fields` what is not the loader's."""
+    raw = live.mapping.raw_fields
+    values = [
+        S("({}.{} - {}::text[]) AS {}").format(I(row), I(raw), sql.Literal(DOCUMENT_KEYS), I(raw))
+        if name == raw
+        else S("{}.{}").format(I(row), I(name))
+        for name in left_columns(live)
+    ]
+    return S("(SELECT to_jsonb(x) FROM (SELECT {}) AS x)").format(S(", ").join(values))
+
+
+def as_made(column: LiveColumn, value: sql.Composable) -> sql.Composed:
+    """Whether a column holds what rows get there by themselves, as far as the catalogue tells."""
+    kind, text = trusted(column.type_sql), S("({})::text").format(value)
+    fills: list[sql.Composable] = []
+    if column.missing is not None:
+        fills.append(S("{}::{}").format(sql.Literal(column.missing), kind))
+    if column.default is not None:
+        fills.append(S("({})::{}").format(trusted(column.default), kind))
+    same: list[sql.Composable] = [S("{} IS NOT DISTINCT FROM ({})::text").format(text, fill) for fill in fills]
+    if column.missing is None:
+        same.append(S("{} IS NULL").format(value))
+    return S("({})").format(S(" OR ").join(same))
+
+
+def as_documented(column: LiveColumn, row: str, document: sql.Composable) -> sql.Composed:
+    """Whether a column holds what a row's document says; of a column that is not in it, what rows get there."""
+    value, name = S("{}.{}").format(I(row), I(column.name)), sql.Literal(column.name)
+    return S(
+        "CASE WHEN {doc} ? {name} THEN coalesce(to_jsonb({value}), 'null') = coalesce({doc}->{name}, 'null') "
+        "ELSE {made} END"
+    ).format(doc=document, name=name, value=value, made=as_made(column, value))
+
+
+def row_untouched(live: LiveTable, row: str, lasting: sql.Composable, own: sql.Composable) -> sql.Composed:
+    """Whether an inserted row still holds what its run left.
+
+    Args:
+        live: The row's table.
+        row: The row's alias.
+        lasting: The mapped columns as the run left them, a document without empty ones.
+        own: Of the columns that the mapping does not know, those that the journal keeps.
+    """
+    conditions: list[sql.Composable] = []
+    for column in live.mapping.columns:
+        slot = Slot(0, column, live.columns[column.name])
+        now = S("{}.{}").format(I(row), I(column.name))
+        left = as_value(live, column.name, S("({}->{})").format(lasting, sql.Literal(column.name)))
+        conditions.append(
+            S("({now} IS NOT DISTINCT FROM {left} OR ({} AND {}))").format(
+                is_empty(slot, now), is_empty(slot, left), now=now, left=left
+            )
+        )
+    conditions += [as_documented(column, row, own) for column in own_columns(live)]
+    raw, keys = I(live.mapping.raw_fields), sql.Literal(DOCUMENT_KEYS)
+    conditions.append(
+        S(
+            "coalesce({row}.{raw} - {keys}::text[], '{{}}') "
+            "= coalesce(nullif({own}->{name}, 'null') - {keys}::text[], '{{}}')"
+        ).format(row=I(row), raw=raw, keys=keys, own=own, name=sql.Literal(live.mapping.raw_fields))
+    )
+    return S("({})").format(S(" AND ").join(conditions))
+
+
+def item_roles_untouched(item_set: ItemSet, row: str) -> sql.Composed:
+    """Whether what amoCRM sent for an item is still in its row."""
+    base = item_base(item_set, row)
+    return _all(
+        S("nullif({}.{}::text, '') IS NOT DISTINCT FROM nullif({}->>{}, '')").format(
+            I(row), I(item_set.columns[role]), base, sql.Literal(role)
+        )
+        for role in ITEM_COLUMNS
+        if role in item_set.columns
+    )
+
+
+def item_base(item_set: ItemSet, row: str) -> sql.Composed:
+    """The item's own base."""
+    return S("({}.{}->'amo_values')").format(I(row), I(item_set.raw_fields))
+
+
+def item_untouched(item_set: ItemSet, live: LiveTable, row: str) -> sql.Composed:
+    """Whether a row of a set came from amoCRM and nobody edited anything in it."""
+    conditions: list[sql.Composable] = [
+        S("{}->>'key' IS NOT NULL").format(item_base(item_set, row)),
+        item_roles_untouched(item_set, row),
+        S("coalesce({}.{} - 'amo_values', '{{}}') = '{{}}'").format(I(row), I(item_set.raw_fields)),
+    ]
+    if "source" in item_set.columns:
+        source = S("{}.{}::text").format(I(row), I(item_set.columns["source"]))
+        conditions.append(S("coalesce({}, {ours}) = {ours}").format(source, ours=sql.Literal(SOURCE)))
+    for name, value in item_set.defaults.items():
+        kind = trusted(live.columns[name].type_sql)
+        conditions.append(
+            S("coalesce({row}.{c}::text = {}::{}::text, true)").format(sql.Literal(value), kind, row=I(row), c=I(name))
+        )
+    conditions += [
+        as_made(column, S("{}.{}").format(I(row), I(column.name))) for column in item_own_columns(item_set, live)
+    ]
+    return _all(conditions)
+
+
+def item_own_columns(item_set: ItemSet, live: LiveTable) -> list[LiveColumn]:
+    """Columns of a set's table that the mapping does not know."""
+    known = {item_set.id, item_set.parent, item_set.raw_fields, item_set.created_at, item_set.updated_at}
+    known |= {*item_set.columns.values(), *item_set.defaults}
+    return [column for name, column in live.columns.items() if name not in known and not column.computed]
+
+
+def item_as_left(item_set: ItemSet, live: LiveTable, row: str, document: sql.Composable) -> sql.Composed:
+    """Whether a row of a set is as its journalled document says, but for the loader's own times."""
+    stamps = {item_set.created_at, item_set.updated_at}
+    return _all(
+        as_documented(column, row, document)
+        for name, column in live.columns.items()
+        if name not in stamps and not column.computed
+    )
+
+
+def _all(conditions: Iterable[sql.Composable]) -> sql.Composed:
+    return S("({})").format(S(" AND ").join(list(conditions) or [S("true")]))
