@@ -206,7 +206,8 @@ def test_an_inserted_row_that_somebody_edited_added_to_or_points_at_stays(crm, a
     )
     crm.execute("INSERT INTO notes (company_id, text) SELECT id, 'вручную' FROM companies WHERE amo_id = 3")
     done = admin("undo", run, "--json")
-    assert (done["companies"]["removed_rows"], done["companies"]["left_edited"]) == (2, 3)
+    found = done["companies"]
+    assert (found["removed_rows"], found["left_edited"], found["left_referenced"]) == (2, 2, 1)
     assert [r["amo_id"] for r in crm.rows("companies")] == [1, 2, 3]
 
 

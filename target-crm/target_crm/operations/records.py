@@ -14,6 +14,7 @@ from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import Column
 from target_crm.operations.session import Row, Session, SetTable, as_key, column_of
 from target_crm.sql.spec import I, S
+from target_crm.sql.untouched import item_untouched
 
 # Names of properties and columns by which people call a record, in the order in which they are put together.
 _NAMES = ("last_name", "surname", "first_name", "name", "title", "full_name")
@@ -189,19 +190,13 @@ def items_of(session: Session, live: LiveTable, row_id: str, limit: int = 50) ->
         if item_set.parent is not live:
             continue
         s = item_set.item_set
-        base = S("(t.{}->'amo_values')").format(I(s.raw_fields))
-        roles = [role for role in ("value", "comment", "type", "position") if role in s.columns]
-        untouched = [
-            S("t.{}::text IS NOT DISTINCT FROM {}->>{}").format(I(s.columns[r]), base, sql.Literal(r)) for r in roles
-        ]
         rows = session.rows(
             S(
-                "SELECT t.*, t.{id}::text AS __key, NOT ({base}->>'key' IS NOT NULL AND {same}) IS TRUE AS __by_hand "
+                "SELECT t.*, t.{id}::text AS __key, ({untouched}) IS NOT TRUE AS __by_hand "
                 "FROM {table} AS t WHERE t.{parent} = {key} ORDER BY {order} LIMIT {limit}"
             ).format(
                 id=I(s.id),
-                base=base,
-                same=S(" AND ").join(untouched) if untouched else S("true"),
+                untouched=item_untouched(s, item_set.live, "t"),
                 table=item_set.live.identifier,
                 parent=I(s.parent),
                 key=as_key(live, sql.Literal(row_id)),
