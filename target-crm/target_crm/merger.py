@@ -26,7 +26,7 @@ from target_crm.mapping.model import Column
 from target_crm.references import resolve
 from target_crm.rowkeys import RowKeys
 from target_crm.seen import SeenRecord
-from target_crm.sql import deletes, insert, joins, journal, links, merge, sets, staging, stored
+from target_crm.sql import deletes, insert, joins, journal, links, merge, sets, staging, stale, stored
 from target_crm.sql.spec import MergeSpec, Slot
 from target_crm.sql.statements import Statements
 
@@ -341,6 +341,8 @@ class Merger:
         overwrites, takes = row[6 : 6 + len(spec.slots)], row[6 + len(spec.slots) :]
         if spec.only is None:
             self._guard_changes(spec, overwrites, writing)
+        former = self._find_stale(spec) if edited and spec.only is None else 0
+        conflicts += former
         if self.settings.dry_run and edited:
             self.kept_cells += self._run(journal.kept_cells(spec)).fetchall()
         if updated:
@@ -348,7 +350,23 @@ class Merger:
             self._as_stored(
                 spec, lambda: self._write(known, rows, written, (updated, conflicts), marks=marks), new=False
             )
+        elif former:
+            self._record_conflicts(spec)
         return _Planned(planned, Counts(updated=updated, unchanged=planned - updated, kept=edited, conflicts=conflicts))
+
+    def _find_stale(self, spec: MergeSpec) -> int:
+        """Turn edits by hand that are former values of amoCRM into conflicts; how many."""
+        found, slots = 0, stale.soft_slots(spec)
+        counts = self._run(stale.count_protected(spec)).fetchone() if slots else None
+        for slot, number in zip(slots, counts or (), strict=True):
+            if number:
+                found += self._run(stale.mark_conflicts(spec, slot)).rowcount
+        return found
+
+    def _record_conflicts(self, spec: MergeSpec) -> None:
+        statement = journal.record_conflicts(spec)
+        assert statement is not None
+        self._run(statement)
 
     def _write(
         self, known: Statements, rows: int, written: Sequence[Slot], expected: tuple[int, int], *, marks: bool
@@ -358,9 +376,7 @@ class Merger:
         updated, conflicts = expected
         self._run(journal.journal_changes(spec, rows, written, marks=marks))
         if conflicts:
-            statement = journal.record_conflicts(spec)
-            assert statement is not None
-            self._run(statement)
+            self._record_conflicts(spec)
         done = self._run(known.text(f"write{size}", lambda: merge.write_and_remember(spec, rows))).fetchone()
         if done is None or done[0] != updated:
             raise ContendedError

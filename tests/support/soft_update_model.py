@@ -36,6 +36,11 @@ NORMAL: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def _exact(value: Any) -> Any:
+    """A value as the journal spells it."""
+    return datetime.fromisoformat(value) if isinstance(value, str) and value[:2] == "20" and "T" in value else value
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of the model: how its values compare, and the stream that it links to."""
@@ -107,6 +112,8 @@ class Row:
     items: dict[str, list[Item]] = field(default_factory=dict)
     bases: dict[str, tuple[str, ...]] = field(default_factory=dict)
     conflicts: list[tuple[str, Any, Any]] = field(default_factory=list)
+    # By column what amoCRM sent before: the bases that there have been.
+    former: dict[str, list[Any]] = field(default_factory=dict)
 
 
 def decide(policy: str, respected: bool, normal: Callable[[Any], Any], base: Any, ours: Any, theirs: Any) -> str:
@@ -190,7 +197,8 @@ class Model:
     def _merge(self, stream: str, row: Row, record: dict[str, Any]) -> None:
         row.version = self.versions[row.token[:2]] = record["version"]
         row.record = record
-        if row.deleted is not None and record["version"] >= row.deleted:
+        key = row.token[:2]
+        if row.deleted == self.graves.get(key) and row.deleted is not None and record["version"] >= row.deleted:
             row.deleted = None
         if self.graves.get(row.token[:2], record["version"] + 1) <= record["version"]:
             del self.graves[row.token[:2]]
@@ -206,12 +214,28 @@ class Model:
         if late and policy == "crm_wins" and is_empty(base):
             policy = "fill_empty"  # the insertion's own value, which could not be told then
         done = decide(policy, (stream, name) in self.rules.respected, normal, base, ours, theirs)
+        protected = done == "" and policy == "soft" and not late and not any(map(is_empty, (base, ours, theirs)))
+        if protected and normal(ours) != normal(theirs) and self._is_stale(row, name, normal, theirs):
+            done = "c"
         if "w" in done:
             row.ours[name] = theirs
         if "c" in done:
             row.conflicts.append((name, ours, theirs))
         if "m" in done:
+            if not is_empty(base):
+                row.former.setdefault(name, []).append(base)
             row.base[name] = theirs
+
+    @staticmethod
+    def _is_stale(row: Row, name: str, normal: Callable[[Any], Any], theirs: Any) -> bool:
+        """Whether ours is what amoCRM had sent before, and this pair of values has not been a conflict yet."""
+        ours = row.ours[name]
+        if not any(normal(value) == normal(ours) for value in row.former.get(name, ())):
+            return False
+        return not any(
+            column == name and _exact(mine) == _exact(ours) and _exact(other) == _exact(theirs)
+            for column, mine, other in row.conflicts
+        )
 
     @staticmethod
     def _merge_set(row: Row, name: str, came: list[tuple[str, tuple[Any, ...]]]) -> None:
@@ -237,17 +261,24 @@ class Model:
                 if value == row.token:
                     other.ours[name] = None
 
+    def mark(self, key: tuple[str, int], version: int | None) -> None:
+        """A person sets or takes off the mark of deletion."""
+        if key in self.rows:
+            self.rows[key].deleted = version
+
     def bury(self, key: tuple[str, int], version: int) -> None:
-        """AmoCRM deletes a record."""
+        """AmoCRM deletes a record. A person's mark stays; one that a person took off comes back with a new deletion."""
+        known, row = self.graves.get(key), self.rows.get(key)
         self.graves[key] = max(version, self.graves.get(key, version))
-        row = self.rows.get(key)
-        if row is not None and row.version <= version:
+        if row is None or (row.deleted != known and (row.deleted is not None or version <= (known or 0))):
+            return
+        if row.version <= version:
             row.deleted = max(version, row.deleted or version)
 
     def restore(self, key: tuple[str, int], version: int) -> None:
         """AmoCRM brings a record back; an older restore than the deletion says nothing."""
-        row = self.rows.get(key)
+        row, known = self.rows.get(key), self.graves.get(key)
         if self.graves.get(key, version) <= version:
             self.graves.pop(key, None)
-            if row is not None:
+            if row is not None and row.deleted == known:
                 row.deleted = None

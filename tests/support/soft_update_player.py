@@ -120,6 +120,7 @@ BY_HAND = st.one_of(
 RARE = st.one_of(
     st.tuples(st.just("versions"), st.lists(RECORD, min_size=2, max_size=8)),
     st.tuples(st.just("again")),
+    st.tuples(st.just("mark"), STREAM, ID, st.booleans()),
     st.tuples(st.just("gone"), STREAM, ID, AGE, st.sampled_from(("deleted_at", "restored_at", "is_deleted")), CUT),
     st.tuples(st.just("gone"), STREAM, ID, AGE, st.just("deleted_at"), CUT),
     st.tuples(st.just("rules"), RULES),
@@ -321,6 +322,13 @@ class Player:
             return  # what its return would do to rows that name it is a test of its own
         self.crm.execute(f"DELETE FROM {stream} WHERE amo_id = %s", amo_id)
         self.model.remove((stream, amo_id))
+
+    def _mark(self, stream: str, amo_id: int, sets: bool) -> None:
+        """A person sets the mark of deletion, or takes it off."""
+        version = self.clock if sets else None
+        when = None if version is None else moment(version)
+        self.crm.execute(f"UPDATE {stream} SET amo_deleted_at = %s WHERE amo_id = %s", when, amo_id)
+        self.model.mark((stream, amo_id), version)
 
     def _gone(self, stream: str, amo_id: int, age: int, what: str, cut: Any) -> None:
         version = self.clock - age

@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.sql.joins import under_name
+from target_crm.sql.joins import own_mark, under_name
 from target_crm.sql.spec import I, S
 
 # Staged as crm_lines lines {a: account, i: entity id, u: deleted at or null, m: merged into, o: restored at}.
@@ -19,23 +19,29 @@ _STAGED = S(
 def plan_deletes(live: LiveTable, schema: str) -> sql.Composed:
     """What each tombstone does: the row's mark before and after.
 
-    A row that changed since it was deleted is alive; a restore older than the deletion says nothing.
+    A row that changed since it was deleted is alive; a restore older than the deletion says nothing. A mark that a
+    person set stays; one that a person took off comes back with a new deletion alone.
     """
     table = live.mapping
     mark, updated = table.service["amo_deleted_at"], table.service["amo_updated_at"]
     return S(
-        "CREATE TEMP TABLE crm_deletes ON COMMIT DROP AS SELECT s.*, t.{id} AS row_id, t.{mark} AS old_mark, "
-        "CASE WHEN s.o IS NOT NULL THEN CASE WHEN t.{mark} > s.o THEN t.{mark} END "
+        "CREATE TEMP TABLE crm_deletes ON COMMIT DROP AS SELECT s.a, s.i, s.u, s.m, s.o, t.{id} AS row_id, "
+        "t.{mark} AS old_mark, "
+        "CASE WHEN {own} AND (t.{mark} IS NOT NULL OR s.o IS NOT NULL OR s.u <= k.amo_deleted_at) THEN t.{mark} "
+        "WHEN s.o IS NOT NULL THEN CASE WHEN t.{mark} > s.o THEN t.{mark} END "
         "WHEN {alive} THEN t.{mark} ELSE greatest(t.{mark}, s.u) END AS new_mark "
-        "FROM ({staged}) AS s LEFT JOIN {table} AS t ON t.{account} = s.a AND t.{amo_id} = s.i"
+        "FROM {staged} AS s LEFT JOIN {table} AS t ON t.{account} = s.a AND t.{amo_id} = s.i "
+        "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = s.name AND k.amo_id = s.i"
     ).format(
         id=I(table.id),
         mark=I(mark or ""),
+        own=own_mark(live),
         alive=S("t.{} > s.u").format(I(updated)) if updated else S("false"),
-        staged=_STAGED,
+        staged=under_name(S("({})").format(_STAGED), sql.Literal(table.table)),
         table=live.identifier,
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
+        keys=I(schema, "sync_keys"),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
+from target_crm.mapping.check import LiveTable
 from target_crm.sql.spec import I, MergeSpec, S, Slot, trusted
 
 # A batch is some thousand rows and finds each of its partners by a unique index. The planner thinks otherwise when its
@@ -21,6 +22,19 @@ def under_name(source: sql.Composable, name: sql.Literal) -> sql.Composed:
     where they are old, and read them all first.
     """
     return S("(SELECT n.*, {}::text AS name FROM {} AS n OFFSET 0)").format(name, source)
+
+
+def own_mark(live: LiveTable) -> sql.Composable:
+    """Whether row `t` has a mark of deletion that is not amoCRM's, or lacks amoCRM's: a person set it or took it off.
+
+    `k` is the row's entry in sync_keys, which holds amoCRM's mark; without one nothing is known.
+    """
+    name = live.mapping.service["amo_deleted_at"]
+    if name is None:
+        return S("false")
+    return S("(k.account_id IS NOT NULL AND t.{} IS DISTINCT FROM k.amo_deleted_at::{})").format(
+        I(name), trusted(live.columns[name].type_sql)
+    )
 
 
 def _link(spec: MergeSpec, slot: Slot, alias: sql.Identifier, ref: sql.Composable) -> sql.Composed:

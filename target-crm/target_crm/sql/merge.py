@@ -9,7 +9,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, is_empty
-from target_crm.sql.joins import source_joins, theirs, under_name
+from target_crm.sql.joins import own_mark, source_joins, theirs, under_name
 from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, tail
 from target_crm.sql.staging import limited
 from target_crm.sql.stored import STORED, kept_forms
@@ -70,7 +70,7 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         # A document that is a list or a text (a column's default may be one) holds nothing of ours.
         "CASE WHEN jsonb_typeof(t.{raw}) = 'object' THEN t.{raw} END AS old_doc, r.old_base, "
         "r.old_stored, "
-        "t.{id} AS row_id, {version} AS version, {mark} AS old_mark, "
+        "t.{id} AS row_id, {version} AS version, {mark} AS old_mark, {own_mark} AS own_mark, "
         "k.record_hash AS known_hash, k.account_id IS NOT NULL AS has_key{values} "
         "FROM {source} AS s JOIN {table} AS t ON {on_key} "
         "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = s.name AND k.amo_id = s.i "
@@ -81,6 +81,7 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         id=I(table.id),
         version=spec.version,
         mark=S("t.{}").format(mark) if mark else S("NULL::timestamptz"),
+        own_mark=own_mark(spec.live),
         raw=I(table.raw_fields),
         values=tail(values),
         source=under_name(S("({})").format(source), spec.table_name),
@@ -137,7 +138,7 @@ def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         "(y.new_doc IS NOT NULL AND y.known_hash IS DISTINCT FROM y.h "
         "AND (y.old_doc->'amo') IS DISTINCT FROM (y.new_doc->'amo'))) AS changed "
         "FROM (SELECT y.*, {takes} AS writes, ({moves}{moved}) AS moves, {edits} AS edited, "
-        "CASE WHEN (y.old_mark <= y.u) IS NOT TRUE THEN y.old_mark END AS new_mark "
+        "CASE WHEN y.own_mark OR (y.old_mark <= y.u) IS NOT TRUE THEN y.old_mark END AS new_mark "
         "FROM (SELECT x.*{decisions} FROM ({compared}) AS x OFFSET 0) AS y) AS y OFFSET 0) AS z) AS w"
     ).format(
         named=S("").join(
