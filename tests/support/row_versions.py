@@ -10,7 +10,7 @@ from psycopg.rows import tuple_row
 
 
 def row_versions(connection: psycopg.Connection[Any], schema: str) -> dict[str, int]:
-    """Rows inserted, updated and deleted so far, by table; without `sync_runs`.
+    """Rows inserted, updated and deleted so far, by table; without those that record the run and its state.
 
     A session tells what it wrote when it ends, at the latest, and ends after the process that opened it: those of the
     target are waited for.
@@ -25,7 +25,7 @@ def row_versions(connection: psycopg.Connection[Any], schema: str) -> dict[str, 
         cursor.execute("SELECT pg_stat_force_next_flush()")
         cursor.execute(
             "SELECT relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables "
-            "WHERE schemaname = %s AND relname <> 'sync_runs'",
-            (schema,),
+            "WHERE schemaname = %s AND relname <> ALL (%s)",
+            (schema, ["sync_runs", "sync_state", "sync_released_states"]),
         )
         return {str(table): int(count) for table, count in cursor.fetchall()}
