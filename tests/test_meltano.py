@@ -24,7 +24,7 @@ def project():
 
 def about(command):
     done = subprocess.run([BIN / command, "--about", "--format=json"], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)["settings"]["properties"]
+    return json.loads(done.stdout)
 
 
 def plugin(project, name):
@@ -37,14 +37,19 @@ def test_every_setting_is_declared_with_its_kind_and_secrets_are_marked(project,
     # Meltano 4.4 fails on a decimal from the environment; as text it goes through.
     kinds |= {"number": {"string"}, "object": {"object"}, "boolean": {"boolean"}, "array": {"array"}}
     declared = {s["name"]: s for s in plugin(project, name)["settings"]}
-    known = about(name)
-    assert set(declared) >= set(known)
+    known = about(name)["settings"]["properties"]
+    assert set(declared) == set(known), "the plugin refuses settings that it does not know"
     for setting, schema in known.items():
         types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         kind = next(t for t in types if t != "null")
         assert declared[setting].get("kind") in kinds[kind], setting
-        assert declared[setting]["description"]
+        assert declared[setting]["description"] == schema["description"], setting
         assert bool(declared[setting].get("sensitive")) == bool(schema.get("writeOnly")), setting
+
+
+@pytest.mark.parametrize("name", ["tap-amocrm", "target-crm"])
+def test_capabilities_are_those_of_the_plugin(project, name):
+    assert set(plugin(project, name)["capabilities"]) == set(about(name)["capabilities"])
 
 
 def test_usage_statistics_are_off_and_there_is_a_job_and_a_schedule(project):

@@ -155,7 +155,14 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
 ).to_dict()
 
 # Of the settings that the SDK gives to every tap those of stream maps have an effect here.
-CONFIG_JSONSCHEMA["properties"] |= STREAM_MAPS_CONFIG["properties"]
+_STREAM_MAPS = {
+    "stream_maps": "Maps of the SDK: rename, filter or alter streams (sdk.meltano.com, Stream maps).",
+    "stream_map_config": "Values for use in the expressions of stream maps.",
+    "faker_config": "For stream maps that make up values; needs the SDK's faker extra.",
+}
+CONFIG_JSONSCHEMA["properties"] |= {
+    name: {**STREAM_MAPS_CONFIG["properties"][name], "description": text} for name, text in _STREAM_MAPS.items()
+}
 SETTING_NAMES: tuple[str, ...] = tuple(CONFIG_JSONSCHEMA["properties"])
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from functools import cached_property, partial
+from importlib.util import find_spec
 from types import FrameType
 from typing import Any, ClassVar, cast
 
@@ -186,6 +187,8 @@ class TapAmoCRM(AmoTap):
         unknown = unknown_settings(self._config, SETTING_NAMES)
         refused = JSONSchemaValidator(self.config_jsonschema).iter_errors(self._config)
         problems = [*unknown, *validation_problems(refused)]
+        if self._config.get("faker_config") and find_spec("faker") is None:
+            problems.append("Setting faker_config has no effect: Faker is not installed. Install singer-sdk[faker].")
         if problems and raise_errors:
             raise (UnknownSettingError if unknown else ConfigError)(" ".join(problems))
         return problems

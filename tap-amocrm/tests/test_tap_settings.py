@@ -81,6 +81,11 @@ def test_a_setting_that_is_unknown_wrong_or_without_effect_is_refused(setting, s
     assert "s3cret" not in message
 
 
+def test_settings_of_faker_are_refused_where_faker_is_not_installed(monkeypatch):
+    monkeypatch.setattr("tap_amocrm.tap.find_spec", lambda name: None)
+    assert "Setting faker_config has no effect: Faker is not installed." in refusal(faker_config={"seed": 1})
+
+
 def test_several_mistakes_are_named_at_once():
     said = refusal(page_sise=5, start_dat="2026-01-01", max_concurrent_requests="four")
     assert all(name in said for name in ("page_size", "start_date", "max_concurrent_requests"))
