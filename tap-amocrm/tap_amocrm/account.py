@@ -37,7 +37,8 @@ class Account:
         self.honours[filter_name] = False
 
 
-ACCOUNT = Ask("account", "/api/v4/account", (("with", "is_api_filter_enabled,datetime_settings,task_types"),))
+_WITH = "is_api_filter_enabled,datetime_settings,task_types"
+ACCOUNT = Ask("account", "/api/v4/account", (("with", _WITH),), promised=True)
 # Days of an account whose zone is not known begin at midnight of this one.
 _NO_ZONE = "UTC"
 

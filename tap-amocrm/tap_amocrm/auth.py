@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from tap_amocrm.errors import AccountBlockedError, ConfigError, UnreachableError
 from tap_amocrm.token_exchange import (
-    BLOCKED,
     Grant,
     Granted,
     GrantRefusedError,
@@ -26,7 +25,7 @@ from tap_amocrm.token_exchange import (
 from tap_amocrm.token_store import Chain, TokenStore
 from tap_amocrm.user_path import user_path
 
-__all__ = ["BLOCKED", "Authenticator", "LongLivedToken", "OAuth", "from_config"]
+__all__ = ["Authenticator", "LongLivedToken", "OAuth", "from_config"]
 
 logger = logging.getLogger("tap-amocrm")
 # A token is renewed so many seconds before it ends, or after nine tenths of a short life: requests under way still
@@ -228,4 +227,6 @@ def from_config(config: Mapping[str, Any], url: str, send: Send) -> LongLivedTok
         ("refresh_token", _given(config, "refresh_token")),
     )
     seeds = [Grant(kind, value) for kind, value in kinds if value]
-    return OAuth(integration, seeds, TokenStore(user_path("token_file", file)), send, url)
+    store = TokenStore(user_path("token_file", file))
+    store.check()
+    return OAuth(integration, seeds, store, send, url)

@@ -81,7 +81,8 @@ class Batches:
 
     def _ask(self, batch: Sequence[int]) -> Ask:
         params = [("limit", str(self.client.settings.page_size)), ("page", "1"), ("order[id]", "asc")]
-        return self.listing.ask([*params, *self._narrowed(batch)])
+        # Most batches bring something: one that brings nothing is asked for once more.
+        return self.listing.ask([*params, *self._narrowed(batch)], promised=True)
 
     def _batch(self, batch: Sequence[int]) -> Iterator[list[Record]]:
         try:

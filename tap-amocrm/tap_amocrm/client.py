@@ -1,12 +1,9 @@
-"""All requests of a run: one throttle, some in flight side by side, retries, and answers that are surely JSON."""
+"""All requests of a run: one throttle, some in flight side by side, retries, and answers that are what was asked."""
 
 from __future__ import annotations
 
-import getpass
-import hashlib
 import logging
 import random
-import tempfile
 import threading
 import time
 from collections import deque
@@ -14,84 +11,43 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-import msgspec
 import requests
 
 from tap_amocrm import __version__, auth
-from tap_amocrm.clean_text import clean, may_be_unclean
+from tap_amocrm.answers import Ask, Page, Params, UnusableError, body_of
 from tap_amocrm.config import MAX_REQUESTS_PER_SECOND, Settings
 from tap_amocrm.dispatch import URGENT, Again, Dispatcher
-from tap_amocrm.errors import (
-    AccountBlockedError,
-    ApiError,
-    AuthorisationError,
-    UnreachableError,
-    UrlTooLongError,
-)
+from tap_amocrm.errors import PausedError, UnreachableError
+from tap_amocrm.faults import described, hopeless, is_slow
 from tap_amocrm.metrics import Metrics
-from tap_amocrm.shapes import items
-from tap_amocrm.shared_limit import BucketThrottle
-from tap_amocrm.throttle import FileSlots, Throttle
-from tap_amocrm.wire import WireAdapter
+from tap_amocrm.refusals import refusal
+from tap_amocrm.retry_after import LONGEST_WAIT, retry_after
+from tap_amocrm.server_clock import ServerClock
+from tap_amocrm.slot_file import throttle_of
+from tap_amocrm.wire import BearerAuth, WireAdapter, read_body
+
+__all__ = ["Ask", "Client", "Page", "Params"]
 
 logger = logging.getLogger("tap-amocrm")
-Params = list[tuple[str, str]]
 _TRIES = 8
+# An answer that took a minute or two, or is too large, comes no better an eighth time.
+_SLOW_TRIES = 3
 # A request may meet the end of several tokens in a row when their lifetime is shorter than the queue.
 _TOKENS_FOR_A_REQUEST = 8
 _TIMEOUT = (10, 90)
-_LONGEST_WAIT = 60.0
-_RETRIABLE = {408, 425, 429, 500, 502, 503, 504, 520, 522, 524}
+_LONGEST_BACKOFF = 30.0
+# Waits for a retry that are longer are named in the log.
+_WORTH_A_LINE = 2.0
+_RETRIABLE = {304, 408, 425, 429, 500, 502, 503, 504, 520, 522, 524}
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One request. Where records are `promised`, a 204 is not believed at once but asked again; low ranks go first."""
-
-    stream: str
-    path: str
-    params: tuple[tuple[str, str], ...] = ()
-    promised: bool = False
-    rank: int = 0
-
-
-@dataclass(frozen=True)
-class Page:
-    """An answer's body, empty after 204 and 304, and when it was asked for and came, by the server's clock."""
-
-    body: Mapping[str, Any]
-    sent: float = 0.0
-    received: float = 0.0
-
-    def records(self, key: str) -> list[dict[str, Any]]:
-        """The records under `_embedded`."""
-        embedded = self.body.get("_embedded")
-        found = embedded.get(key) if isinstance(embedded, dict) else None
-        records = items(found)
-        if found and len(records) < (len(found) if isinstance(found, (list, dict)) else 1):
-            logger.warning("The list %s holds entries that are not objects; they were left out.", key)
-        return records
-
-    @property
-    def next_params(self) -> Params | None:
-        """The query of `_links.next`; its host is not looked at (it may be another than asked)."""
-        links = self.body.get("_links")
-        link = links.get("next") if isinstance(links, dict) else None
-        href = link.get("href") if isinstance(link, dict) else None
-        return parse_qsl(urlsplit(href).query, keep_blank_values=True) if isinstance(href, str) else None
-
-
-class _Unusable(Exception):
-    """An answer to be asked for again: its reason, and seconds to wait if the server said so."""
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait = wait
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
 
 
 class Client:
@@ -99,13 +55,13 @@ class Client:
 
     def __init__(self, settings: Settings, config: Mapping[str, Any], metrics: Metrics) -> None:
         self.settings, self.metrics = settings, metrics
-        self.throttle = _throttle(settings, config.get("shared_limit_url"))
+        self.clock = ServerClock()
+        self.throttle = throttle_of(settings, config.get("shared_limit_url"))
         self.auth = auth.from_config(config, settings.api_url, self._post)
-        self.clock_offset = 0.0
-        self._offset_seen = float("-inf")
         self._local = threading.local()
         self._dispatcher: Dispatcher | None = None
         self._lock = threading.Lock()
+        self.answered = False
 
     def close(self) -> None:
         """Let no further request out."""
@@ -115,14 +71,15 @@ class Client:
         self.throttle.close()
 
     def now(self) -> float:
-        """The server's clock as far as its Date headers tell, Unix seconds."""
-        return time.time() + self.clock_offset
+        """The earliest time that it can be by the service's clock, Unix seconds."""
+        return self.clock.earliest(self.clock.moment())
 
     def submit(self, ask: Ask, priority: int = URGENT) -> Future[Page]:
         """Send a request when it is its turn.
 
         The future raises:
             AccountBlockedError, AuthorisationError, ApiError, UrlTooLongError: final answers.
+            PausedError: the service asks for a longer pause than a run waits.
             UnreachableError: no usable answer after all retries.
         """
         with self._lock:
@@ -151,10 +108,19 @@ class Client:
                 future.cancel()
 
     def attempt(self, ask: Ask) -> Page:
-        """Ask once."""
-        sent = self.now()
-        page = self._page(ask, self._send(ask))
-        return Page(page.body, sent, self.now())
+        """Ask once.
+
+        Raises:
+            UnusableError, requests.RequestException: to be asked again.
+            TapError: a final answer.
+        """
+        asked = self.clock.moment()
+        answer, header = self._send(ask)
+        came = self.clock.moment()
+        self.clock.note(answer.headers.get("Date"), asked, came)
+        self.answered = True
+        body = self._body(ask, answer, header)
+        return Page(body, self.clock.earliest(asked), self.clock.latest(came))
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
@@ -164,7 +130,11 @@ class Client:
             session.mount("http://", adapter)
             session.mount("https://", adapter)
             session.headers.update(
-                {"User-Agent": f"tap-amocrm/{__version__}", "Accept": "application/hal+json, application/json"}
+                {
+                    "User-Agent": f"tap-amocrm/{__version__}",
+                    "Accept": "application/hal+json, application/json",
+                    "Accept-Encoding": "gzip, deflate",
+                }
             )
             self._local.session = session
         return session
@@ -179,97 +149,54 @@ class Client:
     def _post(self, url: str, body: dict[str, Any]) -> requests.Response:
         self.throttle.acquire()
         self._local.stream = "oauth"
-        answer = self._session().post(url, json=body, timeout=_TIMEOUT, allow_redirects=False)
+        answer = self._session().post(
+            url, json=body, auth=BearerAuth(), timeout=_TIMEOUT, allow_redirects=False, stream=True
+        )
+        answer._content = read_body(answer)
         self.metrics.answered(str(answer.status_code), answer.elapsed.total_seconds())
+        if answer.status_code == 429:
+            self.throttle.pause(retry_after(answer.headers, self.clock) or 1.0)
         return answer
 
-    def _send(self, ask: Ask) -> requests.Response:
-        """Send; a rejected token is renewed and the request repeated, once for each new token."""
+    def _send(self, ask: Ask) -> tuple[_Answer, str]:
+        """Send, and the header that the request carried; a rejected token is renewed and the request repeated, once for
+        each new token."""
         for number in range(_TOKENS_FOR_A_REQUEST):
             header = self.auth.authorization()
             if number:
                 self.throttle.acquire()
             self._local.stream = ask.stream
             started = time.monotonic()
-            answer = self._session().get(
+            with self._session().get(
                 self.settings.api_url + ask.path,
                 params=list(ask.params),
-                headers={"Authorization": header},
+                auth=BearerAuth(header),
                 timeout=_TIMEOUT,
+                # The token goes to this account alone.
                 allow_redirects=False,
-            )
+                stream=True,
+            ) as answer:
+                content = read_body(answer)
             self.metrics.answered(str(answer.status_code), time.monotonic() - started)
             if answer.status_code != 401 or not self.auth.renew(header):
                 break
-        date = answer.headers.get("Date")
-        if date:
-            self._note_clock(date)
-        return answer
+        return _Answer(answer.status_code, answer.headers, content), header
 
-    def _note_clock(self, date: str) -> None:
-        try:
-            offset = parsedate_to_datetime(date).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return
-        # The header has whole seconds and travels, so that each answer shows the server's clock somewhat slow: the
-        # fastest of them is nearest. Below two seconds both clocks count as one.
-        with self._lock:
-            self._offset_seen = max(self._offset_seen, offset)
-            self.clock_offset = self._offset_seen if abs(self._offset_seen) > 2 else 0.0
-
-    def _decoded(self, answer: requests.Response) -> Any:
-        try:
-            body, unclean = msgspec.json.decode(answer.content), may_be_unclean(answer.content)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            body, unclean = _lenient(answer), True
-        return clean(body) if unclean and not self.settings.raw_text else body
-
-    def _page(self, ask: Ask, answer: requests.Response) -> Page:
-        status = answer.status_code
-        html = "html" in answer.headers.get("Content-Type", "")
-        if status in (204, 304):
-            return Page({})
+    def _body(self, ask: Ask, answer: _Answer, header: str) -> Mapping[str, Any]:
+        status = answer.status
         if status == 200:
-            body = self._decoded(answer)
-            if not isinstance(body, dict):
-                raise _Unusable("a body that is no JSON object")
-            return Page(body)
-        if status == 429:
-            wait = _retry_after(answer)
-            self.throttle.pause(wait)
-            raise _Unusable("429 too many requests", wait)
-        if status in _RETRIABLE or status >= 500:
-            raise _Unusable(f"{status}", _retry_after(answer) if "Retry-After" in answer.headers else None)
-        if status == 403 and html:
-            raise AccountBlockedError(auth.BLOCKED)
-        if status == 401:
-            msg = (
-                f"amoCRM refuses the token (401{_hint(answer)}). Make a new long-lived token in the integration's "
-                "settings, or authorise again with tap-amocrm-login."
-            )
-            raise AuthorisationError(msg)
-        if status == 414:
-            raise UrlTooLongError(status, ask.path, "URI too long")
-        raise ApiError(status, ask.path, _title(answer))
-
-
-def _throttle(settings: Settings, shared_limit_url: str | None) -> Throttle:
-    """Processes that read one account share its limit: on this machine through a file, on several through a database.
-
-    Without a limit there is nothing to share.
-    """
-    rate = settings.requests_per_second
-    if shared_limit_url:
-        return BucketThrottle(rate, shared_limit_url, settings.api_url)
-    if not settings.share_throttle or rate > MAX_REQUESTS_PER_SECOND:
-        return Throttle(rate)
-    account = hashlib.sha256(settings.api_url.encode()).hexdigest()[:16]
-    folder = Path(tempfile.gettempdir()) / f"tap-amocrm-{getpass.getuser()}"
-    try:
-        return Throttle(rate, FileSlots(folder / f"{account}.slot"))
-    except OSError as error:
-        logger.warning("The limit is not shared with other processes: %s can't be used (%s).", folder, error.strerror)
-        return Throttle(rate)
+            return body_of(ask, answer.content, raw_text=self.settings.raw_text)
+        if status == 204:
+            return {}
+        if status not in _RETRIABLE and status < 500:
+            raise refusal(status, ask.path, answer.headers, answer.content, header.rpartition(" ")[2])
+        wait = retry_after(answer.headers, self.clock)
+        if status == 429 or (status == 503 and wait is not None):
+            self.throttle.pause(wait or 1.0, refused=status == 429)
+        if wait is not None and wait > LONGEST_WAIT:
+            raise PausedError.of(wait, f"{ask.path} answers {status}")
+        reasons = {304: "304 not modified, which was not asked for", 429: "429 too many requests"}
+        raise UnusableError(reasons.get(status, f"{status}"), wait)
 
 
 class _Attempts:
@@ -285,11 +212,13 @@ class _Attempts:
         client, ask = self._client, self._ask
         try:
             page = client.attempt(ask)
-        except _Unusable as fault:
-            reason, wait = str(fault), fault.wait
+        except UnusableError as fault:
+            reason, wait, most = str(fault), fault.wait, fault.tries
         except requests.RequestException as fault:
-            reason, wait = type(fault).__name__, None
             client.metrics.answered("error", 0.0)
+            if not client.answered:
+                hopeless(fault, client.settings.api_url)
+            reason, wait, most = described(fault), None, _SLOW_TRIES if is_slow(fault) else _TRIES
         else:
             if page.body or not self._again_after_204:
                 return page
@@ -297,50 +226,21 @@ class _Attempts:
             client.metrics.retried()
             raise Again(0)
         self._tries += 1
-        if self._tries < _TRIES:
+        if self._tries < most:
             client.metrics.retried()
-            raise Again(self._pause(wait))
+            raise Again(self._pause(reason, wait, most))
         msg = (
-            f"{client.settings.api_url}{ask.path} gives no usable answer after {_TRIES} tries ({reason}). "
+            f"{client.settings.api_url}{ask.path} gives no usable answer after {most} tries ({reason}). "
             "Check api_url or subdomain and the network; what was loaded stays, the next run goes on from there."
         )
         raise UnreachableError(msg)
 
-    def _pause(self, told: float | None) -> float:
-        wait = told if told is not None else min(0.5 * 2 ** (self._tries - 1), 30.0) * random.uniform(0.7, 1.3)
-        if self._client.settings.requests_per_second > 50 and told is None:
-            wait /= 20  # only a simulator on loopback allows such a rate
-        return min(wait, _LONGEST_WAIT)
-
-
-def _lenient(answer: requests.Response) -> Any:
-    """A body that a strict decoder refuses: lone surrogates are legal in amoCRM's JSON, half a body is not."""
-    try:
-        return answer.json()
-    except (ValueError, RecursionError):
-        raise _Unusable("an unreadable body") from None
-
-
-def _retry_after(answer: requests.Response) -> float:
-    try:
-        return max(0.5, float(answer.headers.get("Retry-After", "1")))
-    except ValueError:
-        return 1.0
-
-
-def _problem(answer: requests.Response) -> Mapping[str, Any]:
-    try:
-        body = answer.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _title(answer: requests.Response) -> str:
-    problem = _problem(answer)
-    return " ".join(str(problem[k]) for k in ("title", "detail") if problem.get(k))[:300]
-
-
-def _hint(answer: requests.Response) -> str:
-    hint = _problem(answer).get("hint")
-    return f", {hint}" if hint else ""
+    def _pause(self, reason: str, told: float | None, most: int) -> float:
+        wait = told
+        if wait is None:
+            wait = min(0.5 * 2 ** (self._tries - 1), _LONGEST_BACKOFF) * random.uniform(0.7, 1.3)
+            if self._client.settings.requests_per_second > MAX_REQUESTS_PER_SECOND:
+                wait /= 20  # only a simulator on loopback allows such a rate
+        if wait > _WORTH_A_LINE:
+            logger.warning("%s: %s. Try %d of %d in %.0f s.", self._ask.path, reason, self._tries + 1, most, wait)
+        return wait

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +11,9 @@ from tap_amocrm.shapes import items, record_id, text, whole
 Record = dict[str, Any]
 # Of these the ids are remembered; of the others only when they were read.
 _WATCHED = ("users", "custom_fields")
+# Servers of one service may differ so much.
+_SKEW = 5.0
+logger = logging.getLogger("tap-amocrm")
 _USERS = ("responsible_user_id", "created_by", "updated_by")
 
 
@@ -18,10 +21,16 @@ class Definitions:
     """Remembers in the state when each list was read and which ids it held.
 
     A record that names an id which is not among them makes the list be read again, in the same run.
+
+    Args:
+        memory: Its part of the state.
+        lifetime: Seconds for which a list is good.
+        now: The earliest time that it can be at the service, and the smallest that it has told in this run, Unix
+            seconds; None where it tells none.
     """
 
-    def __init__(self, memory: dict[str, Any], lifetime: int) -> None:
-        self._memory, self._lifetime = memory, lifetime
+    def __init__(self, memory: dict[str, Any], lifetime: int, now: Callable[[], tuple[float, float] | None]) -> None:
+        self._memory, self._lifetime, self._now = memory, lifetime, now
         self._known: dict[str, set[Any]] = {}
         self._strange: dict[str, set[Any]] = {}
         # Lists read in this run: what they lack no list shows (users who left, say).
@@ -30,10 +39,21 @@ class Definitions:
     def pages(self, name: str, read: Callable[[], Iterator[list[Record]]]) -> Iterator[list[Record]]:
         """The list's pages, or none while it is good."""
         remembered = self._memory.get(name)
-        if remembered and time.time() - remembered["read_at"] < self._lifetime:
+        if remembered and self._lifetime and self._good(name, remembered["read_at"]):
             self._known[name] = {_key(k) for k in remembered["ids"]}
             return
         yield from self._remembered(name, read())
+
+    def _good(self, name: str, read_at: float) -> bool:
+        """Whether a list that was read at a time need not be read again."""
+        now = self._now()
+        if now is None:
+            return False
+        earliest, smallest = now
+        if read_at > smallest + _SKEW:
+            logger.warning("%s: the time of the last reading is ahead of amoCRM's clock; the list is read again.", name)
+            return False
+        return earliest - read_at < self._lifetime
 
     def again(self, name: str, read: Callable[[], Iterator[list[Record]]]) -> Iterator[list[Record]]:
         """Read a list for which an unknown id turned up. What it does not show either is not asked for again."""
@@ -53,7 +73,8 @@ class Definitions:
                 ]
             yield records
         if come:
-            self._memory[name] = {"read_at": int(time.time()), "ids": ids}
+            now = self._now()
+            self._memory[name] = {"read_at": int(now[0]) if now else 0, "ids": ids}
             self._known[name] = {_key(k) for k in ids}
             self._fresh.add(name)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tap_amocrm.client import Ask, Client
 from tap_amocrm.dispatch import URGENT
+from tap_amocrm.listing import Pages
 from tap_amocrm.normalise import rfc3339
 from tap_amocrm.shapes import items, record_id, seconds, text, whole
 
@@ -25,23 +26,39 @@ LINKS = tuple(f"{e}_{what}" for e in ("entity", "contact", "lead", "company") fo
 TYPES = (*DELETED, *RESTORED, "entity_merged")
 # The service's own maximum for events (developers.kommo.com, "Events list").
 EVENTS_LIMIT = 100
+_EVENTS = "/api/v4/events"
 
 
 def read_events(
-    client: Client, stream: str, since: int | None, types: Iterable[str] = (), priority: int = URGENT
+    client: Client,
+    stream: str,
+    since: int | None,
+    types: Iterable[str] = (),
+    priority: int = URGENT,
+    *,
+    promised: bool = False,
 ) -> Iterator[list[Record]]:
     """Events from a second on, newest first, as the service gives them; new ones meanwhile only repeat a few."""
     params = [("limit", str(EVENTS_LIMIT))]
     if since is not None:
         params.append(("filter[created_at][from]", str(since)))
     params += [("filter[type][]", kind) for kind in types]
-    number = 1
+    number, passed = 1, Pages(_EVENTS)
     while True:
-        page = client.get(Ask(stream, "/api/v4/events", (*params, ("page", str(number))), number > 1), priority)
-        yield page.records("events")
-        if page.next_params is None:
+        asked = (*params, ("page", str(number)))
+        page = client.get(Ask(stream, _EVENTS, asked, promised or number > 1, key="events"), priority)
+        records, more = page.records("events"), page.next_params is not None
+        yield records
+        if not more:
             return
+        passed.passed(records, more=more)
         number += 1
+
+
+def any_event(client: Client, stream: str) -> bool:
+    """Whether the account has events at all: one small request."""
+    ask = Ask(stream, _EVENTS, (("limit", "1"),), promised=True, key="events")
+    return bool(client.get(ask).records("events"))
 
 
 def deletions(events: Iterable[Record], account_id: int) -> list[Record]:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from tap_amocrm.error_codes import code_of
+
+BLOCKED = (
+    "amoCRM has blocked this address (403 as HTML) after too many requests. Stop all integrations that run from here "
+    "and write to amoCRM's support; running again only prolongs it."
+)
 
 
 class TapError(Exception):
@@ -39,6 +46,14 @@ class StreamMapError(ConfigError):
     """An expression of stream_maps can't be read."""
 
 
+class StateError(TapError):
+    """The state that the run was given is not one; the message says where."""
+
+
+class OutputError(TapError):
+    """Messages can't be written to standard output."""
+
+
 class AuthorisationError(TapError):
     """The token is refused, or the chain of refresh tokens is broken."""
 
@@ -49,6 +64,19 @@ class AccountBlockedError(TapError):
 
 class UnreachableError(TapError):
     """No usable answer after all retries."""
+
+
+class PausedError(TapError):
+    """The service asks for a pause that is longer than a run waits."""
+
+    @classmethod
+    def of(cls, seconds: float, what: str) -> PausedError:
+        """The error for a pause that ends some seconds from now."""
+        until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + seconds))
+        return cls(
+            f"{what} and asks to wait {seconds:,.0f} s (Retry-After), until {until}. No request is sent before; run "
+            "again then. What was loaded stays."
+        )
 
 
 class ApiError(TapError):

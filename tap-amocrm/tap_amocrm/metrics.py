@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections import Counter, deque
 from pathlib import Path
 from typing import Any
+
+from tap_amocrm.errors import ConfigError
+from tap_amocrm.private_files import write_whole
+from tap_amocrm.user_path import check_writable
 
 CHILDREN = ("contacts", "leads", "notes", "tasks")
 
@@ -116,8 +121,29 @@ class Metrics:
         return sum(n for stream, n in self.requests_by_stream.items() if stream not in children)
 
     def write(self, path: Path) -> None:
-        """Write the document as JSON, whole or not at all."""
+        """Write the document as JSON, whole or not at all, for nobody else to read.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        path = Path(os.path.realpath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(self.document(), indent=2) + "\n", "utf-8")
-        part.replace(path)
+        write_whole(path, json.dumps(self.document(), indent=2) + "\n")
+
+
+def check_metrics_file(path: Path) -> None:
+    """See that a run's metrics may go to a file, before anything is read.
+
+    Raises:
+        ConfigError: it can't be written, or holds something else than metrics.
+    """
+    path = Path(os.path.realpath(path))
+    check_writable("metrics_file", path)
+    try:
+        text = path.read_text("utf-8") if path.exists() else ""
+        document = json.loads(text or "{}")
+    except (OSError, ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or (document and "requests_by_stream" not in document):
+        msg = f"Setting metrics_file: {path} holds something else than metrics and stays as it is. Name another file."
+        raise ConfigError(msg)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tap_amocrm.client import Client, Page, Params
 from tap_amocrm.errors import TapError
-from tap_amocrm.listing import Listing
+from tap_amocrm.listing import Listing, Pages
 from tap_amocrm.shapes import record_id
 
 Record = dict[str, Any]
@@ -50,7 +50,7 @@ class OverlappingPages:
         Raises:
             TapError: the list changes so fast that the place can't be found.
         """
-        seen = True
+        seen, passed = True, Pages(self.listing.path)
         while right is None or left < right - 1:
             page, place = self._page_over(left, place, margin) if seen else self._page_at(place)
             records = page.records(self.listing.key)
@@ -61,6 +61,7 @@ class OverlappingPages:
                 yield found
             if page.next_params is None:
                 return
+            passed.passed(records, more=True)
             # A page may be empty, with others behind it: records that the token's user may not see.
             seen = bool(ids)
             left, margin = max(left, ids[-1]) if ids else left, None

@@ -29,7 +29,7 @@ def rights(client: Client) -> Iterator[Finding]:
     """Whether each endpoint may be read."""
     for name in _RIGHTS:
         try:
-            client.get(Ask("check", f"/api/v4/{name}", (("limit", "1"),)))
+            client.get(Ask("check", f"/api/v4/{name}", (("limit", "1"),), key=name.rsplit("/", 1)[-1]))
         except ApiError as error:
             yield Finding(f"may read {name}", "no", f"{error}; its stream stays empty")
         else:
@@ -78,7 +78,7 @@ def filters(client: Client) -> Iterator[Finding]:
 
 def _records(client: Client, name: str, params: Params) -> list[Record]:
     listing = LISTINGS[name]
-    return client.get(Ask("check", listing.path, tuple(params))).records(listing.key)
+    return client.get(Ask("check", listing.path, tuple(params), key=listing.key)).records(listing.key)
 
 
 def _honoured(client: Client, what: str, name: str, params: Params, belongs: Any) -> Finding:

@@ -13,7 +13,8 @@ from tap_amocrm.account import ACCOUNT, Account, account_of
 from tap_amocrm.client import Client, Page
 from tap_amocrm.config import Settings
 from tap_amocrm.definitions import Definitions
-from tap_amocrm.metrics import Metrics
+from tap_amocrm.lists import Lists
+from tap_amocrm.metrics import Metrics, check_metrics_file
 from tap_amocrm.prefetch import Prefetch
 from tap_amocrm.progress import Progress
 from tap_amocrm.reader import Reader
@@ -31,11 +32,16 @@ class Run:
 
     def __init__(self, config: dict[str, Any], memory: dict[str, Any], reads_deletions: Callable[[], bool]) -> None:
         self.settings = Settings.from_config(config)
+        if self.settings.metrics_file:
+            check_metrics_file(self.settings.metrics_file)
         self.metrics = Metrics()
         self.progress = Progress(self.metrics, memory.get("requests"))
         self.client = Client(self.settings, config, self.metrics)
         self.memory = memory
-        self.definitions = Definitions(memory.setdefault("definitions", {}), self.settings.definitions_lifetime)
+        self.lists = Lists(memory.setdefault("lists", {}))
+        self.definitions = Definitions(
+            memory.setdefault("definitions", {}), self.settings.definitions_lifetime, self._times
+        )
         self.prefetch: Prefetch[tuple[int, bytes]] | None = None
         self.scope_digest = hashlib.sha256(repr(self._scope_settings()).encode()).hexdigest()[:16]
         self._reads_deletions = reads_deletions
@@ -44,6 +50,12 @@ class Run:
     def _scope_settings(self) -> tuple[Any, ...]:
         s = self.settings
         return (s.responsible_user_ids, s.company_custom_field_id, s.company_custom_field_value, s.company_limit)
+
+    def _times(self) -> tuple[float, float] | None:
+        """The earliest time that it can be at the service, and the smallest that it told; None where it told none."""
+        _ = self.account
+        clock = self.client.clock
+        return None if clock.smallest is None else (clock.earliest(clock.moment()), clock.smallest)
 
     @cached_property
     def account_page(self) -> Future[Page]:
@@ -70,7 +82,8 @@ class Run:
 
     @cached_property
     def _reader(self) -> Reader:
-        reader = Reader(self.client, self.account, events_refused=bool(self.memory.get("events_refused")))
+        refused = bool(self.memory.get("events_refused"))
+        reader = Reader(self.client, self.account, self.lists, self.settings.start_date, events_refused=refused)
         # The stream deleted_records comes last and checks all walks by the events that it reads anyway.
         reader.deferred = not self.settings.scoped and self._reads_deletions()
         return reader

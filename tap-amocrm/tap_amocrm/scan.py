@@ -7,6 +7,7 @@ the list is read again).
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -15,13 +16,16 @@ from typing import Any
 
 from tap_amocrm.client import Client, Page, Params
 from tap_amocrm.listing import Listing, pages
+from tap_amocrm.lists import time_of
 from tap_amocrm.overlap import OverlappingPages
-from tap_amocrm.shapes import is_since, is_unreadable, record_id, seconds
+from tap_amocrm.shapes import record_id
 
 logger = logging.getLogger("tap-amocrm")
 Record = dict[str, Any]
 # Splitting a range costs up to a page; below this many pages on one side it does not pay.
 _PAGES_BEFORE_SPLIT = 4
+# So many records of a page may be out of order before the order counts as ignored.
+_STRAYS = 3
 
 
 class FilterIgnoredError(Exception):
@@ -57,8 +61,8 @@ class KeysetScan:
     record that is updated meanwhile leaves for a later second: the caller's next scan starts before this one began.
     """
 
-    def __init__(self, client: Client, listing: Listing, low: int, high: int) -> None:
-        self.client, self.listing = client, listing
+    def __init__(self, client: Client, listing: Listing, low: int, high: int, *, promised: bool = False) -> None:
+        self.client, self.listing, self.promised = client, listing, promised
         self.spans = [_Span(low, high)]
         self.workers = client.settings.max_concurrent_requests
         self.running: dict[Future[Page], _Cursor] = {}
@@ -67,7 +71,7 @@ class KeysetScan:
 
     def __iter__(self) -> Iterator[list[Record]]:
         """Lists of records; some may come twice. Raises FilterIgnoredError when the filter shows no effect."""
-        self._start(_Cursor(self.spans[0], +1), promised=self.spans[0].low == 0)
+        self._start(_Cursor(self.spans[0], +1), promised=self.promised)
         try:
             while self.running:
                 done, _ = wait(self.running, return_when=FIRST_COMPLETED)
@@ -97,12 +101,13 @@ class KeysetScan:
     def _arrived(self, cursor: _Cursor, page: Page) -> Iterator[list[Record]]:
         span = cursor.span
         records = page.records(self.listing.key)
-        times = [seconds(r, "updated_at") for r in records if not is_unreadable(r.get("updated_at"))]
-        if records and not times:  # nothing to go by
-            raise FilterIgnoredError
-        self._check(cursor, times)
-        cursor.pages += 1
+        # Records without a time come, too; they tell nothing about the range.
+        times = [t for r in records if (t := time_of(r)) is not None]
         more = page.next_params is not None
+        self._check(cursor, times)
+        if more and not times:
+            raise FilterIgnoredError
+        cursor.pages += 1
         if times:
             self.edges.setdefault(times[0], set())
             self.edges.setdefault(times[-1], set())
@@ -135,7 +140,8 @@ class KeysetScan:
         """The records without those of an edge that have been given out."""
         fresh: list[Record] = []
         for record in records:
-            given, identity = self.edges.get(seconds(record, "updated_at")), record_id(record)
+            at = time_of(record)
+            given, identity = None if at is None else self.edges.get(at), record_id(record)
             if given is None or not identity:
                 fresh.append(record)
             elif identity not in given:
@@ -181,12 +187,25 @@ class KeysetScan:
             self._start(_Cursor(upper, +1))
 
 
-def descending_until(client: Client, listing: Listing, since: int) -> Iterator[list[Record]]:
-    """What changed since a second, newest first: for accounts whose filters are ignored and whose order is not."""
-    for records in pages(client, listing, [("order[updated_at]", "desc")]):
-        fresh = [r for r in records if is_since(r, since)]
-        yield fresh
-        if len(fresh) < len(records):
+class OrderIgnoredError(Exception):
+    """A list does not come newest first, although that was asked for."""
+
+
+def descending_until(client: Client, listing: Listing, since: int, *, promised: bool = False) -> Iterator[list[Record]]:
+    """What changed since a second, newest first: for accounts whose filters are ignored and whose order is not.
+
+    Records without a time, and single ones out of order, neither end the reading nor are left out.
+
+    Raises:
+        OrderIgnoredError: there is no such order.
+    """
+    for records in pages(client, listing, [("order[updated_at]", "desc")], promised=promised):
+        yield [r for r in records if (t := time_of(r)) is None or t >= since]
+        times = [t for r in records if (t := time_of(r)) is not None]
+        rises = sum(later > earlier for earlier, later in itertools.pairwise(times))
+        if rises > max(_STRAYS, len(times) // 4):
+            raise OrderIgnoredError
+        if times and times[-1] < since:
             return
 
 

@@ -67,8 +67,8 @@ class Scope:
         self._lock = threading.Lock()
         self._changed: dict[tuple[str, int | None], set[int]] = {}
         self.known = known
-        # When the companies were read, by the server's clock: what enters the scope later is the next run's.
-        self.began: int | None = None
+        # When the companies were read, on the monotonic clock: what enters the scope later is the next run's.
+        self.began: float | None = None
 
     def matches(self, company: Record) -> bool:
         """Whether a company is in scope; the limit aside."""
@@ -125,13 +125,15 @@ class Scope:
     def _matching(self) -> Iterator[Record]:
         """Companies in scope; the list is read again when one left the filter meanwhile: it may have pulled others
         over a page's border."""
-        moment = self.began = int(self.client.now())
+        clock = self.client.clock
+        self.began = clock.moment()
+        moment, latest = int(clock.earliest(self.began)), clock.latest(self.began)
         params = self._params()
 
         def disturbed() -> bool:
             changed = self.reader.changed("companies", moment - CLOCK_SLACK)
             others = (r for records in changed for r in records if not self.matches(r))
-            return any(seconds(r, "created_at") < moment for r in others)
+            return any(seconds(r, "created_at") < latest for r in others)
 
         account = self.reader.account
         filtered = account.filter_package and len(params) > 1

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tap_amocrm.errors import ConfigError, UnreachableError
-from tap_amocrm.throttle import Throttle
+from tap_amocrm.throttle import SlotStore, Throttle
 
 if TYPE_CHECKING:
     import psycopg
@@ -30,8 +30,8 @@ class BucketThrottle(Throttle):
         ConfigError: the extra is not installed, or the database can't be used.
     """
 
-    def __init__(self, requests_per_second: float, url: str, account: str) -> None:
-        super().__init__(requests_per_second)
+    def __init__(self, requests_per_second: float, url: str, account: str, store: SlotStore | None = None) -> None:
+        super().__init__(requests_per_second, store)
         self._limiter = _limiter(requests_per_second, url, account)
         self._account = account
 

@@ -31,7 +31,6 @@ from tap_amocrm.streams import STREAMS
 from tap_amocrm.streams.base import AmoStream, AmoTap
 from tap_amocrm.streams.events import DeletedRecords
 from tap_amocrm.streams.small import SmallStream
-from tap_amocrm.user_path import check_writable
 from tap_amocrm.writer import Interrupted, SnapshotStateWriter, Writer, interrupt
 
 logger = logging.getLogger("tap-amocrm")
@@ -96,14 +95,13 @@ class TapAmoCRM(AmoTap):
         catalog = self.input_catalog
         check_catalog(self.streams.values(), () if catalog is None else catalog.keys())
         try:
-            if self.run.settings.metrics_file:
-                check_writable("metrics_file", self.run.settings.metrics_file)
             self._mark(complete=False)
             self._read_ahead()
             super().sync_all()
             self._read_unknown_definitions()
             if self.run.settings.scoped:
                 self.run.remember_scope()
+            self.settle_bookmarks()
             self._mark(complete=True)
             self._state_writer.write_state(self.state)
         except Interrupted:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Protocol
 
-import fasteners
+from tap_amocrm.errors import PausedError
+from tap_amocrm.retry_after import LONGEST_WAIT
 
+logger = logging.getLogger("tap-amocrm")
 # What counts is when requests arrive. One that is held up on the way comes nearer to those behind it: seven requests
 # take so much longer than a second that eight don't arrive within one, and 6.8 a second are still reached.
 _MARGIN = 0.013
@@ -25,17 +26,22 @@ _WIDER_AFTER_REFUSAL = 0.01
 _FORGET = 0.97
 # A slot that is missed by less than this part of the spacing is made up for, later ones are gone.
 _MADE_UP = 0.35
-_LONGEST_QUEUE = 60.0
-_LONG_AGO = -1e9
+LONG_AGO = -1e9
+# Pauses that are longer are named in the log.
+_WORTH_A_LINE = 2.0
 
 
 @dataclass
 class Slots:
-    """What was given out, on the monotonic clock: the last slot, when the last requests left, a pause's end."""
+    """What was given out, on the monotonic clock: the last slot, when the last requests left, a pause's end.
 
-    due: float = _LONG_AGO
+    `until` is the pause's end once more, in Unix seconds: what is left of it after the machine was started again.
+    """
+
+    due: float = LONG_AGO
     left: list[float] = field(default_factory=list)
-    not_before: float = _LONG_AGO
+    not_before: float = LONG_AGO
+    until: float = 0.0
 
 
 class SlotStore(Protocol):
@@ -59,44 +65,6 @@ class OwnSlots:
         """The slots, for one thread at a time."""
         with self._lock:
             yield self._slots
-
-
-class FileSlots:
-    """The slots of all processes of this machine that use the same file; its monotonic clock is theirs in common.
-
-    Raises:
-        OSError: the file can't be made.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        self._threads = threading.Lock()
-        self._processes = fasteners.InterProcessLock(str(path) + ".lock")
-
-    @contextmanager
-    def changing(self) -> Iterator[Slots]:
-        """The slots, for one process at a time."""
-        with self._threads:
-            self._processes.acquire(delay=0.001, max_delay=0.004)
-            try:
-                slots = self._read()
-                yield slots
-                part = self._path.with_name(self._path.name + ".part")
-                part.write_text(json.dumps(asdict(slots)), "ascii")
-                part.replace(self._path)
-            finally:
-                self._processes.release()
-
-    def _read(self) -> Slots:
-        try:
-            slots = Slots(**json.loads(self._path.read_text("ascii")))
-            last = max(slots.due, slots.not_before, *slots.left, _LONG_AGO)
-        except (OSError, TypeError, ValueError):
-            return Slots()
-        # What lies far ahead was written before the machine was started anew.
-        return slots if last < time.monotonic() + _LONGEST_QUEUE else Slots()
 
 
 class Throttle:
@@ -135,13 +103,20 @@ class Throttle:
         return (1 + self.margin) / self._rate
 
     def acquire(self) -> float:
-        """Wait for the next slot; returns the seconds waited."""
+        """Wait for the next slot; returns the seconds waited.
+
+        Raises:
+            PausedError: the service asked for a pause that is longer than a run waits.
+        """
         with self._slots.changing() as slots:
             now = self._clock()
+            paused = self._paused(slots, now)
             slot = max(slots.due + self.interval, slots.not_before)
             if slot < now - _MADE_UP * self.interval:
                 slot = now
             slots.due = slot
+        if paused > _WORTH_A_LINE:
+            logger.warning("Waiting %.0f s: amoCRM asked for a pause.", paused)
         if slot > now:
             self._sleep(slot - now)
             self._late = max(self._clock() - slot, self._late * _FORGET)
@@ -159,7 +134,9 @@ class Throttle:
                 now = self._clock()
                 full = len(slots.left) >= self._most
                 second = (1 + self.margin - _HELD_UP) * self._most / self._rate
-                free = slots.left[-self._most] + second if full else _LONG_AGO
+                free = slots.left[-self._most] + second if full else LONG_AGO
+                # A pause holds back those who have their slot already, too.
+                free = max(free, now + self._paused(slots, now))
                 if free <= now:
                     try:
                         yield
@@ -171,8 +148,19 @@ class Throttle:
     def close(self) -> None:
         """Give back what the throttle holds."""
 
-    def pause(self, seconds: float) -> None:
-        """Let nobody through for some seconds, and be more careful then: the server said that it is too much."""
-        self._margin = min(self._margin + _WIDER_AFTER_REFUSAL, _WIDEST_MARGIN)
+    @staticmethod
+    def _paused(slots: Slots, now: float) -> float:
+        """Seconds that are left of a pause."""
+        left = max(0.0, slots.not_before - now)
+        if left > LONGEST_WAIT:
+            raise PausedError.of(left, "amoCRM was asked too often")
+        return left
+
+    def pause(self, seconds: float, *, refused: bool = True) -> None:
+        """Let nobody through for some seconds: the service asked for it. `refused` requests widen the margin, too."""
+        if refused:
+            self._margin = min(self._margin + _WIDER_AFTER_REFUSAL, _WIDEST_MARGIN)
         with self._slots.changing() as slots:
-            slots.not_before = max(slots.not_before, self._clock() + seconds)
+            end = self._clock() + seconds
+            if end > slots.not_before:
+                slots.not_before, slots.until = end, time.time() + seconds

@@ -11,15 +11,11 @@ from urllib.parse import urlsplit
 
 import requests
 
-from tap_amocrm.errors import AccountBlockedError, AuthorisationError, ConfigError, TapError, UnreachableError
+from tap_amocrm.errors import BLOCKED, AccountBlockedError, AuthorisationError, ConfigError, TapError, UnreachableError
 
 Send = Callable[[str, dict[str, Any]], requests.Response]
 GrantType = Literal["authorization_code", "refresh_token"]
 
-BLOCKED = (
-    "amoCRM has blocked this address (403 as HTML) after too many requests. Stop all integrations that run from here "
-    "and write to amoCRM's support; running again only prolongs it."
-)
 # Seconds between tries with the same token, when no usable answer came.
 _PAUSES = (0.5, 2.0, 5.0)
 _LONGEST_PAUSE = 60.0

@@ -7,14 +7,13 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import fasteners
-
-from tap_amocrm.errors import ConfigError, UnreachableError
+from tap_amocrm.errors import ConfigError
+from tap_amocrm.private_files import FileLock, check_file, write_whole
 
 logger = logging.getLogger("tap-amocrm")
 # Locks of processes do not keep threads of one process apart.
@@ -75,6 +74,19 @@ class TokenStore:
     def __init__(self, path: Path) -> None:
         # A link is followed: the file it names is replaced, not the link.
         self.path = Path(os.path.realpath(path.expanduser()))
+        hint = "End it, then run again."
+        self._lock = FileLock(self.path.with_name(self.path.name + ".lock"), _LOCK_TIMEOUT, hint)
+
+    def check(self) -> None:
+        """See that this can be the file, before anything is read or sent.
+
+        Raises:
+            ConfigError: it is a device, a FIFO, a folder, another user's, or can't be written.
+        """
+        try:
+            check_file(self.path)
+        except OSError as error:
+            raise self._unwritable(error) from None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -82,23 +94,15 @@ class TokenStore:
 
         Raises:
             ConfigError: the folder can't be written to.
-            UnreachableError: another process holds the lock for ten minutes.
+            LockedError: another process holds the lock for ten minutes.
         """
-        with _THREADS:
+        with _THREADS, ExitStack() as stack:
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                lock = fasteners.InterProcessLock(f"{self.path}.lock")
-                acquired = lock.acquire(timeout=_LOCK_TIMEOUT)
+                stack.enter_context(self._lock.held())
             except OSError as error:
                 raise self._unwritable(error) from None
-            if not acquired:
-                minutes = f"{_LOCK_TIMEOUT / 60:.0f} minutes"
-                msg = f"Another process holds {self.path}.lock for {minutes}; end it, then run again."
-                raise UnreachableError(msg)
-            try:
-                yield
-            finally:
-                lock.release()
+            yield
 
     def read(self) -> Chain:
         """What is stored; an empty chain when there is no file yet.
@@ -126,31 +130,10 @@ class TokenStore:
         Raises:
             ConfigError: it can't be written; the file is as it was.
         """
-        # One name: what a killed process left behind is overwritten, so that no old token stays around.
-        part = self.path.with_name(f".{self.path.name}.part")
         try:
-            with suppress(FileNotFoundError):
-                part.unlink()
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(chain.document(), file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.path)
-            self._sync_folder()
+            write_whole(self.path, json.dumps(chain.document()), durable=True)
         except OSError as error:
-            with suppress(OSError):
-                part.unlink()
             raise self._unwritable(error) from None
-
-    def _sync_folder(self) -> None:
-        if os.name == "nt":
-            return  # a folder can't be opened there; the rename is journalled
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _keep_private(self) -> None:
         if os.name != "nt" and self.path.stat().st_mode & 0o077:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tap_amocrm.errors import ConfigError
+from tap_amocrm.private_files import check_file
 
 
 def user_path(setting: str, given: str) -> Path:
@@ -21,18 +22,13 @@ def user_path(setting: str, given: str) -> Path:
 
 
 def check_writable(setting: str, path: Path) -> None:
-    """Make the folder of a file that will be written later, and see that files can be made in it.
+    """See that a file can be written later, before anything is read or changed.
 
     Raises:
-        ConfigError: they can't.
+        ConfigError: it is a device, a FIFO, a folder or another user's, or its folder can't be written to.
     """
-    part = path.with_name(path.name + ".part")
     try:
-        if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        part.unlink()
+        check_file(path)
     except OSError as error:
         msg = f"Setting {setting}: {path} can't be written: {error.strerror}."
         raise ConfigError(msg) from None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tap_amocrm.client import Client, Page, Params
-from tap_amocrm.listing import Listing
+from tap_amocrm.listing import Listing, Pages
 from tap_amocrm.overlap import OverlappingPages
 from tap_amocrm.shapes import record_id
 
@@ -84,6 +84,7 @@ class Walk:
         """Pages in order; a record may come twice."""
         waiting: deque[Future[Page]] = deque([self._first_page()])
         asked, number, last = 1, 1, None
+        passed = Pages(self.listing.path)
         try:
             while True:
                 page = waiting.popleft().result()
@@ -101,6 +102,7 @@ class Walk:
                 yield records
                 if page.next_params is None:
                     return
+                passed.passed(records, more=True)
                 number += 1
         finally:
             for future in waiting:

@@ -102,3 +102,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Tap]]:
     yield make
     for sim in running:
         sim.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What processes share on this machine: not in the cache folder of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

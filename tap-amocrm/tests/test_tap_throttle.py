@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amocrm_sim.testing import SimulatorServer
-from tap_amocrm.throttle import FileSlots, Throttle
+from tap_amocrm.slot_file import FileSlots
+from tap_amocrm.throttle import Throttle
 
 
 class Clock:
@@ -112,7 +113,8 @@ def test_a_file_that_was_left_behind_broken_or_by_another_boot_does_not_matter(t
 SENDS = """
 import sys, time
 import requests
-from tap_amocrm.throttle import FileSlots, Throttle
+from tap_amocrm.slot_file import FileSlots
+from tap_amocrm.throttle import Throttle
 from tap_amocrm.wire import WireAdapter
 from pathlib import Path
 

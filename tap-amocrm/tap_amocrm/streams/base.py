@@ -13,6 +13,7 @@ from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
+from tap_amocrm.bookmarks import Bookmark
 from tap_amocrm.catalog_check import FULL_TABLE
 from tap_amocrm.conform import Conformer
 from tap_amocrm.errors import ApiError, StreamMapError
@@ -36,6 +37,12 @@ class AmoTap(Tap):
     @abstractmethod
     def run(self) -> Run:
         """What the streams share."""
+
+    def settle_bookmarks(self) -> None:
+        """Set all bookmarks of streams that are read by what is known of the service's time now."""
+        for stream in self.streams.values():
+            if isinstance(stream, AmoStream):
+                stream.settle_bookmark()
 
     def big_streams(self) -> list[AmoStream]:
         """The selected streams of entities, notes and tasks."""
@@ -61,7 +68,7 @@ class AmoStream(Stream):
         super().__init__(tap, schema=schema_of(self.name), name=self.name)
         self.amo = tap
         self._conform = Conformer(self.schema)
-        self._began: int | None = None
+        self._read = False
 
     @abstractmethod
     def pages(self, since: int | None) -> Iterator[list[Record]]:
@@ -72,25 +79,27 @@ class AmoStream(Stream):
         """The stream's part of the state."""
         return cast("dict[str, Any]", self.get_context_state(None))
 
+    @cached_property
+    def mark(self) -> Bookmark:
+        """The stream's bookmark in this run."""
+        run = self.amo.run
+        settings = run.settings
+        return Bookmark(self.name, run.client.clock, settings.lookback_seconds, settings.start_date)
+
     def since(self) -> int | None:
         """Where reading begins: behind the bookmark by `lookback_seconds`, else at `start_date`."""
-        run = self.amo.run
         if not self.bookmarked:
             return None
-        if self.forced_replication_method == FULL_TABLE:
-            return run.settings.start_date
         state = self.bookmark
-        value = state.get("replication_key_value")
-        if not value or state.get("scope") != run.scope_digest or state.get("walked"):
-            return run.settings.start_date
-        moment = pendulum.parse(str(value))
-        assert isinstance(moment, pendulum.DateTime)
-        return int(moment.timestamp()) - run.settings.lookback_seconds
+        good = self.forced_replication_method != FULL_TABLE
+        good = good and state.get("scope") == self.amo.run.scope_digest and not state.get("walked")
+        return self.mark.since(state.get("replication_key_value"), good=good)
 
     @property
     def began(self) -> int | None:
-        """When this run began to read the stream, by the server's clock; Unix seconds."""
-        return self._began
+        """When this run began to read the stream, by the server's clock at the earliest; Unix seconds."""
+        moment = self.mark.moment
+        return None if moment is None else int(self.amo.run.client.clock.earliest(moment))
 
     def shape(self, record: Record, listing: str) -> Record:
         """A record of the API as the stream gives it."""
@@ -121,32 +130,49 @@ class AmoStream(Stream):
         run.progress.advance(self.name, len(records))
 
     def _move_bookmark(self) -> None:
-        if not self.bookmarked or self._began is None:
+        """All of the stream has been written."""
+        if not self.bookmarked or self.mark.moment is None:
             return
         run, state = self.amo.run, self.bookmark
+        self._read = True
+        if self.settle_bookmark():
+            windows = [w for name in self.listings if (w := run.window_of_walk(name)) is not None]
+            # Null instead of no key: runners that merge a new state into the old one keep what the new one lacks.
+            state["walked"] = [min(w[0] for w in windows), max(w[1] for w in windows)] if windows else None
+        self.amo.settle_bookmarks()
+
+    def settle_bookmark(self) -> bool:
+        """Set the bookmark by all evidence so far, once the stream is read; whether it moved.
+
+        Later answers can show that it is not so late as earlier ones said.
+        """
+        run, state = self.amo.run, self.bookmark
+        if not self._read:
+            return False
+        if run.lists.doubted.intersection(self.listings or (self.name,)):
+            return False
+        # Children were asked for by the companies as they were then; what changed since is the next run's.
+        value = self.mark.moved(run.scope.began if run.settings.scoped and self.listings else None)
+        if value is None and not self.mark.unmovable:
+            return False
         state["replication_key"] = self.replication_key
-        began = self._began
-        if run.settings.scoped and self.listings and run.scope.began is not None:
-            # Children were asked for by the companies as they were then; what changed since is the next run's.
-            began = min(began, run.scope.began)
-        state["replication_key_value"] = pendulum.from_timestamp(began).to_iso8601_string()
+        state["replication_key_value"] = value
         state["scope"] = run.scope_digest
-        windows = [w for name in self.listings if (w := run.window_of_walk(name)) is not None]
-        # Null instead of no key: runners that merge a new state into the old one keep what the new one lacks.
-        state["walked"] = [min(w[0] for w in windows), max(w[1] for w in windows)] if windows else None
+        return True
 
     def unrefused_pages(self) -> Iterator[list[Record]]:
         """Pages; none, with a warning, where the account's plan or the user's rights refuse the endpoint."""
         if self.bookmarked:
             # The account's answer brings the server's clock, in which bookmarks are kept.
             _ = self.amo.run.account
-        self._began = int(self.amo.run.client.now())
+        since = self.since()
+        self.mark.moment = self.amo.run.client.clock.moment()
         try:
-            yield from self.pages(self.since())
+            yield from self.pages(since)
         except ApiError as error:
             if error.status not in REFUSED:
                 raise
-            self._began = None
+            self.mark.moment = None
             self.logger.warning("Stream %s stays empty: %s", self.name, error)
 
     @property

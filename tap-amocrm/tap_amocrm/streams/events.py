@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from tap_amocrm.deletions import LINKS, RESTORED, TYPES, deletions, linked, read_events, survivors
-from tap_amocrm.dispatch import FILLER
+from tap_amocrm.deletions import LINKS, RESTORED, TYPES, any_event, deletions, linked, read_events, survivors
+from tap_amocrm.dispatch import FILLER, URGENT
 from tap_amocrm.errors import ApiError
+from tap_amocrm.lists import time_of
 from tap_amocrm.normalise import normalise
 from tap_amocrm.reader import ENTITIES, VANISH
 from tap_amocrm.restored import ByIds
+from tap_amocrm.run import Run
 from tap_amocrm.shapes import seconds, text, whole
 from tap_amocrm.streams.base import REFUSED, AmoStream, Record
 from tap_amocrm.walk import CLOCK_SLACK
@@ -24,13 +26,42 @@ class Events(AmoStream):
     def pages(self, since: int | None) -> Iterator[list[Record]]:
         """Events from a second on."""
         run = self.amo.run
-        for events in read_events(run.client, self.name, since, priority=FILLER):
+        for events in events_since(run, self.name, since, priority=FILLER):
             yield [normalise(e, run.account.id) for e in events]
 
 
 def _moments(events: Iterable[Record], kinds: Collection[str]) -> list[float]:
     """When events of these types happened; Unix seconds."""
     return [float(seconds(e, "created_at")) for e in events if text(e.get("type")) in kinds]
+
+
+def events_since(
+    run: Run, stream: str, since: int | None, types: tuple[str, ...] = (), priority: int = URGENT
+) -> Iterator[list[Record]]:
+    """Events from a second on for a stream, newest first.
+
+    Nothing as an answer is believed only where nothing was there in earlier runs: reading begins at the newest event
+    that is known.
+    """
+    lists, client = run.lists, run.client
+    if lists.known_empty(stream):
+        since = run.settings.start_date
+    anchor = lists.anchor(stream) if since is not None else None
+    low = since if since is None or anchor is None else min(since, anchor)
+    came, now = False, client.clock.latest(client.clock.moment())
+    source = read_events(client, stream, low, types, priority, promised=anchor is not None)
+    for events in lists.seen(stream, source, now, "created_at"):
+        came = came or bool(events)
+        yield events if since is None else [e for e in events if (t := time_of(e, "created_at")) is None or t >= since]
+    if came:
+        return
+    if anchor is None:
+        if since is None:
+            lists.empty(stream)
+    elif any_event(client, stream):
+        lists.forget(stream)  # events are not kept for ever
+    else:
+        lists.doubt(stream)
 
 
 class DeletedRecords(AmoStream):
@@ -65,27 +96,33 @@ class DeletedRecords(AmoStream):
         return since == self.amo.run.settings.start_date
 
     def _run_began(self) -> int:
-        return min((s.began for s in self.amo.big_streams() if s.began), default=0) - CLOCK_SLACK
+        """From when on events say what the other streams of this run could not show."""
+        return min((s.mark.shown or s.began for s in self.amo.big_streams() if s.began), default=0) - CLOCK_SLACK
 
     def _events(self, since: int | None) -> list[Record]:
         """Events that say what vanished, came back, was merged or (without a scope) linked."""
         run = self.amo.run
         links = () if run.settings.scoped else LINKS
         first = self._first(since)
-        pages = list(read_events(run.client, self.name, since, TYPES if first else (*TYPES, *links)))
+        pages = list(events_since(run, self.name, since, TYPES if first else (*TYPES, *links)))
         if first and links:
             pages += read_events(run.client, self.name, self._run_began(), links)
         return [event for page in pages for event in page]
 
     def _move_bookmark(self) -> None:
         super()._move_bookmark()
-        if self._began is None:
-            return
-        # This is the last stream: what the run has cost is what the next one may expect.
-        self.amo.run.memory["requests"] = self.amo.run.metrics.requests
-        # The next run looks back behind the bookmark; of what it then sees these are not new.
-        oldest = self._began - self.amo.run.settings.lookback_seconds
-        self.bookmark["seen"] = sorted(event for event, at in self._seen.items() if at >= oldest)
+        if self.began is not None:
+            # This is the last stream: what the run has cost is what the next one may expect.
+            self.amo.run.memory["requests"] = self.amo.run.metrics.requests
+
+    def settle_bookmark(self) -> bool:
+        """Beside the bookmark: the events behind it that are known."""
+        moved = super().settle_bookmark()
+        if moved and self.began is not None:
+            # The next run looks back behind the bookmark; of what it then sees these are not new.
+            oldest = self.began - self.amo.run.settings.lookback_seconds
+            self.bookmark["seen"] = sorted(event for event, at in self._seen.items() if at >= oldest)
+        return moved
 
     def _heal(self, events: list[Record], fresh: list[Record]) -> None:
         """Read again what vanishing records may have hidden: in this run's walks or (late events) the last one's."""

@@ -1,0 +1,101 @@
+"""What time it is at the service: the earliest and the latest that all evidence allows.
+
+Evidence are the `Date` headers of the answers and, as far as it is believed, this machine's own clock. Between two
+pieces of evidence time passes by the monotonic clock, which nobody can set.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+
+logger = logging.getLogger("tap-amocrm")
+# A clock of this machine that is further behind counts for nothing: it was never set.
+_BELIEVED = 86_400.0
+# Clocks that differ by more are named in the log.
+_WORTH_A_LINE = 120.0
+
+
+class ServerClock:
+    """The service's clock, as bounds in Unix seconds for moments of this process's monotonic clock.
+
+    One wrong `Date` header, or a step of this machine's clock, can only make the earliest time earlier: a bookmark that
+    is too early repeats records, one that is too late loses them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # Offsets of the service's clock from the monotonic clock.
+        self._smallest: float | None = None
+        self._largest: float | None = None
+        self._own = _own_offset()
+        self._named = False
+        # The smallest time that any answer carried.
+        self.smallest: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether any answer has told the service's time."""
+        return self._smallest is not None
+
+    @staticmethod
+    def moment() -> float:
+        """Now, on the monotonic clock."""
+        return time.monotonic()
+
+    def note(self, date: str | None, asked: float, came: float) -> None:
+        """Take in an answer's `Date` header; the answer was made between two moments. What is no date is ignored."""
+        told = seconds_of(date)
+        own = _own_offset()
+        with self._lock:
+            self._own = min(self._own, own)
+            if told is None:
+                return
+            # The header has whole seconds: the answer was made in the second that begins with it.
+            low, high = told - came, told + 1 - asked
+            self.smallest = told if self.smallest is None else min(self.smallest, told)
+            self._smallest = low if self._smallest is None else min(self._smallest, low)
+            self._largest = high if self._largest is None else max(self._largest, high)
+            spread = self._largest - min(self._smallest, self._own)
+            named, self._named = self._named, self._named or spread > _WORTH_A_LINE
+        if self._named and not named:
+            logger.warning(
+                "amoCRM's answers and this machine's clock disagree about the time by up to %s; bookmarks go by the "
+                "earliest of them. Check that this machine's clock is set (NTP).",
+                span(spread),
+            )
+
+    def earliest(self, moment: float) -> float:
+        """The service's time at a moment, at the earliest; this machine's less a day while nothing is known."""
+        if self._smallest is None:
+            return self._own + moment - _BELIEVED
+        behind = self._smallest - self._own
+        return moment + (self._own if 0 < behind <= _BELIEVED else self._smallest)
+
+    def latest(self, moment: float) -> float:
+        """The service's time at a moment, at the latest."""
+        return moment + (self._own + _BELIEVED if self._largest is None else self._largest)
+
+
+def _own_offset() -> float:
+    return time.time() - time.monotonic()
+
+
+def seconds_of(date: str | None) -> float | None:
+    """Unix seconds of an HTTP date; one without a zone is meant as UTC."""
+    try:
+        moment = parsedate_to_datetime(date or "")
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def span(seconds: float) -> str:
+    """A length of time in words."""
+    for size, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f} {name}"
+    return f"{seconds:.0f} seconds"
