@@ -70,11 +70,19 @@ class StrictError(TargetError):
     """A record or a value is bad, and `on_bad_record` is `fail`."""
 
 
-class IncompleteInputError(TargetError):
+class OutcomeError(TargetError):
+    """The load worked, what came in did not; the run's notices say the same as the message."""
+
+
+class NoInputError(OutcomeError):
+    """Not one Singer message came."""
+
+
+class IncompleteInputError(OutcomeError):
     """The tap ended before it had read everything; what came is committed."""
 
 
-class StreamRejectedError(TargetError):
+class StreamRejectedError(OutcomeError):
     """Every record of a stream was rejected; what else came is committed."""
 
 

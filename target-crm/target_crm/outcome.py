@@ -38,6 +38,7 @@ class Outcome:
 
     def __init__(self, schema: str, run_id: int, tables: Mapping[str, str]) -> None:
         self.input = RunInput()
+        self.expects_input = False
         self.loaded: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
         self._schema, self._run_id, self._tables = schema, run_id, tables
@@ -49,9 +50,10 @@ class Outcome:
         """Keep which tap the run comes from, and look whether its starting state is one that was let go here. The
         caller commits."""
         self._has_gap = not is_known(connection, self._schema, source)
+        accounts = [] if source.account_id is None else [source.account_id]
         connection.execute(
-            sql.SQL("UPDATE {} SET tap = %s, from_start = %s WHERE id = %s").format(self._runs),
-            (source.tap, source.start_state is None, self._run_id),
+            sql.SQL("UPDATE {} SET tap = %s, from_start = %s, account_ids = %s WHERE id = %s").format(self._runs),
+            (source.tap, source.start_state is None, accounts, self._run_id),
         )
 
     @property
@@ -81,16 +83,15 @@ class Outcome:
         """Make sure that the input reached its end and that no stream was rejected whole.
 
         Raises:
-            TargetError: not one message came.
+            NoInputError: not one message came.
             IncompleteInputError: the tap ended early.
             StreamRejectedError: a stream's every record was rejected.
         """
         self.input.require_end()
-        problems = [Problem("E_STREAM_REJECTED", {"stream": s, "number": n}) for s, n in self._rejected_streams()]
-        if problems:
-            text = " ".join(problem.text() for problem in problems)
-            msg = f"{text} What else came is committed. {remedy_text('E_STREAM_REJECTED')}"
-            raise StreamRejectedError(msg)
+        rejected = [Problem("E_STREAM_REJECTED", {"stream": s, "number": n}) for s, n in self._rejected_streams()]
+        if rejected:
+            text = " ".join(problem.text() for problem in rejected)
+            raise StreamRejectedError(f"{text} {remedy_text('E_STREAM_REJECTED')}")
 
     def _rejected_streams(self) -> list[tuple[str, int]]:
         return [
@@ -102,7 +103,9 @@ class Outcome:
     def notices(self, counts: Mapping[str, Counts], mergers: Iterable[Merger], *, ended: bool) -> list[Problem]:
         """What is told beside the counts. `ended`: the input was read to where it ends."""
         found = [self.gap()] if self._has_gap else []
-        if ended and self.input.messages and not self.input.is_complete:
+        if ended and self.expects_input and not self.input.messages:
+            found.append(Problem("E_NO_MESSAGES"))
+        elif ended and not self.input.is_complete:
             found.append(Problem("E_INPUT_INCOMPLETE", {"tap": self.input.tap}))
         found += [Problem("E_STREAM_REJECTED", {"stream": s, "number": n}) for s, n in self._rejected_streams()]
         for table, number in counts.items():

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from target_crm.errors import IncompleteInputError, TargetError
+from target_crm.errors import IncompleteInputError, NoInputError
+from target_crm.texts.rendering import whole_text
 
 # At the top of every STATE value of tap-amocrm, beside the bookmarks: {"id": ..., "complete": ...}.
 STATE_KEY = "amocrm_run"
@@ -93,18 +94,10 @@ class RunInput:
         """Make sure that there was input, all of it.
 
         Raises:
-            TargetError: not one Singer message came.
+            NoInputError: not one Singer message came.
             IncompleteInputError: the tap ended before it had read everything.
         """
         if not self.messages:
-            msg = (
-                "Not one Singer message came: the tap ended before it wrote anything. Its own log says why (a refused "
-                "token, say)."
-            )
-            raise TargetError(msg)
+            raise NoInputError(whole_text("E_NO_MESSAGES"))
         if not self.is_complete:
-            msg = (
-                f"The input is incomplete: {self.tap} ended before it had read everything (its end marker is missing). "
-                "What came is committed and the last STATE is valid; the tap's log says why it ended. Run it again."
-            )
-            raise IncompleteInputError(msg)
+            raise IncompleteInputError(whole_text("E_INPUT_INCOMPLETE", {"tap": self.tap}))

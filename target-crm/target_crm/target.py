@@ -31,7 +31,7 @@ from target_crm.database_errors import as_sentence
 from target_crm.database_url import without_secrets
 from target_crm.dry_run import OnPlan, finish_dry_run, show_plan
 from target_crm.environment import TRUTHS, from_variables, refuse_unknown_variables
-from target_crm.errors import ConfigError, IncompleteInputError, MappingError, MessageError, TargetError
+from target_crm.errors import ConfigError, IncompleteInputError, MappingError, MessageError, OutcomeError, TargetError
 from target_crm.load import Load
 from target_crm.messages import Message, decode_message, read_lines
 from target_crm.outcome import log_notices
@@ -124,6 +124,7 @@ class TargetCRM(Target):
             try:
                 for number, line in enumerate(read_lines(file_input), 1):
                     self._take(load, line, number, stats)
+                load.outcome.expects_input = True
                 load.outcome.input.messages = sum(stats.values())
                 load.drain()
                 if settings.dry_run:
@@ -134,8 +135,8 @@ class TargetCRM(Target):
             except (_Interrupted, KeyboardInterrupt):
                 status, error = "interrupted", "stopped by a signal"
                 raise
-            except IncompleteInputError as fault:
-                status, error = "incomplete", str(fault)
+            except OutcomeError as fault:
+                status = "incomplete" if isinstance(fault, IncompleteInputError) else "failed"
                 raise
             except psycopg.Error as fault:
                 told = as_sentence(fault)

@@ -16,7 +16,23 @@ _MOST_PARTS = 600
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 
 
-_COUNTS = ("read", "inserted", "updated", "unchanged", "kept", "conflicts", "deleted", "restored", "rejected")
+# In the order in which they are told.
+COUNTS = (
+    "read",
+    "inserted",
+    "updated",
+    "unchanged",
+    "kept",
+    "conflicts",
+    "deleted",
+    "restored",
+    "rejected",
+    "warnings",
+    "skipped_by_database",
+    "deleted_by_person",
+    "superseded",
+    "unmatched",
+)
 
 
 @dataclass(frozen=True)
@@ -112,7 +128,7 @@ def _joined(parts: Sequence[str], differs: Sequence[bool]) -> list[Part]:
 
 def ordered(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """A run's counts of a table in the order in which they are told; jsonb keeps none."""
-    names = sorted(counts, key=lambda name: _COUNTS.index(name) if name in _COUNTS else len(_COUNTS))
+    names = sorted(counts, key=lambda name: COUNTS.index(name) if name in COUNTS else len(COUNTS))
     return [(name, counts[name]) for name in names]
 
 

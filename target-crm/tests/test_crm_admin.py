@@ -62,7 +62,7 @@ def conflict(crm, base="Иванов", ours="Сидоров", theirs="Петро
 def test_status_lists_runs_with_what_they_did(crm, admin):
     crm.sync("contacts", {"id": 1}, {"id": 2})
     crm.sync("contacts", {"id": 1, "last_name": "Новая"})
-    last, first = admin("status", "--json")
+    last, first = admin("status", "--json")["runs"]
     assert first["counts"]["contacts"]["inserted"] == 2
     assert last["counts"]["contacts"]["updated"] == 1
     assert "contacts" in admin("status")
@@ -320,7 +320,7 @@ def test_a_reject_is_loaded_once_its_reason_is_gone(crm, admin):
 
 
 def test_a_reject_that_somebody_else_is_trying_again_is_left_to_them(crm, admin):
-    crm.sync("leads", {"id": "семь"}, {"id": "восемь"})
+    crm.sync("leads", {"id": "семь"}, {"id": "восемь"}, {"id": 9})
     first, _ = (r["id"] for r in crm.rows("sync_rejects", "id"))
     with psycopg.connect(crm.url) as other:
         lock = "SELECT pg_advisory_lock(hashtextextended(%s, %s))"

@@ -27,8 +27,9 @@ def served(crm):
     review_data.fill(crm)
     crm.execute("CREATE UNIQUE INDEX ON leads (name)")
     crm.sync("leads", {"id": 801, "name": "Склад"}, {"id": 802, "name": "Склад"})
-    crm.sync("leads", {"id": 803, "name": "Поле", "closed_at": "вчера"}, {"id": {"x": 1}})
-    crm.load(["{", crm.schema_message("leads"), '{"type":"RECORD","stream":"leads"}'])
+    crm.sync("leads", {"id": 803, "name": "Поле", "closed_at": "вчера"}, {"id": {"x": 1}}, {"id": 805})
+    good = crm.messages("leads", {"id": 804})
+    crm.load(["{", crm.schema_message("leads"), '{"type":"RECORD","stream":"leads"}', *good])
     crm.execute(
         f"CREATE FUNCTION {crm.schema}.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         "RAISE EXCEPTION 'Так нельзя'; END $$"

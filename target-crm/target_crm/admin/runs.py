@@ -9,18 +9,23 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
+from rich.text import Text
 
-from target_crm.admin.common import console, name_database, plain_errors, print_json, session_of, short
+from target_crm.admin.common import console, database_name, name_database, plain_errors, print_json, session_of, short
 from target_crm.config import Settings
 from target_crm.errors import ConfigError
 from target_crm.operations import explain as explaining
 from target_crm.operations import history
 from target_crm.operations import undo as undoing
+from target_crm.operations.health import Health, age_text, read_health
+from target_crm.operations.session import NothingYetError, open_session
 from target_crm.plan import Plan
 from target_crm.plan_file import last_plan_file, read_plan_file
 from target_crm.plan_text import print_plan
 from target_crm.target import plan_of
-from target_crm.terminal import Table
+from target_crm.terminal import Table, visible
+from target_crm.terminal import cell as as_cell
+from target_crm.texts.rendering import problem_text, remedy_text
 
 
 @click.command()
@@ -29,21 +34,57 @@ from target_crm.terminal import Table
 @click.pass_context
 @plain_errors
 def status(context: click.Context, limit: int, as_json: bool) -> None:
-    """The last runs and what each did by table."""
-    with session_of(context) as session:
-        found = history.find_runs(session, limit=limit)
-    if as_json:
-        print_json(found)
+    """Whether all is well: the last complete sync, what is open; then the last runs and what each did by table."""
+    settings = context.obj()
+    name_database(settings)
+    try:
+        with open_session(settings) as session:
+            found, health = history.find_runs(session, limit=limit), read_health(session)
+    except NothingYetError as nothing:
+        if as_json:
+            print_json({"database": database_name(settings), "message": str(nothing), "runs": []})
+        else:
+            click.echo(visible(str(nothing)))
         return
+    if as_json:
+        runs = [{**run, "notices": _with_texts(run["notices"])} for run in found]
+        print_json({"database": database_name(settings), **health.as_dict(), "runs": runs})
+        return
+    _show_health(health)
     table = Table("run", "kind", "started", "seconds", "status", "what")
     for run in found:
         seconds = "" if run["seconds"] is None else f"{run['seconds']:.1f}"
         started = f"{run['started_at']:%Y-%m-%d %H:%M:%S}"
-        what = run["error"] or "; ".join(
-            _told(name, counts) for name, counts in run["counts"].items() if any(counts.values())
-        )
-        table.add_row(str(run["id"]), run["kind"], started, seconds, run["status"], what)
+        did = "; ".join(_told(name, counts) for name, counts in run["counts"].items() if any(counts.values()))
+        what = [run["error"] or did, *(n["text"] for n in _with_texts(run["notices"]))]
+        table.add_row(str(run["id"]), run["kind"], started, seconds, run["status"], " ".join(filter(None, what)))
     console.print(table)
+
+
+def _with_texts(notices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**n, "text": problem_text(n["code"], n["args"]), "remedy": remedy_text(n["code"])} for n in notices]
+
+
+def _show_health(health: Health) -> None:
+    if not health.accounts:
+        console.print(Text("There has been no complete sync yet.", style="bold red"))
+    for account in health.accounts:
+        whose = f" of account {account.account_id}" if len(health.accounts) > 1 else ""
+        said = f"Last complete sync{whose}: {age_text(account.age_seconds)} ago (run {account.run})."
+        if account.usual_interval is not None:
+            said += f" Usually one every {age_text(account.usual_interval)}."
+        style = "bold red" if account.is_stale else ""
+        console.print(Text(f"{said} It is overdue." if account.is_stale else said, style=style))
+    if health.last_run is not None and health.last_run not in {account.run for account in health.accounts}:
+        console.print(Text(f"The last run, {health.last_run}, is {health.last_status}.", style="bold red"))
+    console.print(
+        f"Open: {health.conflicts:,} conflicts, {health.rejects:,} rejects, {health.warnings:,} warnings "
+        "(target-crm-admin conflicts, rejects; table sync_warnings)."
+    )
+    for gap in health.gaps:
+        console.print(
+            as_cell(f"Run {gap.run}: {gap.text} To close the gap: {gap.command}"), style="bold red", soft_wrap=True
+        )
 
 
 def _told(name: str, counts: dict[str, Any]) -> str:

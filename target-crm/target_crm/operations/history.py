@@ -8,8 +8,11 @@ from datetime import date
 from psycopg import sql
 
 from target_crm.operations.session import Row, Session, UnknownError
+from target_crm.runs import is_alive
 
 S = sql.SQL
+# A run whose session is gone is not running, though no other has marked it yet. {alive} is `runs.is_alive`.
+CURRENT_STATUS = S("CASE WHEN r.status = 'running' AND NOT {alive} THEN 'interrupted' ELSE r.status END")
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,13 @@ class RunFilter:
     since: date | None = None
     until: date | None = None
 
-    def condition(self) -> sql.Composed:
-        """As SQL over `r`."""
+    def condition(self, schema: str) -> sql.Composed:
+        """As SQL over `r`, of the schema's runs."""
         parts: list[sql.Composable] = [S("true")]
-        for name, value in (("kind", self.kind), ("status", self.status)):
-            if value is not None:
-                parts.append(S("r.{} = {}").format(sql.Identifier(name), sql.Literal(value)))
+        if self.kind is not None:
+            parts.append(S("r.kind = {}").format(sql.Literal(self.kind)))
+        if self.status is not None:
+            parts.append(S("{} = {}").format(CURRENT_STATUS.format(alive=is_alive(schema)), sql.Literal(self.status)))
         if self.table is not None:
             parts.append(
                 S(
@@ -45,16 +49,26 @@ class RunFilter:
 def find_runs(
     session: Session, *, before: int | None = None, limit: int = 20, which: RunFilter | None = None
 ) -> list[Row]:
-    """Runs with a number below `before`, the last first."""
-    return session.rows(
+    """Runs with a number below `before`, the last first. One whose session is gone is `interrupted`."""
+    schema = session.settings.crm_schema
+    found = session.rows(
         S(
-            "SELECT r.*, extract(epoch FROM r.finished_at - r.started_at)::float AS seconds FROM {} AS r "
-            "WHERE (%s::bigint IS NULL OR r.id < %s) AND {} ORDER BY r.id DESC LIMIT %s"
-        ).format(session.control("sync_runs"), (which or RunFilter()).condition()),
+            "SELECT r.*, extract(epoch FROM r.finished_at - r.started_at)::float AS seconds, {} AS current_status "
+            "FROM {} AS r WHERE (%s::bigint IS NULL OR r.id < %s) AND {} ORDER BY r.id DESC LIMIT %s"
+        ).format(
+            CURRENT_STATUS.format(alive=is_alive(schema)),
+            session.control("sync_runs"),
+            (which or RunFilter()).condition(schema),
+        ),
         before,
         before,
         limit,
     )
+    for run in found:
+        current = run.pop("current_status")
+        if current != run["status"]:
+            run["status"], run["error"] = current, run["error"] or "the process ended without closing its run"
+    return found
 
 
 def find_run(session: Session, run: int | None) -> Row:

@@ -20,7 +20,8 @@ from target_crm.report.metrics import Metrics, read_metrics
 from target_crm.texts import Texts
 from target_crm.texts.report import TEXTS
 
-COUNTS = ("read", "inserted", "updated", "unchanged", "kept", "conflicts", "deleted", "restored", "rejected")
+# Told though they are 0.
+_ALWAYS = values.COUNTS[:9]
 _SAMPLES = 100
 _LISTED = 500
 _TREND = 30
@@ -50,7 +51,7 @@ def write_report(
         run=found,
         undone=undone_by(session, found["id"]),
         counts=counts,
-        count_names=[n for n in COUNTS if any(n in c for c in counts.values())] or _other_names(counts),
+        count_names=[n for n in values.COUNTS if _is_told(n, counts)] or _other_names(counts),
         changes=_without_documents(session, changes_by_column(session, found["id"])),
         samples=_samples(session, found["id"]),
         kept=kept,
@@ -71,6 +72,10 @@ def write_report(
         msg = f"--html {file} can't be written: {error.strerror}."
         raise ConfigError(msg) from None
     return int(found["id"])
+
+
+def _is_told(name: str, counts: dict[str, Any]) -> bool:
+    return any(name in c if name in _ALWAYS else c.get(name) for c in counts.values())
 
 
 def _other_names(counts: dict[str, Any]) -> list[str]:

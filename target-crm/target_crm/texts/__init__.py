@@ -56,6 +56,17 @@ class Texts:
         day = "%Y-%m-%d" if self.language == "en" else "%d.%m.%Y"
         return moment.strftime(f"{day} %H:%M:%S" if seconds else f"{day} %H:%M") + " UTC"
 
+    def span(self, seconds: float) -> str:
+        """A time span as people say it: 40 s, 12 min, 7 h, 3 d."""
+        units = {"d": (86_400, "дн."), "h": (3600, "ч"), "min": (60, "мин"), "s": (1, "с")}
+        name = next((n for n, (size, _) in units.items() if seconds >= (2 * size if n in "dh" else size)), "s")
+        size, russian = units[name]
+        return f"{self.n(int(seconds // size))}\u00a0{name if self.language == 'en' else russian}"
+
+    def age(self, seconds: float) -> str:
+        """How long ago."""
+        return f"{self.span(seconds)} {'ago' if self.language == 'en' else 'назад'}"
+
     def problem(self, entry: Mapping[str, Any]) -> str:
         """What is wrong, of a reject or a warning: from its code and arguments, or as it was written."""
         return problem_text(entry["code"], entry["args"], self.language, str(entry.get("error") or ""))

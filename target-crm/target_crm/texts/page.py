@@ -41,6 +41,13 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     ),
     # errors
     "error": ("That did not work", "Не получилось"),
+    "home": ("Is everything all right?", "Всё ли в порядке?"),
+    "last_complete_sync": ("Last complete sync", "Последняя полная синхронизация"),
+    "no_complete_sync": ("There has been no complete sync yet.", "Полной синхронизации ещё не было."),
+    "usual_interval": ("Usual interval", "Обычно раз в"),
+    "overdue": ("It is overdue.", "Она запаздывает."),
+    "account": ("account", "аккаунт"),
+    "warnings": ("Warnings", "Предупреждения"),
     "nothing_yet": (
         "No load has run yet: there is nothing to show. Reload this page after the first one.",
         "Загрузок ещё не было, показывать нечего. Обновите страницу после первой загрузки.",

@@ -199,6 +199,12 @@ PROBLEMS: dict[str, Text] = {
         "What came is committed. The tap's log says why it ended; run it again.",
         "Всё, что пришло, записано. Причина — в журнале тапа; запустите его ещё раз.",
     ),
+    "E_NO_MESSAGES": Text(
+        "Not one Singer message came: the tap ended before it wrote anything.",
+        "Не пришло ни одного сообщения Singer: тап завершился, ничего не записав.",
+        "The tap's log says why (a refused token, say).",
+        "Причина — в журнале тапа (например, отклонённый токен).",
+    ),
     "E_STREAM_REJECTED": Text(
         "All {number} records of stream {stream} were rejected.",
         "Отклонены все записи потока {stream}: {number}.",

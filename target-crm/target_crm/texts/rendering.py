@@ -39,6 +39,11 @@ def remedy_text(code: str | None, language: str = "en") -> str:
     return "" if known is None else known.remedy if language == "en" else known.remedy_ru
 
 
+def whole_text(code: str | None, args: Mapping[str, Any] | None = None, language: str = "en") -> str:
+    """What happened and what to do about it, in one of `LANGUAGES`."""
+    return f"{problem_text(code, args, language)} {remedy_text(code, language)}".strip()
+
+
 def _shown(name: str, value: Any) -> str:
     """An argument as the texts show it: amoCRM's values as JSON, names as they are; both cut."""
     if value is None and name != "value":

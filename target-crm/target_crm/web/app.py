@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -26,7 +26,7 @@ from target_crm.web.crm import Crm
 from target_crm.web.i18n import texts_for
 from target_crm.web.page import Page, load_templates, refusal_text, render_plain
 from target_crm.web.security import MOST_BODY_BYTES, Access, Guard
-from target_crm.web.views import conflicts, entering, records, rejects, runs
+from target_crm.web.views import conflicts, entering, home, records, rejects, runs
 
 logger = logging.getLogger("target-crm")
 MOST_FIELDS = 20_000
@@ -72,7 +72,7 @@ class _Site:
             with self.crm.session() as session:
                 return view(Page(request, self.access, session, form))
         except NothingYetError:
-            return self.problem(request, 503, "nothing_yet")
+            return self.problem(request, 200, "nothing_yet")
         except UnknownError as error:
             return self.problem(request, 404, "error_404", self._said(request, error))
         except (RowsHeldError, psycopg.errors.LockNotAvailable):
@@ -136,10 +136,6 @@ async def read_form(request: Request) -> dict[str, list[str]]:
         return {}
 
 
-async def _home(_: Request) -> Response:
-    return RedirectResponse("/conflicts", status_code=303)
-
-
 def create_app(crm: Crm, access: Access) -> Guard:
     """The review page as an ASGI application, behind its guard."""
     site = _Site(crm, access)
@@ -147,7 +143,7 @@ def create_app(crm: Crm, access: Access) -> Guard:
     register_url_convertor("number", NumberConvertor())
     static = StaticFiles(directory=Path(__file__).parent / "static")
     routes = [
-        Route("/", _home),
+        Route("/", site.view(home.show)),
         Route("/enter", site.enter, methods=["GET", "POST"]),
         Route("/leave", site.leave, methods=["POST"]),
         Route("/language/{language}", site.language),

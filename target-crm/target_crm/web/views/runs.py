@@ -14,7 +14,7 @@ from target_crm.operations.undo import preview_undo, take_back
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link
 
 KINDS = ("load", "resolve", "undo", "retry")
-STATUSES = ("succeeded", "failed", "interrupted", "running")
+STATUSES = ("succeeded", "incomplete", "failed", "interrupted", "running")
 
 
 def list_runs(page: Page) -> Response:

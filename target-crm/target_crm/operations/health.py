@@ -1,0 +1,178 @@
+"""Is everything all right? When the last complete sync was, and what is open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from psycopg import sql
+
+from target_crm.operations.history import CURRENT_STATUS
+from target_crm.operations.session import Row, Session
+from target_crm.runs import is_alive
+from target_crm.texts.rendering import problem_text, whole_text
+
+S = sql.SQL
+# Complete syncs whose distances tell the usual interval, and how many distances are the least to tell it.
+_SYNCS_LOOKED_AT = 20
+_LEAST_INTERVALS = 2
+_MOST_COUNTED = 10_000
+_FULL_REFRESH = "meltano run --full-refresh tap-amocrm target-crm"
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A run that started from a state which this database never let go, and no complete reading since."""
+
+    run: int
+    tap: str
+    streams: str
+    text: str
+    command: str = _FULL_REFRESH
+
+    @property
+    def notice(self) -> dict[str, Any]:
+        """As `sync_runs.notices` holds it."""
+        return {"code": "W_STATE_GAP", "args": {"streams": self.streams}}
+
+
+@dataclass(frozen=True)
+class Complete:
+    """The last complete sync of an account (None: of a source that names none). Times are in seconds;
+    `usual_interval` is None before the third sync."""
+
+    account_id: int | None
+    run: int
+    at: datetime
+    age_seconds: float
+    usual_interval: float | None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it is older than twice the usual interval."""
+        return self.usual_interval is not None and self.age_seconds > 2 * self.usual_interval
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a person wants to know first.
+
+    `accounts`: first the one whose last complete sync is overdue or the oldest. `last_run`: the last load, whatever
+    became of it. Open things are counted up to 10,001.
+    """
+
+    accounts: list[Complete]
+    last_run: int | None
+    last_status: str | None
+    conflicts: int
+    rejects: int
+    warnings: int
+    gaps: list[Gap] = field(default_factory=list)
+
+    @property
+    def last_complete(self) -> Complete | None:
+        """That of the account that waits the longest, a stale one first."""
+        return self.accounts[0] if self.accounts else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        accounts = [{**vars(account), "is_stale": account.is_stale} for account in self.accounts]
+        return {
+            "last_complete": accounts[0] if accounts else None,
+            "accounts": accounts,
+            "last_run": self.last_run,
+            "last_status": self.last_status,
+            "open": {"conflicts": self.conflicts, "rejects": self.rejects, "warnings": self.warnings},
+            "gaps": [vars(gap) for gap in self.gaps],
+        }
+
+
+def read_health(session: Session) -> Health:
+    """How the CRM stands now; nothing is written."""
+    last = session.rows(
+        S("SELECT r.id, {} AS status FROM {} AS r WHERE kind = 'load' ORDER BY id DESC LIMIT 1").format(
+            CURRENT_STATUS.format(alive=is_alive(session.settings.crm_schema)), session.control("sync_runs")
+        )
+    )
+    return Health(
+        accounts=_last_complete(session),
+        last_run=last[0]["id"] if last else None,
+        last_status=last[0]["status"] if last else None,
+        conflicts=_count_open(session, "sync_conflicts"),
+        rejects=_count_open(session, "sync_rejects"),
+        warnings=_count_open(session, "sync_warnings"),
+        gaps=_gaps(session),
+    )
+
+
+def _last_complete(session: Session) -> list[Complete]:
+    found = session.rows(
+        S(
+            "SELECT x.* FROM (SELECT a.account_id, r.id, r.started_at, r.finished_at, "
+            "extract(epoch FROM now() - r.finished_at)::float AS age, "
+            "row_number() OVER (PARTITION BY a.account_id ORDER BY r.id DESC) AS place FROM {} AS r CROSS JOIN LATERAL "
+            "unnest(CASE WHEN r.account_ids = '{{}}' THEN ARRAY[NULL]::bigint[] ELSE r.account_ids END) "
+            "AS a(account_id) WHERE r.kind = 'load' AND r.status = 'succeeded') AS x WHERE x.place <= {} "
+            "ORDER BY x.account_id, x.place"
+        ).format(session.control("sync_runs"), sql.Literal(_SYNCS_LOOKED_AT))
+    )
+    by_account: dict[int | None, list[Row]] = {}
+    for row in found:
+        by_account.setdefault(row["account_id"], []).append(row)
+    if len(by_account) > 1:
+        by_account.pop(None, None)
+    complete = [
+        Complete(account, runs[0]["id"], runs[0]["finished_at"], max(runs[0]["age"], 0.0), _usual_interval(runs))
+        for account, runs in by_account.items()
+    ]
+    return sorted(complete, key=lambda c: (not c.is_stale, -c.age_seconds))
+
+
+def _usual_interval(runs: list[Row]) -> float | None:
+    starts = [run["started_at"] for run in runs]
+    distances = [(later - earlier).total_seconds() for later, earlier in pairwise(starts)]
+    return median(distances) if len(distances) >= _LEAST_INTERVALS else None
+
+
+def _count_open(session: Session, table: str) -> int:
+    (found,) = session.rows(
+        S("SELECT count(*) AS n FROM (SELECT FROM {} WHERE resolved_at IS NULL LIMIT {}) AS x").format(
+            session.control(table), sql.Literal(_MOST_COUNTED + 1)
+        )
+    )
+    return int(found["n"])
+
+
+def _gaps(session: Session) -> list[Gap]:
+    """Gaps that no complete run from the beginning of the same tap and account has closed since."""
+    found = session.rows(
+        S(
+            "SELECT r.id, r.tap, n.value->'args' AS args FROM {runs} AS r, jsonb_array_elements(r.notices) AS n "
+            "WHERE r.kind = 'load' AND n.value->>'code' = 'W_STATE_GAP' AND NOT EXISTS (SELECT FROM {runs} AS later "
+            "WHERE later.id > r.id AND later.status = 'succeeded' AND later.from_start "
+            "AND later.tap IS NOT DISTINCT FROM r.tap "
+            "AND (later.account_ids && r.account_ids OR r.account_ids = '{{}}')) ORDER BY r.id DESC LIMIT 10"
+        ).format(runs=session.control("sync_runs"))
+    )
+    return [
+        Gap(row["id"], row["tap"] or "", row["args"]["streams"], problem_text("W_STATE_GAP", row["args"]))
+        for row in found
+    ]
+
+
+def notice_texts(notices: list[dict[str, Any]], language: str = "en") -> list[str]:
+    """A run's notices with their remedies, in one of `LANGUAGES`."""
+    return [whole_text(n.get("code"), n.get("args"), language) for n in notices]
+
+
+def age_text(seconds: float) -> str:
+    """A time span as people say it: 40 seconds, 12 minutes, 7 hours, 3 days."""
+    for unit, size in (("day", 86_400.0), ("hour", 3600.0), ("minute", 60.0)):
+        if seconds >= 2 * size or (unit == "minute" and seconds >= size):
+            number = int(seconds // size)
+            return f"{number} {unit}{'' if number == 1 else 's'}"
+    number = int(seconds)
+    return f"{number} second{'' if number == 1 else 's'}"
