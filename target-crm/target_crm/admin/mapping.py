@@ -13,6 +13,7 @@ from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping, read_mapping
 from target_crm.mapping.proposal import migration, write_mapping
 from target_crm.mapping.propose import propose
+from target_crm.mapping.sources import unknown_properties
 from target_crm.operations.session import open_database
 from target_crm.terminal import Table
 
@@ -72,6 +73,13 @@ def _show(live: dict[str, LiveTable]) -> None:
         for one in table.mapping.sets:
             shown.add_row("", one.table, one.columns["value"], f"set {one.name}", "")
     console.print(shown)
+    for stream, table in live.items():
+        for column in table.mapping.columns:
+            for name in unknown_properties(stream, column, table.mapping.properties):
+                click.echo(
+                    f"Column {table.name}.{column.name}: tap-amocrm sends no property {name} of {stream}; it stays "
+                    "empty unless a stream map adds it."
+                )
     for zone, names in naive_columns(live).items():
         click.echo(
             f"Without a time zone: {', '.join(names)}. Their times are written in {zone} "

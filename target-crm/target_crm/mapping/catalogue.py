@@ -79,8 +79,10 @@ class Facts:
     """What else the catalogue tells: `kind` is pg_class's relkind, None when there is no such table.
 
     `rewrites`: there are triggers on insert or update. `unique`: column sets of unique indexes that hold for all rows
-    at once, `loose`: of those that do not (partial, deferrable, NULLS NOT DISTINCT). `checks`: CHECK constraints of one
-    column each, as name and expression. `references`: foreign keys of one column each, column to (schema, table).
+    at once, `loose`: of those that do not (partial, deferrable, NULLS NOT DISTINCT), `distinct`: all that rows can't
+    share, even if that is found at the commit. `rules`: rewrite rules, as name and event. `checks`: CHECK constraints
+    of one column each, as name and expression. `references`: foreign keys of one column each, column to (schema,
+    table).
     """
 
     kind: str | None = None
@@ -89,6 +91,8 @@ class Facts:
     primary: tuple[str, ...] = ()
     unique: tuple[frozenset[str], ...] = ()
     loose: tuple[frozenset[str], ...] = ()
+    distinct: tuple[frozenset[str], ...] = ()
+    rules: tuple[str, ...] = ()
     checks: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     references: dict[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -129,9 +133,15 @@ _INDEXES = """
     SELECT i.indisprimary AS is_primary,
            i.indpred IS NULL AND i.indimmediate AND i.indisvalid
            AND (to_jsonb(i)->>'indnullsnotdistinct') IS DISTINCT FROM 'true' AS is_strict,
+           i.indpred IS NULL AND i.indisvalid AS is_whole,
            ARRAY(SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k(num, place)
                  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num ORDER BY k.place) AS columns
     FROM pg_index i WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indexprs IS NULL
+"""
+_RULES = """
+    SELECT r.rulename AS name,
+           'ON ' || (ARRAY['SELECT', 'UPDATE', 'INSERT', 'DELETE'])[r.ev_type::text::integer] AS event
+    FROM pg_rewrite r WHERE r.ev_class = to_regclass(%s) AND r.ev_type <> '1' AND r.ev_enabled <> 'D' ORDER BY 1
 """
 _CONSTRAINTS = """
     SELECT c.contype::text AS kind, c.conname AS name, a.attname AS column_name,
@@ -202,6 +212,8 @@ def read_facts(connection: Connection, schema: str, table: str) -> Facts:
         rewrites=found[0]["rewrites"],
         primary=next((tuple(i["columns"]) for i in indexes if i["is_primary"]), ()),
         unique=tuple(frozenset(i["columns"]) for i in indexes if i["is_strict"]),
+        distinct=tuple(frozenset(i["columns"]) for i in indexes if i["is_whole"]),
+        rules=tuple(f"{row['name']} ({row['event']})" for row in _rows(connection, _RULES, schema, table)),
         loose=tuple(frozenset(i["columns"]) for i in indexes if not i["is_strict"]),
         checks=checks,
         references=references,

@@ -68,6 +68,12 @@ class _Checker:
                 f"row-level security hides rows of {schema}.{table} from this role; load with a role that has "
                 "BYPASSRLS, or that owns the table.",
             )
+        for rule in facts.rules:
+            self.problem(
+                line,
+                f"table {schema}.{table} has the rule {rule}, which PostgreSQL applies to whole statements and not to "
+                "the rows of a load; make it a trigger, and drop the rule.",
+            )
         columns = {name: self.zoned(column, f"{schema}.{table}", line) for name, column in columns.items()}
         versions = has_versions(self.connection, schema, table)
         return LiveTable(mapping, schema, table, columns, {}, versions, facts.rewrites), facts
@@ -163,6 +169,8 @@ class _Checker:
                     f"column {live.name}.{name} (key.{role}) is {column.type_sql}, which can't take every id of "
                     f"amoCRM; make it bigint ({change}).",
                 )
+        if set(pair.values()) <= live.columns.keys():
+            self.without_account(table, live)
         wanted = frozenset(pair.values())
         if wanted <= live.columns.keys() and wanted not in facts.unique:
             there = (
@@ -175,6 +183,21 @@ class _Checker:
                 f"table {live.name} may hold a record of amoCRM twice: {' and '.join(pair.values())} are not unique "
                 f"together.{there} Add that ({self.alter(live, 'ADD UNIQUE ({}, {})', *pair.values())}).",
             )
+
+    def without_account(self, table: Table, live: LiveTable) -> None:
+        """Rows that have an id of amoCRM without its account would be inserted once more."""
+        account, amo_id = sql.Identifier(table.account or ""), sql.Identifier(table.amo_id or "")
+        query = sql.SQL("SELECT 1 FROM {} AS t WHERE t.{} IS NULL AND t.{} IS NOT NULL LIMIT 1")
+        if self.connection.execute(query.format(live.identifier, account, amo_id)).fetchone() is None:
+            return
+        fill = sql.SQL("UPDATE {} SET {} = ACCOUNT WHERE {} IS NULL AND {} IS NOT NULL").format(
+            live.identifier, account, account, amo_id
+        )
+        self.problem(
+            table.line,
+            f"table {live.name} has rows with {table.amo_id} but without {table.account}: a load would not know them "
+            f"and insert them once more. Fill in the account's number ({fill.as_string(self.connection)}).",
+        )
 
     def service(self, table: Table, live: LiveTable) -> None:
         for role, name in table.service.items():
@@ -243,7 +266,7 @@ class _Checker:
 
     def takes_blank(self, column: LiveColumn, facts: Facts) -> bool:
         """Whether a NOT NULL column can hold '' for nothing: a text that need not differ from row to row."""
-        if column.family != "text" or frozenset({column.name}) in facts.unique:
+        if column.family != "text" or frozenset({column.name}) in facts.distinct:
             return False
         return fits.value_problem(self.connection, "", column, facts.checks.get(column.name, ())) is None
 
@@ -265,10 +288,14 @@ class _Checker:
                     "defaults for that case, or drop NOT NULL.",
                 )
             elif column.required and name not in {*stamps, table.id, table.account, table.amo_id}:
+                remedy = "give it a value under defaults, or name it under service if it is a stamp"
+                if frozenset({name}) in facts.distinct:
+                    filled = self.alter(live, "ALTER COLUMN {} SET DEFAULT ...", name)
+                    remedy = f"or, since it must differ from row to row, let the database fill it in ({filled})"
                 self.problem(
                     table.line,
                     f"column {live.name}.{name} is NOT NULL without a default and nothing fills it; map it under "
-                    f"columns, give it a value under defaults, or name it under service if it is a stamp.",
+                    f"columns, {remedy}.",
                 )
         return blank
 
@@ -293,6 +320,14 @@ class _Checker:
                 self.problem(line, f"defaults: table {live.name} has no column {name}; it has {there}.")
                 continue
             problem = fits.value_problem(self.connection, value, column, facts.checks.get(name, ()))
+            shared = next((u for u in facts.distinct if u <= table.defaults.keys() and name == min(u)), None)
+            if problem is None and shared is not None and value is not None:
+                self.problem(
+                    line,
+                    f"defaults: {live.name}.{', '.join(sorted(shared))} must differ from row to row (it is unique), "
+                    "but a fixed value is the same in all; take it out here and let the database fill it in "
+                    f"({self.alter(live, 'ALTER COLUMN {} SET DEFAULT ...', name)}).",
+                )
             if problem:
                 self.problem(line, f"defaults: {live.name}.{name} can't be {value!r}: {problem}; correct it.")
             checked[name] = fits.prepared(value, column)

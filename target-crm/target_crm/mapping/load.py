@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -15,16 +15,19 @@ import yaml
 from target_crm.config import POLICIES
 from target_crm.errors import MappingError
 from target_crm.mapping.model import RESURRECT, SERVICE_COLUMNS, SET_COLUMNS, Column, ItemSet, Mapping, Table
+from target_crm.mapping.sources import source_problems, stream_problem
 from target_crm.normalise import TRANSFORMS
 from target_crm.plain_files import UnfitFileError, read_plain_file
 
 # Kinds of names, and how many properties make their reference: a status is named within its pipeline.
 LOOKUPS = {"pipeline": 1, "status": 2, "loss_reason": 1, "task_type": 1, "task_type_code": 1}
 _LINES = "__lines__"
+_Read = TypeVar("_Read")
 _MOST_BYTES = 4_000_000
+_MOST_PROBLEMS = 40
 _ROOT_KEYS = {"version", "default_region", "naive_timezone", "streams", "ignore"}
 _TABLE_KEYS = {
-    "table", "columns", "sets", "key", "service", "defaults", "match", "resurrect", "match_only",
+    "table", "columns", "sets", "key", "service", "defaults", "match", "resurrect", "match_only", "properties",
 }  # fmt: skip
 _COLUMN_KEYS = {
     "from", "field", "part", "transform", "link", "lookup", "when_entity", "policy", "respect_clears", "values",
@@ -44,9 +47,17 @@ class _Lines(NamedTuple):
 class _LineLoader(yaml.SafeLoader):
     """Keeps the lines, so that an error can say where to look; refuses a name that stands twice."""
 
+    last_line = 1
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        self.last_line = node.start_mark.line + 1
+        return super().construct_scalar(node)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in lines and key != "<<":
                 problem = f"{key} stands here for the second time (first in line {lines[key]}); keep one of them"
@@ -58,8 +69,23 @@ class _LineLoader(yaml.SafeLoader):
 
 
 class _Reader:
+    """Reads a parsed mapping; what is wrong is collected, so that all of it is said at once."""
+
     def __init__(self, source_name: str) -> None:
         self.source_name = source_name
+        self.problems: list[str] = []
+
+    def attempt(self, read: Callable[[], Any], instead: Any) -> Any:
+        """What a part of the mapping says; if it is wrong, that is noted, and something else taken to go on with."""
+        try:
+            return read()
+        except MappingError as error:
+            self.problems.append(str(error))
+            return instead
+
+    def note(self, line: int | None, what: str) -> None:
+        """Something that is wrong, after which the reading can go on."""
+        self.problems.append(str(self.fail(line, what)))
 
     def fail(self, line: int | None, what: str) -> MappingError:
         place = f"{self.source_name}, line {line}" if line else self.source_name
@@ -88,10 +114,13 @@ class _Reader:
             near = difflib.get_close_matches(name, allowed, 1)
             meant = f" (did you mean {near[0]}?)" if near else ""
             # What is no name may be a line of quite another file, which is nobody's business.
-            shown = name if re.fullmatch(r"[\w.-]{1,63}", str(name)) else "what is written there"
-            raise self.fail(
+            is_name = re.fullmatch(r"[\w.-]{1,63}", str(name)) is not None
+            shown = name if is_name else "what is written there"
+            self.note(
                 _line(given, name), f"{what} does not know {shown}{meant}; it takes {', '.join(sorted(allowed))}."
             )
+            if not is_name:
+                return
 
     def choice(self, spec: dict[str, Any], key: str, allowed: Collection[str], what: str) -> str | None:
         given = spec.get(key)
@@ -136,40 +165,51 @@ class _Reader:
         root = self.section(document, "The mapping", 1)
         self.known(root, _ROOT_KEYS, "The mapping")
         if root.get("version", 1) != 1:
-            raise self.fail(_line(root, "version"), f"version {root['version']!r} is unknown; this program reads 1.")
+            self.note(_line(root, "version"), f"version {root['version']!r} is unknown; this program reads 1.")
         region = root.get("default_region")
         if region is not None and not re.fullmatch(r"[A-Z]{2}", str(region)):
-            raise self.fail(
+            self.note(
                 _line(root, "default_region"), f"default_region {region!r} is no country code such as RU (in quotes)."
             )
-        zone = self.text(root, "naive_timezone", "naive_timezone")
+        zone = self.attempt(lambda: self.text(root, "naive_timezone", "naive_timezone"), None)
         if zone is not None and not is_zone(zone):
-            raise self.fail(
+            self.note(
                 _line(root, "naive_timezone"), f"naive_timezone {zone!r} is not a time zone such as Europe/Moscow."
             )
-        streams = self.section(root.get("streams"), "streams", _line(root, "streams"))
-        tables = {
-            name: self.table(name, self.section(spec, f"Stream {name}", _line(streams, name)), _line(streams, name))
-            for name, spec in _plain(streams).items()
-        }
-        self.links(tables)
+        ignored = self.attempt(lambda: self.several(root, "ignore", (str,), "ignore"), ())
+        streams = self.attempt(lambda: self.section(root.get("streams"), "streams", _line(root, "streams")), {})
+        tables: dict[str, Table] = {}
+        for name, spec in _plain(streams).items():
+            table = self.attempt(lambda n=name, s=spec: self.stream(n, s, _line(streams, n)), None)  # type: ignore[misc]
+            if table is not None:
+                tables[name] = table
+        self.links(tables, _plain(streams))
         self.tables_once(tables)
+        if self.problems:
+            more = len(self.problems) - _MOST_PROBLEMS
+            raise MappingError("\n".join(self.problems[:_MOST_PROBLEMS] + ([f"{more} more."] if more > 0 else [])))
         return Mapping(
             source_name=self.source_name,
             tables=tables,
-            ignored=frozenset(self.several(root, "ignore", (str,), "ignore")),
+            ignored=frozenset(ignored),
             builtin=builtin,
             default_region=region,
             naive_timezone=zone,
         )
 
-    def links(self, tables: dict[str, Table]) -> None:
+    def stream(self, name: str, spec: Any, line: int | None) -> Table:
+        problem = stream_problem(name)
+        if problem:
+            self.note(line, problem)
+        return self.table(name, self.section(spec, f"Stream {name}", line), line)
+
+    def links(self, tables: dict[str, Table], streams: Collection[str]) -> None:
         for table in tables.values():
             for column in table.columns:
-                if column.link and column.link not in tables:
-                    near = difflib.get_close_matches(column.link, tables, 1)
+                if column.link and column.link not in streams:
+                    near = difflib.get_close_matches(column.link, streams, 1)
                     meant = f" (did you mean {near[0]}?)" if near else ""
-                    raise self.fail(
+                    self.note(
                         column.line or table.line,
                         f"column {table.table}.{column.name} links to stream {column.link}, "
                         f"which is not mapped{meant}; map it or take the link out.",
@@ -184,7 +224,7 @@ class _Reader:
                 *((s.table, s.line, f"set {s.name} of {stream}") for s in table.sets),
             ):
                 if name in seen:
-                    raise self.fail(line, f"table {name} takes {seen[name]} already; {who} needs a table of its own.")
+                    self.note(line, f"table {name} takes {seen[name]} already; {who} needs a table of its own.")
                 seen[name] = who
 
     def table(self, stream: str, spec: dict[str, Any], line: int | None) -> Table:
@@ -192,42 +232,57 @@ class _Reader:
         name = self.text(spec, "table", f"table of {stream}")
         if name is None:
             raise self.fail(line, f"stream {stream} names no table; add table: NAME.")
-        key = self.names(spec, "key", ("id", "account", "amo_id"), f"key of {stream}")
-        service = {**SERVICE_COLUMNS, **self.names(spec, "service", SERVICE_COLUMNS, f"service of {stream}")}
+        key = self.attempt(lambda: self.names(spec, "key", ("id", "account", "amo_id"), f"key of {stream}"), {})
+        service = dict(SERVICE_COLUMNS) | self.attempt(
+            lambda: self.names(spec, "service", SERVICE_COLUMNS, f"service of {stream}"), {}
+        )
         for role, given in (*key.items(), ("raw_fields", service["raw_fields"])):
             if given is None:
                 where = "key" if role in key else "service"
-                raise self.fail(_line(spec, where), f"{where}.{role} of {stream} can't be null: it is needed.")
-        columns = self.section(spec.get("columns"), f"columns of {stream}", _line(spec, "columns") or line)
-        parsed = tuple(self.column(stream, n, v, _line(columns, n)) for n, v in _plain(columns).items())
-        match = self.several(spec, "match", (str,), f"match of {stream}")
+                self.note(_line(spec, where), f"{where}.{role} of {stream} can't be null: it is needed.")
+        more = frozenset(self.attempt(lambda: self.several(spec, "properties", (str,), f"properties of {stream}"), ()))
+        columns = self.attempt(
+            lambda: self.section(spec.get("columns"), f"columns of {stream}", _line(spec, "columns") or line), {}
+        )
+        parsed = self.each(columns, lambda n, v, at: self.column(stream, n, v, at, more))
+        match = self.attempt(lambda: self.several(spec, "match", (str,), f"match of {stream}"), ())
         for column in match:
-            if column not in {c.name for c in parsed}:
-                raise self.fail(
-                    _line(spec, "match"), f"stream {stream} matches by {column}, which is not among its columns."
-                )
+            if column not in columns:
+                self.note(_line(spec, "match"), f"stream {stream} matches by {column}, which is not among its columns.")
         if isinstance(spec.get("resurrect"), bool):
             spec["resurrect"] = "changed" if spec["resurrect"] else "never"
-        sets = self.part(spec, "sets", f"sets of {stream}")
-        defaults = self.part(spec, "defaults", f"defaults of {stream}")
+        sets = self.attempt(lambda: self.part(spec, "sets", f"sets of {stream}"), {})
+        defaults = self.attempt(lambda: self.part(spec, "defaults", f"defaults of {stream}"), {})
         return Table(
             stream=stream,
             table=name,
-            columns=parsed,
-            sets=tuple(self.item_set(stream, n, v, _line(sets, n)) for n, v in _plain(sets).items()),
+            columns=tuple(parsed),
+            sets=tuple(self.each(sets, lambda n, v, at: self.item_set(stream, n, v, at))),
             id=key.get("id") or "id",
             account=key.get("account") or "amo_account_id",
             amo_id=key.get("amo_id") or "amo_id",
             service=service,
             defaults=_bare(defaults),
             match=match,
-            resurrect=self.choice(spec, "resurrect", RESURRECT, f"resurrect of {stream}") or "never",
-            match_only=self.flag(spec, "match_only", f"match_only of {stream}"),
+            resurrect=self.attempt(lambda: self.choice(spec, "resurrect", RESURRECT, f"resurrect of {stream}"), None)
+            or "never",
+            match_only=self.attempt(lambda: self.flag(spec, "match_only", f"match_only of {stream}"), False),
+            properties=more,
             line=line,
             default_lines=_key_lines(defaults),
         )
 
-    def column(self, stream: str, name: str, spec: Any, line: int | None) -> Column:
+    def each(self, section: dict[str, Any], read: Callable[[str, Any, int | None], _Read]) -> list[_Read]:
+        """What the entries of a section say, those left out that are wrong."""
+        found: list[_Read] = []
+        for name, spec in _plain(section).items():
+            try:
+                found.append(read(name, spec, _line(section, name)))
+            except MappingError as error:
+                self.problems.append(str(error))
+        return found
+
+    def column(self, stream: str, name: str, spec: Any, line: int | None, more: Collection[str]) -> Column:
         what = f"column {name} of {stream}"
         if isinstance(spec, str):
             spec = {"from": spec}
@@ -236,6 +291,9 @@ class _Reader:
         if ("from" in spec) == ("field" in spec):
             raise self.fail(line, f"{what} needs either from or field.")
         values = self.part(spec, "values", f"values of {name}") if spec.get("values") is not None else None
+        if spec.get("transform") == "task_type":
+            # Version 0.1 had the names in its code; they come from the account now.
+            spec = {**spec, "transform": None, "lookup": "task_type"}
         column = Column(
             name=name,
             path=self.several(spec, "from", (str,), f"from of {name}"),
@@ -254,6 +312,8 @@ class _Reader:
         problem = _contradiction(column)
         if problem:
             raise self.fail(line, f"{what} {problem}")
+        for problem in source_problems(stream, column, more):
+            self.note(line, f"{what} {problem}")
         return column
 
     def item_set(self, stream: str, name: str, spec: Any, line: int | None) -> ItemSet:
@@ -314,6 +374,9 @@ def _contradiction(column: Column) -> str | None:
         return f"looks up a {column.lookup}, which takes {example}."
     if column.when_entity and not column.link:
         return "has when_entity, which only means something beside link."
+    several = len(column.path) > 1 and column.lookup is None and column.transform not in ("first_name", "note_text")
+    if several and not column.first:
+        return "takes several properties; say first: true for the first that is not empty, or name one."
     if column.part and not column.fields:
         return "has part, which only means something beside field; a property's part is named in its path."
     return None
@@ -354,8 +417,10 @@ def read_mapping(text: str, source_name: str, *, builtin: bool = False) -> Mappi
     Raises:
         MappingError: with the file, the line and what to do.
     """
+    loader: _LineLoader | None = None
     try:
-        document = yaml.load(text, Loader=_LineLoader)  # noqa: S506 - a SafeLoader that keeps lines
+        loader = _LineLoader(text)
+        document = loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
@@ -367,11 +432,13 @@ def read_mapping(text: str, source_name: str, *, builtin: bool = False) -> Mappi
         msg = f"{source_name}, line {line}: the character U+{character:04X} may not stand in YAML; take it out."
         raise MappingError(msg) from None
     except RecursionError:
-        msg = f"{source_name}: lists and mappings are nested too deeply; correct the YAML."
+        line = loader.line + 1 if loader is not None else 1
+        msg = f"{source_name}, line {line}: lists and mappings are nested too deeply; correct the YAML there."
         raise MappingError(msg) from None
     except ValueError as error:
         # A number or a date that YAML reads as one, and that is none.
-        msg = f"{source_name}: a value can't be read: {error}; correct it, or write it in quotes."
+        place = f"{source_name}, line {loader.last_line if loader is not None else 1}"
+        msg = f"{place}: a value can't be read: {error}; correct it, or write it in quotes."
         raise MappingError(msg) from None
     return _Reader(source_name).mapping(document, builtin)
 

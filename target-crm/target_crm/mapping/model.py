@@ -71,6 +71,7 @@ class ItemSet:
 @dataclass(frozen=True)
 class Table:
     """One stream's table. With `match_only` its rows are only matched, never written; it then needs no key but `id`.
+    `properties` are those that amoCRM does not send by itself: a stream map adds them.
 
     Lines are where the mapping says so; they are no part of what the mapping means.
     """
@@ -87,6 +88,7 @@ class Table:
     match: tuple[str, ...] = ()
     resurrect: str = "never"
     match_only: bool = False
+    properties: frozenset[str] = frozenset()
     line: int | None = field(default=None, repr=False)
     default_lines: dict[str, int] = field(default_factory=dict, repr=False)
 

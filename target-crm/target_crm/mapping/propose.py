@@ -297,6 +297,9 @@ def _defaults(table: Found, taken: set[str], mapped: set[str], lists: set[str]) 
         wanted = column.not_null and (column.name in mapped or (column.required and column.name not in taken))
         if not wanted or column.generated or column.name in table.facts.references:
             continue
+        if any(column.name in unique for unique in table.facts.distinct if len(unique) == 1):
+            # The same value in all rows is no value for it.
+            continue
         if column.labels:
             found[column.name] = column.labels[0]
         elif column.name in lists:

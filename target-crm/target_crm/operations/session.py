@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -51,6 +51,24 @@ def _nothing() -> None:
     """Nothing is to be prepared."""
 
 
+def beside_values(statement: Statement, values: Sequence[Any]) -> Statement:
+    """The statement as it is executed with values: a per cent sign in a name or a literal is no placeholder."""
+    return statement if not values or isinstance(statement, sql.SQL) else _escaped(statement)
+
+
+def _escaped(statement: sql.Composed) -> sql.Composed:
+    parts: list[sql.Composable] = []
+    for part in statement:
+        if isinstance(part, sql.Composed):
+            parts.append(_escaped(part))
+        elif isinstance(part, sql.SQL):
+            parts.append(part)
+        else:
+            text = part.as_string()
+            parts.append(sql.SQL(text.replace("%", "%%")) if "%" in text else part)
+    return sql.Composed(parts)
+
+
 @dataclass(frozen=True)
 class SetTable:
     """A related table that holds a set, and the table that it belongs to."""
@@ -87,12 +105,12 @@ class Session:
     def rows(self, statement: Statement, *values: Any) -> list[Row]:
         """Rows as dictionaries."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
-            found: list[Row] = cursor.execute(statement, values or None).fetchall()
+            found: list[Row] = cursor.execute(beside_values(statement, values), values or None).fetchall()
             return found
 
     def execute(self, statement: Statement, *values: Any) -> int:
         """Run a statement; how many rows it touched."""
-        return int(self.connection.execute(statement, values or None).rowcount)
+        return int(self.connection.execute(beside_values(statement, values), values or None).rowcount)
 
     def table(self, name: str) -> LiveTable:
         """A mapped table by its name.
