@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from threading import Lock
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from target_crm.cell_warnings import BadCell, Cell
 from target_crm.errors import RecordError
 from target_crm.held import Waiting
 from target_crm.normalise import Context
@@ -75,6 +77,8 @@ class Batch:
     late_rejects: dict[int, Reject] = field(default_factory=dict)
     # What can't be merged now, for other sessions hold its rows.
     held: dict[tuple[int, str, int, str], Waiting] = field(default_factory=dict)
+    # Cells whose value was left out, and, as None, those with an open warning whose value is good now.
+    cells: dict[Cell, BadCell | None] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
     @property
@@ -92,6 +96,11 @@ class Batch:
         """Keep something for later; safe from any thread."""
         with self.lock:
             self.held[waiting.cell] = waiting
+
+    def note_cells(self, cells: Mapping[Cell, BadCell | None]) -> None:
+        """Note cells during the merge; safe from any thread, and again when the merge is tried again."""
+        with self.lock:
+            self.cells |= cells
 
     def reject(self, stream: str, record: SeenRecord, problem: Problem) -> None:
         """Reject a record during the merge; safe from any thread."""

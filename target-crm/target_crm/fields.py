@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from target_crm.errors import RecordError
+from target_crm.errors import CellError, RecordError
 from target_crm.normalise.numbers import number_text
 from target_crm.normalise.text import same_key
 
@@ -45,7 +45,10 @@ class CustomField(msgspec.Struct, gc=False):
     values: list[FieldValue] | None = None
 
 
-FieldIndex = dict[Any, list[FieldValue]]
+# A field's values under each of its keys; None for values of a shape that is not known.
+FieldIndex = dict[Any, Any]
+# In an index: the shape of the custom fields is not as documented; the value is that shape, None where one field's is.
+ODD = object()
 # A decoded record: its wanted properties by place, then the custom fields (msgspec.UNSET where it names none).
 Record = Any
 
@@ -74,6 +77,44 @@ def _chosen(step: str, items: Any) -> Any:
     return items
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
+def _inside(value: Any, name: str) -> Any:
+    """A property of an object; PHP writes an empty object as an empty list.
+
+    Raises:
+        CellError: it is something else, in which the property can't be looked for.
+    """
+    if isinstance(value, dict):
+        return value.get(name)
+    if value is None or value == []:
+        return None
+    raise CellError("W_UNREADABLE_CONTAINER", property=name, value=value)
+
+
+def _as_list(value: Any, name: str) -> Any:
+    """A list, also where PHP wrote one with holes as an object of numbers.
+
+    Raises:
+        CellError: it is something else.
+    """
+    if value is None or isinstance(value, list):
+        return value
+    items = _numbered(value)
+    if items is None:
+        raise CellError("W_UNREADABLE_CONTAINER", property=name, value=value)
+    return items
+
+
+def _numbered(value: Any) -> list[Any] | None:
+    """The items of an object whose keys are numbers; None for anything else."""
+    if isinstance(value, dict) and value and all(str(key).isdecimal() for key in value):
+        return list(value.values())
+    return None
+
+
 def _said(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -88,11 +129,12 @@ def _rest(steps: Sequence[str]) -> Callable[[Any], Any] | None:
     def read(value: Any, rest: Sequence[str] = tuple(steps)) -> Any:
         for index, step in enumerate(rest):
             if step.endswith("]"):
-                value = _chosen(step, value.get(step.partition("[")[0]) if isinstance(value, dict) else None)
+                name = step.partition("[")[0]
+                value = _chosen(step, _as_list(_inside(value, name), name))
                 if isinstance(value, list):
                     return [read(item, rest[index + 1 :]) for item in value]
             else:
-                value = value.get(step) if isinstance(value, dict) else None
+                value = _inside(value, step)
         return value
 
     return read
@@ -104,20 +146,27 @@ class RecordDecoder:
     Args:
         paths: All paths of the mapping (`_embedded.tags[].name`).
         with_fields: Whether custom fields are wanted.
+        tracked: Those of the paths of which `missing` can tell whether the record has them.
     """
 
-    def __init__(self, paths: Iterable[str], *, with_fields: bool) -> None:
+    def __init__(self, paths: Iterable[str], *, with_fields: bool, tracked: Iterable[str] = ()) -> None:
         wanted = {self._first(path) for path in paths}
         # The custom fields themselves, as JSON, beside what is read of them.
         self._keeps_whole = CUSTOM_FIELDS in wanted
         firsts = sorted((wanted | {"created_at"}) - {CUSTOM_FIELDS})
         self._places = {name: f"p{number}" for number, name in enumerate(firsts)}
-        fields: list[Any] = [(place, Any, None) for place in self._places.values()]
+        self._tracked = {self._first(path) for path in tracked}
+        fields: list[Any] = [
+            (place, Any, msgspec.UNSET if name in self._tracked else None) for name, place in self._places.items()
+        ]
         rename = {place: name for name, place in self._places.items()}
         self._with_fields = with_fields
         typed = with_fields and not self._keeps_whole
         fields.append(("fields", list[CustomField] | None if typed else Any, msgspec.UNSET))
         rename["fields"] = CUSTOM_FIELDS
+        # What was given in the place of custom fields that could not be read; no property has such a name.
+        fields.append(("odd", Any, msgspec.UNSET))
+        rename["odd"] = " odd"
         if self._keeps_whole:
             fields.append(("whole", Any, None))
             rename["whole"] = " whole"
@@ -144,18 +193,25 @@ class RecordDecoder:
         if self._keeps_whole and record.fields is not msgspec.UNSET:
             record.whole = record.fields
             if self._with_fields:
-                record.fields = _custom_fields(record.fields)
+                self._read_fields(record, record.fields)
         return record
+
+    @staticmethod
+    def _read_fields(record: Record, given: Any) -> None:
+        fields, is_whole = _custom_fields(given)
+        record.fields = None if given is None else fields
+        record.odd = msgspec.UNSET if is_whole else given
 
     def _decode_leniently(self, raw: bytes) -> Record:
         """A record whose custom fields are not as documented: what can be understood of them."""
         record = _decode_any(raw)
         if not isinstance(record, dict):
             raise RecordError("E_RECORD_NOT_OBJECT")
-        given = {place: record.get(name) for name, place in self._places.items()}
+        given = {place: record[name] for name, place in self._places.items() if name in record}
+        decoded = self._type(**given)
         if CUSTOM_FIELDS in record:
-            given["fields"] = _custom_fields(record[CUSTOM_FIELDS])
-        return self._type(**given)
+            self._read_fields(decoded, record[CUSTOM_FIELDS])
+        return decoded
 
     def reader(self, path: str) -> Callable[[Sequence[Record]], list[Any]]:
         """Reads a path from many records."""
@@ -172,31 +228,58 @@ class RecordDecoder:
                 return [inner({name: getattr(record, place)}) for record in records]
 
             return read_list
+        if self._first(path) in self._tracked:
+            unset, inside = msgspec.UNSET, rest or _same
+            return lambda records: [
+                None if (value := getattr(record, place)) is unset else inside(value) for record in records
+            ]
         if rest is None:
             return lambda records: [getattr(record, place) for record in records]
         return lambda records: [rest(getattr(record, place)) for record in records]
 
+    def missing(self, paths: Sequence[str]) -> Callable[[Sequence[Record]], list[tuple[int, list[str]]]]:
+        """Finds the records that lack some of the tracked properties, with the names of what they lack."""
+        places = {self._first(path): self._places[self._first(path)] for path in paths}
+        unset = msgspec.UNSET
 
-def _custom_fields(given: Any) -> list[CustomField]:
+        def find(records: Sequence[Record]) -> list[tuple[int, list[str]]]:
+            found: dict[int, list[str]] = {}
+            for name, attribute in places.items():
+                for number, record in enumerate(records):
+                    if getattr(record, attribute) is unset:
+                        found.setdefault(number, []).append(name)
+            return list(found.items())
+
+        return find
+
+
+def _custom_fields(given: Any) -> tuple[list[CustomField], bool]:
+    """What can be understood of custom fields, and whether all of them could be."""
+    items = given if isinstance(given, list) else _numbered(given)
+    if items is None:
+        return [], given is None
     found = []
-    for field in given if isinstance(given, list) else ():
-        values = field.get("values") if isinstance(field, dict) else None
-        if not isinstance(values, list):
+    for field in items:
+        if not isinstance(field, dict):
             continue
+        values = field.get("values")
+        values = values if isinstance(values, list) else _numbered(values)
         found.append(
             CustomField(
                 _plain(field.get("field_id")),
                 _plain(field.get("field_code")),
                 _plain(field.get("field_name")),
-                [
-                    FieldValue(*(v.get(name) for name in FieldValue.__struct_fields__))
-                    if isinstance(v, dict)
-                    else FieldValue(v)
-                    for v in values
-                ],
+                None if values is None else [_field_value(value) for value in values],
             )
         )
-    return found
+    # From an object nothing is concluded that is not in it.
+    return found, items is given and len(found) == len(items)
+
+
+def _field_value(value: Any) -> FieldValue:
+    if isinstance(value, dict):
+        return FieldValue(*(value.get(name) for name in FieldValue.__struct_fields__))
+    return FieldValue(value)
 
 
 def _plain(name: Any) -> int | str | None:
@@ -228,13 +311,18 @@ class FieldIndexer:
     def index(self, record: Record) -> FieldIndex:
         """The values of the record's wanted fields; of two fields of one name the first counts."""
         index: FieldIndex = {}
+        if record.odd is not msgspec.UNSET:
+            index[ODD] = record.odd
         fields = record.fields
         if not fields:
             return index
         known = self._known
+        unreadable: list[Any] = []
         for field in fields:
             values = field.values
             if not values:
+                if values is None:
+                    unreadable += self._keys(field.field_id, field.field_code, field.field_name)
                 continue
             identity = (field.field_id, field.field_code, field.field_name)
             keys = known.get(identity)
@@ -242,6 +330,9 @@ class FieldIndexer:
                 keys = known[identity] = self._keys(*identity)
             for key in keys:
                 index.setdefault(key, values)
+        for key in unreadable:
+            index.setdefault(ODD, None)
+            index.setdefault(key, None)
         return index
 
     def _keys(self, identity: Any, code: Any, name: Any) -> tuple[Any, ...]:

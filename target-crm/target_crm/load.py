@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -17,6 +18,7 @@ import psycopg
 
 from target_crm import runs
 from target_crm.batch import Batch, Buffer, Reject, Tombstone, as_text, deletion, tombstone
+from target_crm.cell_warnings import BadCell, Cell, close_warnings, log_warnings, open_warnings, write_warnings
 from target_crm.config import Settings
 from target_crm.database import Database
 from target_crm.database_session import PinnedConnection
@@ -98,6 +100,8 @@ class Load:
         # Accounts that SCHEMA messages name, whether records of them come or not.
         self._named_accounts: set[int] = set()
         self._sessions = LoadSessions(settings, database)
+        # Values left out, by table, column and code.
+        self._warned: Counter[tuple[str, str, str]] = Counter()
         self._spells_out = self.connection.info.parameter_status("server_encoding") == "SQL_ASCII"
         self._reader = ThreadPoolExecutor(1, "merge")
         try:
@@ -109,6 +113,7 @@ class Load:
             self._waiting = WaitingRecords(settings, self.live, self._sessions)
             self._waiting.load(settings.crm_schema)
             self._open_rejects = runs.open_rejects(self.connection, settings.crm_schema)
+            self._open_warnings = open_warnings(self.connection, settings.crm_schema)
             self._commit()
             row_keys = find_row_keys(self.connection, self.live)
             self._commit()
@@ -253,11 +258,11 @@ class Load:
         if self.rejected + len(batch.rejects) > self.settings.max_bad_records:
             self.drain()
 
-    def _refuse_if_strict(self, stream: str | None, problem: Problem) -> None:
+    def _refuse_if_strict(self, stream: str | None, problem: Problem, place: str = "") -> None:
         if self.settings.on_bad_record == "fail":
             msg = (
-                f"Stream {stream}: {problem.text()} on_bad_record is fail: the run stops; quarantine would go on "
-                "without the record."
+                f"Stream {stream}: {place}{problem.text()} on_bad_record is fail: the run stops; quarantine would go "
+                "on without it."
             )
             raise StrictError(msg)
 
@@ -326,6 +331,8 @@ class Load:
         self._wait()
         self._release()
         self._drained = True
+        log_warnings(self._warned)
+        self._warned.clear()
 
     def _timed_merge(self, batch: Batch, graves: Sequence[Tombstone]) -> bytes | None:
         started = time.monotonic()
@@ -412,6 +419,7 @@ class Load:
             runs.log_rejects(rejects)
         self._close_rejects(batch)
         self._waiting.settle(batch, self.run_id)
+        self._close_cells(batch)
         runs.write_counts(self.connection, schema, self.run_id, self.counts_document())
         if batch.state is not None:
             self._keep(batch.state)
@@ -468,11 +476,13 @@ class Load:
             self._refuse_if_strict(stream, error.problem)
             batch.reject(stream, record, error.problem)
 
-        def take_apart(wanted: Sequence[SeenRecord]) -> Extracted:
-            return extractor.take_apart(wanted, reject)
+        def extract(wanted: Sequence[SeenRecord]) -> Extracted:
+            found = extractor.extract(wanted, reject)
+            self._note_cells(batch, stream, found)
+            return found
 
         def merge(some: Sequence[SeenRecord]) -> Counts:
-            counts: Counts = self._guarded(merger, lambda lock: merger.merge(stream, some, take_apart, lock=lock))
+            counts: Counts = self._guarded(merger, lambda lock: merger.merge(stream, some, extract, lock=lock))
             return counts
 
         try:
@@ -487,6 +497,40 @@ class Load:
         counts = self._merge_records(merger, batch, stream, records[:middle])
         counts.add(self._merge_records(merger, batch, stream, records[middle:]))
         return counts
+
+    def _note_cells(self, batch: Batch, stream: str, found: Extracted) -> None:
+        """Note which cells were left out, and those with an open warning that are good now."""
+        for bad in found.bad:
+            self._refuse_if_strict(stream, bad.problem, f"{bad.table}.{bad.column} of {bad.amo_id}: ")
+        cells: dict[Cell, BadCell | None] = {}
+        if self._open_warnings:
+            for record in found.records:
+                for cell in self._open_warnings.get((stream, *record.key), ()):
+                    cells[cell] = None
+        cells |= {bad.cell: bad for bad in found.bad}
+        batch.note_cells(cells)
+
+    def _close_cells(self, batch: Batch) -> None:
+        """Write the warnings of a batch, and close those whose cells are good now."""
+        rejected = {reject.identity for reject in batch.late_rejects.values()}
+        cells = [
+            (cell, bad)
+            for cell, bad in batch.cells.items()
+            if bad is None or (bad.stream, bad.account_id, bad.amo_id) not in rejected
+        ]
+        bad_cells = [bad for _, bad in cells if bad is not None]
+        for bad in bad_cells:
+            self._count(bad.stream).warnings += 1
+            self._warned[bad.table, bad.column, bad.problem.code] += 1
+            self._open_warnings.setdefault((bad.stream, bad.account_id, bad.amo_id), set()).add(bad.cell)
+        write_warnings(self.connection, self.settings.crm_schema, self.run_id, bad_cells)
+        good = {cell for cell, bad in cells if bad is None}
+        close_warnings(self.connection, self.settings.crm_schema, good)
+        if good:
+            for key in [key for key, waiting in self._open_warnings.items() if waiting & good]:
+                self._open_warnings[key] -= good
+                if not self._open_warnings[key]:
+                    del self._open_warnings[key]
 
     def _guarded(self, merger: Merger, work: Callable[[bool], Any]) -> Any:
         """Run a merge in a transaction (a savepoint in a dry run), again when others were in the way.

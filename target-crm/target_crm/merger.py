@@ -32,7 +32,7 @@ from target_crm.sql.statements import Statements
 
 logger = logging.getLogger("target-crm")
 Connection = PinnedConnection
-TakeApart = Callable[[Sequence[SeenRecord]], Extracted]
+Extract = Callable[[Sequence[SeenRecord]], Extracted]
 # Below this many rows of a batch a share says nothing.
 _LEAST_ROWS_FOR_SHARE = 20
 # One deletion is never a mass deletion, however small the table.
@@ -65,6 +65,8 @@ class Counts:
     deleted_by_person: int = 0
     superseded: int = 0
     unmatched: int = 0
+    warnings: int = 0
+    skipped_by_database: int = 0
 
     def add(self, other: Counts) -> None:
         """Sum up."""
@@ -156,13 +158,13 @@ class Merger:
     def _run(self, statement: sql.Composable | bytes) -> psycopg.Cursor[Any]:
         return self.connection.execute(statement)  # type: ignore[arg-type]
 
-    def merge(self, stream: str, records: Sequence[SeenRecord], take_apart: TakeApart, *, lock: bool = False) -> Counts:
+    def merge(self, stream: str, records: Sequence[SeenRecord], extract: Extract, *, lock: bool = False) -> Counts:
         """Merge records of one stream, each key once.
 
         Args:
             stream: A mapped stream.
             records: What has been seen of the records.
-            take_apart: Takes apart the records that need it.
+            extract: Reads the records that need it.
             lock: Lock the rows first; slower, and immune to people who edit meanwhile.
 
         Raises:
@@ -176,7 +178,7 @@ class Merger:
         batch = Sorted(list(records), [], Arrival(""), Counts()) if table.match_only else self._sort_out(known, records)
         counts.add(batch.counts)
         if batch.new or batch.changed:
-            counts.add(self._merge_some(known, stream, batch, take_apart, lock=lock))
+            counts.add(self._merge_some(known, stream, batch, extract, lock=lock))
         if batch.new or table.match:
             self._link_children(spec, stream, "stage" if table.match else "seen", records, lock=lock)
         return counts
@@ -207,9 +209,7 @@ class Merger:
         counts = Counts(unchanged=same, kept=kept, deleted_by_person=deleted_by_person, superseded=superseded)
         return Sorted([records[n] for n in new], [records[n] for n in changed], arrival, counts)
 
-    def _merge_some(
-        self, known: Statements, stream: str, batch: Sorted, take_apart: TakeApart, *, lock: bool
-    ) -> Counts:
+    def _merge_some(self, known: Statements, stream: str, batch: Sorted, extract: Extract, *, lock: bool) -> Counts:
         """Merge those records of a batch that are new or may have changed."""
         spec, table, counts = known.spec, known.spec.live.mapping, Counts()
         keys = self.row_keys.get(stream)
@@ -217,7 +217,9 @@ class Merger:
         for records, is_new in ((batch.new, True), (batch.changed, False)):
             if not records:
                 continue
-            found = take_apart(records)
+            found = extract(records)
+            if not is_new:
+                self._leave_partial(spec, found)
             self._resolve(known, found, lock=lock)
             if is_new and keys is not None:
                 counts.inserted = insert_new(self.connection, known, keys, found, batch.arrival)
@@ -242,6 +244,22 @@ class Merger:
         if table.match or not all(is_new for _, is_new in staged):
             counts.add(self._update(known, lambda: merge.staged(spec, rows), rows, lock=lock))
         return counts
+
+    def _leave_partial(self, spec: MergeSpec, found: Extracted) -> None:
+        """Leave columns alone that are made of several properties, of rows that had those which did not come now.
+
+        A property that was taken out of the selection is not empty: what the others give without it is another value.
+        """
+        by_names: dict[tuple[int, tuple[str, ...]], dict[tuple[int, int], list[int]]] = {}
+        for place, number, names in found.partial:
+            record = found.records[place]
+            by_names.setdefault((record.account_id, names), {}).setdefault((record.amo_id, place), []).append(number)
+        for (account, names), places in by_names.items():
+            query = merge.had_properties(spec, account, [amo_id for amo_id, _ in places], names)
+            had = {row[0] for row in self._run(query)}
+            for (amo_id, place), numbers in places.items():
+                for number in numbers if amo_id in had else ():
+                    found.leave_out(place, number, spec.live.mapping.columns[number].name)
 
     def _resolve(self, known: Statements, found: Extracted, *, lock: bool) -> None:
         """Resolve what the records refer to, and remember the links that must wait."""

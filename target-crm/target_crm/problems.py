@@ -6,11 +6,16 @@ Code and arguments are what is stored and compared; texts in English and Russian
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from target_crm.texts.rendering import parameters, problem_text
+
+_LONGEST_KEPT = 2000
+_LARGEST_BITS = 4096
+_MOST_KEPT = 50
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,28 @@ class Problem:
 
     @property
     def args_json(self) -> str:
-        """The arguments as jsonb takes them: without NUL and halves of surrogate pairs."""
-        text = json.dumps(self.args, ensure_ascii=False, default=str)
-        return text.replace("\\u0000", "").encode("utf-8", "replace").decode()
+        """The arguments as jsonb takes them."""
+        return str(as_jsonb(self.args))
+
+
+def as_jsonb(value: Any) -> str | None:
+    """A value of a record as jsonb takes it: without NUL and halves of surrogate pairs; a very long one cut."""
+    if value is None:
+        return None
+    text = json.dumps(_cut(value), ensure_ascii=False, default=str)
+    return text.replace("\\u0000", "").encode("utf-8", "replace").decode()
+
+
+def _cut(value: Any) -> Any:
+    """The value with its long texts cut; one that is large as a whole as the beginning of its text."""
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST_KEPT else value[: _LONGEST_KEPT - 1] + "…"
+    if isinstance(value, int) and value.bit_length() > _LARGEST_BITS:
+        return hex(value)[:_LONGEST_KEPT]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(k)[:_LONGEST_KEPT]: _cut(v) for k, v in list(value.items())[:_MOST_KEPT]}
+    if isinstance(value, (list, tuple)):
+        return [_cut(v) for v in value[:_MOST_KEPT]]
+    return value

@@ -74,7 +74,11 @@ class KeyReader:
             account = whole_number(account, "account_id")
         if identity.__class__ is not int or not 0 <= identity < _BIGINT:
             identity = whole_number(identity, "id")
-        moment = None if updated is None else instant(updated, "updated_at")
+        try:
+            moment = None if updated is None else instant(updated, "updated_at")
+        except RecordError:
+            # Of its cell, as any value: the warning comes with the others.
+            moment = None
         digest = hashlib.blake2b(raw, digest_size=8, key=self._salt).digest()
         seen = SeenRecord(
             seq,

@@ -6,6 +6,8 @@ records. The plan is a temporary table with one row for each staged record.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from psycopg import sql
 
 from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, is_empty
@@ -177,6 +179,23 @@ def count_plan(spec: MergeSpec) -> sql.Composed:
         "coalesce(sum({}), 0)::bigint, count(*) FILTER (WHERE writes), "
         "coalesce(bool_or(new_mark IS DISTINCT FROM old_mark), false){} FROM {} AS p"
     ).format(S(" + ").join(conflicts) if conflicts else S("0"), tail([*overwrites, *takes]), spec.plan)
+
+
+def had_properties(spec: MergeSpec, account: int, amo_ids: Sequence[int], names: Sequence[str]) -> sql.Composed:
+    """The ids of those rows whose record has had one of the properties."""
+    table = spec.live.mapping
+    return S(
+        "SELECT t.{amo_id} FROM {table} AS t WHERE t.{account} = {given} AND t.{amo_id} = ANY({ids}::bigint[]) "
+        "AND t.{raw}->'amo' ?| {names}::text[]"
+    ).format(
+        amo_id=I(table.amo_id or ""),
+        table=spec.live.identifier,
+        account=I(table.account or ""),
+        given=sql.Literal(account),
+        ids=sql.Literal(list(amo_ids)),
+        raw=I(table.raw_fields),
+        names=sql.Literal(list(names)),
+    )
 
 
 def lock_rows(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
