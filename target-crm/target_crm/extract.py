@@ -5,6 +5,7 @@ A value that its column can't take costs its cell alone: the column counts as if
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -152,8 +153,21 @@ class Extractor:
         # What custom fields fill: table, column, the fields' keys.
         self._by_fields = [(table.table, c.name, wanted_keys(c.fields)) for c in table.columns if c.fields]
         self._by_fields += [(s.table, s.columns["value"], wanted_keys(s.fields)) for s in table.sets]
+        # The properties that columns are read from.
+        self._sources: dict[tuple[str, str], Sequence[str]] = {
+            (table.table, c.name): [CUSTOM_FIELDS] if c.fields else [re.split(r"[.\[]", p)[0] for p in c.path]
+            for c in table.columns
+        }
+        self._sources |= {(s.table, s.columns["value"]): [CUSTOM_FIELDS] for s in table.sets}
+        for role, name in (("amo_created_at", "created_at"), ("amo_updated_at", "updated_at")):
+            self._sources[table.table, table.service[role] or name] = [name]
         self._read_created = self._decoder.reader("created_at")
         self._read_updated = self._decoder.reader("updated_at")
+
+    def came(self, record: SeenRecord, table: str, column: str) -> bool:
+        """Whether a record says anything of a column, be it that it is empty."""
+        given = msgspec.json.decode(record.raw, type=dict[str, msgspec.Raw])
+        return any(name in given for name in self._sources.get((table, column), (column,)))
 
     def extract(self, records: Sequence[SeenRecord], on_error: Callable[[SeenRecord, RecordError], None]) -> Extracted:
         """Read records, some hundred at a time: what they are decoded into then stays in the processor's cache.

@@ -478,7 +478,7 @@ class Load:
 
         def extract(wanted: Sequence[SeenRecord]) -> Extracted:
             found = extractor.extract(wanted, reject)
-            self._note_cells(batch, stream, found)
+            self._note_cells(batch, stream, extractor, found)
             return found
 
         def merge(some: Sequence[SeenRecord]) -> Counts:
@@ -498,7 +498,7 @@ class Load:
         counts.add(self._merge_records(merger, batch, stream, records[middle:]))
         return counts
 
-    def _note_cells(self, batch: Batch, stream: str, found: Extracted) -> None:
+    def _note_cells(self, batch: Batch, stream: str, extractor: Extractor, found: Extracted) -> None:
         """Note which cells were left out, and those with an open warning that are good now."""
         for bad in found.bad:
             self._refuse_if_strict(stream, bad.problem, f"{bad.table}.{bad.column} of {bad.amo_id}: ")
@@ -506,7 +506,8 @@ class Load:
         if self._open_warnings:
             for record in found.records:
                 for cell in self._open_warnings.get((stream, *record.key), ()):
-                    cells[cell] = None
+                    if extractor.came(record, cell[0], cell[3]):
+                        cells[cell] = None
         cells |= {bad.cell: bad for bad in found.bad}
         batch.note_cells(cells)
 

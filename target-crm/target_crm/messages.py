@@ -31,6 +31,7 @@ _ESCAPE = re.compile(
     rb"|u(?P<one>[0-9a-fA-F]{4})|.)"
 )
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89abAB])")
+_NO_NUMBER = re.compile(rb"[:\[,]\s*(?:NaN|-?Infinity)\b")
 _READ_BYTES = 1 << 20
 _LONE = re.compile("[\ud800-\udfff\x00]")
 
@@ -44,16 +45,17 @@ def decode_message(line: bytes, number: int) -> Message:
     try:
         message = _DECODER.decode(line)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
-        if _SUSPECT.search(line):
+        if _SUSPECT.search(line) or _NO_NUMBER.search(line):
             return _decode_suspect(line, number)
         raise MessageError("E_LINE_NOT_READABLE", line=number, reason=str(error)) from None
     return message
 
 
 def _decode_suspect(line: bytes, number: int) -> Message:
-    """A line with halves of surrogate pairs: legal JSON that strict decoders refuse."""
+    """A line with what strict decoders refuse: halves of surrogate pairs, which are legal JSON, and NaN, which is not
+    but which many programs write. NaN and Infinity become texts, so that they cost their cells alone."""
     try:
-        return _DECODER.decode(clean_json(line))
+        return _DECODER.decode(_repaired(line))
     except (ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise MessageError("E_LINE_NOT_READABLE", line=number, reason=str(error)) from None
 
@@ -62,7 +64,11 @@ def clean_json(raw: bytes) -> bytes:
     """The same JSON as PostgreSQL can hold it: without NUL and lone surrogates (each becomes U+FFFD)."""
     if not _SUSPECT.search(raw):
         return raw
-    return json.dumps(_clean(json.loads(raw)), ensure_ascii=False).encode()
+    return _repaired(raw)
+
+
+def _repaired(raw: bytes) -> bytes:
+    return json.dumps(_clean(json.loads(raw, parse_constant=str)), ensure_ascii=False).encode()
 
 
 def spell_out(raw: bytes) -> bytes:

@@ -52,7 +52,7 @@ def print_plan(plan: Plan, console: Console, hint: str) -> None:
 
 
 def _print_counts(plan: Plan, console: Console) -> None:
-    names = ["read", "inserted", "updated", "unchanged", "kept", "conflicts", "deleted", "rejected"]
+    names = ["read", "inserted", "updated", "unchanged", "kept", "conflicts", "deleted", "rejected", "warnings"]
     others = {n: 0 for counts in plan.counts.values() for n, _ in ordered(counts) if n not in names}
     names += [n for n in others if any(counts.get(n) for counts in plan.counts.values())]
     totals = Table("table", title="What the load would do")

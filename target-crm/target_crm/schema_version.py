@@ -123,10 +123,55 @@ def _widen_price(connection: Connection, schema: str) -> None:
         with connection.transaction():
             connection.execute(statement)
     except psycopg.errors.FeatureNotSupported as error:
-        logger.warning(
-            "%s.leads.price stays bigint and takes no cents: %s (%s). Drop what uses it, run `%s`, and make it again.",
-            schema,
-            error.diag.message_primary,
-            error.diag.message_detail,
-            statement.as_string(connection),
+        _widen_under_views(connection, schema, statement, error)
+
+
+# The views that stand on a table, directly or on one another, those below first.
+_VIEWS = """
+    WITH RECURSIVE above AS (
+        SELECT r.ev_class AS view, 1 AS depth FROM pg_catalog.pg_depend AS d
+        JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid
+        WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refobjid = %s::regclass AND r.ev_class <> d.refobjid
+        UNION
+        SELECT r.ev_class, a.depth + 1 FROM above AS a JOIN pg_catalog.pg_depend AS d ON d.refobjid = a.view
+        JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid
+        WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.ev_class <> a.view AND a.depth < 32
+    )
+    SELECT n.nspname, c.relname, c.relkind = 'v' AND c.reloptions IS NULL AS is_plain,
+        pg_catalog.pg_get_viewdef(c.oid) AS definition,
+        ARRAY(SELECT pg_catalog.format('GRANT %%s ON %%I.%%I TO %%s', x.privilege_type, n.nspname, c.relname,
+            CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END)
+            FROM pg_catalog.aclexplode(c.relacl) AS x WHERE x.grantee <> c.relowner) AS grants
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN (SELECT view, max(depth) AS depth FROM above GROUP BY view) AS a ON a.view = c.oid ORDER BY a.depth, c.oid
+"""
+
+
+def _widen_under_views(
+    connection: Connection, schema: str, statement: sql.Composed, error: psycopg.errors.FeatureNotSupported
+) -> None:
+    """The same where views show the price: they are dropped, and made again with their grants.
+
+    Raises:
+        DatabaseError: something else than plain views is in the way.
+    """
+    table = sql.Identifier(schema, "leads").as_string(connection)
+    views = connection.execute(_VIEWS, (table,)).fetchall()
+    try:
+        with connection.transaction():
+            for namespace, name, is_plain, *_ in reversed(views):
+                if not is_plain:
+                    raise error
+                connection.execute(sql.SQL("DROP VIEW {}").format(sql.Identifier(namespace, name)))
+            connection.execute(statement)
+            for namespace, name, _, definition, grants in views:
+                view = sql.Identifier(namespace, name)
+                connection.execute(sql.SQL("CREATE VIEW {} AS {}").format(view, sql.SQL(definition)))
+                for grant in grants:
+                    connection.execute(grant)
+    except psycopg.errors.FeatureNotSupported:
+        msg = (
+            f"Column price of {schema}.leads becomes numeric in version {CURRENT}, and something uses it: "
+            f"{error.diag.message_primary} ({error.diag.message_detail}). Drop that, load once, and make it again."
         )
+        raise DatabaseError(msg) from None

@@ -45,22 +45,6 @@ def test_a_record_without_a_usable_key_is_put_aside(crm, broken):
     assert next(iter(broken)) in reject["error"] or "id" in reject["error"]
 
 
-def test_a_number_out_of_range_is_put_aside_with_its_column(crm, custom_field):
-    fields = [[custom_field("EMPLOYEES_COUNT", n)] for n in (10, 10**30, 30)]
-    crm.sync("companies", *({"id": n, "custom_fields_values": f} for n, f in enumerate(fields, 1)))
-    assert [r["amo_id"] for r in crm.rows("companies")] == [1, 3]
-    (reject,) = rejects(crm)
-    assert "employees_count" in reject["error"]
-
-
-def test_a_value_that_the_column_cannot_hold_is_put_aside_with_its_column(crm):
-    crm.sync("leads", {"id": 1, "price": "сто рублей"}, {"id": 2, "price": 5})
-    assert [r["amo_id"] for r in crm.rows("leads")] == [2]
-    (reject,) = rejects(crm)
-    assert "price" in reject["error"]
-    assert "сто рублей" in str(json.loads(reject["record"]))
-
-
 def test_text_with_nul_and_half_a_surrogate_pair_is_loaded_without_them(crm):
     crm.load(
         [
@@ -90,12 +74,12 @@ def test_with_on_bad_record_fail_the_run_ends_and_names_stream_and_record(crm):
 
 
 def test_more_bad_records_than_allowed_end_the_run_and_name_the_table(crm):
-    records = [{"id": n, "price": "x"} for n in range(1, 8)] + [{"id": 8, "price": 1}]
+    records = [{"id": 8, "price": 1}] + [{"id": f"x{n}"} for n in range(1, 8)]
     done = command(crm, [crm.schema_message("leads"), *crm.messages("leads", *records)], max_bad_records=5)
     assert done.returncode == 1
     (message,) = errors(done)
     assert f"{crm.schema}.sync_rejects" in message
-    assert len(rejects(crm)) == 7
+    assert len(rejects(crm)) == 6
     assert [r["amo_id"] for r in crm.rows("leads")] == [8]
 
 
@@ -169,21 +153,21 @@ REJECTED = {
     "no type": b"{}",
     "a record that is a list": HEAD + b"[]}",
     "a record that is a text": HEAD + b'"text"}',
-    "NaN": HEAD + b'{"id":5,"account_id":77,"price":NaN}}',
     "a million brackets": HEAD + b'{"id":5,"account_id":77,"x":' + b"[" * 10**6 + b"]" * 10**6 + b"}}",
     "a key that is a fraction": record(id=5.5),
     "a key that is true": record(id=True),
     "a key that is a list": record(id=[5]),
     "a negative key": record(id=-5),
     "an account out of range": record(account_id=2**64),
-    "a time that is none": record(updated_at="yesterday"),
-    "a time out of range": record(updated_at="99999-01-01T00:00:00Z"),
-    "seconds out of range": record(updated_at=10**15),
-    "a creation time that is none": record(created_at="yesterday"),
-    "a link that is no id": record(company_id="ООО"),
     "a mark of the byte order before it": b"\xef\xbb\xbf" + record(),
 }
 TAKEN = {
+    "NaN": HEAD + b'{"id":5,"account_id":77,"price":NaN}}',
+    "a link that is no id": record(company_id="ООО"),
+    "a creation time that is none": record(created_at="yesterday"),
+    "seconds out of range": record(updated_at=10**15),
+    "a time out of range": record(updated_at="99999-01-01T00:00:00Z"),
+    "a time that is none": record(updated_at="yesterday"),
     "custom fields that are a text": record(custom_fields_values="x"),
     "custom fields without values": record(custom_fields_values=[{"field_code": "PHONE"}, None, 7]),
     "a phone that is an object": record(

@@ -125,12 +125,13 @@ def test_custom_fields_of_any_shape_do_no_harm(crm, fields):
     assert crm.execute("SELECT count(*) AS n FROM sync_rejects")[0]["n"] == 0
 
 
-def test_one_bad_value_among_many_new_records_costs_only_its_record(crm):
+def test_one_bad_value_among_many_new_records_costs_only_its_cell(crm):
     records = [{"id": n, "price": "сто" if n == 300 else n} for n in range(1, 601)]
-    assert crm.sync("leads", *records)["inserted"] == 599
-    (reject,) = crm.execute("SELECT stream, error FROM sync_rejects")
-    assert reject["stream"] == "leads"
-    assert "price" in reject["error"]
+    counts = crm.sync("leads", *records)
+    assert (counts["inserted"], counts["warnings"], counts["rejected"]) == (600, 1, 0)
+    (warning,) = crm.execute("SELECT amo_id, column_name, value FROM sync_warnings")
+    assert warning == {"amo_id": 300, "column_name": "price", "value": "сто"}
+    assert crm.row("leads", 300)["price"] is None
 
 
 def test_new_keys_are_uuids_of_version_7_in_ascending_order():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +18,7 @@ from target_crm.errors import ConfigError
 from target_crm.operations import explain as explaining
 from target_crm.operations import history
 from target_crm.operations import undo as undoing
+from target_crm.operations.cells import grouped_warnings
 from target_crm.operations.health import Health, age_text, read_health
 from target_crm.operations.session import NothingYetError, open_session
 from target_crm.plan import Plan
@@ -40,6 +42,9 @@ def status(context: click.Context, limit: int, as_json: bool) -> None:
     try:
         with open_session(settings) as session:
             found, health = history.find_runs(session, limit=limit), read_health(session)
+            warnings = grouped_warnings(session)
+            if as_json:
+                found = [{**run, "warnings": grouped_warnings(session, run["id"])} for run in found]
     except NothingYetError as nothing:
         if as_json:
             print_json({"database": database_name(settings), "message": str(nothing), "runs": []})
@@ -59,6 +64,16 @@ def status(context: click.Context, limit: int, as_json: bool) -> None:
         what = [run["error"] or did, *(n["text"] for n in _with_texts(run["notices"]))]
         table.add_row(str(run["id"]), run["kind"], started, seconds, run["status"], " ".join(filter(None, what)))
     console.print(table)
+    if warnings:
+        console.print(_warnings_table(warnings))
+
+
+def _warnings_table(groups: Sequence[dict[str, Any]]) -> Table:
+    table = Table("table", "column", "values", "code", "for example", title="Open warnings: values left out")
+    for g in groups:
+        text = short(problem_text(g["code"], g["args"]), 80)
+        table.add_row(g["table_name"], g["column_name"], f"{g['cells']:,}", g["code"], text)
+    return table
 
 
 def _with_texts(notices: list[dict[str, Any]]) -> list[dict[str, Any]]:

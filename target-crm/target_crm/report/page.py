@@ -11,6 +11,7 @@ from psycopg import sql
 from target_crm import values
 from target_crm.errors import ConfigError
 from target_crm.files import write_private
+from target_crm.operations.cells import grouped_warnings
 from target_crm.operations.history import changes_by_column, find_run, find_runs, undone_by
 from target_crm.operations.kept import WHY, KeptCell, kept_cells
 from target_crm.operations.records import names_of, value_names
@@ -62,6 +63,7 @@ def write_report(
         conflicts_total=_count(session, "sync_conflicts", found["id"]),
         rejects=_entries(session, "sync_rejects", found["id"], _LISTED),
         rejects_total=_count(session, "sync_rejects", found["id"]),
+        warnings=grouped_warnings(session, found["id"]),
         plots=_plots(found, metrics, t),
         runs=[{**r, **_totals(r)} for r in runs],
         trend=plots.trend([_totals(r) for r in reversed(runs)], t),

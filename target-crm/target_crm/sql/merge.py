@@ -98,16 +98,18 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
 def _new_document(spec: MergeSpec) -> sql.Composed:
     """The document after the sync: the record as it came, and for the base what amoCRM sent, column by column.
 
-    As a rule that is the staged document itself. What else the row's document holds, and bases of values that do not
-    come any more, stay.
+    As a rule that is the staged document itself. What else the row's document holds, and properties and bases of values
+    that do not come any more, stay.
     """
     if spec.only is None:
         document = S(
             "CASE WHEN z.old_base IS NOT NULL AND z.old_doc ? 'amo' "
             "AND (SELECT count(*) FROM jsonb_object_keys(z.old_doc)) = 2 "
-            "AND z.new_base ?& ARRAY(SELECT jsonb_object_keys(z.old_base)) THEN z.new_doc "
+            "AND z.new_base ?& ARRAY(SELECT jsonb_object_keys(z.old_base)) "
+            "AND (z.new_doc->'amo') ?& ARRAY(SELECT jsonb_object_keys(z.old_doc->'amo')) THEN z.new_doc "
             "ELSE coalesce(z.old_doc, '{{}}') || z.new_doc "
-            "|| jsonb_build_object('amo_values', coalesce(z.old_base, '{{}}') || z.new_base) END"
+            "|| jsonb_build_object('amo', coalesce(z.old_doc->'amo', '{{}}') || (z.new_doc->'amo'), "
+            "'amo_values', coalesce(z.old_base, '{{}}') || z.new_base) END"
         ).format()
     else:
         (slot,) = spec.slots
@@ -138,7 +140,8 @@ def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         "w.writes, w.edited, w.changed, w.doc{named} FROM (SELECT z.*, CASE WHEN z.changed THEN {document} END AS doc "
         "FROM (SELECT y.*, (y.writes OR y.moves OR y.new_mark IS DISTINCT FROM y.old_mark OR "
         "(y.new_doc IS NOT NULL AND y.known_hash IS DISTINCT FROM y.h "
-        "AND (y.old_doc->'amo') IS DISTINCT FROM (y.new_doc->'amo'))) AS changed "
+        "AND (y.old_doc->'amo') IS DISTINCT FROM (coalesce(y.old_doc->'amo', '{{}}') || (y.new_doc->'amo')))) "
+        "AS changed "
         "FROM (SELECT y.*, {takes} AS writes, ({moves}{moved}) AS moves, {edits} AS edited, "
         "CASE WHEN y.own_mark OR (y.old_mark <= y.u) IS NOT TRUE THEN y.old_mark END AS new_mark "
         "FROM (SELECT x.*{decisions} FROM ({compared}) AS x OFFSET 0) AS y) AS y OFFSET 0) AS z) AS w"

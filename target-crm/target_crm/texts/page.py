@@ -12,6 +12,12 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "runs": ("Runs", "Загрузки"),
     "rejects": ("Rejects", "Отклонённые"),
     "records": ("Records", "Записи"),
+    "warnings_lead": (
+        "Their columns can't take these values. The columns stayed as they were, everything else was loaded. The next "
+        "good value closes a warning.",
+        "Поля не принимают эти значения. Поля остались прежними, остальное загружено. Следующее подходящее значение "
+        "закроет предупреждение.",
+    ),
     "language": ("Русский", "English"),
     "leave": ("Log out", "Выйти"),
     "keys": ("Keys", "Клавиши"),

@@ -91,6 +91,12 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
         "These records were put aside, the rest was loaded; target-crm-admin rejects --retry tries them again.",
         "Эти записи отложены, остальные загружены; повторить их: target-crm-admin rejects --retry.",
     ),
+    # warnings
+    "warnings_counted": ("Values left out: {n}", "Пропущенные значения: {n}"),
+    "warnings_note": (
+        "Their columns can't take these values; the rest of the records was loaded.",
+        "Поля не принимают эти значения; остальное в записях загружено.",
+    ),
     # time
     "time_title": ("Time and requests", "Время и запросы"),
     "no_metrics": (

@@ -26,7 +26,7 @@ from target_crm.web.crm import Crm
 from target_crm.web.i18n import texts_for
 from target_crm.web.page import Page, load_templates, refusal_text, render_plain
 from target_crm.web.security import MOST_BODY_BYTES, Access, Guard
-from target_crm.web.views import conflicts, entering, home, records, rejects, runs
+from target_crm.web.views import cells, conflicts, entering, home, records, rejects, runs
 
 logger = logging.getLogger("target-crm")
 MOST_FIELDS = 20_000
@@ -158,6 +158,7 @@ def create_app(crm: Crm, access: Access) -> Guard:
         Route("/records", site.view(records.find_record)),
         Route("/records/{table}/{row_id:path}", site.view(records.show_record)),
         Route("/rejects", site.view(rejects.list_rejects)),
+        Route("/warnings", site.view(cells.list_warnings)),
         Route("/rejects/retry", site.view(rejects.try_again), methods=["POST"]),
         Route("/rejects/drop", site.view(rejects.drop_one), methods=["POST"]),
         Mount("/static", static),
