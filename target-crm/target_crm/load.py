@@ -40,6 +40,7 @@ from target_crm.refusals import refusal
 from target_crm.released_states import forget_old_states
 from target_crm.rowkeys import find_row_keys
 from target_crm.seen import KeyReader, SeenRecord, keys_in
+from target_crm.source_watch import FIELDS_STREAM, SourceWatch
 
 logger = logging.getLogger("target-crm")
 DELETED_STREAM = "deleted_records"
@@ -96,7 +97,6 @@ class Load:
         self._seq = 0
         self._drained = False
         self._deferred = DeferredConstraints()
-        self._warned_of_zone = False
         # Accounts that SCHEMA messages name, whether records of them come or not.
         self._named_accounts: set[int] = set()
         self._sessions = LoadSessions(settings, database)
@@ -107,6 +107,7 @@ class Load:
         try:
             database.prepare(self.connection, builtin=self.mapping.builtin, commit=not settings.dry_run)
             self.live: dict[str, LiveTable] = check_mapping(self.connection, self.mapping, settings.crm_schema)
+            self._watch = SourceWatch(self.live, is_own=not self.mapping.builtin)
             database.use_zone(self.connection, next(iter(naive_columns(self.live)), None))
             self.run_id = runs.begin_run(self.connection, settings.crm_schema, kind)
             self._sessions.belongs_to(self.run_id)
@@ -156,14 +157,9 @@ class Load:
                 zone = ZoneInfo(name)
             except (ZoneInfoNotFoundError, ValueError, OSError):
                 logger.warning("Stream %s: the time zone %r is unknown; days are read in UTC.", stream, name)
-        elif stream in self.live and not self._warned_of_zone:
-            self._warned_of_zone = True
-            logger.warning(
-                "Stream %s: the SCHEMA names no time zone of the account; days are read in %s. Look at the account's "
-                "settings.",
-                stream,
-                zone,
-            )
+        else:
+            self._watch.no_zone(stream, zone)
+        self._watch.see_schema(stream, schema)
         if zone != self._context.zone:
             # Records that wait were sent under the zone before.
             self.flush()
@@ -172,6 +168,8 @@ class Load:
 
     def knows(self, stream: str) -> bool:
         """Whether records of this stream go anywhere."""
+        if stream == FIELDS_STREAM and self._watch.wants_fields:
+            return True
         return stream in self.live or stream == DELETED_STREAM or stream in LOOKUP_STREAMS
 
     def _key_reader(self, stream: str) -> KeyReader:
@@ -233,6 +231,9 @@ class Load:
         if stream in LOOKUP_STREAMS:
             for line in lookup_lines(stream, record, self._seq):
                 self._batch.names[line.account_id, line.key] = line.line
+            return
+        if stream == FIELDS_STREAM:
+            self._watch.see_field(record)
             return
         grave = tombstone(record, self._seq)
         if grave.stream in self.live:
@@ -574,7 +575,8 @@ class Load:
 
     def notices(self) -> list[Problem]:
         """What is told of the run beside its counts."""
-        return self.outcome.notices(self.counts, self._mergers, ended=self._drained)
+        found = self.outcome.notices(self.counts, self._mergers, ended=self._drained)
+        return [*found, *self._watch.notices()]
 
     def counts_document(self) -> dict[str, dict[str, int]]:
         """The counts by table as `sync_runs.counts` holds them."""

@@ -171,6 +171,20 @@ def test_a_property_that_nobody_knows_is_told_but_may_come_from_a_stream_map(fir
     assert "The mapping fits the database." in said
 
 
+def test_what_the_account_does_not_have_is_told_at_the_load_with_the_nearest(crm, firm):
+    columns = {"name": "nickname", "token": {"field": ["ИННН"]}, "rating": {"field": [12]}, "extra": "responsible"}
+    firm(columns, properties=["nickname", "responsible"])
+    fields = ({"id": 12, "entity_type": "companies", "code": None, "name": "Оценка"},
+              {"id": 13, "entity_type": "companies", "code": None, "name": "ИНН"})  # fmt: skip
+    schema = json.loads(crm.schema_message("companies"))
+    schema["schema"]["properties"] |= {n: {} for n in ("name", "nickname", "responsible_user_id")}
+    lines = [crm.schema_message("custom_fields"), *crm.messages("custom_fields", *fields), json.dumps(schema)]
+    crm.load([*lines, *crm.messages("companies", {"name": "ООО"})], mapping_file=firm.path)
+    (run,) = crm.execute("SELECT notices FROM sync_runs ORDER BY id DESC LIMIT 1")
+    told = {n["code"]: (n["args"]["column"].rpartition(".")[2], n["args"]["nearest"]) for n in run["notices"]}
+    assert told == {"W_PROPERTY_UNKNOWN": ("extra", "responsible_user_id"), "W_FIELD_UNKNOWN": ("token", "инн")}
+
+
 def test_names_with_a_per_cent_sign_simply_work(crm):
     crm.load([])
     crm.execute(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from decimal import Decimal
 
 import pytest
@@ -232,16 +231,14 @@ def test_the_list_s_name_of_a_reason_counts_more_than_the_record_s(crm):
     assert crm.row("leads")["loss_reason"] == "Слишком дорого"
 
 
-def test_an_account_without_a_time_zone_is_warned_of_once(crm, caplog):
+def test_an_account_without_a_time_zone_is_warned_of_once(crm):
     message = json.dumps(
         {"type": "SCHEMA", "stream": "contacts", "schema": {"properties": {}}, "key_properties": ["id"]}
     )
-    with caplog.at_level(logging.WARNING, "target-crm"):
-        crm.load([message, *crm.messages("contacts", {}), message.replace("contacts", "companies")])
-    assert [r.getMessage() for r in caplog.records if "no time zone" in r.getMessage()] == [
-        "Stream contacts: the SCHEMA names no time zone of the account; days are read in UTC. Look at the account's "
-        "settings."
-    ]
+    crm.load([message, *crm.messages("contacts", {}), message.replace("contacts", "companies")])
+    (run,) = crm.execute("SELECT notices FROM sync_runs")
+    found = [n["args"] for n in run["notices"] if n["code"] == "W_NO_TIME_ZONE"]
+    assert found == [{"stream": "contacts", "zone": "UTC"}]
 
 
 @pytest.mark.parametrize(

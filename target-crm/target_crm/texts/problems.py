@@ -186,6 +186,25 @@ PROBLEMS: dict[str, Text] = {
         "Завершите транзакцию этого сеанса, следующая загрузка возьмёт запись сама.",
     ),
     # Warned of: a table
+    # Warned of: a run
+    "W_NO_TIME_ZONE": Text(
+        "The SCHEMA of {stream} names no time zone of the account; days are read in {zone}.",
+        "В SCHEMA потока {stream} нет часового пояса аккаунта; дни читаются по {zone}.",
+        "Look at the time zone in the account's settings, and at the tap's version.",
+        "Проверьте часовой пояс в настройках аккаунта и версию тапа.",
+    ),
+    "W_PROPERTY_UNKNOWN": Text(
+        "{column} takes the property {property}, which the SCHEMA of {stream} does not have (nearest: {nearest}).",
+        "Поле {column} берёт свойство {property}, которого нет в SCHEMA потока {stream} (похожее: {nearest}).",
+        "Correct the name in mapping_file, or select the property in the tap's catalog. What the column holds stays.",
+        "Исправьте имя в mapping_file или включите свойство в каталоге тапа. Значения поля не изменены.",
+    ),
+    "W_FIELD_UNKNOWN": Text(
+        "{column} takes the custom field {fields}, which {stream} of this account do not have (nearest: {nearest}).",
+        "Поле {column} берёт поле amoCRM {fields}, которого нет у {stream} этого аккаунта (похожее: {nearest}).",
+        "Correct the id, code or name in mapping_file, or make the field in amoCRM.",
+        "Исправьте номер, код или имя в mapping_file либо создайте поле в amoCRM.",
+    ),
     "W_SKIPPED_BY_DATABASE": Text(
         "A trigger of {table} kept {number} rows as they were or left them out.",
         "Триггер таблицы {table} оставил прежними или не пропустил строк: {number}.",
