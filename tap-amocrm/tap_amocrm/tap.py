@@ -96,6 +96,8 @@ class TapAmoCRM(AmoTap):
         """Sync all streams; whatever happens, the metrics are written and no request is left in flight."""
         catalog = self.input_catalog
         check_catalog(self.streams.values(), () if catalog is None else catalog.keys())
+        metrics = self.run.metrics
+        metrics.run_id, metrics.requests_per_second = self.marker.id, self.run.settings.requests_per_second
         try:
             self._mark(complete=False)
             self._read_ahead()
