@@ -25,8 +25,8 @@ def conformance() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def account(conformance: Any) -> Iterator[Any]:
-    """An account whose contacts and notes fill more than one page."""
-    with conformance.simulated_account(companies=100, rps=0, token="any") as running:
+    """An account whose contacts and notes fill more than one page, with the service's own shapes."""
+    with conformance.simulated_account(companies=100, rps=0, token="any", plain=False) as running:
         yield running
 
 

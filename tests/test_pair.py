@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from crm_truth import TABLES, Truth, company_of, differences, held, in_scope
+from crm_truth import TABLES, Truth, company_of, differences, held, in_scope, values, whole
 from row_versions import row_versions
 
 SIZES = {"companies": 500, "contacts": 1500, "notes": 3000, "tasks": 1000, "leads": 300}
@@ -36,6 +36,28 @@ def test_the_database_equals_the_account_row_by_row(pair, account):
     made = pair(**SIZES, **ACCOUNTS[account])
     made.sync()
     assert {t: made.execute(f"SELECT count(*) FROM {t}")[0][0] for t in TABLES} == {t: SIZES[t] for t in TABLES}
+    assert wrong(made) == {}
+
+
+def test_a_number_in_words_costs_its_cell_alone_and_waits_as_a_warning(pair):
+    made = pair(companies=200)
+    made.sync()
+    said = {i: v[0] for i, r in made.dump()["companies"].items() if (v := values(r, "Количество сотрудников"))}
+    unreadable = {i for i, v in said.items() if whole(v) is None}
+    assert len(unreadable) > 10
+    open_ones = (
+        "SELECT amo_id FROM sync_warnings WHERE table_name = 'companies' AND column_name = 'employees_count' "
+        "AND resolved_at IS NULL"
+    )
+    assert sorted(i for (i,) in made.execute(open_ones)) == sorted(unreadable)
+    company = min(unreadable)
+    fields = [f for f in made.dump()["companies"][company]["custom_fields_values"] if f["field_id"] != 700_008]
+    headcount = {"field_id": 700_008, "field_name": "Количество сотрудников", "field_code": None, "field_type": "text"}
+    fields.append({**headcount, "values": [{"value": "75"}]})
+    made.sim.change("update", kind="companies", ids=[company], fields={"custom_fields_values": fields})
+    made.sync()
+    assert made.execute("SELECT employees_count FROM companies WHERE amo_id = %s", company) == [(75,)]
+    assert sorted(i for (i,) in made.execute(open_ones)) == sorted(unreadable - {company})
     assert wrong(made) == {}
 
 

@@ -57,7 +57,7 @@ def build(given: dict[str, Any]) -> Simulator:
 @click.option("--customers", type=int, help="Left out: none.")
 @click.option("--seed", default=1, show_default=True)
 @click.option(
-    "--plain/--unkind", default=True, help="Records of tidy shapes, or of all those that the service is known to send."
+    "--plain/--unkind", default=False, help="Records of tidy shapes, or of all those that the service is known to send."
 )
 @click.option("--latency", default="0", show_default=True, help="Milliseconds: 300, 200-400 or normal:300,80.")
 @click.option("--faults", default="", help="Rates: 500=0.01,reset=0.02 or all=0.05.")

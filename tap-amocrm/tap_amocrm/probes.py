@@ -9,7 +9,7 @@ from typing import Any
 from tap_amocrm.client import Ask, Client, Params
 from tap_amocrm.errors import ApiError
 from tap_amocrm.reader import LISTINGS
-from tap_amocrm.scope import company_id_of
+from tap_amocrm.scope import company_id_of, names_any
 from tap_amocrm.shapes import record_id, whole
 
 Record = dict[str, Any]
@@ -62,7 +62,7 @@ def filters(client: Client) -> Iterator[Finding]:
     if company is not None:
         params = [("filter[company_id][]", str(company))]
         yield _honoured(
-            client, "filter[company_id] of contacts", "contacts", params, lambda r: company_id_of(r) == company
+            client, "filter[company_id] of contacts", "contacts", params, lambda r: names_any(r, (company,))
         )
     notes = _records(client, "contacts/notes", [("limit", "1")])
     parent = whole(notes[0].get("entity_id")) if notes else None

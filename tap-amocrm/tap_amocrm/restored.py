@@ -11,7 +11,7 @@ from tap_amocrm.client import Ask
 from tap_amocrm.errors import ApiError
 from tap_amocrm.reader import LISTINGS, Reader
 from tap_amocrm.scan import FilterIgnoredError
-from tap_amocrm.scope import IDS_IN_A_REQUEST, Scope, company_id_of
+from tap_amocrm.scope import IDS_IN_A_REQUEST, Scope, names_any
 from tap_amocrm.shapes import has_id_among, record_id, text, whole
 
 Record = dict[str, Any]
@@ -40,8 +40,8 @@ class ByIds:
     def _in_scope(self, entity: str, record: Record) -> bool:
         if self.scope is None:
             return True
-        company = record_id(record) if entity == "companies" else company_id_of(record)
-        return company in self.scope.ids("companies")
+        companies = self.scope.ids("companies")
+        return record_id(record) in companies if entity == "companies" else names_any(record, companies)
 
     def _entities(self, entity: str, ids: list[int]) -> Iterator[list[Record]]:
         name = f"filter[id] of {entity}"

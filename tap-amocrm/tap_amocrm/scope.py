@@ -31,6 +31,11 @@ def company_id_of(record: Record) -> int | None:
     return next((whole(company.get("id")) for company in embedded(record, "companies")), None)
 
 
+def names_any(record: Record, companies: Collection[int]) -> bool:
+    """Whether a contact or lead names one of the companies: some have several, and are listed with each."""
+    return any(whole(company.get("id")) in companies for company in embedded(record, "companies"))
+
+
 def packed(ids: Iterable[int]) -> str:
     """A set of ids as short text: about a byte and a half for each."""
     ordered = sorted(ids)
@@ -184,12 +189,12 @@ class Scope:
         parents = self._changed_companies(since)
         source = self._linked_of(entity, parents, whole=since is None)
         for records in source:
-            fresh = [r for r in records if company_id_of(r) in scope and _is_new(r, seen)]
+            fresh = [r for r in records if names_any(r, scope) and _is_new(r, seen)]
             seen.update(map(record_id, fresh))
             yield fresh
         if since is not None and len(parents) < len(scope):
             for records in self.reader.changed(entity, since):
-                fresh = [r for r in records if company_id_of(r) in scope and _is_new(r, seen)]
+                fresh = [r for r in records if names_any(r, scope) and _is_new(r, seen)]
                 seen.update(map(record_id, fresh))
                 yield fresh
         if since is not None:
@@ -209,9 +214,7 @@ class Scope:
         if self.by_company_id(entity, len(parents), len(linked)):
             name = _company_filter(entity)
             try:
-                yield from self._by(
-                    entity, "filter[company_id][]", parents, size, lambda r, ids: company_id_of(r) in ids
-                )
+                yield from self._by(entity, "filter[company_id][]", parents, size, names_any)
                 account.honours[name] = True
             except FilterIgnoredError:
                 account.ignores(name, "linked ids are taken from the companies")
@@ -266,7 +269,7 @@ class Scope:
         total = 0
         for records in self.reader.changed(entity, None):
             total += len(records)
-            yield [r for r in records if company_id_of(r) in parents]
+            yield [r for r in records if names_any(r, parents)]
         self.totals[entity] = total
 
     def strategy(self, name: str, parents: int) -> tuple[str, Costs]:

@@ -30,9 +30,9 @@ def text(value: Any) -> str | None:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number, with blanks between thousands at most; None for what people write beside numbers."""
+    """A whole number, with blanks between thousands or a fraction of zero; None for what people write beside one."""
     plain = re.sub(r"(?<=\d)[ \u00a0\u202f](?=\d{3}\b)", "", str(value).strip())
-    return int(plain) if re.fullmatch(r"\d+", plain) else None
+    return int(plain.partition(".")[0]) if re.fullmatch(r"\d+(\.0+)?", plain) else None
 
 
 def embedded(record: Row, name: str) -> list[Row]:
@@ -355,7 +355,8 @@ def in_scope(dump: dict[str, dict[int, Row]], users: Iterable[int], field_id: in
     }
     scope = {"companies": companies}
     for kind in ("contacts", "leads"):
-        scope[kind] = {i for i, r in dump[kind].items() if company_of(r) in companies}
+        # Some name several companies; one in scope is enough.
+        scope[kind] = {i for i, r in dump[kind].items() if companies & {c["id"] for c in embedded(r, "companies")}}
     scope["notes"] = {i for e in ENTITIES for i, r in dump[f"{e}/notes"].items() if r["entity_id"] in scope[e]}
     scope["tasks"] = {i for i, r in dump["tasks"].items() if r["entity_id"] in scope.get(r["entity_type"], ())}
     return scope

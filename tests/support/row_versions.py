@@ -10,7 +10,7 @@ from psycopg.rows import tuple_row
 
 
 def row_versions(connection: psycopg.Connection[Any], schema: str) -> dict[str, int]:
-    """Rows inserted, updated and deleted so far, by table; without those that record the run and its state.
+    """Rows inserted, updated and deleted so far, by table; without those that record the run, its state and warnings.
 
     A session tells what it wrote when it ends, at the latest, and ends after the process that opened it: those of the
     target are waited for.
@@ -26,6 +26,6 @@ def row_versions(connection: psycopg.Connection[Any], schema: str) -> dict[str, 
         cursor.execute(
             "SELECT relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables "
             "WHERE schemaname = %s AND relname <> ALL (%s)",
-            (schema, ["sync_runs", "sync_state", "sync_released_states"]),
+            (schema, ["sync_runs", "sync_state", "sync_released_states", "sync_warnings"]),
         )
         return {str(table): int(count) for table, count in cursor.fetchall()}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from amocrm_sim.records.account import Account
 
 # Free text where a number is meant.
-HEADCOUNTS = ("50-100 чел.", "12.5", "1 200", "около 40", "51–100", "нет", "10", "250", 7, "0")
+HEADCOUNTS = ("50-100 чел.", "12.5", "1 200", "около 40", "51–100", "нет", "10", "250", 7, "0", 12.0)
 _PARTS = ("address_line_1", "address_line_2", "city", "state", "zip", "country")
 
 
