@@ -77,6 +77,8 @@ class Batch:
     late_rejects: dict[int, Reject] = field(default_factory=dict)
     # What can't be merged now, for other sessions hold its rows.
     held: dict[tuple[int, str, int, str], Waiting] = field(default_factory=dict)
+    # Records that other rows are in the way of, by sequence: they are tried again at the end of the run.
+    postponed: dict[int, tuple[SeenRecord, Reject]] = field(default_factory=dict)
     # Cells whose value was left out, and, as None, those with an open warning whose value is good now.
     cells: dict[Cell, BadCell | None] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
@@ -102,12 +104,14 @@ class Batch:
         with self.lock:
             self.cells |= cells
 
-    def reject(self, stream: str, record: SeenRecord, problem: Problem) -> None:
-        """Reject a record during the merge; safe from any thread."""
+    def reject(self, stream: str, record: SeenRecord, problem: Problem, *, for_now: bool = False) -> None:
+        """Reject a record during the merge, or `for_now` postpone it; safe from any thread."""
+        reject = Reject(stream, as_text(record.raw), problem, record.account_id, record.amo_id)
         with self.lock:
-            self.late_rejects[record.seq] = Reject(
-                stream, as_text(record.raw), problem, record.account_id, record.amo_id
-            )
+            if for_now:
+                self.postponed[record.seq] = record, reject
+            else:
+                self.late_rejects[record.seq] = reject
 
 
 class Tombstone(NamedTuple):

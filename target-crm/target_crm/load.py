@@ -26,17 +26,18 @@ from target_crm.deferred import DeferredConstraints
 from target_crm.errors import DatabaseError, RecordError, StrictError, TooManyRejectsError
 from target_crm.extract import Extracted, Extractor
 from target_crm.held import RECORD
+from target_crm.isolation import Isolator
 from target_crm.load_sessions import LoadSessions
 from target_crm.load_waiting import WaitingRecords
 from target_crm.lookups import LOOKUP_STREAMS, lookup_lines
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping
-from target_crm.merger import ContendedError, Counts, Merger
+from target_crm.merger import ContendedError, Counts, Merger, SkippedError
 from target_crm.messages import clean_json, read_state, spell_out
 from target_crm.normalise import Context
 from target_crm.outcome import Outcome, write_notices
 from target_crm.problems import Problem
-from target_crm.refusals import refusal
+from target_crm.refusals import belongs_to_records, may_pass_later, refusal
 from target_crm.released_states import forget_old_states
 from target_crm.rowkeys import find_row_keys
 from target_crm.seen import KeyReader, SeenRecord, keys_in
@@ -49,11 +50,13 @@ _MOST_BUFFERED_BYTES = 12 * 1024 * 1024
 _LONGEST_WAIT_SECONDS = 30.0
 _MOST_TOMBSTONES = 100_000
 _RETRIES_ON_DEADLOCK = 5
+_MOST_ATTEMPTS = 20
+# What is refused together may be found in steps: a deferred constraint only when the others are gone.
+_MOST_ISOLATIONS = 10
 # Smaller batches are not worth a second connection.
 _LEAST_TO_SHARE = 2000
 # Records taken apart at a time: ten times as large as they came, they would otherwise fill the memory.
 _MOST_AT_ONCE = 2500
-_RECORD_FAULTS = (psycopg.DataError, psycopg.IntegrityError)
 
 
 class Load:
@@ -100,6 +103,8 @@ class Load:
         # Accounts that SCHEMA messages name, whether records of them come or not.
         self._named_accounts: set[int] = set()
         self._sessions = LoadSessions(settings, database)
+        # Records to be tried again at the end, by stream and key.
+        self._postponed: dict[tuple[str, tuple[int, int]], tuple[Context, SeenRecord, Reject]] = {}
         # Values left out, by table, column and code.
         self._warned: Counter[tuple[str, str, str]] = Counter()
         self._spells_out = self.connection.info.parameter_status("server_encoding") == "SQL_ASCII"
@@ -328,8 +333,9 @@ class Load:
         """
         self.flush(final=True)
         self._wait()
-        self._job = self._reader.submit(self._merge_waiting)
-        self._wait()
+        for last in (self._merge_waiting, self._merge_postponed):
+            self._job = self._reader.submit(last)
+            self._wait()
         self._release()
         self._drained = True
         log_warnings(self._warned)
@@ -360,6 +366,8 @@ class Load:
                 self._count(stream).add(counts)
         self._waiting.delete(batch, graves, self._delete)
         self._close_batch(batch)
+        if len(self._postponed) > self.settings.max_bad_records:
+            self._merge_postponed()
         return batch.state
 
     def _merge_waiting(self) -> None:
@@ -404,10 +412,66 @@ class Load:
         for stream, counts in done.items():
             self._count(stream).add(counts)
 
+    def _postpone(self, batch: Batch) -> None:
+        """Keep the records that other rows are in the way of, for the end of the run; a later version replaces one."""
+        for stream, buffer in batch.buffers.items():
+            for key in buffer.records if self._postponed else ():
+                self._postponed.pop((stream, key), None)
+        for record, reject in batch.postponed.values():
+            self._postponed[str(reject.stream), record.key] = batch.context, record, reject
+
+    def _merge_postponed(self) -> None:
+        """Merge records that other rows were in the way of, when all else is done; what still is refused is rejected.
+
+        Raises:
+            StrictError, TooManyRejectsError: as for any reject.
+        """
+        waiting: int | None = None
+        while self._postponed and len(self._postponed) != waiting:
+            waiting = len(self._postponed)
+            batches: dict[Context, Batch] = {}
+            for (stream, _), (context, record, _) in self._postponed.items():
+                batch = batches.setdefault(context, Batch(context))
+                batch.buffers.setdefault(stream, Buffer()).put(record)
+            for batch in batches.values():
+                for stream in self.live:
+                    buffer = batch.buffers.get(stream)
+                    if buffer is not None:
+                        # They were read in the batch that they came with.
+                        counts = self._merge_stream(batch, stream, buffer.sorted())
+                        self._count(stream).add(replace(counts, read=0))
+                self._close_batch(batch)
+        rejects = [reject for _, _, reject in self._postponed.values()]
+        self._postponed.clear()
+        self._reject_at_last(rejects)
+
+    def _reject_at_last(self, rejects: Sequence[Reject]) -> None:
+        for reject in rejects:
+            self._refuse_if_strict(reject.stream, reject.problem)
+            self._count(str(reject.stream)).rejected += 1
+            self.outcome.rejected[reject.stream or ""] += 1
+            self.outcome.loaded[reject.stream or ""] -= 1
+        if rejects:
+            self.rejected += len(rejects)
+            if not self.settings.dry_run:
+                runs.log_rejects(rejects)
+            runs.write_counts(self.connection, self.settings.crm_schema, self.run_id, self.counts_document())
+            self._commit()
+            self._refuse_too_many()
+
+    def _refuse_too_many(self) -> None:
+        if self.rejected > self.settings.max_bad_records:
+            msg = (
+                f"{self.rejected} records were rejected, more than max_bad_records = {self.settings.max_bad_records}. "
+                f"Look into the table {self.settings.crm_schema}.sync_rejects (target-crm-admin rejects)."
+            )
+            raise TooManyRejectsError(msg)
+
     def _close_batch(self, batch: Batch) -> None:
         self.connection.verify()
         rejects = [*batch.rejects, *batch.late_rejects.values()]
         self.rejected += len(rejects)
+        self._postpone(batch)
         for reject in rejects:
             if reject.stream in self.live:
                 self._count(reject.stream).rejected += 1
@@ -415,7 +479,8 @@ class Load:
         for late in batch.late_rejects.values():
             self.outcome.loaded[late.stream or ""] -= 1
         schema = self.settings.crm_schema
-        runs.write_rejects(self.connection, schema, self.run_id, rejects)
+        postponed = [reject for _, reject in batch.postponed.values()]
+        runs.write_rejects(self.connection, schema, self.run_id, [*rejects, *postponed])
         if not self.settings.dry_run:
             runs.log_rejects(rejects)
         self._close_rejects(batch)
@@ -425,16 +490,12 @@ class Load:
         if batch.state is not None:
             self._keep(batch.state)
         self._commit()
-        if self.rejected > self.settings.max_bad_records:
-            msg = (
-                f"{self.rejected} records were rejected, more than max_bad_records = {self.settings.max_bad_records}. "
-                f"Look into the table {schema}.sync_rejects (target-crm-admin rejects)."
-            )
-            raise TooManyRejectsError(msg)
+        self._refuse_too_many()
 
     def _close_rejects(self, batch: Batch) -> None:
         """Close the rejects of records that came in a version that was loaded."""
-        still = {reject.identity for reject in (*batch.rejects, *batch.late_rejects.values())}
+        late = [*batch.late_rejects.values(), *(reject for _, reject in batch.postponed.values())]
+        still = {reject.identity for reject in (*batch.rejects, *late)}
         for stream, buffer in batch.buffers.items():
             waiting = self._open_rejects.get(stream)
             if waiting:
@@ -470,7 +531,7 @@ class Load:
         return counts
 
     def _merge_records(self, merger: Merger, batch: Batch, stream: str, records: Sequence[SeenRecord]) -> Counts:
-        """Merge records; when the database refuses one of them, find it by halving and put it aside."""
+        """Merge records together. Those that the database refuses are found without writing any, and rejected."""
         extractor = self._extractor(stream, batch.context)
 
         def reject(record: SeenRecord, error: RecordError) -> None:
@@ -486,18 +547,29 @@ class Load:
             counts: Counts = self._guarded(merger, lambda lock: merger.merge(stream, some, extract, lock=lock))
             return counts
 
-        try:
-            return self._waiting.merge(merger.connection, batch, stream, records, merge)
-        except _RECORD_FAULTS as error:
-            if len(records) == 1:
-                problem = refusal(error)
-                self._refuse_if_strict(stream, problem)
-                batch.reject(stream, records[0], problem)
-                return Counts(read=1)
-        middle = len(records) // 2
-        counts = self._merge_records(merger, batch, stream, records[:middle])
-        counts.add(self._merge_records(merger, batch, stream, records[middle:]))
-        return counts
+        def merge_good(some: Sequence[SeenRecord]) -> Counts:
+            refused = 0
+            for _ in range(_MOST_ISOLATIONS):
+                try:
+                    counts = merge(some) if some else Counts()
+                except psycopg.Error as error:
+                    if not belongs_to_records(error):
+                        raise
+                    bad = Isolator(merger.connection, merge).find(some, error)
+                else:
+                    counts.read += refused
+                    return counts
+                for record, reason in bad:
+                    problem, later = refusal(reason), may_pass_later(reason)
+                    if not later:
+                        self._refuse_if_strict(stream, problem)
+                    batch.reject(stream, record, problem, for_now=later)
+                refused += len(bad)
+                left_out = {id(record) for record, _ in bad}
+                some = [record for record in some if id(record) not in left_out]
+            raise ContendedError
+
+        return self._waiting.merge(merger.connection, batch, stream, records, merge_good)
 
     def _note_cells(self, batch: Batch, stream: str, extractor: Extractor, found: Extracted) -> None:
         """Note which cells were left out, and those with an open warning that are good now."""
@@ -515,6 +587,7 @@ class Load:
     def _close_cells(self, batch: Batch) -> None:
         """Write the warnings of a batch, and close those whose cells are good now."""
         rejected = {reject.identity for reject in batch.late_rejects.values()}
+        rejected |= {reject.identity for _, reject in batch.postponed.values()}
         cells = [
             (cell, bad)
             for cell, bad in batch.cells.items()
@@ -539,21 +612,33 @@ class Load:
 
         People who edited the same rows meanwhile: once more, under locks. Deadlocks: a few times, with pauses.
         """
+        try:
+            return self._attempts(merger, work)
+        finally:
+            merger.skipping.clear()
+            merger.vacating.clear()
+
+    def _attempts(self, merger: Merger, work: Callable[[bool], Any]) -> Any:
         lock = False
-        for attempt in range(_RETRIES_ON_DEADLOCK + 1):
+        for attempt in range(_MOST_ATTEMPTS):
             try:
-                with merger.connection.transaction():
+                with merger.attempt():
                     merger.connection.verify(self._waiting.seconds)
                     done = work(lock)
                     if self.settings.dry_run:
                         self._deferred.check(merger.connection)
                     return done
-            except (ContendedError, psycopg.errors.UniqueViolation):
+            except SkippedError as skipped:
+                merger.skipping.setdefault(skipped.table, set()).update(skipped.rows)
+            except (ContendedError, psycopg.errors.UniqueViolation) as error:
                 if lock:
-                    raise
+                    vacating = merger.free_columns(error) if isinstance(error, psycopg.Error) else set()
+                    if vacating <= merger.vacating:
+                        raise
+                    merger.vacating |= vacating
                 lock = True
             except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-                if attempt == _RETRIES_ON_DEADLOCK or self.settings.dry_run:
+                if attempt >= _RETRIES_ON_DEADLOCK or self.settings.dry_run:
                     raise
                 time.sleep(0.1 * 2**attempt)
         raise ContendedError

@@ -43,6 +43,14 @@ _LEAST_TO_HEAL = 1000
 _MANY = 1 << 30
 
 
+class SkippedError(Exception):
+    """The database left rows as they are, without an error: a trigger returned NULL. They are left out, too."""
+
+    def __init__(self, table: str, rows: Sequence[str]) -> None:
+        super().__init__(f"{len(rows)} rows of {table}")
+        self.table, self.rows = table, rows
+
+
 class ContendedError(Exception):
     """Somebody changed rows between plan and write; the batch is merged anew under locks."""
 
@@ -105,6 +113,13 @@ class Merger:
     run_id: int
     row_keys: Mapping[str, RowKeys] = field(default_factory=dict)
     deleted_so_far: dict[str, int] = field(default_factory=dict)
+    # Of the merge under way: rows that a trigger keeps as they are, by table; columns that are emptied before they are
+    # written, for their values are unique and change places.
+    skipping: dict[str, set[str]] = field(default_factory=dict)
+    vacating: set[tuple[str, str]] = field(default_factory=set)
+    # Items of sets that triggers left out, by table.
+    skipped_items: dict[str, int] = field(default_factory=dict)
+    _with_triggers: dict[str, bool] = field(default_factory=dict)
     # Of a dry run: table, row, column, base, the CRM's value, amoCRM's value of each edit that stays.
     kept_cells: list[tuple[Any, ...]] = field(default_factory=list)
     # Name and e-mail of records that match no row, by stream, account and amoCRM id.
@@ -237,10 +252,12 @@ class Merger:
             counts.unmatched = len(unmatched)
             counts.unchanged = rows - len(unmatched)
             return counts
-        if table.match:
-            self._run(merge.mark_adopted(spec))
-        if any(is_new for _, is_new in staged):
-            counts.inserted = self._insert_staged(known)
+        new = sum(len(found.records) for found, is_new in staged if is_new)
+        if new:
+            if table.match:
+                new -= self._run(merge.mark_adopted(spec)).rowcount
+            inserted = self._insert_staged(known)
+            counts.inserted, counts.skipped_by_database = inserted, new - inserted
         if table.match or not all(is_new for _, is_new in staged):
             counts.add(self._update(known, lambda: merge.staged(spec, rows), rows, lock=lock))
         return counts
@@ -327,7 +344,11 @@ class Merger:
         self._run(known.text("remember_keys", lambda: insert.remember_keys(spec)))
         self._run(known.text("journal_born", lambda: insert.journal_born(spec)))
         for index in range(len(spec.live.mapping.sets)):
-            self._run(known.text(f"items{index}", lambda k=index: insert.insert_born_items(spec, k)))  # type: ignore[misc]
+            done = self._run(known.text(f"items{index}", lambda k=index: insert.insert_born_items(spec, k)))  # type: ignore[misc]
+            live = spec.live.sets[spec.live.mapping.sets[index].name]
+            if self._has_triggers(live):
+                row = self._run(insert.count_born_items(spec, index)).fetchone()
+                self._skip_items(live, (row[0] if row else 0) - done.rowcount)
         return inserted
 
     def _update(self, known: Statements, source: Callable[[], sql.Composable], rows: int, *, lock: bool) -> Counts:
@@ -353,6 +374,8 @@ class Merger:
             # What is locked can't change any more.
             self._run(known.text(f"lock{size}", lambda: merge.lock_rows(spec, source())))
         self._run(known.text(f"plan{size}", lambda: merge.fill_plan(spec, source())))
+        skipping = self.skipping.get(spec.live.mapping.table)
+        skipped = self._run(merge.leave_rows(spec, skipping)).rowcount if skipping else 0
         row = self._run(known.text("count", lambda: merge.count_plan(spec))).fetchone()
         assert row is not None
         planned, updated, edited, conflicts, writing, marks = row[:6]
@@ -366,11 +389,20 @@ class Merger:
         if updated:
             written = [slot for slot, number in zip(spec.slots, takes, strict=True) if number]
             self._as_stored(
-                spec, lambda: self._write(known, rows, written, (updated, conflicts), marks=marks), new=False
+                spec, lambda: self._write(known, rows, written, (updated, conflicts), marks=marks, lock=lock), new=False
             )
         elif former:
             self._record_conflicts(spec)
-        return _Planned(planned, Counts(updated=updated, unchanged=planned - updated, kept=edited, conflicts=conflicts))
+        return _Planned(
+            planned,
+            Counts(
+                updated=updated,
+                unchanged=planned - updated,
+                kept=edited,
+                conflicts=conflicts,
+                skipped_by_database=skipped,
+            ),
+        )
 
     def _find_stale(self, spec: MergeSpec) -> int:
         """Turn edits by hand that are former values of amoCRM into conflicts; how many."""
@@ -387,7 +419,14 @@ class Merger:
         self._run(statement)
 
     def _write(
-        self, known: Statements, rows: int, written: Sequence[Slot], expected: tuple[int, int], *, marks: bool
+        self,
+        known: Statements,
+        rows: int,
+        written: Sequence[Slot],
+        expected: tuple[int, int],
+        *,
+        marks: bool,
+        lock: bool,
     ) -> None:
         """Journal, conflicts, rows and keys of the plan; as many rows as expected, and conflicts."""
         spec, size = known.spec, staging.limit_of(rows)
@@ -395,8 +434,14 @@ class Merger:
         self._run(journal.journal_changes(spec, rows, written, marks=marks))
         if conflicts:
             self._record_conflicts(spec)
+        for slot in written:
+            if (spec.live.mapping.table, slot.column.name) in self.vacating:
+                self._run(merge.vacate(spec, slot))
         done = self._run(known.text(f"write{size}", lambda: merge.write_and_remember(spec, rows))).fetchone()
         if done is None or done[0] != updated:
+            if lock and spec.live.has_versions:
+                # Nobody could change the rows meanwhile: a trigger kept them as they are.
+                raise SkippedError(spec.live.mapping.table, [row[0] for row in self._run(merge.unwritten(spec))])
             raise ContendedError
 
     def _as_stored(self, spec: MergeSpec, write: Callable[[], Any], *, new: bool) -> None:
@@ -415,6 +460,38 @@ class Merger:
             self._run(stored.remember(spec, forms, new=new))
             write()
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A transaction (a savepoint inside one) of an attempt; what was noted in it is forgotten if it fails."""
+        cells, items = len(self.kept_cells), dict(self.skipped_items)
+        try:
+            with self.connection.transaction():
+                yield
+        except BaseException:
+            del self.kept_cells[cells:]
+            self.skipped_items = items
+            raise
+
+    def _has_triggers(self, live: LiveTable) -> bool:
+        """Whether triggers run before rows of the table are written, which may leave rows out."""
+        name = live.identifier.as_string(self.connection)
+        found = self._with_triggers.get(name)
+        if found is None:
+            found = bool(self._run(sets.has_triggers(name)).fetchone())
+            self._with_triggers[name] = found
+        return found
+
+    def free_columns(self, error: psycopg.Error) -> set[tuple[str, str]]:
+        """Mapped columns that may be empty, of the unique index that a refused row violates."""
+        for live in self.live.values():
+            table = live.mapping
+            if (live.schema, live.name) == (error.diag.schema_name, error.diag.table_name):
+                with self.connection.transaction():
+                    found = self._run(merge.index_columns(live, error.diag.constraint_name or "")).fetchall()
+                nullable = {c.name for c in table.columns if not live.columns[c.name].not_null}
+                return {(table.table, row[0]) for row in found if row[0] in nullable}
+        return set()
+
     def _merge_sets(self, spec: MergeSpec) -> None:
         for index in range(len(spec.live.mapping.sets)):
             one = sets.SetSpec(spec, index)
@@ -427,6 +504,14 @@ class Merger:
             self._remove_items(one)
             self._run(sets.update_items(one))
             self._run(sets.insert_items(one))
+            if self._has_triggers(one.live):
+                row = self._run(sets.left_over(one)).fetchone()
+                self._skip_items(one.live, row[0] if row else 0)
+
+    def _skip_items(self, live: LiveTable, number: int) -> None:
+        """Note items that a trigger of their table left out."""
+        if number > 0:
+            self.skipped_items[live.name] = self.skipped_items.get(live.name, 0) + number
 
     def _remove_items(self, one: sets.SetSpec) -> None:
         """Remove the items that amoCRM dropped: lock them first, then look at the application's columns and keys."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import psycopg
@@ -100,7 +100,7 @@ class Outcome:
             if number >= _LEAST_FOR_A_STREAM and not self.loaded[stream]
         ]
 
-    def notices(self, counts: Mapping[str, Counts], mergers: Iterable[Merger], *, ended: bool) -> list[Problem]:
+    def notices(self, counts: Mapping[str, Counts], mergers: Collection[Merger], *, ended: bool) -> list[Problem]:
         """What is told beside the counts. `ended`: the input was read to where it ends."""
         found = [self.gap()] if self._has_gap else []
         if ended and self.expects_input and not self.input.messages:
@@ -112,6 +112,10 @@ class Outcome:
             if number.deleted_by_person and number.deleted_by_person >= number.read * _MASS_DELETED_SHARE:
                 args = {"table": table, "number": number.deleted_by_person}
                 found.append(Problem("W_DELETED_BY_PERSON", args))
+        skipped = Counter({table: number.skipped_by_database for table, number in counts.items()})
+        for merger in mergers:
+            skipped.update(merger.skipped_items)
+        found += [Problem("W_SKIPPED_BY_DATABASE", {"table": t, "number": n}) for t, n in skipped.items() if n]
         people: dict[str, list[str]] = {}
         for merger in mergers:
             for (stream, _, amo_id), (name, email) in merger.unmatched.items():

@@ -16,7 +16,10 @@ _COLUMNS = {
     "rejects": ("stream", "account_id", "amo_id", "record", "error", "code", "args"),
     "warnings": ("stream", "account_id", "amo_id", "table_name", "row_id", "column_name", "value", "code", "args"),
 }
-_CONDITIONS = {"changes": sql.SQL("run_id = {} AND column_name <> 'raw_fields'")}
+_CONDITIONS = {
+    "changes": sql.SQL("run_id = {} AND column_name <> 'raw_fields'"),
+    "rejects": sql.SQL("run_id = {} AND resolved_at IS NULL"),
+}
 
 
 @dataclass

@@ -47,3 +47,23 @@ def refusal(error: psycopg.Error) -> Problem:
         "key": _key(found.message_detail if detail else None),
     }
     return Problem(code, args)
+
+
+# Classes of SQLSTATE that say something of the data: data exceptions, violated constraints and check options, what
+# triggers and functions raise, program limits (an index row, a text search document), what a rule does not support,
+# triggers that changed the row under the statement. XX000: distributed engines pass on a violation so.
+_OF_RECORDS = ("22", "23", "44", "P0", "54", "0A", "27", "21", "38", "39", "2F")
+_SAME_VALUE = ("23503", "23505", "23P01")
+
+
+def belongs_to_records(error: psycopg.Error) -> bool:
+    """Whether an error may belong to one of the records that a statement wrote; isolating shows to which."""
+    state = error.sqlstate or ""
+    # Of other classes only what happens inside a function: a trigger that fails for some of the rows.
+    in_function = state.startswith("42") and state != "42501" and bool(error.diag.context)
+    return state.startswith(_OF_RECORDS) or state in ("XX000", "40002") or in_function
+
+
+def may_pass_later(error: psycopg.Error) -> bool:
+    """Whether other rows are in the way, which may be gone by the end of the run."""
+    return error.sqlstate in _SAME_VALUE

@@ -119,3 +119,10 @@ def insert_born_items(spec: MergeSpec, index: int) -> sql.Composed:
     return S(
         "INSERT INTO {} ({}) SELECT {} FROM {} AS x JOIN {} AS b ON b.q = x.q WHERE x.s = {} ORDER BY x.q, x.n"
     ).format(live.identifier, names, values, spec.temp("items"), spec.temp("born"), sql.Literal(index))
+
+
+def count_born_items(spec: MergeSpec, index: int) -> sql.Composed:
+    """How many items new rows have in one set."""
+    return S("SELECT count(*) FROM {} AS x JOIN {} AS b ON b.q = x.q WHERE x.s = {} AND x.n >= 0").format(
+        spec.temp("items"), spec.temp("born"), sql.Literal(index)
+    )

@@ -6,10 +6,11 @@ records. The plan is a temporary table with one row for each staged record.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
+from target_crm.mapping.check import LiveTable
 from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, is_empty
 from target_crm.sql.joins import own_mark, source_joins, theirs, under_name
 from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, tail
@@ -199,6 +200,54 @@ def had_properties(spec: MergeSpec, account: int, amo_ids: Sequence[int], names:
         raw=I(table.raw_fields),
         names=sql.Literal(list(names)),
     )
+
+
+def unwritten(spec: MergeSpec) -> sql.Composed:
+    """The keys of rows that were to be written and are as they were."""
+    return S(
+        "SELECT p.row_id::text FROM {plan} AS p JOIN {table} AS t ON t.{id} = p.row_id "
+        "WHERE p.changed AND {version} = p.version"
+    ).format(plan=spec.plan, table=spec.live.identifier, id=I(spec.live.mapping.id), version=spec.version)
+
+
+def leave_rows(spec: MergeSpec, rows: Iterable[str]) -> sql.Composed:
+    """Takes rows out of the plan."""
+    return S("DELETE FROM {} WHERE row_id::text = ANY({}::text[])").format(spec.plan, sql.Literal(sorted(rows)))
+
+
+def vacate(spec: MergeSpec, slot: Slot) -> sql.Composed:
+    """Empties a column in the rows in which it is going to be written; the plan goes on with the rows as they are then.
+
+    Values that are unique and change places meet nothing when they are written after that.
+    """
+    table = spec.live.mapping
+    return S(
+        "WITH x AS (UPDATE {table} AS t SET {c} = NULL FROM {plan} AS p WHERE p.changed AND {take} "
+        "AND t.{id} = p.row_id AND t.{account} = p.a AND t.{c} IS NOT NULL AND {same} "
+        "RETURNING t.{id} AS row_id, {version} AS version) "
+        "UPDATE {plan} AS p SET version = x.version, {ours} = NULL FROM x WHERE x.row_id = p.row_id"
+    ).format(
+        table=spec.live.identifier,
+        c=I(slot.column.name),
+        plan=spec.plan,
+        take=bit(slot, TAKE),
+        id=I(table.id),
+        account=I(table.account or ""),
+        same=S("{} = p.version").format(spec.version) if spec.live.has_versions else S("true"),
+        version=spec.version,
+        ours=slot.name("o"),
+    )
+
+
+def index_columns(live: LiveTable, name: str) -> sql.Composed:
+    """The columns that an index of the table is made of."""
+    return S(
+        "SELECT a.attname FROM pg_catalog.pg_index AS x JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid "
+        "JOIN pg_catalog.pg_attribute AS a ON a.attrelid = x.indrelid AND (a.attnum = ANY(x.indkey) OR EXISTS ("
+        "SELECT FROM pg_catalog.pg_depend AS d WHERE d.objid = i.oid AND d.refobjid = x.indrelid "
+        "AND d.refobjsubid = a.attnum)) "
+        "WHERE x.indrelid = {}::regclass AND i.relname = {} AND a.attnum > 0"
+    ).format(sql.Literal(live.identifier.as_string()), sql.Literal(name))
 
 
 def lock_rows(spec: MergeSpec, source: sql.Composable) -> sql.Composed:

@@ -159,26 +159,57 @@ def update_items(s: SetSpec) -> sql.Composed:
 def insert_items(s: SetSpec) -> sql.Composed:
     """Adds what is new in amoCRM, unless the row is there already or a person deleted it."""
     names, values = item_columns(s.item_set, S("x.owner"))
-    value = s.column("value")
-    present = (
-        S("{} = {}").format(phone_digits(value), phone_digits(S("x.v")))
-        if s.item_set.item == "phone"
-        else S("{} = x.v").format(text_rules(s.encoding).lower_key(value))
-    )
     return s.journalled(
         S(
-            "WITH x AS (INSERT INTO {table} AS c ({names}) SELECT {values} FROM {items} AS x "
-            "WHERE x.fresh AND NOT EXISTS (SELECT FROM {table} AS c WHERE c.{parent} = x.owner "
-            "AND ({base}->>'key' = x.k OR {present})) ORDER BY x.q, x.n "
+            "WITH x AS (INSERT INTO {table} AS c ({names}) SELECT {values} FROM {items} AS x WHERE {is_missing} "
+            "ORDER BY x.q, x.n "
             "RETURNING c.{id}::text AS row_id, NULL::jsonb AS old_value, to_jsonb(c) AS new_value)"
         ).format(
             table=s.live.identifier,
             names=names,
             values=values,
             items=s.spec.temp("theirs"),
-            parent=I(s.item_set.parent),
-            base=s.base,
-            present=present,
+            is_missing=_is_missing(s),
             id=s.id,
         )
     )
+
+
+def _is_missing(s: SetSpec) -> sql.Composed:
+    """Whether an item is new in amoCRM and has no row."""
+    value = s.column("value")
+    present = (
+        S("{} = {}").format(phone_digits(value), phone_digits(S("x.v")))
+        if s.item_set.item == "phone"
+        else S("{} = x.v").format(text_rules(s.encoding).lower_key(value))
+    )
+    return S(
+        "x.fresh AND NOT EXISTS (SELECT FROM {table} AS c WHERE c.{parent} = x.owner "
+        "AND ({base}->>'key' = x.k OR {present}))"
+    ).format(table=s.live.identifier, parent=I(s.item_set.parent), base=s.base, present=present)
+
+
+def left_over(s: SetSpec) -> sql.Composed:
+    """How many items a trigger kept from being added or changed: what is still to be done after it was done."""
+    roles = [role for role in s.data if role != "value"]
+    differs = [S("{} IS DISTINCT FROM {}").format(s.column(r), s.coming(r)) for r in roles]
+    return S(
+        "SELECT (SELECT count(*) FROM {items} AS x WHERE {is_missing}) + (SELECT count(*) FROM {table} AS c "
+        "JOIN {items} AS i ON c.{parent} = i.owner AND {base}->>'key' = i.k WHERE ({differs}) AND {untouched})"
+    ).format(
+        items=s.spec.temp("theirs"),
+        is_missing=_is_missing(s),
+        table=s.live.identifier,
+        parent=I(s.item_set.parent),
+        base=s.base,
+        differs=S(" OR ").join(differs) if differs else S("false"),
+        untouched=s.untouched,
+    )
+
+
+def has_triggers(table: str) -> sql.Composed:
+    """One row if triggers run before rows of the table are written (tgtype: 1 for each row, 2 before)."""
+    return S(
+        "SELECT 1 FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid = {}::regclass AND NOT g.tgisinternal "
+        "AND g.tgtype & 3 = 3 LIMIT 1"
+    ).format(sql.Literal(table))
