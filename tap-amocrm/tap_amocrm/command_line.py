@@ -20,6 +20,7 @@ from tap_amocrm.config import SETTING_NAMES
 from tap_amocrm.errors import CatalogError, StreamMapError, TapError, UnknownSettingError
 from tap_amocrm.json_file import parse_json_object, read_json_object
 from tap_amocrm.setting_names import unknown_variables
+from tap_amocrm.state_check import parsed_state
 
 logger = logging.getLogger("tap-amocrm")
 
@@ -109,6 +110,20 @@ def checked_catalog(file: io.TextIOBase) -> io.StringIO:
     for entry in document["streams"]:
         _take_replication_method(entry)
     return io.StringIO(json.dumps(document))
+
+
+def checked_state(file: io.TextIOBase) -> io.StringIO:
+    """The state as it was given, when it is one.
+
+    Raises:
+        StateError: it is not.
+    """
+    name = f"--state {getattr(file, 'name', '')}".strip()
+    try:
+        text = file.read().removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        text = "?"
+    return io.StringIO(json.dumps(parsed_state(name, text)))
 
 
 def _take_replication_method(entry: dict[str, Any]) -> None:

@@ -160,10 +160,13 @@ def smoke(config: Path | None, limit: int, **given: Any) -> None:
         table.add_row(stream, f"{records:,}", str(requests), str(document["batches_by_stream"].get(stream, "")))
     console.print(table)
     without = document["requests_without_batching"]
-    console.print(
+    said = (
         f"{document['requests']} requests in {document['duration_seconds']:.1f} s, {document['average_rps']} a second "
-        f"average, {document['peak_rps']} at most. One request for each parent would have been {without} "
-        f"({without / max(1, document['requests']):.1f} times as many). Nothing was written."
+        f"average, {document['peak_rps']} at most."
     )
+    if without is not None:
+        times = without / max(1, document["requests"])
+        said += f" One request for each parent would have been {without} ({times:.1f} times as many)."
+    console.print(f"{said} Nothing was written.")
     if document["peak_rps"] > MAX_REQUESTS_PER_SECOND:
         console.print(f"[red]Warning: more than {MAX_REQUESTS_PER_SECOND} requests left within one second.[/red]")

@@ -15,6 +15,7 @@ import pendulum
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import STREAM_MAPS_CONFIG
 
+from tap_amocrm.account_address import LOOPBACK, account_url
 from tap_amocrm.errors import ConfigError
 from tap_amocrm.shapes import whole
 from tap_amocrm.user_path import user_path
@@ -28,7 +29,6 @@ STRATEGIES = ("auto", "batch", "scan")
 logger = logging.getLogger("tap-amocrm")
 # Clocks and time zones may differ so much.
 _A_DAY = 86_400
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def _text(name: str, title: str, description: str, **more: Any) -> th.Property[Any]:
@@ -36,7 +36,11 @@ def _text(name: str, title: str, description: str, **more: Any) -> th.Property[A
 
 
 CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
-    _text("subdomain", "Subdomain", "The account's name in its address: mycompany of mycompany.amocrm.ru."),
+    _text(
+        "subdomain",
+        "Subdomain",
+        "The account's name, host or address: mycompany, mycompany.amocrm.ru, https://mycompany.amocrm.ru/.",
+    ),
     _text("domain", "Domain", "amocrm.ru, amocrm.com or kommo.com.", default="amocrm.ru"),
     _text("api_url", "API URL", "The whole base URL instead of subdomain and domain; any host."),
     _text("access_token", "Access token", "Long-lived token of an integration.", secret=True),
@@ -199,7 +203,7 @@ class Settings:
         Raises:
             ConfigError: a value is missing, of the wrong kind or out of range; the message names the setting.
         """
-        url = _api_url(config)
+        url = account_url(config)
         start = config.get("start_date")
         users = config.get("responsible_user_ids") or []
         value = config.get("company_custom_field_value")
@@ -226,22 +230,6 @@ class Settings:
         )
         _check_together(settings)
         return settings
-
-
-def _api_url(config: Mapping[str, Any]) -> str:
-    url, subdomain = config.get("api_url"), config.get("subdomain")
-    if url:
-        parts = urlsplit(str(url))
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            msg = f"Setting api_url: {url!r} is no http(s) URL."
-            raise ConfigError(msg)
-        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            logger.warning("Setting api_url: http:// sends the token unencrypted; use https://.")
-        return str(url).rstrip("/")
-    if not subdomain:
-        msg = "Setting subdomain is missing: name the account (mycompany of mycompany.amocrm.ru), or give api_url."
-        raise ConfigError(msg)
-    return f"https://{subdomain}.{config.get('domain') or 'amocrm.ru'}"
 
 
 def _start(value: Any) -> int:
@@ -295,7 +283,7 @@ def _check_together(settings: Settings) -> None:
     if settings.child_strategy not in STRATEGIES:
         msg = f"Setting child_strategy: {settings.child_strategy!r} must be one of {', '.join(STRATEGIES)}."
         raise ConfigError(msg)
-    loopback = urlsplit(settings.api_url).hostname in _LOOPBACK
+    loopback = urlsplit(settings.api_url).hostname in LOOPBACK
     if settings.requests_per_second > MAX_REQUESTS_PER_SECOND and not loopback:
         msg = (
             f"Setting requests_per_second: {settings.requests_per_second:g} is above amoCRM's limit of "

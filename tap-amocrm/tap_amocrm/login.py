@@ -20,10 +20,12 @@ import click
 import requests
 
 from tap_amocrm import __version__
+from tap_amocrm.account_address import account_host
 from tap_amocrm.auth import OAuth, from_config
 from tap_amocrm.command_line import read_config_file, refuse_unknown_variables
 from tap_amocrm.errors import ConfigError, TapError
 from tap_amocrm.user_path import user_path
+from tap_amocrm.wire import BearerAuth
 
 # Each service has its own authorisation page ("Authorisation page", developers.kommo.com and amocrm.ru/developers).
 AUTHORISATION_PAGES = {domain: f"https://www.{domain}/oauth" for domain in ("amocrm.ru", "amocrm.com", "kommo.com")}
@@ -102,7 +104,7 @@ class Login:
         """
         wanted = self.settings.get("api_url") or ""
         if not wanted and self.settings.get("subdomain"):
-            wanted = f"https://{self.settings['subdomain']}.{self.settings['domain']}"
+            wanted = f"https://{account_host(self.settings['subdomain'], self.settings['domain'])}"
         if not redirect.referer:
             if not wanted:
                 msg = "A code alone does not tell the account: give --subdomain, or paste the whole address."
@@ -240,14 +242,17 @@ def _has_browser() -> bool:
 def _post(url: str, body: dict[str, Any]) -> requests.Response:
     headers = {"User-Agent": f"tap-amocrm/{__version__}", "Accept": "application/json"}
     # A redirect is not followed: the secret would go along.
-    return requests.post(url, json=body, headers=headers, timeout=_TIMEOUT, allow_redirects=False)
+    return requests.post(url, json=body, headers=headers, auth=BearerAuth(), timeout=_TIMEOUT, allow_redirects=False)
 
 
 def _describe(oauth: OAuth, url: str) -> str:
     """The account's name and number, asked with the new token; what went wrong instead, if it did."""
-    headers = {"User-Agent": f"tap-amocrm/{__version__}", "Authorization": oauth.authorization()}
+    headers = {"User-Agent": f"tap-amocrm/{__version__}"}
+    bearer = BearerAuth(oauth.authorization())
     try:
-        answer = requests.get(f"{url}/api/v4/account", headers=headers, timeout=_TIMEOUT, allow_redirects=False)
+        answer = requests.get(
+            f"{url}/api/v4/account", headers=headers, auth=bearer, timeout=_TIMEOUT, allow_redirects=False
+        )
         account = answer.json() if answer.status_code == 200 else {}
     except requests.RequestException as error:
         return f"The tokens are stored, but the account could not be asked ({type(error).__name__})."

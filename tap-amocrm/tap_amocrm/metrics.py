@@ -22,6 +22,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.started = time.monotonic()
+        # By what a report recognises the run, and the limit that it worked under.
+        self.run_id: str | None = None
+        self.requests_per_second: float | None = None
         self._lock = threading.Lock()
         self._sent: list[float] = []
         self.requests_by_stream: Counter[str] = Counter()
@@ -100,6 +103,8 @@ class Metrics:
         """All of it, as `metrics_file` holds it; times in seconds."""
         series: Counter[int] = Counter(int(moment) for moment in self._sent)
         return {
+            "run_id": self.run_id,
+            "requests_per_second": self.requests_per_second,
             "duration_seconds": round(time.monotonic() - self.started, 3),
             "requests": self.requests,
             "requests_by_stream": dict(self.requests_by_stream),
@@ -109,16 +114,18 @@ class Metrics:
             "status_counts": dict(self.status_counts),
             "records_by_stream": dict(self.records_by_stream),
             "batches_by_stream": dict(self.batches_by_stream),
-            "requests_without_batching": self.requests_without_batching + self._not_for_children(),
+            "requests_without_batching": self._without_batching(),
             "requests_per_second_series": [series[s] for s in range(max(series, default=-1) + 1)],
             "records_series": self._records_series(),
             "seconds_waiting_for_api": round(self.seconds_waiting, 3),
         }
 
-    def _not_for_children(self) -> int:
-        """Requests that no batching changes; all of them where nothing was read by parents."""
-        children = CHILDREN if self.requests_without_batching else ()
-        return sum(n for stream, n in self.requests_by_stream.items() if stream not in children)
+    def _without_batching(self) -> int | None:
+        """Requests with one for each parent; None where nothing was read by parents, so that nobody counted them."""
+        if not self.requests_without_batching:
+            return None
+        others = sum(n for stream, n in self.requests_by_stream.items() if stream not in CHILDREN)
+        return self.requests_without_batching + others
 
     def write(self, path: Path) -> None:
         """Write the document as JSON, whole or not at all, for nobody else to read.

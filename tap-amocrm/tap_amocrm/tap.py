@@ -19,7 +19,7 @@ from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 
 from tap_amocrm import __version__
 from tap_amocrm.catalog_check import check_catalog
-from tap_amocrm.command_line import TapCommand, checked_catalog, read_config
+from tap_amocrm.command_line import TapCommand, checked_catalog, checked_state, read_config
 from tap_amocrm.config import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, SETTING_NAMES, validation_problems
 from tap_amocrm.environment import from_variables
 from tap_amocrm.errors import ConfigError, UnknownSettingError
@@ -27,6 +27,7 @@ from tap_amocrm.prefetch import Prefetch
 from tap_amocrm.run import Run
 from tap_amocrm.run_marker import STATE_KEY, RunMarker
 from tap_amocrm.setting_names import unknown_settings
+from tap_amocrm.state_check import check_state, good_memory
 from tap_amocrm.streams import STREAMS
 from tap_amocrm.streams.base import AmoStream, AmoTap
 from tap_amocrm.streams.events import DeletedRecords
@@ -75,10 +76,11 @@ class TapAmoCRM(AmoTap):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over bookmarks (the SDK does) and the tap's own memory; the marker of an earlier run ends here."""
+        check_state(state)
         self.marker = RunMarker(state)
         super().load_state(state)
-        if isinstance(state.get(MEMORY), dict):
-            cast("dict[str, Any]", self.state)[MEMORY] = state[MEMORY]
+        if MEMORY in state:
+            cast("dict[str, Any]", self.state)[MEMORY] = good_memory(state[MEMORY])
 
     @cached_property
     def run(self) -> Run:
@@ -94,6 +96,8 @@ class TapAmoCRM(AmoTap):
         """Sync all streams; whatever happens, the metrics are written and no request is left in flight."""
         catalog = self.input_catalog
         check_catalog(self.streams.values(), () if catalog is None else catalog.keys())
+        metrics = self.run.metrics
+        metrics.run_id, metrics.requests_per_second = self.marker.id, self.run.settings.requests_per_second
         try:
             self._mark(complete=False)
             self._read_ahead()
@@ -203,9 +207,11 @@ class TapAmoCRM(AmoTap):
         return read_config(value)
 
     @classmethod
-    def invoke(cls, *, catalog: Any = None, **kwargs: Any) -> None:
+    def invoke(cls, *, catalog: Any = None, state: Any = None, **kwargs: Any) -> None:
         """Run the command."""
-        super().invoke(catalog=None if catalog is None else checked_catalog(catalog), **kwargs)
+        if state is not None:
+            state = checked_state(state)
+        super().invoke(catalog=None if catalog is None else checked_catalog(catalog), state=state, **kwargs)
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +13,9 @@ from urllib.parse import urlsplit
 import requests
 
 from tap_amocrm.errors import BLOCKED, AccountBlockedError, AuthorisationError, ConfigError, TapError, UnreachableError
+from tap_amocrm.faults import described, hopeless
+from tap_amocrm.retry_after import retry_after
+from tap_amocrm.server_clock import ServerClock
 
 Send = Callable[[str, dict[str, Any]], requests.Response]
 GrantType = Literal["authorization_code", "refresh_token"]
@@ -19,6 +23,9 @@ GrantType = Literal["authorization_code", "refresh_token"]
 # Seconds between tries with the same token, when no usable answer came.
 _PAUSES = (0.5, 2.0, 5.0)
 _LONGEST_PAUSE = 60.0
+# Waits that are longer are named in the log.
+_WORTH_A_LINE = 2.0
+logger = logging.getLogger("tap-amocrm")
 # The vendor's figure (reference of POST /oauth2/access_token), for an answer without expires_in.
 _LIFETIME = 86_400.0
 
@@ -85,7 +92,9 @@ def exchange(send: Send, account_url: str, integration: Integration, grant: Gran
         try:
             answer = send(f"{account_url}/oauth2/access_token", body)
         except requests.RequestException as error:
-            reason = type(error).__name__  # its text may hold the body
+            if not lost:
+                hopeless(error, account_url)
+            reason = described(error)  # its own text may hold the body
         else:
             if answer.status_code == 200:
                 granted = _granted(answer)
@@ -93,11 +102,14 @@ def exchange(send: Send, account_url: str, integration: Integration, grant: Gran
                     return granted
                 reason = "an unreadable body"
             elif answer.status_code in (408, 425, 429) or answer.status_code >= 500:
-                reason, wait = str(answer.status_code), _told(answer, pause)
+                told = retry_after(answer.headers, ServerClock())
+                reason, wait = str(answer.status_code), pause if told is None else min(told, _LONGEST_PAUSE)
             else:
                 raise _refusal(answer, account_url, grant.kind, lost, (grant.value, integration.client_secret))
         lost = True
         if wait is not None and pause is not None:
+            if wait > _WORTH_A_LINE:
+                logger.warning("New tokens: %s. The next try is in %.0f s.", reason, wait)
             time.sleep(wait)
     msg = (
         f"{account_url}/oauth2/access_token gives no usable answer after {len(_PAUSES) + 1} tries ({reason}). Check "
@@ -124,13 +136,6 @@ def _granted(answer: requests.Response) -> Granted | None:
 def usable(token: str) -> bool:
     """Whether a token can stand in a header: visible ASCII alone (RFC 6750, section 2.1)."""
     return bool(token) and all("!" <= c <= "~" for c in token)
-
-
-def _told(answer: requests.Response, otherwise: float | None) -> float | None:
-    try:
-        return min(max(float(answer.headers["Retry-After"]), 0.0), _LONGEST_PAUSE)
-    except (KeyError, ValueError):
-        return otherwise
 
 
 def _json(answer: requests.Response) -> Mapping[str, Any]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from singer_sdk.helpers._state import StateWriter
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.messages import Message
+
+from tap_amocrm.errors import OutputError
 
 if TYPE_CHECKING:
     from singer_sdk.helpers.types import TapState
@@ -78,7 +81,10 @@ class Writer(GenericSingerWriter[bytes, Message]):
         """Write one message and flush."""
         with _OUTPUT.unbroken():
             _write_all(self.serialize_message(message) + b"\n")
-            sys.stdout.flush()
+            try:
+                sys.stdout.flush()
+            except OSError as error:
+                raise _unwritable(error) from None
 
 
 class SnapshotStateWriter(StateWriter):
@@ -105,5 +111,19 @@ def write_lines(lines: bytes) -> None:
 def _write_all(data: bytes) -> None:
     """With PYTHONUNBUFFERED standard output is a raw file, and a signal cuts its writes short."""
     rest = memoryview(data)
-    while rest:
-        rest = rest[sys.stdout.buffer.write(rest) :]
+    try:
+        while rest:
+            rest = rest[sys.stdout.buffer.write(rest) :]
+    except OSError as error:
+        raise _unwritable(error) from None
+
+
+def _unwritable(error: OSError) -> OutputError:
+    """What to say of standard output; nothing more is written to it, not even at the process's end."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    if isinstance(error, BrokenPipeError):
+        return OutputError("Whatever reads the tap's output has ended (broken pipe): look at its own message.")
+    return OutputError(f"Standard output can't be written: {error.strerror or error}.")

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bent_api import BentApi
 
 from amocrm_sim.testing import SimulatorServer
+from tap_amocrm.tap import TapAmoCRM
 
 BIN = Path(sys.executable).parent
 
@@ -102,6 +104,16 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Tap]]:
     yield make
     for sim in running:
         sim.__exit__(None, None, None)
+
+
+@pytest.fixture
+def bent(monkeypatch: pytest.MonkeyPatch) -> Iterator[BentApi]:
+    """An account whose answers the test bends, read in this process without long waits between tries."""
+    monkeypatch.setattr(TapAmoCRM, "_setup_signal_handlers", lambda self: None, raising=False)
+    monkeypatch.setattr("tap_amocrm.client._LONGEST_BACKOFF", 0.1)
+    api = BentApi()
+    yield api
+    api.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -52,8 +52,10 @@ class Outcome:
         self._has_gap = not is_known(connection, self._schema, source)
         accounts = [] if source.account_id is None else [source.account_id]
         connection.execute(
-            sql.SQL("UPDATE {} SET tap = %s, from_start = %s, account_ids = %s WHERE id = %s").format(self._runs),
-            (source.tap, source.start_state is None, accounts, self._run_id),
+            sql.SQL("UPDATE {} SET tap = %s, tap_run = %s, from_start = %s, account_ids = %s WHERE id = %s").format(
+                self._runs
+            ),
+            (source.tap, source.run, source.start_state is None, accounts, self._run_id),
         )
 
     @property

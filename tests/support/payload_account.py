@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class PayloadAccount:
                 status, body = account.answer(self.path)
                 data = b"" if body is None else json.dumps(body).encode()
                 head = (f"HTTP/1.1 {status} X", "Content-Type: application/hal+json", f"Content-Length: {len(data)}")
+                head = (*head, f"Date: {formatdate(usegmt=True)}")
                 self.wfile.write("\r\n".join((*head, "", "")).encode() + data)
 
             def log_message(self, *args: Any) -> None:

@@ -12,6 +12,8 @@ from tap_amocrm.normalise import normalise
 from tap_amocrm.reader import ENTITIES
 from tap_amocrm.streams.base import REFUSED, AmoStream, Record
 
+# A list that the account's plan or the user's rights refuse, or that this account does not have.
+_MISSING = (*REFUSED, 404)
 ListOf = tuple[str, "str | None"]
 
 
@@ -30,17 +32,19 @@ class SmallStream(AmoStream):
         run = self.amo.run
         lists = [(path, entity) for path, entity in self.lists if entity != "customers" or run.account.customers]
         listings = [Listing(self.name, f"/api/v4/{p}", p.rsplit("/", 1)[-1], self.extra) for p, _ in lists]
-        for (_, entity), listing, first in zip(
-            lists, listings, first_pages(run.client, listings, self.priority), strict=True
-        ):
+        firsts = first_pages(run.client, listings, self.priority)
+        for (_, entity), listing, first in zip(lists, listings, firsts, strict=True):
             added = {"entity_type": entity} if entity else {}
             try:
                 for records in following_pages(run.client, listing, first, self.priority):
                     yield [normalise(r, run.account.id, **added) for r in records]
             except ApiError as error:
-                # Customers are a matter of the plan; their fields and tags are not missed.
-                if error.status not in (*REFUSED, 404) or entity != "customers":
+                if error.status not in _MISSING:
                     raise
+                # Customers are a matter of the plan; their fields and tags are not missed.
+                if entity != "customers":
+                    what = self.name if len(listings) == 1 else f"{self.name} ({entity})"
+                    self.logger.warning("Stream %s stays empty: %s", what, error)
 
 
 class Users(SmallStream):

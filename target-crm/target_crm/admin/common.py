@@ -64,11 +64,11 @@ def name_database(settings: Settings) -> None:
 
 @contextmanager
 def session_of(context: click.Context) -> Iterator[Session]:
-    """The CRM that the command's settings name; says which it is. Nothing is made in it."""
+    """The CRM that the command's settings name; says which it was, unless an error does. Nothing is made in it."""
     settings = context.obj()
-    name_database(settings)
     with open_session(settings) as session:
         yield session
+    name_database(settings)
 
 
 def plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:

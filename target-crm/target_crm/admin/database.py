@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from target_crm.admin.common import console, name_database, plain_errors, session_of, short
 from target_crm.database_url import without_secrets
+from target_crm.lenient import read_everything
 from target_crm.operations.session import open_database
 from target_crm.terminal import Table, visible
 from target_crm.texts import LANGUAGES
@@ -28,17 +29,20 @@ from target_crm.texts import LANGUAGES
 def psql(context: click.Context, statement: str | None) -> None:
     """A shell on the database, the embedded one too: psql where it is installed, else a plain prompt."""
     settings = context.obj()
-    name_database(settings)
     with open_database(settings) as database:
         program = shutil.which("psql")
         if program and statement is None:
+            name_database(settings)
             sys.exit(_shell(program, database.url, settings.crm_schema))
         connection = database.connect(autocommit=True, name="target-crm-admin psql")
+        read_everything(connection)
         connection.execute(sql.SQL("SET search_path = {}, public").format(sql.Identifier(settings.crm_schema)))
         with connection:
             if statement is not None:
                 _run(connection, statement)
+                name_database(settings)
                 return
+            name_database(settings)
             click.echo("A plain SQL prompt; end with an empty line.")
             while line := click.prompt("crm", default="", show_default=False).strip():
                 try:

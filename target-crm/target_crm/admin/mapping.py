@@ -42,18 +42,19 @@ def map_tables(
     Nothing in the database is changed.
     """
     settings = context.obj()
-    name_database(settings)
     if not init:
         if schemas or output or sql_file:
             msg = "--schema, --output and --sql go with --init."
             raise click.UsageError(msg)
         _show(_checked(settings))
+        name_database(settings)
         return
     for file in (output, sql_file):
         if file is not None and file.exists() and not force:
             msg = f"{file} is there already; --force replaces it."
             raise click.UsageError(msg)
     _init(settings, schemas, output, sql_file)
+    name_database(settings)
 
 
 def _checked(settings: Settings) -> dict[str, LiveTable]:

@@ -20,7 +20,7 @@ from target_crm.operations import history
 from target_crm.operations import undo as undoing
 from target_crm.operations.cells import grouped_warnings
 from target_crm.operations.health import Health, age_text, read_health
-from target_crm.operations.session import NothingYetError, open_session
+from target_crm.operations.session import NothingYetError
 from target_crm.plan import Plan
 from target_crm.plan_file import last_plan_file, read_plan_file
 from target_crm.plan_text import print_plan
@@ -38,14 +38,14 @@ from target_crm.texts.rendering import problem_text, remedy_text
 def status(context: click.Context, limit: int, as_json: bool) -> None:
     """Whether all is well: the last complete sync, what is open; then the last runs and what each did by table."""
     settings = context.obj()
-    name_database(settings)
     try:
-        with open_session(settings) as session:
+        with session_of(context) as session:
             found, health = history.find_runs(session, limit=limit), read_health(session)
             warnings = grouped_warnings(session)
             if as_json:
                 found = [{**run, "warnings": grouped_warnings(session, run["id"])} for run in found]
     except NothingYetError as nothing:
+        name_database(settings)
         if as_json:
             print_json({"database": database_name(settings), "message": str(nothing), "runs": []})
         else:
@@ -118,8 +118,8 @@ def plan(context: click.Context, messages: IO[str] | None, limit: int, as_json: 
     It is the load itself, rolled back. Without a file: the plan of the last dry run.
     """
     settings = replace(context.obj(), dry_run=True, plan_file=None)
-    name_database(settings)
     found = _last_plan(context.obj(), limit) if messages is None else _plan_of(settings, messages, limit)
+    name_database(settings)
     if as_json:
         print_json(found.as_dict())
     else:

@@ -52,5 +52,12 @@ def serve(
         password = (password_file.read_text("utf-8").splitlines() or [""])[0]
     wanted = Serving(host, port, allow_remote, allowed, public, password if allow_remote else None, certificate, key)
     settings = context.obj()
-    name_database(settings)
-    serve(settings, wanted, lambda text: click.echo(text))
+    named: list[bool] = []
+
+    def tell(text: str) -> None:
+        if not named:
+            name_database(settings)
+            named.append(True)
+        click.echo(text)
+
+    serve(settings, wanted, tell)

@@ -258,7 +258,10 @@ def prepare_session(settings: Settings, database: Database, connection: psycopg.
     mapping = load_mapping(settings.mapping_file)
     version = schema_version(connection, settings.crm_schema)
     if version is None:
-        msg = f"No load has run here yet: there are no tables of target-crm in schema {settings.crm_schema}."
+        msg = (
+            f"No load has run here yet: there are no tables of target-crm in schema {settings.crm_schema} of database "
+            f"{connection.info.dbname} on {connection.info.host}."
+        )
         raise NothingYetError(msg)
     if version < CURRENT:
         msg = (

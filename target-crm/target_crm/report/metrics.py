@@ -28,6 +28,7 @@ class Metrics(msgspec.Struct):
     requests_per_second_series: list[Number] = []
     records_series: dict[str, list[Number]] = {}
     requests_per_second: Seconds | None = None
+    run_id: str | None = None
 
 
 def read_metrics(file: Path) -> Metrics:
@@ -41,17 +42,36 @@ def read_metrics(file: Path) -> Metrics:
             raise ConfigError(f"--metrics-file {file}: expected a file that tap-amocrm wrote (setting metrics_file).")
         if file.stat().st_size > _MOST_BYTES:
             raise ConfigError(f"--metrics-file {file}: the file is larger than {_MOST_BYTES // 1_000_000} MB.")
-        found = msgspec.convert(_without_nulls(msgspec.json.decode(file.read_bytes())), Metrics)
+        document = _without_nulls(msgspec.json.decode(file.read_bytes()))
+        found = msgspec.convert(document, Metrics)
     except OSError as error:
         msg = f"--metrics-file {file} can't be read: {error.strerror}."
         raise ConfigError(msg) from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         msg = f"--metrics-file {file} does not hold metrics of tap-amocrm: {error}."
         raise ConfigError(msg) from None
+    known = {field.name for field in msgspec.structs.fields(Metrics)}
+    if isinstance(document, dict) and document and not known & document.keys():
+        msg = f"--metrics-file {file} does not hold metrics of tap-amocrm: there is none of its keys."
+        raise ConfigError(msg)
     if max(len(found.requests_by_stream), len(found.records_series)) > _MOST_STREAMS:
         msg = f"--metrics-file {file} does not hold metrics of tap-amocrm: it names more than {_MOST_STREAMS} streams."
         raise ConfigError(msg)
     return found
+
+
+def require_run(found: Metrics, file: Path, run: int, tap_run: str | None) -> None:
+    """Make sure that metrics are those of a run, by the identity of the tap's run.
+
+    Raises:
+        ConfigError: they are of another one.
+    """
+    if found.run_id != tap_run:
+        msg = (
+            f"--metrics-file {file} holds the metrics of another run than run {run}. Each run of the tap replaces the "
+            "file (setting metrics_file): keep a copy of it with each report."
+        )
+        raise ConfigError(msg)
 
 
 def _without_nulls(document: object) -> object:

@@ -17,7 +17,7 @@ from target_crm.operations.kept import WHY, KeptCell, kept_cells
 from target_crm.operations.records import names_of, value_names
 from target_crm.operations.session import Row, Session
 from target_crm.report import plots
-from target_crm.report.metrics import Metrics, read_metrics
+from target_crm.report.metrics import Metrics, read_metrics, require_run
 from target_crm.texts import Texts
 from target_crm.texts.report import TEXTS
 
@@ -38,7 +38,10 @@ def write_report(
         ConfigError: the metrics can't be read, or the file can't be written.
     """
     found, t = find_run(session, run), Texts(language, TEXTS)
-    metrics = read_metrics(metrics_file) if metrics_file is not None else None
+    metrics = None
+    if metrics_file is not None:
+        metrics = read_metrics(metrics_file)
+        require_run(metrics, metrics_file, found["id"], found["tap_run"])
     environment = Environment(
         loader=PackageLoader("target_crm.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -175,7 +178,7 @@ def _plots(run: Row, metrics: Metrics | None, t: Texts) -> list[str]:
     drawn = []
     if metrics is not None:
         if metrics.requests_per_second_series:
-            drawn.append(plots.rate(metrics.requests_per_second_series, t))
+            drawn.append(plots.rate(metrics.requests_per_second_series, metrics.requests_per_second, t))
         if metrics.requests_by_stream:
             drawn.append(
                 plots.requests(metrics.requests_by_stream, metrics.requests, metrics.requests_without_batching, t)

@@ -58,18 +58,19 @@ def _figure(width: float = 6.0, height: float = 2.6) -> tuple[Figure, Any]:
         return figure, figure.subplots()
 
 
-def rate(series: Sequence[int], t: Texts) -> str:
-    """Requests in each second of the run against the limit."""
+def rate(series: Sequence[int], limit: float | None, t: Texts) -> str:
+    """Requests in each second of the run against the limit that it worked under, amoCRM's own where none is known."""
+    limit = LIMIT if limit is None else int(limit) if limit == int(limit) else limit
     with mpl.rc_context(_STYLE):
         figure, axes = _figure()
         points, step = thinned(series, _MOST_POINTS)
         axes.step(range(0, len(points) * step, step), points, where="post", color=_BLUE, linewidth=1.2)
-        axes.axhline(LIMIT, color=_RED, linestyle="--", linewidth=1)
-        axes.annotate(t("plot_limit", n=LIMIT), (0, LIMIT), (2, 3), textcoords="offset points", color=_RED)
-        axes.set(xlabel=t("plot_second"), ylabel=t("plot_requests"), ylim=(0, max([*series, LIMIT]) + 1.5))
+        axes.axhline(limit, color=_RED, linestyle="--", linewidth=1)
+        axes.annotate(t("plot_limit", n=limit), (0, limit), (2, 3), textcoords="offset points", color=_RED)
+        axes.set(xlabel=t("plot_second"), ylabel=t("plot_requests"), ylim=(0, max([*series, limit]) + 1.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         most = max(series, default=0)
-        told = t("plot_rate_told", requests=sum(series), seconds=len(series), most=most, limit=LIMIT)
+        told = t("plot_rate_told", requests=sum(series), seconds=len(series), most=most, limit=limit)
         return _svg(figure, t("plot_rate"), told)
 
 

@@ -16,7 +16,9 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_runs (
     -- What is told beside the counts: a list of objects with code and args.
     notices jsonb NOT NULL DEFAULT '[]',
     -- Whether the tap read from the beginning, without a state; unknown of taps that do not say so.
-    from_start boolean
+    from_start boolean,
+    -- By what the tap calls its run, in its messages and its metrics.
+    tap_run text
 );
 -- One row per written column. Whole rows are one entry with column_name '*': an inserted row holds what was written in
 -- new_value, a deleted one in old_value. An updated row also has an entry 'raw_fields' with the document it had.

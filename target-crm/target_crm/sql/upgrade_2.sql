@@ -4,7 +4,8 @@ ALTER TABLE {schema}.sync_runs
     ADD COLUMN IF NOT EXISTS merge_seconds double precision,
     ADD COLUMN IF NOT EXISTS tap text,
     ADD COLUMN IF NOT EXISTS notices jsonb NOT NULL DEFAULT '[]',
-    ADD COLUMN IF NOT EXISTS from_start boolean;
+    ADD COLUMN IF NOT EXISTS from_start boolean,
+    ADD COLUMN IF NOT EXISTS tap_run text;
 ALTER TABLE {schema}.sync_rejects
     ADD COLUMN IF NOT EXISTS account_id bigint,
     ADD COLUMN IF NOT EXISTS amo_id bigint,

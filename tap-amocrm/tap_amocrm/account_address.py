@@ -1,0 +1,76 @@
+"""The account's address out of the settings: the token goes there, so nothing but an account's address is taken."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from tap_amocrm.errors import ConfigError
+
+logger = logging.getLogger("tap-amocrm")
+DOMAINS = ("amocrm.ru", "amocrm.com", "kommo.com")
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# What an address may consist of: others are taken differently by different readers of URLs.
+_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?", re.IGNORECASE)
+
+
+def account_url(config: Mapping[str, Any]) -> str:
+    """The base URL of the account, without a slash at its end.
+
+    Raises:
+        ConfigError: a setting is missing or is no account's address; names the setting.
+    """
+    if config.get("api_url"):
+        return _given_url(str(config["api_url"]).strip())
+    return f"https://{account_host(config.get('subdomain'), config.get('domain'))}"
+
+
+def account_host(subdomain: Any, domain: Any) -> str:
+    """The account's host. `subdomain` may be the account's name, its host, or its whole address.
+
+    Raises:
+        ConfigError: they name no account of amoCRM or Kommo.
+    """
+    given = str(subdomain or "").strip().lower()
+    below = str(domain or DOMAINS[0]).strip().lower()
+    if below not in DOMAINS:
+        msg = f"Setting domain: {str(domain)[:80]!r} must be one of {', '.join(DOMAINS)}."
+        raise ConfigError(msg)
+    if not given:
+        msg = "Setting subdomain is missing: name the account (mycompany of mycompany.amocrm.ru), or give api_url."
+        raise ConfigError(msg)
+    name = re.sub(r"^https?://", "", given).removesuffix("/")
+    for known in DOMAINS:
+        if name.endswith(f".{known}"):
+            name, below = name.removesuffix(f".{known}"), known
+            break
+    if not _LABEL.fullmatch(name):
+        msg = (
+            f"Setting subdomain: {str(subdomain)[:80]!r} does not name an account. Give the account's name "
+            "(mycompany), its host (mycompany.amocrm.ru) or its address (https://mycompany.amocrm.ru/)."
+        )
+        raise ConfigError(msg)
+    return f"{name}.{below}"
+
+
+def _given_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        good = bool(_URL.fullmatch(url) and parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good:
+        # Not the whole of it: it may hold a password.
+        shown = url if "@" not in url else url.rpartition("@")[2]
+        msg = (
+            f"Setting api_url: {shown[:80]!r} must be an address such as https://mycompany.amocrm.ru, with nothing but "
+            "a host, a port and a path."
+        )
+        raise ConfigError(msg)
+    if parts.scheme.lower() == "http" and parts.hostname not in LOOPBACK:
+        logger.warning("Setting api_url: http:// sends the token unencrypted; use https://.")
+    return url.rstrip("/")
