@@ -7,6 +7,7 @@ column can't take raises `ValueError` here, before the database sees it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
@@ -27,6 +28,7 @@ Reader = Callable[[Sequence[Record], Sequence[FieldIndex]], list[Any]]
 Values = Callable[[Record, FieldIndex], list[Any]]
 _INTEGER_LIMITS = {"smallint": 15, "integer": 31, "bigint": 63}
 _BIGINT = 1 << 63
+_ELEMENT_LIMIT = re.compile(r"\((\d+)\)\[\]$")
 _DEFAULT_TRANSFORM = {
     "integer": "integer",
     "number": "number",
@@ -97,6 +99,25 @@ def _limiter(column: LiveColumn) -> Callable[[Any], Any] | None:
             return text[:length] if length else text
 
         return as_text
+    if column.family == "enum":
+        labels = frozenset(column.labels)
+
+        def check_label(value: Any) -> Any:
+            if value not in labels:
+                raise CellError("W_UNKNOWN_CHOICE", value=value)
+            return value
+
+        return check_label
+    limit = _ELEMENT_LIMIT.search(column.type_sql) if column.family == "array" else None
+    if limit is not None:
+        longest = int(limit[1])
+
+        def check_elements(value: Any) -> Any:
+            if any(len(item) > longest for item in value):
+                raise CellError("W_OUT_OF_RANGE", value=value, type=column.type_sql)
+            return value
+
+        return check_elements
     if column.family == "number":
         # A JSON number in the base, with all its digits.
         return Decimal

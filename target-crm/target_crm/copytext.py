@@ -31,7 +31,7 @@ def dump_column(values: Sequence[Any]) -> list[bytes]:
     if kinds <= {str, type(None)}:
         texts = ["" if value is None else value for value in values] if nulls else values
     else:
-        texts = ["" if value is None else _as_text(value) for value in values]
+        texts = ["" if value is None else as_copied(value) for value in values]
     escaped = _escape_all(texts)
     if nulls:
         return [_NULL if value is None else text for value, text in zip(values, escaped, strict=True)]
@@ -62,7 +62,8 @@ def escape(text: bytes) -> bytes:
     return text
 
 
-def _as_text(value: Any) -> str:
+def as_copied(value: Any) -> str:
+    """A value as PostgreSQL's types read it."""
     if value.__class__ is str:
         return str(value)
     if isinstance(value, bool):

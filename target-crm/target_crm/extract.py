@@ -6,7 +6,7 @@ A value that its column can't take costs its cell alone: the column counts as if
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -61,6 +61,8 @@ class Extracted:
     partial: list[tuple[int, int, tuple[str, ...]]] = field(default_factory=list)
     # For each set the places of records of which not every item could be read.
     incomplete: list[set[int]] = field(default_factory=list)
+    # Keys of records whose hash is another for their bad values.
+    marked: set[tuple[int, int]] = field(default_factory=set)
     # Names that the records themselves bring, by account, kind and reference.
     names: dict[tuple[int, str, str], str] = field(default_factory=dict)
 
@@ -69,10 +71,11 @@ class Extracted:
         self.columns[number][place] = None
         self.bases[place].pop(name, None)
 
-    def mark_bad(self) -> None:
+    def mark_bad(self, bad: Set[tuple[int, int]] | None = None) -> None:
         """Give records with bad values a hash of their own: they are looked at again when they come again, since what
         their columns can take may have changed by then."""
-        bad = {(cell.account_id, cell.amo_id) for cell in self.bad}
+        bad = ({(cell.account_id, cell.amo_id) for cell in self.bad} if bad is None else bad) - self.marked
+        self.marked |= bad
         if bad:
             self.records = [msgspec.structs.replace(r, hash=r.hash ^ 1) if r.key in bad else r for r in self.records]
 

@@ -42,6 +42,7 @@ from target_crm.released_states import forget_old_states
 from target_crm.rowkeys import find_row_keys
 from target_crm.seen import KeyReader, SeenRecord, keys_in
 from target_crm.source_watch import FIELDS_STREAM, SourceWatch
+from target_crm.unfit import UnfitValues, may_be_unfit
 
 logger = logging.getLogger("target-crm")
 DELETED_STREAM = "deleted_records"
@@ -533,6 +534,7 @@ class Load:
     def _merge_records(self, merger: Merger, batch: Batch, stream: str, records: Sequence[SeenRecord]) -> Counts:
         """Merge records together. Those that the database refuses are found without writing any, and rejected."""
         extractor = self._extractor(stream, batch.context)
+        unfit = UnfitValues(self.live[stream])
 
         def reject(record: SeenRecord, error: RecordError) -> None:
             self._refuse_if_strict(stream, error.problem)
@@ -540,6 +542,7 @@ class Load:
 
         def extract(wanted: Sequence[SeenRecord]) -> Extracted:
             found = extractor.extract(wanted, reject)
+            unfit.leave_out(found)
             self._note_cells(batch, stream, extractor, found)
             return found
 
@@ -547,14 +550,21 @@ class Load:
             counts: Counts = self._guarded(merger, lambda lock: merger.merge(stream, some, extract, lock=lock))
             return counts
 
+        def look(some: Sequence[SeenRecord]) -> bool:
+            return unfit.look(merger.connection, extractor.extract(some, reject))
+
         def merge_good(some: Sequence[SeenRecord]) -> Counts:
-            refused = 0
+            refused, looked = 0, False
             for _ in range(_MOST_ISOLATIONS):
                 try:
                     counts = merge(some) if some else Counts()
                 except psycopg.Error as error:
                     if not belongs_to_records(error):
                         raise
+                    if may_be_unfit(error) and not looked:
+                        looked = True
+                        if look(some):
+                            continue
                     bad = Isolator(merger.connection, merge).find(some, error)
                 else:
                     counts.read += refused

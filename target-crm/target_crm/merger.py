@@ -235,6 +235,11 @@ class Merger:
             found = extract(records)
             if not is_new:
                 self._leave_partial(spec, found)
+                for item_set, places in zip(table.sets, enumerate(found.incomplete), strict=True):
+                    # Of a set that is not read whole nothing is taken for gone.
+                    for place in places[1]:
+                        found.items[places[0]][place] = []
+                        found.bases[place].pop(item_set.name, None)
             self._resolve(known, found, lock=lock)
             if is_new and keys is not None:
                 counts.inserted = insert_new(self.connection, known, keys, found, batch.arrival)

@@ -240,3 +240,62 @@ def test_a_part_of_a_record_that_says_the_same_costs_no_write(crm):
     version = crm.execute("SELECT xmin::text FROM contacts")
     crm.sync("contacts", {"id": 1, "last_name": "Лебедева", "updated_at": "2026-01-01T00:00:00Z"})
     assert crm.execute("SELECT xmin::text FROM contacts") == version
+
+
+# What only the database knows
+
+
+def test_values_that_only_the_database_refuses_cost_their_cells_alone(crm, custom_field):
+    crm.load([])
+    crm.execute("CREATE DOMAIN inn AS text CHECK (VALUE ~ '^7')")
+    crm.execute("ALTER TABLE companies ALTER inn TYPE inn, ALTER employees_count TYPE numeric(4, 1)")
+    records = [
+        {
+            "id": n,
+            "name": f"ООО {n}",
+            "custom_fields_values": [custom_field("INN", inn), custom_field("EMPLOYEES_COUNT", e)],
+        }
+        for n, inn, e in ((1, "7712345678", "10"), (2, "5512345678", "20"), (3, "7712345679", "123456"))
+    ]
+    counts = crm.sync("companies", *records)
+    rows = crm.rows("companies")
+    assert [(r["name"], r["inn"], r["employees_count"]) for r in rows] == [
+        ("ООО 1", "7712345678", 10),
+        ("ООО 2", None, 20),
+        ("ООО 3", "7712345679", None),
+    ]
+    assert (counts["inserted"], counts["warnings"], counts["rejected"]) == (3, 2, 0)
+    assert [(w["amo_id"], w["column_name"], w["code"]) for w in open_warnings(crm)] == [
+        (2, "inn", "W_DATABASE_REFUSED"),
+        (3, "employees_count", "W_DATABASE_REFUSED"),
+    ]
+    crm.execute("ALTER TABLE companies ALTER inn TYPE text")
+    crm.sync("companies", records[1])
+    assert crm.row("companies", 2)["inn"] == "5512345678", "the same record is looked at again"
+
+
+def test_a_phone_that_its_column_does_not_take_leaves_the_rows_that_are_there(crm, custom_field):
+    crm.sync("contacts", {"id": 1, "custom_fields_values": [custom_field("PHONE", "+79161234567")]})
+    crm.execute("CREATE DOMAIN ours AS text CHECK (VALUE LIKE '+7%')")
+    crm.execute("ALTER TABLE contact_phones ALTER value TYPE ours")
+    foreign = [custom_field("PHONE", "+375291234567")]
+    crm.sync("contacts", {"id": 1, "custom_fields_values": foreign}, {"id": 2, "custom_fields_values": foreign})
+    assert phones(crm) == ["+79161234567"]
+    assert len(crm.rows("contacts")) == 2
+    assert [(w["amo_id"], w["table_name"]) for w in open_warnings(crm)] == [
+        (1, "contact_phones"),
+        (2, "contact_phones"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("varchar(4)[]", ["VIP", "Долгий"]), ("text[]", ["VIP", "Долгий"])], ids=["limited", "not"]
+)
+def test_an_element_that_is_too_long_leaves_its_list_as_it_was(crm, column, value):
+    crm.load([])
+    crm.execute(f"ALTER TABLE contacts ALTER tags TYPE {column}")
+    crm.sync("contacts", {"id": 1, "_embedded": {"tags": [{"name": "VIP"}]}})
+    crm.sync("contacts", {"id": 1, "last_name": "Иванов", "_embedded": {"tags": [{"name": tag} for tag in value]}})
+    assert crm.row("contacts")["last_name"] == "Иванов"
+    assert crm.row("contacts")["tags"] == (["VIP"] if "4" in column else sorted(value))
+    assert len(open_warnings(crm)) == (1 if "4" in column else 0)
