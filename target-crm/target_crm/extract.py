@@ -23,7 +23,7 @@ from target_crm.normalise import Context
 from target_crm.normalise.custom_fields import readable
 from target_crm.normalise.emails import parse_email
 from target_crm.normalise.phones import parse_phone
-from target_crm.normalise.text import is_blank
+from target_crm.normalise.text import BLANKS, is_blank
 from target_crm.problems import Problem
 from target_crm.seen import SeenRecord, instant
 
@@ -96,7 +96,9 @@ def _compile_set(
         found = next((index[key] for key in keys if key in index), ()) or ()
         taken: set[str] = set()
         for given in found:
-            text = readable(given.value)
+            text = given.value
+            if text.__class__ is not str or not text or text[0] in BLANKS:
+                text = readable(text)
             if text is None:
                 continue
             value, comment = parse_phone(text, region) if phones else parse_email(text)
@@ -330,5 +332,7 @@ class Extractor:
 def _keep_base(bases: Sequence[dict[str, Any]], name: str, values: Sequence[Any]) -> None:
     """An empty value never becomes the base (row 4 of the truth table)."""
     for base, value in zip(bases, values, strict=True):
-        if value is not None and (value.__class__ is not str or not is_blank(value)):
+        if value is not None and (
+            value.__class__ is not str or (value and value[0] not in BLANKS) or not is_blank(value)
+        ):
             base[name] = value
