@@ -176,6 +176,33 @@ def test_a_placeholder_owner_gives_way_when_the_employee_is_known(crm, firms):
 def undo_last(crm, mapping):
     """Undo the last run by the command."""
     (last,) = crm.execute("SELECT max(id) AS id FROM sync_runs")
-    line = ["--database-url", crm.url, "--crm-schema", crm.schema, "--mapping-file", mapping, "undo", str(last["id"])]
+    line = ["--database-url", crm.url, "--crm-schema", crm.schema, *(["--mapping-file", mapping] if mapping else [])]
+    line += ["undo", str(last["id"])]
     done = CliRunner().invoke(main, line)
     assert done.exit_code == 0, done.output
+
+
+def test_a_phone_that_a_trigger_tidies_in_its_own_table_follows_amocrm(crm):
+    crm.load([])
+    crm.execute(
+        "CREATE FUNCTION tidy_phone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "NEW.value := regexp_replace(NEW.value, '^\\+7', '8'); NEW.comment := upper(NEW.comment); RETURN NEW; END $$"
+    )
+    crm.execute(
+        "CREATE TRIGGER tidy BEFORE INSERT OR UPDATE ON contact_phones FOR EACH ROW EXECUTE FUNCTION tidy_phone()"
+    )
+
+    def sync(*values):
+        fields = [{"field_id": 1, "field_code": "PHONE", "field_name": "Телефон", "values": list(values)}]
+        crm.sync("contacts", {"custom_fields_values": fields})
+        return [(p["value"], p["comment"], p["type"]) for p in crm.rows("contact_phones", "position")]
+
+    first, second = {"value": "+7 916 123-45-67 Анна"}, {"value": "+7 903 111-22-33"}
+    assert sync(first) == [("89161234567", "АННА", None)]
+    assert sync({**first, "enum_code": "WORK"}, second) == [
+        ("89161234567", "АННА", "WORK"),
+        ("89031112233", None, None),
+    ]
+    undo_last(crm, None)
+    assert [p["value"] for p in crm.rows("contact_phones", "position")] == ["89161234567"]
+    assert sync(second) == [("89031112233", None, None)]

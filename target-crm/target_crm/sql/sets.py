@@ -17,6 +17,7 @@ from target_crm.sql.expressions import phone_digits
 from target_crm.sql.insert import item_columns, item_value
 from target_crm.sql.pointing import unreferenced
 from target_crm.sql.spec import I, MergeSpec, S, comma
+from target_crm.sql.stored import STORED
 from target_crm.sql.text import text_rules
 from target_crm.sql.untouched import ITEM_COLUMNS, item_roles_untouched, item_untouched
 
@@ -129,8 +130,8 @@ def update_items(s: SetSpec) -> sql.Composed:
     roles = [role for role in s.data if role != "value"]
     writes = [S("{} = {}").format(I(s.item_set.columns[r]), s.coming(r)) for r in roles]
     writes.append(
-        S("{raw} = CASE WHEN jsonb_typeof(c.{raw}) = 'object' THEN c.{raw} ELSE '{{}}' END || i.raw").format(
-            raw=I(s.item_set.raw_fields)
+        S("{raw} = CASE WHEN jsonb_typeof(c.{raw}) = 'object' THEN c.{raw} - {name} ELSE '{{}}' END || i.raw").format(
+            raw=I(s.item_set.raw_fields), name=sql.Literal(STORED)
         )
     )
     if s.item_set.updated_at:
@@ -213,3 +214,57 @@ def has_triggers(table: str) -> sql.Composed:
         "SELECT 1 FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid = {}::regclass AND NOT g.tgisinternal "
         "AND g.tgtype & 3 = 3 LIMIT 1"
     ).format(sql.Literal(table))
+
+
+def last_entry(s: SetSpec) -> sql.Composed:
+    """The last entry of the run in the journal."""
+    return S("SELECT coalesce(max(id), 0) FROM {} WHERE run_id = {}").format(s.spec.control("sync_changes"), s.spec.run)
+
+
+def _stored_forms(s: SetSpec) -> sql.Composed:
+    """What the database made of the values of row `c`, by role, where that is another spelling; NULL for nothing."""
+    rows = S(", ").join(
+        S("({role}, CASE WHEN {now} IS DISTINCT FROM nullif({base}->>{role}, '') THEN {now} END)").format(
+            role=sql.Literal(role), now=S("nullif({}::text, '')").format(s.column(role)), base=s.base
+        )
+        for role in s.data
+    )
+    return S(
+        "(SELECT jsonb_object_agg(v.role, v.form) FROM (VALUES {}) AS v(role, form) WHERE v.form IS NOT NULL)"
+    ).format(rows)
+
+
+def remember_stored(s: SetSpec, since: int) -> sql.Composed:
+    """Keeps beside the bases how the database spelt what was written since that entry of the journal, there, too."""
+    return S(
+        "WITH w AS (UPDATE {table} AS c SET {raw} = c.{raw} || jsonb_build_object({name}, {forms}) FROM {journal} AS e "
+        "WHERE e.run_id = {run} AND e.id > {since} AND e.table_name = {table_name} AND e.column_name = '*' "
+        "AND e.new_value IS NOT NULL AND c.{id}::text = e.row_id AND {forms} IS NOT NULL "
+        "RETURNING e.id AS entry, to_jsonb(c.*) AS new_value) "
+        "UPDATE {journal} AS e SET new_value = w.new_value FROM w WHERE e.run_id = {run} AND e.id = w.entry"
+    ).format(
+        table=s.live.identifier,
+        raw=I(s.item_set.raw_fields),
+        name=sql.Literal(STORED),
+        forms=_stored_forms(s),
+        journal=s.spec.control("sync_changes"),
+        run=s.spec.run,
+        since=sql.Literal(since),
+        table_name=sql.Literal(s.item_set.table),
+        id=s.id,
+    )
+
+
+def remember_stored_of_new(s: SetSpec) -> sql.Composed:
+    """The same for the items of new rows."""
+    return S(
+        "UPDATE {} AS c SET {raw} = c.{raw} || jsonb_build_object({}, {forms}) FROM {} AS b "
+        "WHERE c.{} = b.row_id AND {forms} IS NOT NULL"
+    ).format(
+        s.live.identifier,
+        sql.Literal(STORED),
+        s.spec.temp("born"),
+        I(s.item_set.parent),
+        raw=I(s.item_set.raw_fields),
+        forms=_stored_forms(s),
+    )

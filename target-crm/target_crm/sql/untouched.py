@@ -117,11 +117,17 @@ def row_untouched(live: LiveTable, row: str, lasting: sql.Composable, own: sql.C
 
 
 def item_roles_untouched(item_set: ItemSet, row: str) -> sql.Composed:
-    """Whether what amoCRM sent for an item is still in its row."""
+    """Whether what amoCRM sent for an item is still in its row, as it was written or as the database spelt it."""
     base = item_base(item_set, row)
+    stored = S("({}.{}->'amo_stored')").format(I(row), I(item_set.raw_fields))
     return _all(
-        S("nullif({}.{}::text, '') IS NOT DISTINCT FROM nullif({}->>{}, '')").format(
-            I(row), I(item_set.columns[role]), base, sql.Literal(role)
+        S(
+            "({now} IS NOT DISTINCT FROM nullif({base}->>{role}, '') OR coalesce({now} = {stored}->>{role}, false))"
+        ).format(
+            now=S("nullif({}.{}::text, '')").format(I(row), I(item_set.columns[role])),
+            base=base,
+            stored=stored,
+            role=sql.Literal(role),
         )
         for role in ITEM_COLUMNS
         if role in item_set.columns
@@ -138,7 +144,9 @@ def item_untouched(item_set: ItemSet, live: LiveTable, row: str) -> sql.Composed
     conditions: list[sql.Composable] = [
         S("{}->>'key' IS NOT NULL").format(item_base(item_set, row)),
         item_roles_untouched(item_set, row),
-        S("coalesce({}.{} - 'amo_values', '{{}}') = '{{}}'").format(I(row), I(item_set.raw_fields)),
+        S("coalesce({}.{} - {}::text[], '{{}}') = '{{}}'").format(
+            I(row), I(item_set.raw_fields), sql.Literal(DOCUMENT_KEYS)
+        ),
     ]
     if "source" in item_set.columns:
         source = S("{}.{}::text").format(I(row), I(item_set.columns["source"]))
