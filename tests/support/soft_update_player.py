@@ -45,15 +45,19 @@ def _values(pool: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 FIELDS = st.tuples(_values(PHONES), _values(EMAILS))
+# Custom fields in a shape that nobody knows; a headcount in words. Neither says anything of what the CRM holds.
+BROKEN = "сломано"
+WORDS = "50-100 чел."
+HEADCOUNT = st.sampled_from((None, 0, 1, 2, WORDS))
 
 KIND = {
-    "companies": st.fixed_dictionaries({"name": TEXT, "employees_count": st.sampled_from((None, 0, 1, 2)), "age": AGE}),
+    "companies": st.fixed_dictionaries({"name": TEXT, "employees_count": HEADCOUNT, "age": AGE}),
     "contacts": st.fixed_dictionaries(
         {
             "last_name": TEXT,
             "tags": st.sampled_from((None, [], ["a"], ["b", "a"], ["a", "b"], ["c"])),
             "company_id": PARENT,
-            "fields": st.one_of(FIELDS, FIELDS, st.none()),
+            "fields": st.one_of(FIELDS, FIELDS, FIELDS, st.none(), st.just(BROKEN)),
             "age": AGE,
         }
     ),
@@ -158,7 +162,9 @@ def as_amocrm(stream: str, drawn: dict[str, Any]) -> dict[str, Any]:
     tags = drawn["tags"]
     sent |= {"last_name": drawn["last_name"], "company_id": drawn["company_id"]}
     sent["_embedded"] = {"tags": None if tags is None else [{"id": n, "name": t} for n, t in enumerate(tags)]}
-    if drawn["fields"] is not None:
+    if drawn["fields"] == BROKEN:
+        sent["custom_fields_values"] = BROKEN
+    elif drawn["fields"] is not None:
         phones, emails = drawn["fields"]
         sent["custom_fields_values"] = [_field(c, v) for c, v in (("PHONE", phones), ("EMAIL", emails)) if v] or None
     return sent
@@ -176,7 +182,9 @@ def as_model(stream: str, drawn: dict[str, Any]) -> dict[str, Any]:
     """A drawn record as the model takes it: values by column, items by set."""
     known = {"id": drawn["id"], "version": drawn["version"]}
     if stream == "companies":
-        return known | {name: drawn[name] for name in ("name", "employees_count")}
+        count = drawn["employees_count"]
+        known |= {"name": drawn["name"], "in_words": count == WORDS}
+        return known | {"employees_count": None if count == WORDS else count}
     if stream == "tasks":
         entity, entity_id = drawn["entity"] or (None, None)
         links = {"companies": "company_id", "contacts": "contact_id"}
@@ -184,7 +192,7 @@ def as_model(stream: str, drawn: dict[str, Any]) -> dict[str, Any]:
         return known | {column: entity_id for name, column in links.items() if name == entity}
     known |= {name: drawn[name] for name in ("last_name", "company_id")}
     known["tags"] = sorted(drawn["tags"] or ()) or None
-    if drawn["fields"] is not None:
+    if drawn["fields"] not in (None, BROKEN):
         for name, values, pool in zip(SETS["contacts"], drawn["fields"], (PHONES, EMAILS), strict=True):
             known[name] = _items(values, pool)
             first = (pool[text][0] for text, _ in values)
@@ -203,6 +211,7 @@ class Player:
         self.cuts = self.lost = 0
         crm.load([])
         tables = "companies, contacts, tasks, sync_keys, sync_pending, sync_conflicts, sync_changes, sync_rejects"
+        tables += ", sync_warnings"
         crm.execute(f"TRUNCATE {tables}, sync_runs RESTART IDENTITY CASCADE")
 
     def play(self, step: Any) -> None:
@@ -455,6 +464,21 @@ class Player:
         )
         assert twice == []
         assert self.crm.execute("SELECT error FROM sync_rejects") == []
+        self._check_warnings()
+
+    def _check_warnings(self) -> None:
+        """A headcount in words is an open warning until a number comes."""
+        warned = self.crm.execute(
+            "SELECT amo_id FROM sync_warnings WHERE table_name = 'companies' AND column_name = 'employees_count' "
+            "AND resolved_at IS NULL"
+        )
+        opened = [w["amo_id"] for w in warned]
+        assert len(opened) == len(set(opened))
+        for (stream, amo_id), row in self.model.rows.items():
+            if stream == "companies" and row.record["in_words"]:
+                assert amo_id in opened
+            elif stream == "companies" and row.record["employees_count"] is not None:
+                assert amo_id not in opened
 
 
 def _order(item: Item) -> tuple[str, ...]:
