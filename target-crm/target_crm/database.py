@@ -144,6 +144,7 @@ def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool
         "sync_pending",
         "sync_lookups",
         "sync_warnings",
+        "sync_issue_changes",
         "sync_state",
         "sync_released_states",
         "sync_schema",

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
+from target_crm import runs
 from target_crm.config import Settings
 from target_crm.copytext import Column as CopyColumn
 from target_crm.copytext import dump_column, dump_documents
@@ -423,6 +424,8 @@ class Merger:
     def _record_conflicts(self, spec: MergeSpec) -> None:
         statement = journal.record_conflicts(spec)
         assert statement is not None
+        # Conflicts that these supersede: an undoing opens them again.
+        runs.work_for(self.connection, self.run_id, session=False)
         self._run(statement)
 
     def _write(

@@ -50,6 +50,14 @@ def close_dead_runs(connection: Connection, schema: str) -> int:
     ).rowcount
 
 
+def work_for(connection: Connection, run_id: int | None, *, session: bool = True) -> None:
+    """Say for which run the session, or only its transaction, works: what it changes in conflicts, rejects and warnings
+    is then kept for an undoing of that run. None: for no run."""
+    connection.execute(
+        "SELECT pg_catalog.set_config('target_crm.run', %s, %s)", ("" if run_id is None else str(run_id), not session)
+    )
+
+
 def begin_run(connection: Connection, schema: str, kind: str) -> int:
     """Mark runs whose process died as interrupted, and open a new one; its number. The caller commits.
 
@@ -66,6 +74,7 @@ def begin_run(connection: Connection, schema: str, kind: str) -> int:
     assert row is not None
     run_id = int(row[0])
     connection.execute(sql.SQL("SELECT pg_advisory_lock({})").format(_run_lock(schema, sql.Literal(run_id))))
+    work_for(connection, run_id)
     return run_id
 
 
@@ -80,6 +89,7 @@ def reopen_run(connection: Connection, schema: str, run_id: int) -> None:
         (run_id,),
     )
     connection.execute(sql.SQL("SELECT pg_advisory_lock({})").format(_run_lock(schema, sql.Literal(run_id))))
+    work_for(connection, run_id)
 
 
 def find_later_run(connection: Connection, schema: str, run_id: int, accounts: set[int]) -> int | None:
@@ -119,13 +129,16 @@ def note_merge_seconds(connection: Connection, schema: str, run_id: int, seconds
 
 def prune_journal(connection: Connection, schema: str, days: int) -> int:
     """Forget the journal of runs older than so many days; how many entries. The caller commits."""
-    return connection.execute(
-        sql.SQL(
-            "DELETE FROM {} AS c USING {} AS r WHERE c.run_id = r.id "
-            "AND r.started_at < now() - make_interval(days => %s)"
-        ).format(sql.Identifier(schema, "sync_changes"), sql.Identifier(schema, "sync_runs")),
-        (days,),
-    ).rowcount
+    done = 0
+    for table in ("sync_changes", "sync_issue_changes"):
+        done += connection.execute(
+            sql.SQL(
+                "DELETE FROM {} AS c USING {} AS r WHERE c.run_id = r.id "
+                "AND r.started_at < now() - make_interval(days => %s)"
+            ).format(sql.Identifier(schema, table), sql.Identifier(schema, "sync_runs")),
+            (days,),
+        ).rowcount
+    return done
 
 
 def write_rejects(connection: Connection, schema: str, run_id: int, rejects: Sequence[Reject]) -> None:

@@ -34,6 +34,22 @@ def seen(crm):
     return found
 
 
+def issues(crm):
+    """Open conflicts, rejects and warnings; what is remembered of each record that has a row."""
+    conflicts = "run_id, table_name, row_id, column_name, base_value, crm_value, amo_value"
+    rejects = "run_id, stream, account_id, amo_id, record, error, code"
+    warnings = "run_id, stream, account_id, amo_id, table_name, row_id, column_name, value, code"
+    found = {}
+    for table, columns in (("conflicts", conflicts), ("rejects", rejects), ("warnings", warnings)):
+        rows = crm.execute(f"SELECT {columns} FROM sync_{table} WHERE resolved_at IS NULL ORDER BY id")
+        found[table] = rows
+    found["keys"] = crm.execute(
+        "SELECT account_id, table_name, amo_id, row_id, amo_updated_at, amo_deleted_at FROM sync_keys "
+        "WHERE row_id IS NOT NULL ORDER BY 1, 2, 3"
+    )
+    return found
+
+
 class Stage:
     """A CRM on which runs and edits follow one another."""
 
@@ -64,6 +80,9 @@ def expect_rows(table, before, after, edited, undone):
         if key in before[table]:
             was, came = before[table][key], after[table][key]
             wanted = {c: was[c] if row[c] == came[c] or c == "raw_fields" else row[c] for c in row}
+            for link, parent in (("company_id", "companies"), ("contact_id", "contacts")):
+                if link in row and row[link] == came[link] and wanted[link] not in undone[parent]:
+                    wanted[link] = None  # what it pointed at has been deleted since
             assert undone[table].get(key) == wanted, (table, row["amo_id"])
         elif _touched(key, table, after, edited):
             assert undone[table].get(key) == row, (table, row["amo_id"], "was inserted and edited")
@@ -116,9 +135,9 @@ def test_undoing_gives_back_what_nobody_touched_and_leaves_the_rest(crm, history
             stage.load(step, (), 2)
         else:
             by_hand(crm, step)
-    before = seen(crm)
+    before, issues_before = seen(crm), issues(crm)
     run, lines = stage.load(drawn, deletions, size)
-    after = seen(crm)
+    after, issues_after = seen(crm), issues(crm)
     for step in edits:
         by_hand(crm, step)
     edited = seen(crm)
@@ -128,9 +147,16 @@ def test_undoing_gives_back_what_nobody_touched_and_leaves_the_rest(crm, history
         expect_rows(table, before, after, edited, undone)
     for table in ITEMS:
         expect_items(table, before, after, edited, undone)
-    assert crm.execute("SELECT 1 FROM sync_conflicts WHERE run_id = %s AND resolved_at IS NULL", run) == []
+    twice = "SELECT 1 FROM sync_conflicts WHERE resolved_at IS NULL GROUP BY row_id, column_name HAVING count(*) > 1"
+    assert crm.execute(twice) == []
     if edited == after:
         assert undone == before
+        assert issues(crm) == issues_before
+        stage.undo(crm.execute("SELECT max(id) AS id FROM sync_runs")[0]["id"])
+        assert seen(crm) == after
+        assert issues(crm) == issues_after
+        stage.undo(crm.execute("SELECT max(id) AS id FROM sync_runs")[0]["id"])
+        assert seen(crm) == before
         crm.load(lines, batch_size_rows=size, allow_mass_delete=True)
         assert _content(seen(crm)) == _content(after)
 

@@ -289,45 +289,6 @@ class _NothingSettledError(Exception):
         self.settled = settled
 
 
-def follow_undoing(session: Session, run: int, new_run: int) -> None:
-    """Bring the conflicts in step with the undoing of a run, which is the run `new_run`.
-
-    Conflicts that the run recorded are void: the base is back. Those it settled are open again where their cell is as
-    before and no newer one of that cell is open. Was the run itself the undoing of a decision, that decision stands
-    again.
-    """
-    conflicts, runs, changes = (session.control(n) for n in ("sync_conflicts", "sync_runs", "sync_changes"))
-    session.execute(
-        S("UPDATE {} SET resolved_at = now(), resolution = 'undone' WHERE run_id = %s AND resolved_at IS NULL").format(
-            conflicts
-        ),
-        run,
-    )
-    put_back = S(
-        "EXISTS (SELECT FROM {} AS e WHERE e.run_id = {} AND e.table_name = c.table_name AND e.row_id = c.row_id "
-        "AND e.column_name = c.column_name)"
-    ).format(changes, sql.Literal(new_run))
-    session.execute(
-        S(
-            "UPDATE {c} AS c SET resolved_at = NULL, resolution = NULL FROM {} AS r WHERE r.id = %s "
-            "AND r.kind = 'resolve' AND c.resolved_at = r.started_at AND {} AND NOT EXISTS (SELECT FROM {c} AS newer "
-            "WHERE newer.id > c.id AND newer.table_name = c.table_name AND newer.row_id = c.row_id "
-            "AND newer.column_name = c.column_name AND newer.resolved_at IS NULL)"
-        ).format(runs, put_back, c=conflicts),
-        run,
-    )
-    session.execute(
-        S(
-            "UPDATE {c} AS c SET resolved_at = r.started_at, resolution = CASE WHEN d.new_value IS NOT DISTINCT FROM "
-            "d.old_value THEN 'crm' WHEN d.new_value = c.amo_value THEN 'amo' ELSE 'value' END "
-            "FROM {r} AS u, {r} AS r, {} AS d WHERE u.id = %s AND u.kind = 'undo' AND r.id = u.undoes "
-            "AND r.kind = 'resolve' AND d.run_id = r.id AND d.table_name = c.table_name AND d.row_id = c.row_id "
-            "AND d.column_name = c.column_name AND c.resolved_at IS NULL AND c.created_at < r.started_at AND {}"
-        ).format(changes, put_back, c=conflicts, r=runs),
-        run,
-    )
-
-
 class _Decision:
     """One column's conflicts that a decision is about, settled set-based."""
 

@@ -182,6 +182,7 @@ class Session:
         finally:
             # Also those that were got before one was not to be had: the connection may live on.
             self.connection.execute("SELECT pg_advisory_unlock_all()")
+            runs.work_for(self.connection, None)
             self.connection.commit()
 
     def limit_lock_waits(self) -> None:

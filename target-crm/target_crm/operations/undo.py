@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from target_crm import runs
 from target_crm.mapping.catalogue import read_columns, read_facts
 from target_crm.mapping.check import LiveTable
-from target_crm.operations.conflicts import follow_undoing
 from target_crm.operations.session import Row, Session, UnknownError
 from target_crm.operations.undo_entries import collect_entries, count_rewritten, lock_entries
+from target_crm.operations.undo_issues import follow
 from target_crm.operations.undo_remove import remove_rows
 from target_crm.operations.undo_restore import restore_columns, restore_items, return_rows
 from target_crm.operations.undo_work import KeptFor, Undone, Work
@@ -112,7 +112,7 @@ def _put_back(work: Work) -> None:
         restore_items(work, item_set)
     for live in reversed(tables):
         remove_rows(work, live)
-    follow_undoing(session, work.spec.run, work.spec.new_run)
+    follow(work)
 
 
 class _RollBack(Exception):

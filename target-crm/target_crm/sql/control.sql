@@ -144,3 +144,35 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_lookups (
     name text NOT NULL,
     PRIMARY KEY (account_id, source, ref)
 );
+-- What conflicts, rejects and warnings were before a run changed them, and after: undoing the run puts them back. A
+-- session tells by the setting target_crm.run for which run it works; who works for none (a person who closes a reject)
+-- leaves no line.
+CREATE TABLE IF NOT EXISTS {schema}.sync_issue_changes (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    run_id bigint NOT NULL,
+    table_name text NOT NULL,
+    row_id bigint NOT NULL,
+    old_row jsonb NOT NULL,
+    new_row jsonb NOT NULL,
+    PRIMARY KEY (run_id, id)
+);
+CREATE OR REPLACE FUNCTION {schema}.sync_keep_issues() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    run text := pg_catalog.current_setting('target_crm.run', true);
+BEGIN
+    IF run <> '' THEN
+        INSERT INTO {schema}.sync_issue_changes (run_id, table_name, row_id, old_row, new_row)
+        SELECT run::bigint, TG_TABLE_NAME, o.id, pg_catalog.to_jsonb(o), pg_catalog.to_jsonb(n)
+        FROM before AS o JOIN after AS n ON n.id = o.id;
+    END IF;
+    RETURN NULL;
+END $$;
+DROP TRIGGER IF EXISTS sync_keep_issues ON {schema}.sync_conflicts;
+CREATE TRIGGER sync_keep_issues AFTER UPDATE ON {schema}.sync_conflicts REFERENCING OLD TABLE AS before NEW TABLE AS after
+    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.sync_keep_issues();
+DROP TRIGGER IF EXISTS sync_keep_issues ON {schema}.sync_rejects;
+CREATE TRIGGER sync_keep_issues AFTER UPDATE ON {schema}.sync_rejects REFERENCING OLD TABLE AS before NEW TABLE AS after
+    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.sync_keep_issues();
+DROP TRIGGER IF EXISTS sync_keep_issues ON {schema}.sync_warnings;
+CREATE TRIGGER sync_keep_issues AFTER UPDATE ON {schema}.sync_warnings REFERENCING OLD TABLE AS before NEW TABLE AS after
+    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.sync_keep_issues();

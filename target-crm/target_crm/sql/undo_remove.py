@@ -105,12 +105,15 @@ def note_removed(live: LiveTable) -> sql.Composed:
 
 
 def remove_rows(undo: UndoSpec, live: LiveTable) -> sql.Composed:
-    """Removes the rows that go, with their keys."""
+    """Removes the rows that go, with their keys; what is known of a deletion in amoCRM is remembered."""
     changes = S(
         "WITH x AS (DELETE FROM {table} AS t USING undo_rows AS u WHERE u.why IS NULL AND t.{id} = u.key "
         "RETURNING u.row_id, '*'::text AS column_name, to_jsonb(t) AS old_value, NULL::jsonb AS new_value), "
-        "k AS (DELETE FROM {keys} AS k USING undo_rows AS u "
-        "WHERE u.why IS NULL AND k.table_name = {name} AND k.row_id = u.row_id)"
+        "k AS (DELETE FROM {keys} AS k USING undo_rows AS u WHERE u.why IS NULL AND k.table_name = {name} "
+        "AND k.row_id = u.row_id AND k.amo_deleted_at IS NULL), "
+        "kept AS (UPDATE {keys} AS k SET row_id = NULL, record_hash = NULL, row_version = NULL, amo_updated_at = NULL "
+        "FROM undo_rows AS u WHERE u.why IS NULL AND k.table_name = {name} AND k.row_id = u.row_id "
+        "AND k.amo_deleted_at IS NOT NULL)"
     ).format(
         table=live.identifier,
         id=I(live.mapping.id),

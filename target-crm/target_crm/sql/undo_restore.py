@@ -50,15 +50,21 @@ class CellSpec:
         self.same = S("(t.{} IS NOT DISTINCT FROM {} OR {} IS TRUE)").format(
             I(column), as_value(live, column, S("e.new_value")), left_as(live, column)
         )
-        # What the old value points at must still be there.
+        self.possible: sql.Composable = self.same
         there = [
-            S("({old} IS NULL OR EXISTS (SELECT FROM {} AS p WHERE p.{} = {old}))").format(
-                link.target_identifier, I(link.targets[0]), old=self.old
+            S("EXISTS (SELECT FROM {} AS p WHERE p.{} = {})").format(
+                link.target_identifier, I(link.targets[0]), self.old
             )
             for link in links
             if link.columns == (column,) and link.readable
         ]
-        self.possible = S(" AND ").join([self.same, *there])
+        if not there:
+            return
+        # A link to a row that is gone is left empty, as that row's deletion would have left it.
+        if live.columns[column].not_null:
+            self.possible = S(" AND ").join([self.same, *there])
+        else:
+            self.old = S("CASE WHEN {} THEN {} END").format(S(" AND ").join(there), self.old)
 
 
 def columns_of(table: str) -> sql.Composed:
@@ -87,8 +93,8 @@ def restore_cells(undo: UndoSpec, cell: CellSpec) -> sql.Composed:
     """Puts the cells back whose value is still the one that the run wrote."""
     changes = S(
         "WITH x AS (UPDATE {} AS t SET {} = {} FROM undo_entries AS e WHERE {} AND {} "
-        "RETURNING e.row_id, e.column_name, e.new_value AS old_value, e.old_value AS new_value)"
-    ).format(cell.live.identifier, I(cell.column), cell.old, cell.entries, cell.possible)
+        "RETURNING e.row_id, e.column_name, e.new_value AS old_value, to_jsonb(t.{}) AS new_value)"
+    ).format(cell.live.identifier, I(cell.column), cell.old, cell.entries, cell.possible, I(cell.column))
     return undo.journalled(changes, cell.live.mapping.table)
 
 
@@ -199,13 +205,15 @@ def return_keys(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     """Remembers again which records the returned rows are of."""
     table = live.mapping
     return S(
-        "INSERT INTO {} (account_id, table_name, amo_id, row_id, amo_updated_at) "
-        "SELECT t.{account}, {name}, t.{amo_id}, e.row_id, (t.{raw}->'amo'->>'updated_at')::timestamptz "
+        "INSERT INTO {} (account_id, table_name, amo_id, row_id, amo_updated_at, amo_deleted_at) "
+        "SELECT t.{account}, {name}, t.{amo_id}, e.row_id, (t.{raw}->'amo'->>'updated_at')::timestamptz, {mark} "
         "FROM undo_entries AS e JOIN {table} AS t ON t.{id} = {key} WHERE e.table_name = {name} "
         "AND e.column_name = '*' AND e.new_value IS NULL AND NOT e.rewritten "
-        "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id, record_hash = NULL"
+        "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id, record_hash = NULL, "
+        "amo_updated_at = excluded.amo_updated_at, amo_deleted_at = excluded.amo_deleted_at"
     ).format(
         undo.control("sync_keys"),
+        mark=S("t.{}").format(I(mark)) if (mark := table.service.get("amo_deleted_at")) else S("NULL::timestamptz"),
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
         raw=I(table.raw_fields),
