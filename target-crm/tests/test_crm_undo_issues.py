@@ -86,10 +86,17 @@ def test_conflicts_of_many_rows_come_back_together(crm, session):
     assert open_conflicts(crm) == ["Петров"] * 60
 
 
-BAD = {"id": 5, "updated_at": "не время"}
+BAD = {"id": 5, "price": 5000}
 
 
-def test_a_reject_that_the_run_closed_is_open_again(crm, session):
+@pytest.fixture
+def cheap(crm, session):
+    """Leads of 1000 and more are refused."""
+    crm.sync("leads", {"id": 1})
+    crm.execute("ALTER TABLE leads ADD CONSTRAINT cheap CHECK (price < 1000)")
+
+
+def test_a_reject_that_the_run_closed_is_open_again(crm, session, cheap):
     crm.sync("leads", BAD)
     before = find_rejects(session)
     session.connection.commit()
@@ -101,7 +108,7 @@ def test_a_reject_that_the_run_closed_is_open_again(crm, session):
     assert find_rejects(session) == []
 
 
-def test_a_reject_that_the_run_found_is_void_and_found_again_when_that_is_undone(crm, session):
+def test_a_reject_that_the_run_found_is_void_and_found_again_when_that_is_undone(crm, session, cheap):
     crm.sync("leads", BAD)
     before = find_rejects(session)
     take_back(session, last_run(crm))
@@ -110,17 +117,17 @@ def test_a_reject_that_the_run_found_is_void_and_found_again_when_that_is_undone
     assert find_rejects(session) == before
 
 
-def test_a_reject_that_the_run_found_once_more_is_as_it_was_found_first(crm, session):
+def test_a_reject_that_the_run_found_once_more_is_as_it_was_found_first(crm, session, cheap):
     crm.sync("leads", BAD)
     before = find_rejects(session)
     session.connection.commit()
-    crm.sync("leads", {**BAD, "updated_at": "и это не время"})
+    crm.sync("leads", {**BAD, "price": 6000})
     assert find_rejects(session) != before
     take_back(session, last_run(crm))
     assert find_rejects(session) == before
 
 
-def test_a_reject_that_a_person_dropped_meanwhile_stays_dropped(crm, session):
+def test_a_reject_that_a_person_dropped_meanwhile_stays_dropped(crm, session, cheap):
     crm.sync("leads", BAD)
     run = last_run(crm)
     drop(session, [find_rejects(session)[0]["id"]], "не нужна")
@@ -128,9 +135,7 @@ def test_a_reject_that_a_person_dropped_meanwhile_stays_dropped(crm, session):
     assert find_rejects(session, resolved=True)[0]["resolution"] == "dropped: не нужна"
 
 
-def test_an_undone_retry_leaves_the_reject_open(crm, session):
-    crm.sync("leads", {"id": 1})
-    crm.execute("ALTER TABLE leads ADD CONSTRAINT cheap CHECK (price < 1000)")
+def test_an_undone_retry_leaves_the_reject_open(crm, session, cheap):
     crm.sync("leads", {"id": 2, "price": 5000})
     crm.execute("ALTER TABLE leads DROP CONSTRAINT cheap")
     number, tried, bad = retry(session)
@@ -140,10 +145,8 @@ def test_an_undone_retry_leaves_the_reject_open(crm, session):
     assert [r["amo_id"] for r in crm.rows("leads")] == [1]
 
 
-def test_an_older_version_that_is_tried_again_never_overwrites_a_newer_one(crm, session):
+def test_an_older_version_that_is_tried_again_never_overwrites_a_newer_one(crm, session, cheap):
     old, new = "2026-01-01T10:00:00+00:00", "2026-01-01T11:00:00+00:00"
-    crm.sync("leads", {"id": 1})
-    crm.execute("ALTER TABLE leads ADD CONSTRAINT cheap CHECK (price < 1000)")
     crm.sync("leads", {"id": 2, "price": 5000, "name": "старое", "updated_at": old})
     reject = find_rejects(session)[0]["id"]
     session.connection.commit()
@@ -171,3 +174,12 @@ def test_a_warning_that_the_run_closed_is_open_again_and_one_that_it_found_is_vo
     take_back(session, number)
     found = crm.execute("SELECT column_name FROM sync_warnings WHERE resolved_at IS NULL")
     assert [w["column_name"] for w in found] == ["position"]
+
+
+def test_a_run_with_a_record_whose_time_is_none_is_undone(crm, session):
+    crm.sync("leads", {"id": 1, "name": "А", "updated_at": "2026-02-31T10:00:00+00:00"})
+    crm.sync("leads", {"id": 1, "name": "Б"})
+    take_back(session, last_run(crm))
+    assert crm.row("leads")["name"] == "А"
+    take_back(session, last_run(crm) - 2)
+    assert crm.rows("leads") == []

@@ -30,3 +30,19 @@ def left_as(live: LiveTable, name: str) -> sql.Composed:
 def as_key(live: LiveTable, text: sql.Composable) -> sql.Composed:
     """SQL that reads a key of the table, of the key's type, out of a text: comparing keys as text finds no index."""
     return sql.SQL("({})::text::{}").format(text, sql.SQL(live.columns[live.mapping.id].type_sql))
+
+
+# RFC 3339 with days that exist; what else a record calls its time is no time of the row.
+_DAY = (
+    r"\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
+    r"|\d\d(?:0[48]|[2468][048]|[13579][26])-02-29"
+)
+_MOMENT = rf"^(?:{_DAY})[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{{1,9}})?)?(?:Z|[+-](?:0\d|1[0-4]):?[0-5]\d)?$"
+
+
+def as_moment(text: sql.Composable) -> sql.Composed:
+    """SQL that reads a record's own time out of a text; NULL for what is none."""
+    return sql.SQL(
+        "(CASE WHEN {text} ~ {moment} THEN ({text})::timestamptz "
+        "WHEN {text} ~ '^[0-9]{{1,11}}$' THEN to_timestamp(({text})::double precision) END)"
+    ).format(text=text, moment=sql.Literal(_MOMENT))

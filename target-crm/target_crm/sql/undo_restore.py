@@ -12,8 +12,11 @@ from target_crm.mapping.foreign_keys import ForeignKey
 from target_crm.mapping.model import ItemSet
 from target_crm.sql.pointing import unreferenced
 from target_crm.sql.spec import I, S
-from target_crm.sql.typed import as_key, as_value, left_as
+from target_crm.sql.typed import as_key, as_moment, as_value, left_as
 from target_crm.sql.untouched import DOCUMENT_KEYS, ITEM_COLUMNS, item_as_left
+
+# The time of the record that a document held before.
+_TIME_BEFORE = as_moment(S("(e.old_value->'amo'->>'updated_at')"))
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,8 @@ def restore_documents(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     updated = table.service.get("amo_updated_at")
     stamp: sql.Composable = S("")
     if updated and updated in live.columns:
-        stamp = S(", {} = coalesce((e.old_value->'amo'->>'updated_at')::{}, t.{})").format(
-            I(updated), S(live.columns[updated].type_sql), I(updated)
+        stamp = S(", {} = coalesce({}::{}, t.{})").format(
+            I(updated), _TIME_BEFORE, S(live.columns[updated].type_sql), I(updated)
         )
     own = S("(coalesce(t.{}, '{{}}') - {}::text[])").format(raw, keys)
     loaders = S(
@@ -132,7 +135,7 @@ def restore_documents(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         "x AS (SELECT w.row_id, {raw_name}::text AS column_name, old.doc AS old_value, NULL::jsonb AS new_value "
         "FROM written AS w JOIN old USING (row_id)), "
         "k AS (UPDATE {sync_keys} AS k SET record_hash = NULL, is_edited = true, "
-        "amo_updated_at = coalesce((e.old_value->'amo'->>'updated_at')::timestamptz, k.amo_updated_at) "
+        "amo_updated_at = coalesce({before}, k.amo_updated_at) "
         "FROM undo_entries AS e WHERE k.table_name = {name} AND e.table_name = {name} AND e.column_name = {raw_name} "
         "AND NOT e.rewritten AND k.row_id = e.row_id)"
     ).format(
@@ -146,6 +149,7 @@ def restore_documents(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         ),
         document=document,
         stamp=stamp,
+        before=_TIME_BEFORE,
         sync_keys=undo.control("sync_keys"),
     )
     return undo.journalled(changes, table.table)
@@ -206,7 +210,7 @@ def return_keys(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     table = live.mapping
     return S(
         "INSERT INTO {} (account_id, table_name, amo_id, row_id, amo_updated_at, amo_deleted_at) "
-        "SELECT t.{account}, {name}, t.{amo_id}, e.row_id, (t.{raw}->'amo'->>'updated_at')::timestamptz, {mark} "
+        "SELECT t.{account}, {name}, t.{amo_id}, e.row_id, {updated}, {mark} "
         "FROM undo_entries AS e JOIN {table} AS t ON t.{id} = {key} WHERE e.table_name = {name} "
         "AND e.column_name = '*' AND e.new_value IS NULL AND NOT e.rewritten "
         "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id, record_hash = NULL, "
@@ -216,7 +220,7 @@ def return_keys(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         mark=S("t.{}").format(I(mark)) if (mark := table.service.get("amo_deleted_at")) else S("NULL::timestamptz"),
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
-        raw=I(table.raw_fields),
+        updated=as_moment(S("(t.{}->'amo'->>'updated_at')").format(I(table.raw_fields))),
         name=sql.Literal(table.table),
         table=live.identifier,
         id=I(table.id),
