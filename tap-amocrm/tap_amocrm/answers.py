@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from tap_amocrm.clean_text import clean, may_be_unclean
-from tap_amocrm.shapes import whole
+from tap_amocrm.shapes import items, whole
 
 logger = logging.getLogger("tap-amocrm")
 Params = list[tuple[str, str]]
@@ -104,6 +104,8 @@ def body_of(ask: Ask, content: bytes, *, raw_text: bool = False) -> dict[str, An
         return body
     embedded = body.get("_embedded")
     records = embedded.get(ask.key) if isinstance(embedded, dict) else None
+    if isinstance(embedded, dict) and isinstance(records, dict) and items(records):
+        records = embedded[ask.key] = items(records)  # a list with gaps, as PHP writes it
     if not isinstance(records, list) or (records and not any(isinstance(r, dict) for r in records)):
         problem = f"a body without a list of {ask.key}"
         raise UnusableError(problem)

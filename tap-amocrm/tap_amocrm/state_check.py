@@ -97,7 +97,7 @@ def _is_list_of_ids(value: Any) -> bool:
 
 
 def _is_list_of_numbers(value: Any) -> bool:
-    return isinstance(value, list) and all(type(v) in (int, float) and whole(int(v)) is not None for v in value)
+    return isinstance(value, list) and all(type(v) in (int, float) and whole(v) is not None for v in value)
 
 
 def _is_time(value: Any) -> bool:

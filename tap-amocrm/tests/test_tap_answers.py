@@ -68,6 +68,12 @@ def test_a_change_is_not_missed_when_its_list_answers_something_else(bent, kind,
     assert lost == []
 
 
+def test_a_list_that_comes_as_an_object_with_indexes_as_keys_is_read(bent):
+    records = {str(number): record for number, record in enumerate(bent.lists["contacts"][:10], 1)}
+    bend_contacts(bent, (200, json.dumps({"_embedded": {"contacts": records}}).encode()))
+    assert len(read(bent).names()) == 10
+
+
 def test_a_first_run_does_not_take_a_list_for_empty_for_ever(bent):
     bend_contacts(bent, (204, b""))
     first = read(bent)

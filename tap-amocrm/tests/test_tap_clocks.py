@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import datetime
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from tap_amocrm.tap import TapAmoCRM
 
 ACCOUNT, USERS = "/api/v4/account", "/api/v4/users"
 HOURS = 3600.0
+EXAMPLES = int(os.environ.get("TAP_CLOCKS", "40"))
 
 
 def came_after(api, first, *, change_at=600, second_at=1200):
@@ -140,7 +142,10 @@ RUNS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+ONCE = {"deadline": None, "database": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
+
+
+@settings(max_examples=EXAMPLES, **ONCE)
 @given(runs=RUNS, filters=st.booleans())
 def test_nothing_is_missed_whatever_clocks_say_as_long_as_one_answer_of_a_run_is_right(runs, filters):
     with pytest.MonkeyPatch.context() as patch:
