@@ -196,15 +196,17 @@ def _links(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answ
 
 
 def _targets(store: Store, entity: str, entity_id: int) -> Iterator[tuple[str, int, Record | None]]:
+    """What an entity is linked to: kind, id and metadata."""
     embedded = store.kinds[entity].get(entity_id)["_embedded"] or {}
+    kinds = ["companies", "contacts"]
     if entity == "companies":
         embedded = {**embedded, **store.linked(entity, [entity_id])[entity_id]}
-    kinds = ("companies", "contacts", "leads", "customers", "catalog_elements")
-    for kind in ("contacts", "leads") if store.plain and entity == "companies" else kinds[: 2 if store.plain else 5]:
-        if entity != "companies" and kind == "leads":
-            continue
+        kinds = ["contacts", "leads"]
+    if not store.plain:
+        kinds += ["customers", "catalog_elements"]
+    for kind in kinds:
         for linked in embedded.get(kind) or ():
-            metadata = None
+            metadata: Record | None = None
             if not store.plain:
                 metadata = {
                     "main_contact": linked.get("is_main"),
