@@ -71,8 +71,8 @@ class Client:
         self.throttle.close()
 
     def now(self) -> float:
-        """The earliest time that it can be by the service's clock, Unix seconds."""
-        return self.clock.earliest(self.clock.moment())
+        """The earliest time that it can be by the service's clock as its answers tell it, Unix seconds."""
+        return self.clock.told(self.clock.moment())
 
     def submit(self, ask: Ask, priority: int = URGENT) -> Future[Page]:
         """Send a request when it is its turn.
@@ -120,7 +120,7 @@ class Client:
         self.clock.note(answer.headers.get("Date"), asked, came)
         self.answered = True
         body = self._body(ask, answer, header)
-        return Page(body, self.clock.earliest(asked), self.clock.latest(came))
+        return Page(body, self.clock.told(asked), self.clock.latest(came))
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)

@@ -132,7 +132,7 @@ class Scope:
         over a page's border."""
         clock = self.client.clock
         self.began = clock.moment()
-        moment, latest = int(clock.earliest(self.began)), clock.latest(self.began)
+        moment, latest = int(clock.told(self.began)), clock.latest(self.began)
         params = self._params()
 
         def disturbed() -> bool:

@@ -75,6 +75,13 @@ class ServerClock:
         behind = self._smallest - self._own
         return moment + (self._own if 0 < behind <= _BELIEVED else self._smallest)
 
+    def told(self, moment: float) -> float:
+        """The service's time at a moment, at the earliest, by its answers alone: when its events may have happened.
+
+        What is only compared with other times of the service need not reach back to this machine's clock.
+        """
+        return self.earliest(moment) if self._smallest is None else moment + self._smallest
+
     def latest(self, moment: float) -> float:
         """The service's time at a moment, at the latest."""
         return moment + (self._own + _BELIEVED if self._largest is None else self._largest)

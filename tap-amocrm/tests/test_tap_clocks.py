@@ -191,3 +191,13 @@ def play(api, runs, patch, *, filters):
         state = done.state
         seen |= done.names()
     return [r["id"] for r in api.lists["contacts"] if seen.get(r["id"]) != r["name"]]
+
+
+def test_a_clock_of_this_machine_that_is_behind_costs_no_second_reading(bent, monkeypatch):
+    gone = {"id": "e1", "type": "contact_deleted", "entity_id": 99, "entity_type": "contact"}
+    bent.lists["events"] = [{**gone, "created_at": int(bent.now()) - 600}]
+    behind = SimpleNamespace(time=lambda: time.time() - HOURS, monotonic=time.monotonic)
+    monkeypatch.setattr("tap_amocrm.server_clock.time", behind)
+    assert len(read(bent).names()) == 30
+    # Three pages: no border is read again for a deletion that was long before.
+    assert [seen.path for seen in bent.seen].count("/api/v4/contacts") == 3
