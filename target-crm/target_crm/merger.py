@@ -136,6 +136,10 @@ class Merger:
         return {stream: number for number, stream in enumerate(self.live)}
 
     @cached_property
+    def _groups(self) -> dict[str, Statements]:
+        return {}
+
+    @cached_property
     def _statements(self) -> dict[str, Statements]:
         return {}
 
@@ -265,8 +269,26 @@ class Merger:
             inserted = self._insert_staged(known)
             counts.inserted, counts.skipped_by_database = inserted, new - inserted
         if table.match or not all(is_new for _, is_new in staged):
-            counts.add(self._update(known, lambda: merge.staged(spec, rows), rows, lock=lock))
+            counts.add(self._update_staged(known, rows, lock=lock))
         return counts
+
+    def _update_staged(self, known: Statements, rows: int, *, lock: bool) -> Counts:
+        """Merge staged records whose row exists, some of the columns after others where they are many."""
+        if len(known.spec.groups) == 1:
+            return self._update(known, lambda: merge.staged(known.spec, rows), rows, lock=lock)
+        total, updated, edited = Counts(), set[int](), set[int]()
+        for group in known.spec.groups:
+            part = self._groups.setdefault(group.plan.as_string(), Statements(self.connection, group))
+            done = self._update(part, lambda g=group: merge.staged(g, rows), rows, lock=lock)  # type: ignore[misc]
+            row = self._run(merge.touched(group)).fetchone()
+            assert row is not None
+            updated.update(row[0] or ())
+            edited.update(row[1] or ())
+            total.conflicts += done.conflicts
+            total.skipped_by_database = max(total.skipped_by_database, done.skipped_by_database)
+            planned = done.updated + done.unchanged
+        total.updated, total.unchanged, total.kept = len(updated), planned - len(updated), len(edited)
+        return total
 
     def _leave_partial(self, spec: MergeSpec, found: Extracted) -> None:
         """Leave columns alone that are made of several properties, of rows that had those which did not come now.
@@ -503,7 +525,7 @@ class Merger:
         return set()
 
     def _merge_sets(self, spec: MergeSpec) -> None:
-        for index in range(len(spec.live.mapping.sets)):
+        for index in range(len(spec.item_sets)):
             one = sets.SetSpec(spec, index)
             drop, owners, *rest = sets.create_items(one)
             self._run(drop)

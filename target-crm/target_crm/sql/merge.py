@@ -34,10 +34,30 @@ def _either(spec: MergeSpec, flag: int) -> sql.Composable:
 def staged(spec: MergeSpec, rows: int) -> sql.Composed:
     """The staged records whose row exists; `rows` are staged in all."""
     columns = [S("s.{}").format(slot.name("c")) for slot in spec.slots]
+    document: sql.Composable = S("s.doc")
+    if spec.group is not None:
+        # Of the base only what this part of the columns is about: the base of the others moves with them.
+        names = [slot.column.name for slot in spec.slots] + [item_set.name for item_set in spec.item_sets]
+        document = S(
+            "jsonb_set(s.doc, '{{amo_values}}', coalesce((SELECT jsonb_object_agg(e.key, e.value) "
+            "FROM jsonb_each(s.doc->'amo_values') AS e WHERE e.key = ANY({}::text[])), '{{}}'))"
+        ).format(sql.Literal(names))
     return S(
-        "SELECT s.q, s.a, s.i, s.u, s.n, s.h, s.doc, s.doc->'amo_values' AS new_base{} FROM {} AS s WHERE NOT s.is_new "
-        "OFFSET 0"
-    ).format(tail(columns), limited(spec.temp("stage"), rows))
+        "SELECT s.q, s.a, s.i, s.u, s.n, s.h, s.doc, s.doc->'amo_values' AS new_base{} FROM (SELECT s.q, s.a, s.i, "
+        "s.u, s.n, s.h, s.is_new, {} AS doc{} FROM {} AS s WHERE NOT s.is_new OFFSET 0) AS s"
+        if spec.group is not None
+        else "SELECT s.q, s.a, s.i, s.u, s.n, s.h, s.doc, s.doc->'amo_values' AS new_base{} FROM {} AS s "
+        "WHERE NOT s.is_new OFFSET 0"
+    ).format(
+        tail(columns),
+        *((document, tail(columns)) if spec.group is not None else ()),
+        limited(spec.temp("stage"), rows),
+    )
+
+
+def touched(spec: MergeSpec) -> sql.Composed:
+    """One row: the records whose rows a plan changes, and those whose rows hold edits."""
+    return S("SELECT array_agg(q) FILTER (WHERE changed), array_agg(q) FILTER (WHERE edited) FROM {}").format(spec.plan)
 
 
 def mark_adopted(spec: MergeSpec) -> sql.Composed:
@@ -58,7 +78,7 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
             S("t.{} AS {}").format(I(slot.column.name), slot.name("o")),
             S("b.{} AS {}").format(I(slot.column.name), slot.name("b")),
         ]
-    for index, item_set in enumerate(() if spec.only else table.sets):
+    for index, item_set in enumerate(spec.item_sets):
         name = sql.Literal(item_set.name)
         values += [
             S("(s.new_base ? {n} AND (r.old_base->{n}) IS DISTINCT FROM (s.new_base->{n})) AS {}").format(
@@ -127,14 +147,13 @@ def _new_document(spec: MergeSpec) -> sql.Composed:
 
 def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     """The plan: each column's decision d*, what they add up to for the row, and the document it will have."""
-    table = spec.live.mapping
     decisions = [
         S("({})::integer AS {}").format(
             decision(slot, spec.policy(slot.column), late=spec.only is not None), slot.name("d")
         )
         for slot in spec.slots
     ]
-    indexes = () if spec.only else range(len(table.sets))
+    indexes = range(len(spec.item_sets))
     sets = [I(f"{kind}{index}") for kind in "hg" for index in indexes]
     return S(
         "SELECT w.q, w.a, w.i, w.u, w.n, w.h, w.row_id, w.version, w.known_hash, w.has_key, w.old_mark, w.new_mark, "
@@ -307,7 +326,7 @@ _KEEP_ONE = """
 """
 _KEEP_ALL = """
     kept AS (UPDATE {keys} AS k SET row_id = x.row_id::text, record_hash = x.h, row_version = x.version,
-        is_edited = x.edited, amo_updated_at = x.u,
+        is_edited = {edited}, amo_updated_at = x.u,
         amo_deleted_at = CASE WHEN (x.u >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END FROM x
         WHERE x.has_key AND k.account_id = x.a AND k.table_name = x.name AND k.amo_id = x.i),
     added AS (INSERT INTO {keys} AS k (account_id, table_name, amo_id, row_id, record_hash, row_version, is_edited,
@@ -320,7 +339,9 @@ def write_and_remember(spec: MergeSpec, rows: int) -> sql.Composed:
     """Writes the rows and keeps with their keys what was merged; one row: how many were written."""
     return S("WITH x AS ({update}), {keys} SELECT count(*) FROM x").format(
         update=update_rows(spec, rows),
-        keys=S(_KEEP_ONE if spec.only else _KEEP_ALL).format(keys=spec.control("sync_keys")),
+        keys=S(_KEEP_ONE if spec.only else _KEEP_ALL).format(
+            keys=spec.control("sync_keys"), edited=S("(x.edited OR k.is_edited)" if spec.group else "x.edited")
+        ),
     )
 
 
@@ -333,10 +354,11 @@ def heal_keys(spec: MergeSpec, rows: int, least: int) -> sql.Composed:
     """
     return S(
         "UPDATE {keys} AS k SET row_id = p.row_id::text, record_hash = p.h, row_version = p.version, "
-        "is_edited = p.edited, amo_updated_at = p.u "
+        "is_edited = {edited}, amo_updated_at = p.u "
         "FROM {rows} AS p WHERE NOT p.changed AND k.account_id = p.a AND k.table_name = p.name AND k.amo_id = p.i "
         "AND (p.known_hash IS DISTINCT FROM p.h OR (SELECT count(*) FROM {plan} AS r WHERE NOT r.changed) >= {least})"
     ).format(
+        edited=S("(p.edited OR k.is_edited)" if spec.group else "p.edited"),
         keys=spec.control("sync_keys"),
         rows=under_name(limited(spec.plan, rows), spec.table_name),
         plan=spec.plan,

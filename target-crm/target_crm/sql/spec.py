@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from psycopg import sql
 
 from target_crm.mapping.check import LiveColumn, LiveTable
-from target_crm.mapping.model import Column
+from target_crm.mapping.model import Column, ItemSet
 
 I = sql.Identifier  # noqa: E741 - the two names stand in every other line
 S = sql.SQL
+# Columns of one plan: a row of it holds three values and a number of each, and must fit into a page of 8 kB also where
+# each value is as wide as values get that can't be stored elsewhere (32 bytes).
+MOST_IN_GROUP = 60
 
 
 def trusted(text: str) -> sql.SQL:
@@ -59,7 +62,8 @@ class MergeSpec:
     """One stream's merge: its table, the linked tables, the schema of the sync_* tables, the default policy.
 
     `number` tells the stream's temporary tables from others'. `only` names the single column of a partial merge: of
-    rows that are there already, whose link or name has come now; it is staged as the reference.
+    rows that are there already, whose link or name has come now; it is staged as the reference. `group` is the part
+    of the columns that is merged, where they are too many for one plan.
     """
 
     live: LiveTable
@@ -69,6 +73,20 @@ class MergeSpec:
     run_id: int
     number: int
     only: str | None = None
+    group: int | None = None
+
+    @cached_property
+    def groups(self) -> tuple[MergeSpec, ...]:
+        """The parts in which rows that exist are merged, one after another: more columns than go into one row of the
+        plan, which holds three values of each, are divided."""
+        if self.only is not None or len(self.live.mapping.columns) <= MOST_IN_GROUP:
+            return (self,)
+        return tuple(replace(self, group=n) for n in range(-(-len(self.live.mapping.columns) // MOST_IN_GROUP)))
+
+    @property
+    def item_sets(self) -> tuple[ItemSet, ...]:
+        """The sets taking part: with the first group."""
+        return () if self.only is not None or self.group else self.live.mapping.sets
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
@@ -76,7 +94,7 @@ class MergeSpec:
         return tuple(
             Slot(index, column, self.live.columns[column.name], self.only is not None)
             for index, column in enumerate(self.live.mapping.columns)
-            if self.only in (None, column.name)
+            if self.only in (None, column.name) and self.group in (None, index // MOST_IN_GROUP)
         )
 
     def control(self, name: str) -> sql.Identifier:
@@ -90,7 +108,7 @@ class MergeSpec:
     @property
     def plan(self) -> sql.Identifier:
         """The temporary table of the plan."""
-        return self.temp("part" if self.only else "plan")
+        return self.temp("part" if self.only else "plan" if self.group is None else f"plan{self.group}")
 
     def policy(self, column: Column) -> str:
         """The column's own policy or the default one."""

@@ -9,7 +9,7 @@ from target_crm.sql.spec import I, MergeSpec, S, comma, tail
 
 # Rows of these tables are wider than two kilobytes, which is where PostgreSQL begins to compress: lost time here.
 _WIDE = S("WITH (toast_tuple_target = 8160)")
-_TABLES = ("seen", "stage", "items", "born", "waits", "plan")
+_TABLES = ("seen", "stage", "items", "born", "waits")
 
 
 def create_tables(spec: MergeSpec) -> list[sql.Composed]:
@@ -18,13 +18,6 @@ def create_tables(spec: MergeSpec) -> list[sql.Composed]:
     They are empty after each commit and live as long as the connection.
     """
     staged = [S("{} {}").format(slot.name("c"), slot.staged_type) for slot in spec.slots]
-    planned = [
-        S("{} {}").format(slot.name(kind), slot.staged_type if kind != "d" else S("integer"))
-        for slot in spec.slots
-        for kind in "tobd"
-    ]
-    bases = [S("{} jsonb").format(I(f"h{index}")) for index in range(len(spec.live.mapping.sets))]
-    moved = [S("{} boolean").format(I(f"g{index}")) for index in range(len(spec.live.mapping.sets))]
     create = S("CREATE TEMP TABLE IF NOT EXISTS {} ({}) {} ON COMMIT DELETE ROWS")
     return [
         create.format(spec.temp("seen"), S("q integer, a bigint, i bigint, u timestamptz, h bigint"), S("")),
@@ -46,21 +39,28 @@ def create_tables(spec: MergeSpec) -> list[sql.Composed]:
             S(""),
         ),
         create.format(spec.temp("waits"), S("a bigint, name text, i bigint, source text, ref text"), S("")),
-        create.format(
-            spec.temp("plan"),
-            S(
-                "q integer, a bigint, i bigint, u timestamptz, n timestamptz, h bigint, row_id {}, version bigint, "
-                "known_hash bigint, has_key boolean, old_mark timestamptz, new_mark timestamptz, writes boolean, "
-                "edited boolean, changed boolean, doc jsonb{}"
-            ).format(spec.key_type, tail([*bases, *moved, *planned])),
-            _WIDE,
-        ),
+        *(_create_plan(group) for group in spec.groups),
     ]
+
+
+def _create_plan(spec: MergeSpec) -> sql.Composed:
+    planned = [
+        S("{} {}").format(slot.name(kind), slot.staged_type if kind != "d" else S("integer"))
+        for slot in spec.slots
+        for kind in "tobd"
+    ]
+    bases = [S("{} jsonb").format(I(f"h{index}")) for index in range(len(spec.item_sets))]
+    moved = [S("{} boolean").format(I(f"g{index}")) for index in range(len(spec.item_sets))]
+    return S(
+        "CREATE TEMP TABLE IF NOT EXISTS {} (q integer, a bigint, i bigint, u timestamptz, n timestamptz, h bigint, "
+        "row_id {}, version bigint, known_hash bigint, has_key boolean, old_mark timestamptz, new_mark timestamptz, "
+        "writes boolean, edited boolean, changed boolean, doc jsonb{}) {} ON COMMIT DELETE ROWS"
+    ).format(spec.plan, spec.key_type, tail([*bases, *moved, *planned]), _WIDE)
 
 
 def truncate_tables(spec: MergeSpec) -> sql.Composed:
     """Empties them: several batches may share a transaction."""
-    return S("TRUNCATE {}").format(comma(spec.temp(name) for name in _TABLES))
+    return S("TRUNCATE {}").format(comma([*(spec.temp(name) for name in _TABLES), *(g.plan for g in spec.groups)]))
 
 
 def copy_seen(spec: MergeSpec) -> sql.Composed:
