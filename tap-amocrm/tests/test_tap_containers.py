@@ -31,8 +31,10 @@ def run_as_nobody(tap, **settings):
     )  # fmt: skip
 
 
-def test_a_user_without_a_passwd_entry_reads_everything(start):
-    done = run_as_nobody(start(), share_throttle=False)
+@pytest.mark.parametrize("share", [True, False])
+def test_a_user_without_a_passwd_entry_reads_everything(start, share):
+    # At a rate above the limit there would be nothing to share.
+    done = run_as_nobody(start(), share_throttle=share, requests_per_second=7 if share else 1000)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count('"stream":"companies","record"') == 30
 

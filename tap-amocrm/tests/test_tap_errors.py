@@ -30,7 +30,7 @@ def all_errors(error=TapError):
 
 def test_every_error_has_a_code_of_its_own():
     names = [error.__name__ for error in all_errors()]
-    assert set(names) <= set(CODES)
+    assert set(names) == set(CODES)
     codes = [code.code for code in CODES.values()]
     assert len(set(codes)) == len(codes)
     assert all(re.fullmatch(r"E_[A-Z]+(_[A-Z]+)*", code) for code in codes)

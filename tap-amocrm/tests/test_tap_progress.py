@@ -72,7 +72,7 @@ def test_the_metrics_are_in_the_file_and_in_the_log_with_all_their_keys(start, t
     output = start().run(metrics_file=str(file))
     metrics = json.loads(file.read_text())
     assert set(metrics) >= METRICS
-    assert all(f"'{key}'" in output.log for key in METRICS)
+    assert all(f'"{key}"' in output.log for key in METRICS)
     assert metrics["records_by_stream"]["contacts"] == output.read["contacts"]
 
 
