@@ -1,7 +1,7 @@
 """Faults survived: the tests that break things, run at a larger size, and what they counted.
 
-Killed loads, crashes at any statement, changes between two requests, faulty and malformed answers, wrong clocks,
-expired tokens, killed renewals.
+Killed loads, crashes at any statement, edits beside undoings, foreign keys, changes between two requests, faulty and
+malformed answers, wrong clocks, expired tokens, killed renewals.
 The tests tell by tests/support/survived.py what they broke and what was lost; a test that fails stops the benchmark.
 """
 
@@ -23,6 +23,8 @@ from harness import HERE, BenchmarkError, console, main, show
 TESTS = (
     "target-crm/tests/test_crm_kill.py",
     "target-crm/tests/test_crm_model.py",
+    "target-crm/tests/test_crm_beside_editors.py",
+    "target-crm/tests/test_crm_pointed_at.py",
     "tap-amocrm/tests/test_tap_schedules.py",
     "tap-amocrm/tests/test_tap_faults.py",
     "tap-amocrm/tests/test_tap_clocks.py",
@@ -30,8 +32,20 @@ TESTS = (
     "tap-amocrm/tests/test_tap_auth_processes.py",
 )
 # How often, for the tests that take it from the environment.
-FULL = {"CRM_KILLS": "100", "CRM_EXAMPLES": "1000", "TAP_SCHEDULES": "2000", "TAP_CLOCKS": "500"}
-SMALL = {"CRM_KILLS": "1", "CRM_EXAMPLES": "5", "TAP_SCHEDULES": "25", "TAP_CLOCKS": "5"}
+FULL = {
+    "CRM_KILLS": "100",
+    "CRM_EXAMPLES": "1000",
+    "CRM_EDITOR_SECONDS": "300",
+    "TAP_SCHEDULES": "2000",
+    "TAP_CLOCKS": "500",
+}
+SMALL = {
+    "CRM_KILLS": "1",
+    "CRM_EXAMPLES": "5",
+    "CRM_EDITOR_SECONDS": "2",
+    "TAP_SCHEDULES": "25",
+    "TAP_CLOCKS": "5",
+}
 LOST = ("records", "edits", "tokens")
 SMALL_TESTS = ("-k", "any_line or nothing_is_missed")
 
