@@ -81,11 +81,13 @@ def born(live: Sequence[LiveTable]) -> sql.Composed:
     )
     return S(
         "CREATE TEMP TABLE undo_born ON COMMIT DROP AS SELECT x.table_name, x.row_id, x.own, "
-        "x.new_value || x.own || coalesce((SELECT jsonb_object_agg(e.column_name, e.new_value) FROM undo_entries AS e "
-        "WHERE e.table_name = x.table_name AND e.row_id = x.row_id AND e.column_name <> '*'), '{{}}') AS lasting "
+        "x.new_value || x.own || coalesce(later.cells, '{{}}') AS lasting "
         "FROM (SELECT b.table_name, b.row_id, b.new_value, CASE WHEN {whole} THEN b.new_value "
         "ELSE coalesce(b.new_value->{own}, '{{}}') END AS own FROM undo_entries AS b "
-        "WHERE b.column_name = '*' AND b.old_value IS NULL AND b.table_name = ANY({tables})) AS x"
+        "WHERE b.column_name = '*' AND b.old_value IS NULL AND b.table_name = ANY({tables})) AS x "
+        "LEFT JOIN (SELECT table_name, row_id, jsonb_object_agg(column_name, new_value) AS cells FROM undo_entries "
+        "WHERE column_name <> '*' GROUP BY 1, 2) AS later ON later.table_name = x.table_name "
+        "AND later.row_id = x.row_id"
     ).format(
         whole=whole,
         own=sql.Literal(OWN),
