@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
+from target_crm.letters import Letters
 from target_crm.problems import Problem, as_jsonb
 
 logger = logging.getLogger("target-crm")
@@ -50,6 +51,7 @@ def write_warnings(connection: Connection, schema: str, run_id: int, cells: Sequ
     """Keep warnings; the open one of a cell is updated. The caller commits."""
     if not cells:
         return
+    letters = Letters(connection.info.parameter_status("server_encoding"))
     connection.execute(
         sql.SQL(
             "INSERT INTO {warnings} (run_id, stream, account_id, amo_id, table_name, row_id, column_name, value, code, "
@@ -71,9 +73,9 @@ def write_warnings(connection: Connection, schema: str, run_id: int, cells: Sequ
             [c.amo_id for c in cells],
             [c.table for c in cells],
             [c.column for c in cells],
-            [as_jsonb(c.problem.args.get("value")) for c in cells],
+            [text and letters.clean(text) for text in (as_jsonb(c.problem.args.get("value")) for c in cells)],
             [c.problem.code for c in cells],
-            [c.problem.args_json for c in cells],
+            [letters.clean(c.problem.args_json) for c in cells],
         ),
     )
 

@@ -16,6 +16,7 @@ from target_crm.cell_warnings import BadCell
 from target_crm.columns import Reader, compile_column
 from target_crm.errors import CellError, RecordError
 from target_crm.fields import CUSTOM_FIELDS, ODD, FieldIndex, FieldIndexer, Record, RecordDecoder, wanted_keys
+from target_crm.letters import Letters
 from target_crm.lookups import EMBEDDED_NAMES, named_items
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import Column, ItemSet
@@ -132,9 +133,11 @@ class Extractor:
     Args:
         live: The table that the records go to.
         context: Region and time zone.
+        letters: What the database can hold.
     """
 
-    def __init__(self, live: LiveTable, context: Context) -> None:
+    def __init__(self, live: LiveTable, context: Context, letters: Letters | None = None) -> None:
+        self._letters = letters or Letters(None)
         table = live.mapping
         parts: list[Column | ItemSet] = [*table.columns, *table.sets]
         wanted = [key for part in parts for key in wanted_keys(part.fields)]
@@ -194,6 +197,8 @@ class Extractor:
             found.partial += [(before + place, number, names) for place, number, names in part.partial]
             for places, more_places in zip(found.incomplete, part.incomplete, strict=True):
                 places.update(before + place for place in more_places)
+        if self._letters.are_limited:
+            self._leave_out_letters(found)
         found.mark_bad()
         return found
 
@@ -229,6 +234,33 @@ class Extractor:
                 for number, name in named_items(given):
                     found.names[seen.account_id, kind, str(number)] = name
         return found
+
+    def _leave_out_letters(self, found: Extracted) -> None:
+        """Leave out cells with letters that the database's encoding lacks; the document gets question marks instead."""
+        letters, table = self._letters, self._live.mapping
+        for place, record in enumerate(found.records):
+            if letters.fit(record.raw.decode("utf-8", "replace")):
+                continue
+            found.records[place] = msgspec.structs.replace(record, raw=letters.clean_bytes(record.raw))
+            for number, column in enumerate(table.columns):
+                value = found.columns[number][place]
+                if not letters.fit(value):
+                    found.leave_out(place, number, column.name)
+                    args = {"value": value, "encoding": letters.encoding}
+                    self._warn(found, place, column.name, Problem("W_DATABASE_ENCODING", args))
+            for index, item_set in enumerate(table.sets):
+                own = found.items[index][place]
+                good = [item for item in own if letters.fit(item.value) and letters.fit(item.comment)]
+                if len(good) < len(own):
+                    found.items[index][place] = good
+                    kept = {item.key for item in good}
+                    base = found.bases[place].get(item_set.name, [])
+                    found.bases[place][item_set.name] = [b for b in base if b["k"] in kept]
+                    found.incomplete[index].add(place)
+                    bad = next(item for item in own if item.key not in kept)
+                    args = {"value": bad.value or bad.comment, "encoding": letters.encoding}
+                    problem = Problem("W_DATABASE_ENCODING", args)
+                    self._warn(found, place, item_set.columns["value"], problem, item_set.table)
 
     def _decode_each(
         self, records: Sequence[SeenRecord], on_error: Callable[[SeenRecord, RecordError], None]

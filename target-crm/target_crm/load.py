@@ -27,6 +27,7 @@ from target_crm.errors import DatabaseError, RecordError, StrictError, TooManyRe
 from target_crm.extract import Extracted, Extractor
 from target_crm.held import RECORD
 from target_crm.isolation import Isolator
+from target_crm.letters import Letters
 from target_crm.load_sessions import LoadSessions
 from target_crm.load_waiting import WaitingRecords
 from target_crm.lookups import LOOKUP_STREAMS, lookup_lines
@@ -108,7 +109,10 @@ class Load:
         self._postponed: dict[tuple[str, tuple[int, int]], tuple[Context, SeenRecord, Reject]] = {}
         # Values left out, by table, column and code.
         self._warned: Counter[tuple[str, str, str]] = Counter()
-        self._spells_out = self.connection.info.parameter_status("server_encoding") == "SQL_ASCII"
+        self._letters = Letters(self.connection.info.parameter_status("server_encoding"))
+        self._spells_out = (
+            self._letters.are_limited or self.connection.info.parameter_status("server_encoding") == "SQL_ASCII"
+        )
         self._reader = ThreadPoolExecutor(1, "merge")
         try:
             database.prepare(self.connection, builtin=self.mapping.builtin, commit=not settings.dry_run)
@@ -188,7 +192,7 @@ class Load:
     def _extractor(self, stream: str, context: Context) -> Extractor:
         found = self._extractors.get((stream, context))
         if found is None:
-            found = self._extractors[stream, context] = Extractor(self.live[stream], context)
+            found = self._extractors[stream, context] = Extractor(self.live[stream], context, self._letters)
         return found
 
     def add(self, stream: str, raw: bytes) -> None:
@@ -236,7 +240,7 @@ class Load:
         self.outcome.loaded[stream] += 1
         if stream in LOOKUP_STREAMS:
             for line in lookup_lines(stream, record, self._seq):
-                self._batch.names[line.account_id, line.key] = line.line
+                self._batch.names[line.account_id, line.key] = self._letters.clean_bytes(line.line)
             return
         if stream == FIELDS_STREAM:
             self._watch.see_field(record)

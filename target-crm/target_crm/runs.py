@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from target_crm.batch import Reject
 from target_crm.database_url import without_secrets
 from target_crm.errors import BusyError
+from target_crm.letters import Letters
 
 logger = logging.getLogger("target-crm")
 Connection = psycopg.Connection[Any]
@@ -168,6 +169,7 @@ def _write_some_rejects(
         if with_key
         else "(md5(record), coalesce(stream, '')) WHERE resolved_at IS NULL AND (amo_id IS NULL OR account_id IS NULL)"
     )
+    letters = Letters(connection.info.parameter_status("server_encoding"))
     connection.execute(
         sql.SQL(
             "INSERT INTO {} (run_id, stream, record, error, account_id, amo_id, code, args) "
@@ -178,12 +180,12 @@ def _write_some_rejects(
         (
             run_id,
             [r.stream for r in rejects],
-            [r.record for r in rejects],
-            [r.problem.text() for r in rejects],
+            [letters.clean(r.record) for r in rejects],
+            [letters.clean(r.problem.text()) for r in rejects],
             [r.account_id for r in rejects],
             [r.amo_id for r in rejects],
             [r.problem.code for r in rejects],
-            [r.problem.args_json for r in rejects],
+            [letters.clean(r.problem.args_json) for r in rejects],
         ),
     )
 
