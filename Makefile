@@ -10,7 +10,7 @@ SOURCES := tap-amocrm/tap_amocrm target-crm/target_crm amocrm-sim/amocrm_sim
 MANIFESTS := pyproject.toml constraints.txt tap-amocrm/pyproject.toml target-crm/pyproject.toml amocrm-sim/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint format bench constraints clean
+.PHONY: help install demo serve test suite lint format bench constraints clean
 
 help:  ## what can be made here
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,7 +37,9 @@ install: $(VENV)/.installed  ## the three packages and Meltano, into .venv
 demo: $(VENV)/.installed  ## a simulated amoCRM, an embedded PostgreSQL, two syncs and what they did
 	@$(BIN)/python demo/demo.py
 
-test: $(VENV)/.installed-dev  ## the whole suite
+test: lint suite  ## lint and types first, then the whole suite
+
+suite: $(VENV)/.installed-dev  ## the whole suite, or a part: make suite ARGS="tests -k pair"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy --strict

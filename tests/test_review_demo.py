@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)"),
     pytest.mark.xdist_group("browser"),
     # A key that is pressed while a busy machine still swaps the page is lost, as it is for a person.
-    pytest.mark.flaky(reruns=2),
+    pytest.mark.may_repeat(times=2),
 ]
 
 

@@ -32,18 +32,17 @@ def show_plan(plan: Plan, hint: str) -> None:
         print_plan(plan, make_console(stderr=True), hint)
 
 
-def finish_dry_run(load: Load, settings: Settings, limit: int, on_plan: OnPlan) -> None:
-    """Read the plan of a load whose transaction is still open, and hand it over; the whole of it goes into a file.
+def finish_dry_run(load: Load, settings: Settings, limit: int, *, keep: bool) -> tuple[Plan, str]:
+    """Read the plan of a load whose transaction is still open; the plan, and how to see what is left out of it.
+
+    With `keep` the whole of it goes into a file.
 
     Raises:
         ConfigError: `plan_file` can't be written.
     """
     counts, schema = load.counts_document(), settings.crm_schema
     plan = read_plan(load.connection, schema, load.run_id, counts, limit, load.kept_cells)
-    hint = ""
-    if on_plan is show_plan:
-        hint = _keep(load, settings, counts, is_whole=not plan.left_out)
-    on_plan(plan, hint)
+    return plan, _keep(load, settings, counts, is_whole=not plan.left_out) if keep else ""
 
 
 def _keep(load: Load, settings: Settings, counts: dict[str, dict[str, int]], *, is_whole: bool) -> str:

@@ -85,6 +85,7 @@ class TargetCRM(Target):
         self.message_reader = Reader(self._load_lines)
         self._schemas: set[str] = set()
         self._skipped: Counter[str] = Counter()
+        self._planned: tuple[Plan, str] | None = None
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
@@ -109,6 +110,12 @@ class TargetCRM(Target):
             context.exit(1)
         return _ConfigInput(config=config, parse_env="ENV" in given)
 
+    def _show_planned(self) -> None:
+        """The plan of a dry run is the last thing that is said."""
+        if self._planned is not None:
+            self._on_plan(*self._planned)
+            self._planned = None
+
     def _load_lines(self, file_input: IO[Any]) -> Counter[str]:
         """Load all messages of a file.
 
@@ -128,7 +135,8 @@ class TargetCRM(Target):
                 load.outcome.input.messages = sum(stats.values())
                 load.drain()
                 if settings.dry_run:
-                    finish_dry_run(load, settings, self._plan_limit, self._on_plan)
+                    keep = self._on_plan is show_plan
+                    self._planned = finish_dry_run(load, settings, self._plan_limit, keep=keep)
                 self._tell(load)
                 load.outcome.require_good()
                 status = "succeeded"
@@ -137,6 +145,7 @@ class TargetCRM(Target):
                 raise
             except OutcomeError as fault:
                 status = "incomplete" if isinstance(fault, IncompleteInputError) else "failed"
+                self._show_planned()
                 raise
             except psycopg.Error as fault:
                 told = as_sentence(fault)
@@ -158,6 +167,7 @@ class TargetCRM(Target):
 
     def process_endofpipe(self) -> None:
         """All is committed when the last line has been processed."""
+        self._show_planned()
 
     def _take(self, load: Load, line: bytes, number: int, stats: Counter[str]) -> None:
         try:
