@@ -102,15 +102,31 @@ def _task_changes(old: Record, new: Record) -> Iterator[Change]:
 
 
 def _tag_changes(old: Record, new: Record) -> Iterator[Change]:
-    before, after = ({t["name"] for t in (r.get("_embedded") or {}).get("tags") or ()} for r in (old, new))
+    before, after = ({str(t["name"]) for t in _tags(r) if "name" in t} for r in (old, new))
     for name in sorted(after - before):
         yield "entity_tag_added", [{"tag": {"name": name}}], []
     for name in sorted(before - after):
         yield "entity_tag_deleted", [], [{"tag": {"name": name}}]
 
 
+def _tags(record: Record) -> list[Record]:
+    embedded = record.get("_embedded")
+    return _objects(embedded.get("tags") if isinstance(embedded, dict) else None)
+
+
+def _objects(listed: Any) -> list[Record]:
+    """The objects of a list: an update may have set any shape, and events are made of what has the usual one."""
+    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+
+
+def _fields(record: Record) -> dict[int, Record]:
+    return {
+        f["field_id"]: f for f in _objects(record.get("custom_fields_values")) if isinstance(f.get("field_id"), int)
+    }
+
+
 def _field_changes(old: Record, new: Record) -> Iterator[Change]:
-    before, after = ({f["field_id"]: f for f in r.get("custom_fields_values") or ()} for r in (old, new))
+    before, after = _fields(old), _fields(new)
     for field_id in sorted(before.keys() | after.keys()):
         if before.get(field_id) != after.get(field_id):
             values = (_field_value(field_id, after.get(field_id)), _field_value(field_id, before.get(field_id)))
@@ -120,9 +136,9 @@ def _field_changes(old: Record, new: Record) -> Iterator[Change]:
 def _field_value(field_id: int, field: Record | None) -> Values:
     if field is None:
         return []
-    value = (field["values"] or [{}])[0]
+    value = (_objects(field.get("values")) or [{}])[0]
     text = value.get("value")
-    kind = _FIELD_TYPES.get(field["field_type"], 9)
+    kind = _FIELD_TYPES.get(str(field.get("field_type")), 9)
     known = {"field_id": field_id, "field_type": kind, "enum_id": value.get("enum_id")}
     return [{"custom_field_value": known | {"text": None if text is None else str(text)}}]
 
