@@ -377,8 +377,9 @@ class Merger:
             if self._has_triggers(live):
                 row = self._run(insert.count_born_items(spec, index)).fetchone()
                 self._skip_items(live, (row[0] if row else 0) - done.rowcount)
-            if live.rewrites:
-                self._run(sets.remember_stored_of_new(sets.SetSpec(spec, index)))
+            one = sets.SetSpec(spec, index)
+            if one.remembers:
+                self._run(sets.remember_stored_of_new(one))
         return inserted
 
     def _update(self, known: Statements, source: Callable[[], sql.Composable], rows: int, *, lock: bool) -> Counts:
@@ -534,7 +535,7 @@ class Merger:
             for statement in rest:
                 self._run(statement)
             self._remove_items(one)
-            last = self._run(sets.last_entry(one)).fetchone() if one.live.rewrites else None
+            last = self._run(sets.last_entry(one)).fetchone() if one.remembers else None
             self._run(sets.update_items(one))
             self._run(sets.insert_items(one))
             if last is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from target_crm.mapping.check import LiveTable
+from target_crm.sql.untouched import item_filled_columns
 
 Connection = psycopg.Connection[Any]
 
@@ -81,7 +82,9 @@ def find_row_keys(connection: Connection, live: Mapping[str, LiveTable]) -> dict
             continue
         keys = row_keys(connection, table, mapping.id)
         sets = [row_keys(connection, table.sets[s.name], s.id) for s in mapping.sets]
-        if keys is not None and None not in sets:
+        # What only the database knows of an item is read from its row, and remembered there.
+        filled = any(item_filled_columns(s, table.sets[s.name]) for s in mapping.sets)
+        if keys is not None and None not in sets and not filled:
             found[stream] = keys
     return found
 

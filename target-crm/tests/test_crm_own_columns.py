@@ -156,3 +156,31 @@ def test_documents_go_back_key_by_key(crm):
     row = crm.row("contacts")
     assert (row["last_name"], row["raw_fields"]["mine"]) == ("Б", "В")
     assert row["raw_fields"]["amo"]["last_name"] == row["raw_fields"]["amo_values"]["last_name"] == "Б"
+
+
+FILLED = "ADD at timestamptz DEFAULT clock_timestamp(), ADD number bigint GENERATED ALWAYS AS IDENTITY, ADD code uuid "
+
+
+def test_a_phone_that_nobody_edited_goes_though_the_database_fills_columns_of_its_own(crm, sync):
+    crm.load([])
+    crm.execute(f"ALTER TABLE contact_phones {FILLED} DEFAULT gen_random_uuid()")
+    sync("+79161234567", "+79031112233")
+    sync("+79161234567", "+79031112244")
+    sync("+79031112244", "+79161234567")
+    sync("+79031112255")
+    assert [r["value"] for r in crm.rows("contact_phones", "value")] == ["+79031112255"]
+    for _ in range(3):
+        undo(crm, crm.execute("SELECT max(id) AS id FROM sync_runs WHERE kind = 'load' AND id NOT IN "
+                              "(SELECT undoes FROM sync_runs WHERE undoes IS NOT NULL)")[0]["id"])  # fmt: skip
+    assert [r["value"] for r in crm.rows("contact_phones", "value")] == ["+79031112233", "+79161234567"]
+
+
+@pytest.mark.parametrize("edit", ["at = now() + interval '1 day'", "code = gen_random_uuid()"])
+def test_a_phone_in_which_such_a_column_was_edited_stays(crm, sync, edit):
+    crm.load([])
+    crm.execute(f"ALTER TABLE contact_phones {FILLED} DEFAULT gen_random_uuid()")
+    sync("+79161234567", "+79031112233")
+    crm.execute(f"UPDATE contact_phones SET {edit} WHERE value = '+79031112233'")
+    sync("+79031112233", "+79161234567")
+    sync("+79161234567")
+    assert [r["value"] for r in crm.rows("contact_phones", "value")] == ["+79031112233", "+79161234567"]

@@ -19,7 +19,13 @@ from target_crm.sql.pointing import unreferenced
 from target_crm.sql.spec import I, MergeSpec, S, comma
 from target_crm.sql.stored import STORED
 from target_crm.sql.text import text_rules
-from target_crm.sql.untouched import ITEM_COLUMNS, item_roles_untouched, item_untouched
+from target_crm.sql.untouched import (
+    ITEM_COLUMNS,
+    OWN_PREFIX,
+    item_filled_columns,
+    item_roles_untouched,
+    item_untouched,
+)
 
 
 class SetSpec:
@@ -30,6 +36,11 @@ class SetSpec:
         self.item_set = spec.live.mapping.sets[index]
         self.live = spec.live.sets[self.item_set.name]
         self.data = [role for role in ITEM_COLUMNS if role in self.item_set.columns]
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the database may leave something in a row that nobody wrote."""
+        return self.live.rewrites or bool(item_filled_columns(self.item_set, self.live))
 
     @property
     def encoding(self) -> str:
@@ -234,8 +245,31 @@ def _stored_forms(s: SetSpec) -> sql.Composed:
     ).format(rows)
 
 
+def _own_forms(s: SetSpec) -> sql.Composable:
+    """What row `c` got in columns of the application's own of which only the database knows; NULL for nothing."""
+    filled = item_filled_columns(s.item_set, s.live)
+    if not filled:
+        return S("NULL::jsonb")
+    rows = S(", ").join(S("({}, c.{}::text)").format(sql.Literal(OWN_PREFIX + name), I(name)) for name in filled)
+    return S(
+        "(SELECT jsonb_object_agg(v.name, v.form) FROM (VALUES {}) AS v(name, form) WHERE v.form IS NOT NULL)"
+    ).format(rows)
+
+
 def remember_stored(s: SetSpec, since: int) -> sql.Composed:
-    """Keeps beside the bases how the database spelt what was written since that entry of the journal, there, too."""
+    """Keeps beside the bases how the database spelt what was written since that entry of the journal, there, too.
+
+    What it filled into columns of the application's own is kept of new items; later somebody may have edited it.
+    """
+    own = S("CASE WHEN e.old_value IS NULL THEN {} ELSE {} END").format(
+        _own_forms(s),
+        S("(SELECT jsonb_object_agg(o.key, o.value) FROM jsonb_each({}) AS o WHERE starts_with(o.key, {}))").format(
+            S("CASE jsonb_typeof(e.old_value->{raw}->{name}) WHEN 'object' THEN e.old_value->{raw}->{name} END").format(
+                raw=sql.Literal(s.item_set.raw_fields), name=sql.Literal(STORED)
+            ),
+            sql.Literal(OWN_PREFIX),
+        ),
+    )
     return S(
         "WITH w AS (UPDATE {table} AS c SET {raw} = c.{raw} || jsonb_build_object({name}, {forms}) FROM {journal} AS e "
         "WHERE e.run_id = {run} AND e.id > {since} AND e.table_name = {table_name} AND e.column_name = '*' "
@@ -246,7 +280,7 @@ def remember_stored(s: SetSpec, since: int) -> sql.Composed:
         table=s.live.identifier,
         raw=I(s.item_set.raw_fields),
         name=sql.Literal(STORED),
-        forms=_stored_forms(s),
+        forms=S("nullif(coalesce({}, '{{}}') || coalesce({}, '{{}}'), '{{}}')").format(_stored_forms(s), own),
         journal=s.spec.control("sync_changes"),
         run=s.spec.run,
         since=sql.Literal(since),
@@ -266,5 +300,5 @@ def remember_stored_of_new(s: SetSpec) -> sql.Composed:
         s.spec.temp("born"),
         I(s.item_set.parent),
         raw=I(s.item_set.raw_fields),
-        forms=_stored_forms(s),
+        forms=S("nullif(coalesce({}, '{{}}') || coalesce({}, '{{}}'), '{{}}')").format(_stored_forms(s), _own_forms(s)),
     )

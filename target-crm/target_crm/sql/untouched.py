@@ -24,6 +24,8 @@ SOURCE = "amocrm"
 ITEM_COLUMNS = {"value": "v", "comment": "c", "type": "t", "position": "n"}
 # In the journal's entry of an inserted row: what the row held that the mapping does not tell.
 OWN = "*"
+# Before the names of such columns in an item's `amo_stored`, where roles have their plain names.
+OWN_PREFIX = "own."
 # Keys of raw_fields that are the loader's.
 DOCUMENT_KEYS = ["amo", "amo_values", "amo_stored"]
 _STAMPS = ("created_at", "updated_at", "amo_created_at", "amo_updated_at", "amo_deleted_at")
@@ -156,10 +158,21 @@ def item_untouched(item_set: ItemSet, live: LiveTable, row: str) -> sql.Composed
         conditions.append(
             S("coalesce({row}.{c}::text = {}::{}::text, true)").format(sql.Literal(value), kind, row=I(row), c=I(name))
         )
+    stored = S("({}.{}->'amo_stored')").format(I(row), I(item_set.raw_fields))
     conditions += [
-        as_made(column, S("{}.{}").format(I(row), I(column.name))) for column in item_own_columns(item_set, live)
+        S("({made} OR coalesce({now}::text = {stored}->>{name}, false))").format(
+            made=as_made(column, now), now=now, stored=stored, name=sql.Literal(OWN_PREFIX + column.name)
+        )
+        for column in item_own_columns(item_set, live)
+        for now in [S("{}.{}").format(I(row), I(column.name))]
     ]
     return _all(conditions)
+
+
+def item_filled_columns(item_set: ItemSet, live: LiveTable) -> list[str]:
+    """Those of a set's own columns that rows get something of which only the database knows: a time, a number. It is
+    kept in the item's document, so that it is not taken for an edit."""
+    return [c.name for c in item_own_columns(item_set, live) if c.is_filled and c.default is None]
 
 
 def item_own_columns(item_set: ItemSet, live: LiveTable) -> list[LiveColumn]:
