@@ -10,10 +10,10 @@ SOURCES := tap-amocrm/tap_amocrm target-crm/target_crm amocrm-sim/amocrm_sim
 MANIFESTS := pyproject.toml constraints.txt tap-amocrm/pyproject.toml target-crm/pyproject.toml amocrm-sim/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test suite lint format bench constraints clean
+.PHONY: help install demo serve test suite test-system lint format bench constraints clean
 
 help:  ## what can be made here
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 $(BIN)/uv: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; name one with make PYTHON=python3.12")'
@@ -41,6 +41,10 @@ test: lint suite  ## lint and types first, then the whole suite
 
 suite: $(VENV)/.installed-dev  ## the whole suite, or a part: make suite ARGS="tests -k pair"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-system: $(VENV)/.installed-dev  ## the pair, the model and the kills on the system's own PostgreSQL, where there is one
+	@CRM_KILLS=2 CRM_EXAMPLES=6 $(BIN)/python tests/support/on_system_server.py $(BIN)/python -m pytest -n $(WORKERS) \
+	  --dist loadgroup tests/test_pair.py target-crm/tests/test_crm_model.py target-crm/tests/test_crm_kill.py --hypothesis-seed=1 $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy --strict
 	@$(BIN)/ruff check .

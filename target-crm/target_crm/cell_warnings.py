@@ -37,9 +37,10 @@ class BadCell(NamedTuple):
 
 
 def open_warnings(connection: Connection, schema: str) -> dict[tuple[str, int, int], set[Cell]]:
-    """The cells with an open warning, by stream, account and id."""
+    """The cells with an open warning, by stream, account and id; whole records that wait are not among them."""
     query = sql.SQL(
-        "SELECT stream, account_id, amo_id, table_name, column_name FROM {} WHERE resolved_at IS NULL"
+        "SELECT stream, account_id, amo_id, table_name, column_name FROM {} WHERE resolved_at IS NULL "
+        "AND code <> 'W_ROW_HELD'"
     ).format(sql.Identifier(schema, "sync_warnings"))
     found: dict[tuple[str, int, int], set[Cell]] = {}
     for stream, account, identity, table, column in connection.execute(query).fetchall():

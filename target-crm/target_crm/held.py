@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -248,6 +249,52 @@ class HeldRows:
                 "Waiting: table %s is locked by %s; at most %.0f seconds.", table, who, self.patience - now + since
             )
         time.sleep(0.2)
+
+
+def when_free(connection: PinnedConnection, patience: float, work: Callable[[], Done]) -> Done:
+    """Do what a load begins with; tables that others lock are waited for, and the log says for whom.
+
+    `work` is done again from its beginning each time.
+
+    Raises:
+        BusyError: a table stayed locked for longer than `patience` seconds (`lock_timeout_seconds`).
+    """
+    started, noted = time.monotonic(), -_SECONDS_BETWEEN_NOTES
+    try:
+        while True:
+            _limit_session(connection, max(min(patience / 2, _SECONDS_TO_NOTICE), 0.2))
+            # A setting of a transaction that is rolled back is lost.
+            connection.commit()
+            try:
+                return work()
+            except errors.LockNotAvailable:
+                connection.rollback()
+                row = connection.execute(statements.LOCKED_TABLES).fetchone()
+                connection.rollback()
+                what = "A lock is held by another session"
+                if row is not None:
+                    what = f"Table {row[0]} is locked by session {row[1]} (application {row[2]}, user {row[3]})"
+                waited = time.monotonic() - started
+                if waited >= patience:
+                    msg = (
+                        f"{what}, which did not let go of it within lock_timeout_seconds = {patience:g}. Nothing was "
+                        "written; run again later."
+                    )
+                    raise BusyError(msg) from None
+                if waited - noted >= _SECONDS_BETWEEN_NOTES:
+                    noted = waited
+                    logger.warning("Waiting: %s; at most %.0f seconds.", what, patience - waited)
+    finally:
+        if not connection.closed:
+            is_open = connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
+            _limit_session(connection, max(patience, 0.2))
+            if not is_open:
+                connection.commit()
+
+
+def _limit_session(connection: PinnedConnection, seconds: float) -> None:
+    with suppress(psycopg.Error):
+        connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, false)", (f"{seconds * 1000:.0f}ms",))
 
 
 def problem_of(holder: Holder) -> Problem:

@@ -25,7 +25,7 @@ from target_crm.database_session import PinnedConnection
 from target_crm.deferred import DeferredConstraints
 from target_crm.errors import DatabaseError, RecordError, StrictError, TooManyRejectsError
 from target_crm.extract import Extracted, Extractor
-from target_crm.held import RECORD
+from target_crm.held import RECORD, when_free
 from target_crm.isolation import Isolator
 from target_crm.letters import Letters
 from target_crm.load_sessions import LoadSessions
@@ -40,7 +40,7 @@ from target_crm.outcome import Outcome, write_notices
 from target_crm.problems import Problem
 from target_crm.refusals import belongs_to_records, may_pass_later, refusal
 from target_crm.released_states import forget_old_states
-from target_crm.rowkeys import find_row_keys
+from target_crm.rowkeys import RowKeys, find_row_keys
 from target_crm.seen import KeyReader, SeenRecord, keys_in
 from target_crm.source_watch import FIELDS_STREAM, SourceWatch
 from target_crm.unfit import UnfitValues, may_be_unfit
@@ -115,19 +115,7 @@ class Load:
         )
         self._reader = ThreadPoolExecutor(1, "merge")
         try:
-            database.prepare(self.connection, builtin=self.mapping.builtin, commit=not settings.dry_run)
-            self.live: dict[str, LiveTable] = check_mapping(self.connection, self.mapping, settings.crm_schema)
-            self._watch = SourceWatch(self.live, is_own=not self.mapping.builtin)
-            database.use_zone(self.connection, next(iter(naive_columns(self.live)), None))
-            self.run_id = runs.begin_run(self.connection, settings.crm_schema, kind)
-            self._sessions.belongs_to(self.run_id)
-            self._waiting = WaitingRecords(settings, self.live, self._sessions)
-            self._waiting.load(settings.crm_schema)
-            self._open_rejects = runs.open_rejects(self.connection, settings.crm_schema)
-            self._open_warnings = open_warnings(self.connection, settings.crm_schema)
-            self._commit()
-            row_keys = find_row_keys(self.connection, self.live)
-            self._commit()
+            row_keys = when_free(self.connection, settings.lock_timeout_seconds, partial(self._begin, database, kind))
             self._sessions.open_more(1 if settings.dry_run else settings.parallel_merges)
         except BaseException:
             self._close()
@@ -140,6 +128,28 @@ class Load:
             Merger(c, self.live, settings, self.run_id, row_keys, deleted_so_far) for c in self._sessions.all
         ]
         self._pool = ThreadPoolExecutor(len(self._mergers), "part")
+
+    def _begin(self, database: Database, kind: str) -> dict[str, RowKeys]:
+        """Make what is missing, hold the mapping against the tables, and open the run; bears being done again."""
+        settings, schema = self.settings, self.settings.crm_schema
+        database.prepare(self.connection, builtin=self.mapping.builtin, commit=not settings.dry_run)
+        self.live: dict[str, LiveTable] = check_mapping(self.connection, self.mapping, schema)
+        self._watch = SourceWatch(self.live, is_own=not self.mapping.builtin)
+        database.use_zone(self.connection, next(iter(naive_columns(self.live)), None))
+        row_keys = find_row_keys(self.connection, self.live)
+        self._waiting = WaitingRecords(settings, self.live, self._sessions)
+        self._waiting.load(schema)
+        self._open_rejects = runs.open_rejects(self.connection, schema)
+        self._open_warnings = open_warnings(self.connection, schema)
+        self.run_id = runs.begin_run(self.connection, schema, kind)
+        self._commit()
+        self._sessions.belongs_to(self.run_id)
+        return row_keys
+
+    def _renew_sessions(self) -> None:
+        if self._sessions.renew():
+            for merger, session in zip(self._mergers, self._sessions.all, strict=True):
+                merger.use(session)
 
     @property
     def connection(self) -> PinnedConnection:
@@ -155,6 +165,7 @@ class Load:
         source = self.outcome.input.see_schema(stream, schema)
         if source is not None:
             self._wait()
+            self._renew_sessions()
             self.outcome.begin(self.connection, source)
             self._commit()
         account = schema.get("x-amocrm-account")
@@ -355,9 +366,7 @@ class Load:
 
     def _merge_batch(self, batch: Batch, graves: Sequence[Tombstone]) -> bytes | None:
         """Merge a batch, parents before children; the STATE that may leave then. Runs beside the reading."""
-        if self._sessions.renew():
-            for merger, session in zip(self._mergers, self._sessions.all, strict=True):
-                merger.use(session)
+        self._renew_sessions()
         self._lock_accounts(batch.accounts | {g.key[0] for g in graves})
         if batch.names:
             self._waiting.name(batch, partial(self._name, list(batch.names.values())))
@@ -489,8 +498,9 @@ class Load:
         if not self.settings.dry_run:
             runs.log_rejects(rejects)
         self._close_rejects(batch)
-        self._waiting.settle(batch, self.run_id)
         self._close_cells(batch)
+        for table in self._waiting.settle(batch, self.run_id):
+            self.counts.setdefault(table, Counts()).warnings += 1
         runs.write_counts(self.connection, schema, self.run_id, self.counts_document())
         if batch.state is not None:
             self._keep(batch.state)

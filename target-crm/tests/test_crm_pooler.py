@@ -94,6 +94,6 @@ def test_session_mode_works_with_two_versions_and_an_edit(crm, options):
             text=True,
         )
     assert done.returncode == 0, done.stderr
-    assert len(json.loads(done.stdout)) == 2
+    assert len(json.loads(done.stdout)["runs"]) == 2
     assert crm.row("contacts", 7)["last_name"] == "вручную"
     assert {r["last_name"] for r in crm.rows("contacts")} == {"б", "вручную"}

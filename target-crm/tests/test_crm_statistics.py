@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
+
 RECORDS = 600
 # The server writes each statement's plan, with what it really did, to its log.
 EXPLAINED = " ".join(
@@ -37,6 +39,8 @@ def test_a_load_reads_no_row_again_and_again_when_the_statistics_are_of_an_empty
     crm.sync("contacts", *contacts(known, "Anna", 916))
     (found,) = crm.execute("SELECT current_setting('data_directory') AS folder")
     log = Path(found["folder"]) / "log"
+    if not log.exists():
+        pytest.skip("the server keeps no log that can be read here")
     before = log.stat().st_size
     url = f"{crm.url}{'&' if '?' in crm.url else '?'}options={quote(EXPLAINED)}"
     came = [*contacts(known, "Olga", 917), *contacts(new, "Olga", 917)]

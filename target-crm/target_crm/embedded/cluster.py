@@ -89,9 +89,11 @@ def make_cluster(directory: Path, binaries: Path, major: int, runner: Runner, en
 
 def _initdb(new: Path, binaries: Path, major: int, runner: Runner, environment: dict[str, str]) -> None:
     # Letters are letters in any language, whatever the locale of who makes it.
-    letters = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if major >= 17 else []
+    letters = ["--locale=C.UTF-8"]
+    if major >= 17:
+        letters = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     done = subprocess.run(  # noqa: S603
-        [binaries / "initdb", "-D", new, "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", *letters],
+        [binaries / "initdb", "-D", new, "-U", USER, "--auth=trust", "--encoding=UTF8", *letters],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -63,6 +63,16 @@ HOLDERS_OF_TABLE = _WHO.format(
 )
 
 
+LOCKED_TABLES = S(
+    "SELECT c.relname::text, l.pid, coalesce(nullif(a.application_name, ''), '-'), coalesce(a.usename, '-')::text "
+    "FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_class AS c ON c.oid = l.relation AND c.relkind IN ('r', 'p') "
+    "LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid WHERE l.granted AND l.locktype = 'relation' "
+    "AND l.mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') AND l.relation >= 16384 "
+    "AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()) "
+    "AND l.pid <> pg_catalog.pg_backend_pid() ORDER BY a.xact_start LIMIT 1"
+)
+
+
 def write_waiting(schema: str) -> sql.Composed:
     """Keeps what waits; of a record that waits already the newest version."""
     return S(
