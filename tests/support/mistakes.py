@@ -77,7 +77,6 @@ def admin(what: str, *arguments: str, url: str = "{url}") -> Mistake:
 
 MISTAKES = (
     target("A setting is misspelt: `dryrun`", {"dryrun": True}),
-    target("A variable is misspelt: `TARGET_CRM_DRYRUN`", {}, variables={"TARGET_CRM_DRYRUN": "true"}),
     target("`TARGET_CRM_DRY_RUN` is set, `--config ENV` is forgotten", {}, variables={"TARGET_CRM_DRY_RUN": "true"}),
     target("A setting of the Singer SDK: `stream_maps`", {"stream_maps": {}}),
     target("A value of the wrong kind: `batch_size_rows: many`", {"batch_size_rows": "many"}),
