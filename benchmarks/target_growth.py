@@ -70,7 +70,7 @@ class Contacts:
             for line in lines:
                 kind, stream = line[:40].split(b'"')[3], line[:120].split(b'"stream"')[-1].split(b'"')[1].decode()
                 if kind == b"SCHEMA":
-                    self.schemas[stream] = line
+                    line = self.schemas[stream] = ours.part_of_a_run(line)
                 if stream in ("users", "companies"):
                     parents.write(line)
                 elif kind == b"RECORD":

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 from harness import Postgres, main, median_of, postgres, run, show, simulated_account
-from ours import extract, load
+from ours import extract, load, part_of_a_run
 from peers.environments import python_of
 
 # The peer's scripts do not survive the renaming of its environment; it is started as its module.
@@ -30,8 +30,8 @@ def files(contacts: int, folder: Path) -> dict[str, Path]:
     with simulated_account(companies=contacts // 3, contacts=contacts, leads=0, notes=0, tasks=0, rps=0) as account:
         extract(account, folder / "all.jsonl", folder)
     kept = {"users", "companies", "contacts"}
-    with (folder / "all.jsonl").open() as lines:
-        chosen = [m for m in map(json.loads, lines) if m.get("stream") in kept]
+    with (folder / "all.jsonl").open("rb") as lines:
+        chosen = [m for m in map(json.loads, map(part_of_a_run, lines)) if m.get("stream") in kept]
     for name in ("first", "second"):
         with (folder / f"{name}.jsonl").open("w", encoding="utf-8", errors="replace") as out:
             for message in chosen:
