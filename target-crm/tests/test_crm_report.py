@@ -59,7 +59,7 @@ def test_the_page_holds_the_runs_counts_conflicts_and_rejects(crm, report):
             crm.schema_message("contacts"),
             *crm.messages("contacts", {"id": 1, "last_name": "Петров"}, {"id": 2, "last_name": "Соколов"}),
             crm.schema_message("leads"),
-            *crm.messages("leads", {"id": 5, "price": "сто рублей"}),
+            *crm.messages("leads", {"id": "пять"}, {"id": 5, "price": "сто рублей"}),
         ]
     )
     page = report("--last")
@@ -70,7 +70,18 @@ def test_the_page_holds_the_runs_counts_conflicts_and_rejects(crm, report):
     (run,) = crm.execute("SELECT counts FROM sync_runs ORDER BY id DESC LIMIT 1")
     row = re.search(r'<th scope="row">contacts</th>(.*?)</tr>', page)[1]
     shown = [int(n.replace(",", "")) for n in re.findall(r'<td class="n(?: zero)?">([\d,]+)</td>', row)]
-    names = ("read", "inserted", "updated", "unchanged", "kept", "conflicts", "deleted", "restored", "rejected")
+    names = (
+        "read",
+        "inserted",
+        "updated",
+        "unchanged",
+        "kept",
+        "conflicts",
+        "deleted",
+        "restored",
+        "rejected",
+        "warnings",
+    )
     assert shown == [run["counts"]["contacts"].get(name, 0) for name in names]
 
 
@@ -166,7 +177,8 @@ def test_the_page_calls_records_by_their_names_and_reasons_in_plain_words(crm, r
     named = "contacts Соколова Анна position Директор по закупкам Директор по закупкам и логистике"
     assert named in text_of(page, "Conflicts")
     assert 'id must be a whole number, but "x9" came.' in text_of(page, "Rejects")
-    assert '"price": "сто тысяч"' in text_of(page, "Rejects")
+    assert '"name": "Без номера"' in text_of(page, "Rejects")
+    assert '"сто тысяч" is not a number. W_NOT_A_NUMBER' in text_of(page, "Values left out")
     shown = re.search(r"<h2>Changes by column</h2>.*?</table>", page, re.DOTALL)[0]
     counted = crm.execute(
         "SELECT table_name, column_name, count(*) AS n FROM sync_changes WHERE run_id = 2 "

@@ -458,3 +458,13 @@ def test_a_reject_is_dropped_with_a_reason_and_never_without(desk):
     assert row["resolution"] == "dropped: тестовая"
     again = desk.browser.post("/rejects/drop", {"id": number, "reason": "ещё раз"})
     assert "closed already" in plain(again.text)
+
+
+# warnings
+
+
+def test_values_that_were_left_out_are_listed_by_column_and_code(desk):
+    text = desk.browser.text("/warnings")
+    assert "price" in text
+    assert '"сто тысяч" is not a number. W_NOT_A_NUMBER' in text
+    assert '"сто тысяч" — не число.' in desk.served.enter("ru").text("/warnings")

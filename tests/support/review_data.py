@@ -86,7 +86,11 @@ def fill(crm: Crm) -> None:
     after = [contact(n, PEOPLE[n][3], f"+7916000000{n}", f"+7903000000{n}") for n in range(len(PEOPLE))]
     companies[0] = {**companies[0], "name": "ООО «Северный ветер плюс»", "updated_by": 22}
     deals[0] = {**deals[0], "price": 505000}
-    bad = ({"id": 703, "name": "Ремонт", "price": "сто тысяч"}, {"name": "Без номера", "price": 1, "id": "x9"})
+    bad = (
+        {"id": 703, "name": "Ремонт", "price": "сто тысяч"},
+        {"name": "Без номера", "price": 1, "id": "x9"},
+        {"id": "x10"},
+    )
     crm.load(_messages(crm, users=users, companies=companies, contacts=after, leads=[*deals, *bad]))
 
 
