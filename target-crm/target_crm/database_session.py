@@ -100,26 +100,28 @@ def pin(connection: PinnedConnection, lock_seconds: float = 0.0, *, probe: bool 
         shown = f"{version // 10_000}" if version >= 100_000 else f"{version // 10_000}.{version // 100 % 100}"
         msg = f"The server is PostgreSQL {shown}; {LEAST_VERSION // 10_000} or newer is needed."
         raise DatabaseError(msg)
+    autocommit = connection.autocommit
+    # Each statement by itself: a timeout of idle transactions may be as short as a few milliseconds.
+    connection.autocommit = True
     try:
         is_pooled, schemas, replication = _take(connection, probe=probe)
         if is_pooled:
             _leave_nothing(connection)
+        version = connection.info.server_version
+        settings = {name: value for name, (value, since) in _PINNED.items() if version >= since}
+        settings["lock_timeout"] = f"{max(0, int(lock_seconds * 1000))}"
+        statements = [sql.SQL("SET {} = {}").format(sql.Identifier(n), sql.Literal(v)) for n, v in settings.items()]
+        connection.execute(sql.SQL("; ").join([*statements, _search_path(schemas)]))
+        if replication != "origin":
+            _switch_triggers_on(connection)
+        with suppress(psycopg.errors.InvalidParameterValue):
+            # Where a pooler's session has had temporary tables before, the size that it has stays.
+            connection.execute("SET temp_buffers = '64MB'")
     except psycopg.errors.ProtocolViolation as error:
         if "pooling" not in str(error):
             raise
         raise DatabaseError(POOLER) from None
-    version = connection.info.server_version
-    settings = {name: value for name, (value, since) in _PINNED.items() if version >= since}
-    settings["lock_timeout"] = f"{max(0, int(lock_seconds * 1000))}"
-    statements = [sql.SQL("SET {} = {}").format(sql.Identifier(n), sql.Literal(v)) for n, v in settings.items()]
-    connection.execute(sql.SQL("; ").join([*statements, _search_path(schemas)]))
-    if replication != "origin":
-        _switch_triggers_on(connection)
-    with suppress(psycopg.errors.InvalidParameterValue), connection.transaction():
-        # Where a pooler's session has had temporary tables before, the size that it has stays.
-        connection.execute("SET temp_buffers = '64MB'")
-    if not connection.autocommit:
-        connection.commit()
+    connection.autocommit = autocommit
 
 
 def _take(connection: PinnedConnection, *, probe: bool) -> tuple[bool, list[str], str]:
@@ -168,6 +170,11 @@ def _is_shared(connection: PinnedConnection) -> bool:
         while (result := second.pgconn.get_result()) is not None:
             if result.status == pq.ExecStatus.TUPLES_OK:
                 found = result.get_value(0, 0)
+            elif result.status == pq.ExecStatus.FATAL_ERROR and b"pooling" in (
+                result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b""
+            ):
+                # Statement mode knows no transactions at all.
+                return True
         if found == connection.token.encode():
             return True
         connection.verify()

@@ -110,6 +110,14 @@ def test_a_load_and_its_soft_update_do_the_same_under_hostile_settings(crm, host
     assert conflicts == (0,)
 
 
+def test_a_timeout_of_idle_transactions_that_no_program_could_keep_does_not_end_a_load(crm):
+    with new_database(crm.url, f"{crm.schema}_idle") as url:
+        statement = sql.SQL("ALTER DATABASE {} SET idle_in_transaction_session_timeout = 1")
+        crm.connection.execute(statement.format(sql.Identifier(f"{crm.schema}_idle")))
+        for _ in range(3):
+            crm.load([crm.schema_message("contacts"), *crm.messages("contacts", {"id": 1})], database_url=url)
+
+
 def test_names_that_hide_the_catalogue_are_not_found_before_it(crm):
     with new_database(crm.url, f"{crm.schema}_path") as url:
         name = sql.Identifier(f"{crm.schema}_path")
