@@ -122,7 +122,6 @@ RAISED = {
     "53200": "The database is out of memory",
     "53300": "The database takes no more connections",
     "53400": "A limit of the database is exceeded",
-    "55P03": "A lock was not free in time",
     "57014": "A statement was cancelled from outside",
     "25006": "The server is read-only",
     "42501": "The database role lacks a right",
