@@ -37,6 +37,7 @@ from target_crm.messages import Message, decode_message, read_lines
 from target_crm.outcome import log_notices
 from target_crm.plan import Plan
 from target_crm.problems import Problem
+from target_crm.terminal import VisibleText
 
 logger = logging.getLogger("target-crm")
 
@@ -227,6 +228,7 @@ class TargetCRM(Target):
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
         """Run the command; an error ends as one message and exit code 1, without a traceback."""
+        logger.addFilter(VisibleText())
         try:
             super().invoke(**kwargs)
         except (TargetError, InvalidInputLine, RecordsWithoutSchemaException) as error:

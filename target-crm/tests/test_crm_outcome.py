@@ -270,3 +270,11 @@ def test_users_that_match_nobody_are_named(crm, tmp_path, caplog):
     (told,) = [r.getMessage() for r in caplog.records if "match no row" in r.getMessage()]
     assert "Анна <anna@firm.ru>" in told
     assert codes(run) == ["W_USERS_UNMATCHED"]
+
+
+def test_the_log_shows_control_characters_of_names_as_escapes(crm, tmp_path):
+    tap = Tap(crm)
+    foreign = json.dumps({"type": "SCHEMA", "stream": "x\x1b[31m", "schema": {"properties": {}}, "key_properties": []})
+    record = json.dumps({"type": "RECORD", "stream": "x\x1b[31m", "record": {"id": 1}})
+    done = command(crm, tmp_path, "\n".join([tap.schema(), foreign, record, tap.state({}, complete=True)]) + "\n")
+    assert "Stream x\\x1b[31m is not mapped" in done.stderr
