@@ -77,6 +77,7 @@ def open_page(chromium, served):
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
         page.goto(served.entrance)
+        page.goto(served.url + "/conflicts")
         return page
 
     yield start
@@ -123,6 +124,14 @@ def test_a_conflict_is_settled_and_taken_back_by_keyboard_alone(crm, open_page):
     page.keyboard.press("k")
     settled(page, "оставлено наше")
     assert position(crm, 501) == "Директор по закупкам и логистике"
+
+
+def test_the_first_page_leads_to_the_conflicts_by_one_key(open_page, served):
+    page = open_page()
+    page.goto(served.url + "/")
+    settled(page, "Конфликты: 5")
+    page.keyboard.press("q")
+    settled(page, "Конфликт 1")
 
 
 def test_another_value_is_typed_by_keyboard_in_any_layout(crm, open_page):
@@ -203,11 +212,20 @@ def test_hostile_names_do_not_run(crm, chromium):
     for name in (hostile, hostile + "2"):
         crm.sync("contacts", {"id": 1, "last_name": name})
         crm.execute("UPDATE contacts SET last_name = %s", hostile + "1")
-    crm.sync("leads", {"id": 5, "name": hostile, "price": hostile})
+    crm.sync("leads", {"id": 5, "name": hostile, "price": hostile}, {"id": hostile})
+    paths = (
+        "/conflicts",
+        "/conflicts/1",
+        "/runs/1",
+        "/runs/2",
+        "/rejects",
+        "/warnings",
+        "/records?table=contacts&key=1",
+    )
     with serving(crm.config) as served:
         page = chromium.new_context().new_page()
         page.goto(served.entrance)
-        for path in ("/conflicts", "/conflicts/1", "/runs/1", "/runs/2", "/rejects", "/records?table=contacts&key=1"):
+        for path in paths:
             page.goto(served.url + path)
             page.wait_for_timeout(100)
             assert page.title() != "owned", path
