@@ -9,6 +9,7 @@ before page 3 of 250.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from tap_amocrm.client import Client, Page, Params
@@ -104,14 +105,17 @@ class OverlappingPages:
         largest = max(self.client.settings.page_size, _SMALLEST)
         if place <= 0:
             return 1, largest
-        best, chosen = -1, (1, largest)
-        for limit in range(largest, largest // 2, -1):
-            number = max(place - 1, 0) // limit + 1
-            in_front, behind = place - (number - 1) * limit, number * limit - place
-            worth = behind if margin is None else min(in_front, margin) * largest + behind
-            if worth > best and (behind > 0 or limit == largest):
-                best, chosen = worth, (number, limit)
-        return chosen
+        # A limit that divides the place gives a page that ends there and shows nothing behind it. Where all of them do, as
+        # up to 8 of 840, a page a little larger has to be asked for.
+        limits = [limit for limit in range(largest, largest // 2, -1) if place % limit]
+        limits = limits or [next(limit for limit in count(largest + 1) if place % limit)]
+
+        def worth(limit: int) -> int:
+            in_front, behind = place % limit, limit - place % limit
+            return behind if margin is None else min(in_front, margin) * largest + behind
+
+        chosen = max(limits, key=worth)
+        return place // chosen + 1, chosen
 
     def _ask(self, number: int, limit: int) -> Page:
         params = [("limit", str(limit)), ("page", str(number)), *self.params]

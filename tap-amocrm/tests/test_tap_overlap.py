@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -121,10 +122,32 @@ def test_records_that_the_user_may_not_see_stop_no_reading_by_overlapping_pages(
     assert set(missing(account, output)) == {i for i in kind.ids if kind.responsible(i) == 5_000_002} >= set(hidden)
 
 
+def page_at(place, size, margin=None):
+    """The first and the last place of the page asked for, and its limit."""
+    client = SimpleNamespace(settings=SimpleNamespace(page_size=size))
+    number, limit = OverlappingPages(client, SimpleNamespace(), []).page_at(place, margin)
+    return (number - 1) * limit, number * limit, limit
+
+
 @given(place=st.integers(1, 1_000_000), size=st.integers(1, 250), quarter=st.booleans())
 def test_a_page_begins_in_front_of_its_place_and_reaches_behind_it(place, size, quarter):
-    client = SimpleNamespace(settings=SimpleNamespace(page_size=size))
-    pages = OverlappingPages(client, SimpleNamespace(), [])
-    number, limit = pages.page_at(place, size // 4 if quarter else None)
-    assert limit <= max(size, 8)
-    assert (number - 1) * limit < place < number * limit
+    begin, end, limit = page_at(place, size, size // 4 if quarter else None)
+    assert begin < place < end
+    largest = max(size, 8)
+    # No page of at most `largest` records can begin in front of a place that all their sizes divide and reach behind it.
+    assert limit <= (largest if place % math.lcm(*range(1, largest + 1)) else 250)
+
+
+@pytest.mark.parametrize(
+    ("place", "size"), [(840, 1), (840, 8), (2520, 8), (2520, 10), (27_720, 12), (360_360, 15), (720_720, 16)]
+)
+def test_a_page_reaches_behind_a_place_that_every_page_size_divides(place, size):
+    begin, end, limit = page_at(place, size)
+    assert begin < place < end
+    assert limit <= 17
+
+
+@pytest.mark.parametrize(("place", "size", "margin"), [(456, 8, 2), (840, 8, 2)])
+def test_a_page_that_shows_much_in_front_of_its_place_still_reaches_behind_it(place, size, margin):
+    begin, end, _ = page_at(place, size, margin)
+    assert begin < place < end
