@@ -105,8 +105,8 @@ class OverlappingPages:
         largest = max(self.client.settings.page_size, _SMALLEST)
         if place <= 0:
             return 1, largest
-        # A limit that divides the place gives a page that ends there and shows nothing behind it. Where all of them do, as
-        # up to 8 of 840, a page a little larger has to be asked for.
+        # A limit that divides the place gives a page that ends there and shows nothing behind it. Where all of them do,
+        # as all up to 8 divide 840, a page a little larger has to be asked for.
         limits = [limit for limit in range(largest, largest // 2, -1) if place % limit]
         limits = limits or [next(limit for limit in count(largest + 1) if place % limit)]
 

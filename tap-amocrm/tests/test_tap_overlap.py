@@ -134,7 +134,7 @@ def test_a_page_begins_in_front_of_its_place_and_reaches_behind_it(place, size, 
     begin, end, limit = page_at(place, size, size // 4 if quarter else None)
     assert begin < place < end
     largest = max(size, 8)
-    # No page of at most `largest` records can begin in front of a place that all their sizes divide and reach behind it.
+    # Where all sizes up to `largest` divide the place, no page of such a size begins in front of it and reaches behind.
     assert limit <= (largest if place % math.lcm(*range(1, largest + 1)) else 250)
 
 
