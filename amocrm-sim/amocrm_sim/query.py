@@ -157,7 +157,8 @@ def _by_parents(kind: Kind, pairs: Pairs, options: AccountOptions) -> list[int] 
     if kind.name in ("contacts", "leads") and companies and options.company_filter != "ignore":
         if options.company_filter == "400":
             raise Unsupported("filter.company_id")
-        return sorted(i for p in companies for i in kind.children_of("companies", p))
+        # A record of several companies is listed once.
+        return sorted({i for p in companies for i in kind.children_of("companies", p)})
     return None
 
 

@@ -83,6 +83,14 @@ def test_company_id_is_honoured_or_refused_by_other_accounts(start):
     assert refuses.ask(f"contacts?filter[company_id][]={company}").status_code == 400
 
 
+def test_a_contact_of_several_companies_is_listed_once_when_they_are_asked_for_together(start):
+    honours = start(company_filter="honour")
+    linked = {i: r["_embedded"]["companies"] for i, r in honours.sim.truth("contacts").items() if r["_embedded"]}
+    contact, companies = next((i, c) for i, c in linked.items() if len(c) > 1)
+    asked = "&".join(f"filter[company_id][]={c['id']}" for c in companies)
+    assert honours.ids(f"contacts?limit=250&{asked}").count(contact) == 1
+
+
 def test_without_the_filter_package_filters_and_not_order_are_ignored(start):
     plain = start(no_filter_package=True)
     assert plain.ask("account?with=is_api_filter_enabled").json()["is_api_filter_enabled"] is False

@@ -189,14 +189,10 @@ class Scope:
         parents = self._changed_companies(since)
         source = self._linked_of(entity, parents, whole=since is None)
         for records in source:
-            fresh = [r for r in records if names_any(r, scope) and _is_new(r, seen)]
-            seen.update(map(record_id, fresh))
-            yield fresh
+            yield _new(records, scope, seen)
         if since is not None and len(parents) < len(scope):
             for records in self.reader.changed(entity, since):
-                fresh = [r for r in records if names_any(r, scope) and _is_new(r, seen)]
-                seen.update(map(record_id, fresh))
-                yield fresh
+                yield _new(records, scope, seen)
         if since is not None:
             known = {i for p in parents for i in self.companies.linked[entity].get(p, ())}
             self._changed[entity, since] = seen | known
@@ -355,6 +351,19 @@ def _is_new(record: Record, seen: set[int]) -> bool:
     """Whether a record was not seen yet, as far as its id can be read."""
     identity = record_id(record)
     return not identity or identity not in seen
+
+
+def _new(records: list[Record], companies: Collection[int], seen: set[int]) -> list[Record]:
+    """Contacts or leads of these companies that were not seen yet; they are now.
+
+    A record of several companies may be listed with each of them, on one page, too.
+    """
+    found = []
+    for record in records:
+        if names_any(record, companies) and _is_new(record, seen):
+            seen.add(record_id(record))
+            found.append(record)
+    return found
 
 
 def _company_filter(entity: str) -> str:
