@@ -211,7 +211,7 @@ class Player:
         self.cuts = self.lost = 0
         crm.load([])
         tables = "companies, contacts, tasks, sync_keys, sync_pending, sync_conflicts, sync_changes, sync_rejects"
-        tables += ", sync_warnings"
+        tables += ", sync_warnings, sync_issue_changes"
         crm.execute(f"TRUNCATE {tables}, sync_runs RESTART IDENTITY CASCADE")
 
     def play(self, step: Any) -> None:
