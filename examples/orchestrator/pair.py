@@ -18,7 +18,7 @@ _LOG_LINES = 20
 
 
 class PairError(Exception):
-    """The pair did not end well; the message says which half, and how its log ends."""
+    """The pair did not end well; the message says which half, and how its log ends. Of two halves, the cause is first."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +156,14 @@ def _stream(account: Account, passed: dict[str, str], state: Path, say: Callable
         try:
             for line in target.stdout:
                 _keep(state, line)
-            codes = {"target-crm": (target.wait(), target_log), "tap-amocrm": (tap.wait(), tap_log)}
+            ends = [("tap-amocrm", tap.wait(), _tail(tap_log)), ("target-crm", target.wait(), _tail(target_log))]
         finally:
             _end(tap, target)
-        for name, (code, log) in codes.items():
-            if code:
-                msg = f"{name} of account {account.name} ended with code {code}:\n{_tail(log)}"
-                raise PairError(msg)
+        if "(broken pipe)" in ends[0][2]:  # the tap ended because the target had
+            ends.reverse()
+        failed = [
+            f"{name} of account {account.name} ended with code {code}:\n{log}" for name, code, log in ends if code
+        ]
+        if failed:
+            raise PairError("\n".join(failed))
         say(_tail(target_log))

@@ -80,7 +80,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         default="quarantine",
         allowed_values=["quarantine", "fail"],
         title="On a bad record",
-        description="quarantine: keep it in sync_rejects and go on; fail: stop the run.",
+        description="For a rejected record, not for a value left out with a warning. quarantine: keep it in "
+        "sync_rejects and go on; fail: stop the run.",
     ),
     th.Property(
         "max_bad_records",

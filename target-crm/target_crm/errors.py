@@ -67,7 +67,7 @@ class CellError(ValueError):
 
 
 class StrictError(TargetError):
-    """A record or a value is bad, and `on_bad_record` is `fail`."""
+    """A record is rejected, and `on_bad_record` is `fail`."""
 
 
 class OutcomeError(TargetError):

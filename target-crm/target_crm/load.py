@@ -280,10 +280,11 @@ class Load:
         if self.rejected + len(batch.rejects) > self.settings.max_bad_records:
             self.drain()
 
-    def _refuse_if_strict(self, stream: str | None, problem: Problem, place: str = "") -> None:
+    def _refuse_if_strict(self, stream: str | None, problem: Problem, amo_id: int | None = None) -> None:
         if self.settings.on_bad_record == "fail":
+            record = "" if amo_id is None else f", record {amo_id}"
             msg = (
-                f"Stream {stream}: {place}{problem.text()} on_bad_record is fail: the run stops; quarantine would go "
+                f"Stream {stream}{record}: {problem.text()} on_bad_record is fail: the run stops; quarantine would go "
                 "on without it."
             )
             raise StrictError(msg)
@@ -551,7 +552,7 @@ class Load:
         unfit = UnfitValues(self.live[stream])
 
         def reject(record: SeenRecord, error: RecordError) -> None:
-            self._refuse_if_strict(stream, error.problem)
+            self._refuse_if_strict(stream, error.problem, record.key[1])
             batch.reject(stream, record, error.problem)
 
         def extract(wanted: Sequence[SeenRecord]) -> Extracted:
@@ -586,7 +587,7 @@ class Load:
                 for record, reason in bad:
                     problem, later = refusal(reason), may_pass_later(reason)
                     if not later:
-                        self._refuse_if_strict(stream, problem)
+                        self._refuse_if_strict(stream, problem, record.key[1])
                     batch.reject(stream, record, problem, for_now=later)
                 refused += len(bad)
                 left_out = {id(record) for record, _ in bad}
@@ -597,8 +598,6 @@ class Load:
 
     def _note_cells(self, batch: Batch, stream: str, extractor: Extractor, found: Extracted) -> None:
         """Note which cells were left out, and those with an open warning that are good now."""
-        for bad in found.bad:
-            self._refuse_if_strict(stream, bad.problem, f"{bad.table}.{bad.column} of {bad.amo_id}: ")
         cells: dict[Cell, BadCell | None] = {}
         if self._open_warnings:
             for record in found.records:

@@ -44,7 +44,7 @@ def test_no_state_leaves_when_what_came_before_it_could_not_be_committed(crm):
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "contacts" in done.stderr
+    assert "Stream contacts, record 2:" in done.stderr
 
 
 def test_nothing_but_states_goes_to_standard_output(crm):
