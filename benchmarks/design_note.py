@@ -37,6 +37,8 @@ METHODS = {"a": "rowwise", "b": "batched"}
 STREAMS = ("users", "pipelines", "companies", "contacts", "leads", "notes", "tasks")
 WRITTEN = STREAMS[2:]
 COUNTED = ("contacts", "notes", "tasks")
+# A run that has nothing to write still says something.
+NOTHING = '{"type": "STATE", "value": {}}\n'
 STEPS = ("insert", "update", "unchanged")
 KINDS = ("companies", "contacts", "leads", "companies/notes", "contacts/notes", "leads/notes", "tasks")
 
@@ -119,7 +121,8 @@ def files(companies: int, folder: Path) -> int:
     for stream in ("none", *WRITTEN):
         for name in ("raw", "singer"):
             with (folder / f"before.{name}").open("rb") as lines, (folder / f"{stream}.{name}").open("wb") as out:
-                out.writelines(line for line in lines if _stream_of(line) == stream)
+                out.writelines(ours.part_of_a_run(line) for line in lines if _stream_of(line) == stream)
+    (folder / "none.singer").write_text(NOTHING, "utf-8")
     return records
 
 

@@ -7,6 +7,7 @@ by `--conflicts` and `--changes`; what is measured is the time until the whole a
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import statistics
 import subprocess
@@ -35,7 +36,11 @@ def sizes(options: argparse.Namespace) -> dict[str, int]:
 
 def fill(url: str, size: dict[str, int]) -> None:
     """A CRM with contacts, a journal of many runs (the last one holds half of it), conflicts and rejects."""
-    subprocess.run([BIN / "target-crm-admin", "--database-url", url, "status"], check=True, capture_output=True)
+    given = {**os.environ, "TARGET_CRM_DATABASE_URL": url}
+    nothing = '{"type": "STATE", "value": {}}'  # a load of it makes the tables
+    subprocess.run(
+        [BIN / "target-crm", "--config", "ENV"], input=nothing, text=True, env=given, check=True, capture_output=True
+    )
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET search_path = crm; SET synchronous_commit = off; SET maintenance_work_mem = '1GB'")
         connection.execute(
@@ -64,8 +69,10 @@ def fill(url: str, size: dict[str, int]) -> None:
             (RUNS, size["conflicts"]),
         )
         connection.execute(
-            "INSERT INTO sync_rejects (run_id, stream, record, error) SELECT %s, 'leads', '{\"id\": 1}', "
-            "'column price: ''сто'' is no whole number' FROM generate_series(1, %s)",
+            "INSERT INTO sync_rejects (run_id, stream, record, code, args, error) SELECT %s, 'leads', "
+            "jsonb_build_object('id', 'x' || n)::text, 'E_KEY_NOT_A_NUMBER', "
+            "jsonb_build_object('property', 'id', 'value', 'x' || n), 'id must be a whole number.' "
+            "FROM generate_series(1, %s) AS n",
             (RUNS, size["conflicts"] // 10),
         )
         connection.execute("VACUUM ANALYZE")

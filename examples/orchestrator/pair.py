@@ -18,7 +18,7 @@ _LOG_LINES = 20
 
 
 class PairError(Exception):
-    """The pair did not end well; the message says which half, and how its log ends. Of two halves, the cause is first."""
+    """The pair did not end well; the message says which half, and how its log ends; if both failed, the cause first."""
 
 
 @dataclass(frozen=True)

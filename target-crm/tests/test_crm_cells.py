@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-
 ADMIN = str(Path(sys.executable).parent / "target-crm-admin")
 
 
@@ -149,7 +148,7 @@ def test_status_groups_open_warnings_by_column_and_code(crm):
     text = subprocess.run(line, capture_output=True, text=True, check=True).stdout
     assert "Open warnings" in text
     assert "W_NOT_A_NUMBER" in text
-    (run,) = json.loads(subprocess.run([*line, "--json"], capture_output=True, text=True, check=True).stdout)
+    (run,) = json.loads(subprocess.run([*line, "--json"], capture_output=True, text=True, check=True).stdout)["runs"]
     groups = [(g["table_name"], g["column_name"], g["code"], g["cells"]) for g in run["warnings"]]
     assert groups == [("leads", "price", "W_NOT_A_NUMBER", 2), ("leads", "closed_at", "W_NOT_A_TIME", 1)]
 
