@@ -31,7 +31,15 @@ from target_crm.database_errors import as_sentence
 from target_crm.database_url import without_secrets
 from target_crm.dry_run import OnPlan, finish_dry_run, show_plan
 from target_crm.environment import TRUTHS, from_variables, refuse_unknown_variables
-from target_crm.errors import ConfigError, IncompleteInputError, MappingError, MessageError, OutcomeError, TargetError
+from target_crm.errors import (
+    ConfigError,
+    IncompleteInputError,
+    MappingError,
+    MessageError,
+    OutcomeError,
+    StreamRejectedError,
+    TargetError,
+)
 from target_crm.load import Load
 from target_crm.messages import Message, decode_message, read_lines
 from target_crm.outcome import log_notices
@@ -274,6 +282,8 @@ def plan_of(settings: Settings, messages: IO[Any], limit: int = 200) -> Plan:
         target.listen(messages)
     except IncompleteInputError as error:
         logger.warning("%s The plan is of what came.", error)
+    except StreamRejectedError as error:
+        logger.warning("The load would fail after it wrote the rest: %s", error)
     return found[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 import subprocess
@@ -79,6 +80,16 @@ def test_a_dry_run_ends_with_nothing_was_written(crm, dry):
     said = dry(contacts(crm, 2)).rstrip().splitlines()
     assert said[-1] == "Nothing was written."
     assert not [line for line in said if "sync_rejects" in line or "| Run " in line]
+
+
+def test_a_plan_of_a_stream_that_is_rejected_whole_is_shown_all_the_same(crm, caplog):
+    crm.load([])
+    bad = crm.messages("companies", {"id": "x1"}, {"id": "x2"})
+    lines = [crm.schema_message("companies"), *bad, *contacts(crm, 1)]
+    plan = plan_of(Settings.from_config(crm.config), io.StringIO("\n".join(lines) + "\n"))
+    assert plan.counts["contacts"]["inserted"] == 1
+    assert [r["stream"] for r in plan.rejects] == ["companies", "companies"]
+    assert "The load would fail after it wrote the rest: All 2 records of stream companies" in caplog.text
 
 
 def test_the_plan_file_holds_the_whole_plan_for_nobody_else_to_read(crm, dry, tmp_path):
