@@ -23,7 +23,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from amocrm_sim import lists
-from amocrm_sim.arrivals import lateness
+from amocrm_sim.arrivals import arrival
 from amocrm_sim.gate import BAN_PAGE, Faults, Latency, RateLimit, RequestLog, Tokens, parse_faults
 from amocrm_sim.options import Options
 from amocrm_sim.store import Store, encode
@@ -89,8 +89,7 @@ class Simulator:
     async def api(self, request: Request) -> Response:
         """Any API request: noted, limited, authorised, answered, perhaps spoilt."""
         query = request.url.query
-        late = lateness(request.scope.get(_TRANSPORT))
-        entry = self.log.arrived(request.method, request.url.path, query, late)
+        entry = self.log.arrived(request.method, request.url.path, query, arrival(request.scope.get(_TRANSPORT)))
         started = time.monotonic()
         number = len(self.log.entries)
         for change in self.scheduled.pop(number, ()):
@@ -150,7 +149,7 @@ class Simulator:
 
     async def access_token(self, request: Request) -> Response:
         """Exchange a code or a refresh token."""
-        entry = self.log.arrived("POST", request.url.path, "")
+        entry = self.log.arrived("POST", request.url.path, "", arrival(None))
         if self.limit.banned:
             return Response(BAN_PAGE, 403, media_type="text/html")
         try:

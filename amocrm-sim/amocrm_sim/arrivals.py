@@ -8,10 +8,12 @@ with the data; the rate limit counts by that. Other systems stamp datagrams only
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import struct
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 # <asm-generic/socket.h>; the socket module has no name for it.
@@ -20,6 +22,9 @@ _STAMP = struct.Struct("@qq")
 _ROOM = socket.CMSG_SPACE(_STAMP.size) if hasattr(socket, "CMSG_SPACE") else 0
 # A stamp further back than this is no lateness: the machine's clock was set between packet and reading.
 _LONGEST_LATENESS = 60.0
+# Readings of two clocks closer together than this are of one moment.
+_ONE_MOMENT = 0.0002
+_MOST_READINGS = 20
 
 
 class StampedSocket(socket.socket):
@@ -58,11 +63,38 @@ def listen(host: str, port: int) -> socket.socket:
     return stamped
 
 
-def lateness(transport: Any) -> float:
-    """Seconds that the request of a connection waited between the kernel and this call; 0 where that is not known."""
+@dataclass(frozen=True)
+class Arrival:
+    """When a request reached this machine, on the monotonic and on the wall clock, and how long it then waited for the
+    server; seconds."""
+
+    at: float
+    wall: float
+    late: float
+
+
+def arrival(transport: Any) -> Arrival:
+    """The arrival of the request that a connection has just read; now, where the system does not stamp it."""
+    now, wall = _both_clocks()
     wrapped = transport.get_extra_info("socket") if transport is not None else None
     received = getattr(getattr(wrapped, "_sock", None), "received", None)
-    if received is None:
-        return 0.0
-    late = time.time() - received
-    return float(late) if 0 <= late < _LONGEST_LATENESS else 0.0
+    late = 0.0 if received is None else float(wall - received)
+    if not 0 <= late < _LONGEST_LATENESS:
+        late = 0.0
+    return Arrival(now - late, wall - late, late)
+
+
+def _both_clocks() -> tuple[float, float]:
+    """The monotonic and the wall clock of one moment.
+
+    The server may have to wait for a processor between two readings. A pair that took long is read again, else the
+    wait would move the arrival.
+    """
+    shortest, pair = math.inf, (0.0, 0.0)
+    for _ in range(_MOST_READINGS):
+        before, wall, after = time.monotonic(), time.time(), time.monotonic()
+        if after - before < shortest:
+            shortest, pair = after - before, (before, wall)
+        if shortest < _ONE_MOMENT:
+            break
+    return pair

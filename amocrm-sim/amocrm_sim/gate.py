@@ -11,6 +11,8 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from amocrm_sim.arrivals import Arrival
+
 BAN_PAGE = (
     "<html>\r\n<head><title>403 Forbidden</title></head>\r\n"
     "<body><center><h1>403 Forbidden</h1></center><hr><center>nginx</center></body>\r\n</html>\r\n"
@@ -28,12 +30,12 @@ class RequestLog:
 
     entries: list[dict[str, Any]] = field(default_factory=list)
 
-    def arrived(self, method: str, path: str, query: str, late: float = 0.0) -> dict[str, Any]:
-        """Note a request that came `late` seconds ago; the status follows when it is answered."""
+    def arrived(self, method: str, path: str, query: str, arrival: Arrival) -> dict[str, Any]:
+        """Note a request; the status follows when it is answered."""
         entry = {
-            "at": time.monotonic() - late,
-            "wall": time.time() - late,
-            "late": late,
+            "at": arrival.at,
+            "wall": arrival.wall,
+            "late": arrival.late,
             "method": method,
             "path": path,
             "query": query,

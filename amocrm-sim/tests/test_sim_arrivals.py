@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 
 import pytest
 
+from amocrm_sim import arrivals
 from amocrm_sim.gate import RateLimit
 from amocrm_sim.testing import SimulatorServer
 
@@ -50,6 +52,33 @@ def test_an_arrival_that_is_read_late_counts_in_its_own_second():
     assert [limit.admits(t) for t in (10.0, 10.9, 11.5)] == [True, True, True]
     assert limit.admits(10.3)
     assert not limit.admits(10.95)
+
+
+class HeldUpClocks:
+    """Both clocks of a process that waits 50 ms for a processor after each of the first readings."""
+
+    def __init__(self, pauses):
+        self.elapsed, self.pauses = 0.0, pauses
+
+    def _read(self, base):
+        now = base + self.elapsed
+        self.elapsed += 0.05 if self.pauses > 0 else 0.00001
+        self.pauses -= 1
+        return now
+
+    def time(self):
+        return self._read(1_800_000_000.0)
+
+    def monotonic(self):
+        return self._read(5_000.0)
+
+
+@pytest.mark.parametrize("pauses", range(7))
+def test_a_server_that_is_held_up_between_reading_two_clocks_moves_no_arrival(monkeypatch, pauses):
+    wrapped = SimpleNamespace(_sock=SimpleNamespace(received=1_800_000_000.0 - 0.25))
+    transport = SimpleNamespace(get_extra_info=lambda name: wrapped)
+    monkeypatch.setattr(arrivals, "time", HeldUpClocks(pauses))
+    assert arrivals.arrival(transport).at == pytest.approx(5_000.0 - 0.25, abs=0.001)
 
 
 def seconds_off(answer):
