@@ -49,20 +49,23 @@ def open_warnings(connection: Connection, schema: str) -> dict[tuple[str, int, i
 
 
 def write_warnings(connection: Connection, schema: str, run_id: int, cells: Sequence[BadCell]) -> None:
-    """Keep warnings; the open one of a cell is updated. The caller commits."""
+    """Keep warnings; the open one of a cell is updated where it says something else now. The caller commits."""
     if not cells:
         return
     letters = Letters(connection.info.parameter_status("server_encoding"))
     connection.execute(
         sql.SQL(
-            "INSERT INTO {warnings} (run_id, stream, account_id, amo_id, table_name, row_id, column_name, value, code, "
-            "args) SELECT {run}, x.stream, x.a, x.i, x.name, k.row_id, x.c, x.v, x.code, x.args "
+            "INSERT INTO {warnings} AS w (run_id, stream, account_id, amo_id, table_name, row_id, column_name, value, "
+            "code, args) SELECT {run}, x.stream, x.a, x.i, x.name, k.row_id, x.c, x.v, x.code, x.args "
             "FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::jsonb[], %s::text[], "
             "%s::jsonb[]) AS x(stream, a, i, name, c, v, code, args) "
             "LEFT JOIN {keys} AS k ON k.account_id = x.a AND k.table_name = x.name AND k.amo_id = x.i "
             "ON CONFLICT (account_id, table_name, amo_id, column_name) WHERE resolved_at IS NULL DO UPDATE SET "
             "run_id = excluded.run_id, stream = excluded.stream, row_id = excluded.row_id, value = excluded.value, "
-            "code = excluded.code, args = excluded.args"
+            "code = excluded.code, args = excluded.args "
+            # A warning that is the same as before costs no write, as an unchanged record does.
+            "WHERE (w.row_id, w.value, w.code, w.args) "
+            "IS DISTINCT FROM (excluded.row_id, excluded.value, excluded.code, excluded.args)"
         ).format(
             warnings=sql.Identifier(schema, "sync_warnings"),
             keys=sql.Identifier(schema, "sync_keys"),
