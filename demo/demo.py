@@ -25,8 +25,8 @@ from psycopg.rows import dict_row
 from rich.console import Console
 from rich.table import Table
 
-from target_crm.config import Settings
-from target_crm.database import Database
+from target_crm.config.settings import Settings
+from target_crm.database.connection import Database
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGE = ROOT / ".demo"

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from target_crm.admin.main import main as ADMIN
-from target_crm.config import Settings
-from target_crm.database import Database
+from target_crm.config.settings import Settings
+from target_crm.database.connection import Database
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent

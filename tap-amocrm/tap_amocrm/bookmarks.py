@@ -7,7 +7,7 @@ from typing import Any
 
 import pendulum
 
-from tap_amocrm.server_clock import ServerClock, span
+from tap_amocrm.http.server_clock import ServerClock, span
 
 logger = logging.getLogger("tap-amocrm")
 # Servers of one service may differ so much, and `Date` headers have whole seconds.

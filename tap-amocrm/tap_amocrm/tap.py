@@ -18,21 +18,21 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 
 from tap_amocrm import __version__
-from tap_amocrm.catalog_check import check_catalog
-from tap_amocrm.command_line import TapCommand, checked_catalog, checked_state, read_config
-from tap_amocrm.config import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, SETTING_NAMES, validation_problems
-from tap_amocrm.environment import from_variables
+from tap_amocrm.cli.command_line import TapCommand, checked_catalog, checked_state, read_config
+from tap_amocrm.config.environment import from_variables
+from tap_amocrm.config.setting_names import unknown_settings
+from tap_amocrm.config.settings import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, SETTING_NAMES, validation_problems
 from tap_amocrm.errors import ConfigError, UnknownSettingError
-from tap_amocrm.prefetch import Prefetch
-from tap_amocrm.run import Run
-from tap_amocrm.run_marker import STATE_KEY, RunMarker
-from tap_amocrm.setting_names import unknown_settings
-from tap_amocrm.state_check import check_state, good_memory
+from tap_amocrm.run_context import Run
+from tap_amocrm.singer_io.catalog_check import check_catalog
+from tap_amocrm.singer_io.prefetch import Prefetch
+from tap_amocrm.singer_io.run_marker import STATE_KEY, RunMarker
+from tap_amocrm.singer_io.state_check import check_state, good_memory
+from tap_amocrm.singer_io.writer import Interrupted, SnapshotStateWriter, Writer, interrupt
 from tap_amocrm.streams import STREAMS
 from tap_amocrm.streams.base import AmoStream, AmoTap
 from tap_amocrm.streams.events import DeletedRecords
 from tap_amocrm.streams.small import SmallStream
-from tap_amocrm.writer import Interrupted, SnapshotStateWriter, Writer, interrupt
 
 logger = logging.getLogger("tap-amocrm")
 # The tap's own memory between runs, beside the streams' bookmarks in the state.

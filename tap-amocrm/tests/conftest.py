@@ -110,7 +110,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Tap]]:
 def bent(monkeypatch: pytest.MonkeyPatch) -> Iterator[BentApi]:
     """An account whose answers the test bends, read in this process without long waits between tries."""
     monkeypatch.setattr(TapAmoCRM, "_setup_signal_handlers", lambda self: None, raising=False)
-    monkeypatch.setattr("tap_amocrm.client._LONGEST_BACKOFF", 0.1)
+    monkeypatch.setattr("tap_amocrm.http.client._LONGEST_BACKOFF", 0.1)
     api = BentApi()
     yield api
     api.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from bent_api import CONTACTS, BentApi, read
 
-from tap_amocrm.account_address import account_url
+from tap_amocrm.config.account_address import account_url
 from tap_amocrm.errors import ConfigError
 
 

@@ -9,7 +9,7 @@ import pytest
 from bent_api import CONTACTS, read
 from survived import survived
 
-from tap_amocrm import wire
+from tap_amocrm.http import transport as wire
 
 NO_LISTS = {
     "an error as 200": {"status": "error", "message": "maintenance"},
@@ -133,7 +133,7 @@ def test_a_record_with_nan_does_not_stop_the_run_and_leaves_that_property_out(be
 
 def test_a_body_that_unpacks_to_more_than_the_limit_is_refused_with_the_limit(bent, monkeypatch):
     monkeypatch.setattr(wire, "LARGEST_ANSWER", 3 * 1024 * 1024)
-    monkeypatch.setattr("tap_amocrm.faults.LARGEST_ANSWER", 3 * 1024 * 1024)
+    monkeypatch.setattr("tap_amocrm.http.faults.LARGEST_ANSWER", 3 * 1024 * 1024)
     bomb = gzip.compress(b" " * 30_000_000)
     bent.bend = lambda request, path, query: path == CONTACTS and request.answer(200, bomb, Content_Encoding="gzip")
     assert "a body of more than 3 MB once unpacked" in str(read(bent).error)

@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from amocrm_sim.testing import SimulatorServer
-from tap_amocrm import token_exchange
-from tap_amocrm.auth import from_config
+from tap_amocrm.auth import token_exchange
+from tap_amocrm.auth.oauth import from_config
 from tap_amocrm.errors import AccountBlockedError, AuthorisationError, ConfigError, TapError, UnreachableError
 
 SECRETS = ("s3cret-key", "c0de-given", "refresh-given")

@@ -19,13 +19,13 @@ from pathlib import Path
 import pytest
 from survived import survived
 
-from tap_amocrm.token_store import TokenStore
+from tap_amocrm.auth.token_store import TokenStore
 
 # Imports once and forks for each line on its standard input: a process that renews its token so many times. A second
 # number kills it at so many lines of token_store.py, counted from the first renewal.
 RENEWING = """
 import os, signal, sys, requests
-from tap_amocrm.auth import from_config
+from tap_amocrm.auth.oauth import from_config
 url, file = sys.argv[1:]
 config = {"client_id": "i", "client_secret": "s", "redirect_uri": "http://127.0.0.1/", "token_file": file,
           "refresh_token": "first"}

@@ -7,14 +7,14 @@ import time
 import pytest
 from bent_api import CONTACTS, read
 
-from tap_amocrm import wire
-from tap_amocrm.answers import Ask
-from tap_amocrm.client import Client
-from tap_amocrm.config import Settings
+from tap_amocrm.api.answers import Ask
+from tap_amocrm.config.settings import Settings
 from tap_amocrm.errors import PausedError
-from tap_amocrm.metrics import Metrics
-from tap_amocrm.retry_after import retry_after
-from tap_amocrm.server_clock import ServerClock
+from tap_amocrm.http import transport as wire
+from tap_amocrm.http.client import Client
+from tap_amocrm.http.metrics import Metrics
+from tap_amocrm.http.retry_after import retry_after
+from tap_amocrm.http.server_clock import ServerClock
 
 USER = {"id": 1, "name": "Anna"}
 EVENT = {"id": "e", "type": "contact_deleted", "entity_type": "contact", "entity_id": 1, "created_at": 1}
@@ -45,14 +45,14 @@ def test_a_list_newest_first_whose_pages_repeat_ends_in_an_error(bent):
 
 
 def test_empty_pages_that_announce_more_for_ever_end_in_an_error(bent, monkeypatch):
-    monkeypatch.setattr("tap_amocrm.listing._MOST_EMPTY", 20)
+    monkeypatch.setattr("tap_amocrm.api.listing._MOST_EMPTY", 20)
     body = {"_links": {"next": {"href": "x?page=2"}}, "_embedded": {"contacts": []}}
     bent.bend = lambda request, asked, query: asked == CONTACTS and request.answer(200, body)
     assert "they are empty" in str(read(bent).error)
 
 
 def test_new_pages_without_end_end_in_an_error(bent, monkeypatch):
-    monkeypatch.setattr("tap_amocrm.listing._MOST_PAGES", 50)
+    monkeypatch.setattr("tap_amocrm.api.listing._MOST_PAGES", 50)
 
     def bend(request, path, query):
         if path != CONTACTS:

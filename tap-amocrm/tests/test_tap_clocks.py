@@ -59,7 +59,7 @@ def test_a_step_of_this_machine_s_clock_does_not_move_bookmarks_into_the_future(
     def stepped():
         return time.time() + (HOURS if time.monotonic() - begun > 0.1 else 0)
 
-    monkeypatch.setattr("tap_amocrm.server_clock.time", SimpleNamespace(time=stepped, monotonic=time.monotonic))
+    monkeypatch.setattr("tap_amocrm.http.server_clock.time", SimpleNamespace(time=stepped, monotonic=time.monotonic))
     bent.bend = lambda request, path, query: time.sleep(0.15) if path == ACCOUNT else False
     first = read(bent)
     assert seconds(first.bookmark()) <= bent.now() + 1
@@ -167,7 +167,7 @@ def play(api, runs, patch, *, filters):
     for number, (before, meanwhile, offsets, own) in enumerate([*runs, ([], [], [0.0], 0.0)]):
         api.ahead = 900.0 * number
         own_clock = SimpleNamespace(time=lambda own=own: time.time() + own, monotonic=time.monotonic)
-        patch.setattr("tap_amocrm.server_clock.time", own_clock)
+        patch.setattr("tap_amocrm.http.server_clock.time", own_clock)
         for contact in before:
             api.change(contact, f"before {number}")
         api.ahead += 300
@@ -197,7 +197,7 @@ def test_a_clock_of_this_machine_that_is_behind_costs_no_second_reading(bent, mo
     gone = {"id": "e1", "type": "contact_deleted", "entity_id": 99, "entity_type": "contact"}
     bent.lists["events"] = [{**gone, "created_at": int(bent.now()) - 600}]
     behind = SimpleNamespace(time=lambda: time.time() - HOURS, monotonic=time.monotonic)
-    monkeypatch.setattr("tap_amocrm.server_clock.time", behind)
+    monkeypatch.setattr("tap_amocrm.http.server_clock.time", behind)
     for contact in bent.lists["contacts"]:
         contact["id"] *= 3  # between two ids there may be another
     assert len(read(bent).names()) == 30

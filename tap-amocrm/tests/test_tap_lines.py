@@ -7,7 +7,7 @@ import json
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tap_amocrm.writer import encode, encode_records
+from tap_amocrm.singer_io.writer import encode, encode_records
 
 
 @given(st.text(), st.text())

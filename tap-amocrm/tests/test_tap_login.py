@@ -18,8 +18,8 @@ import pytest
 import requests
 
 from amocrm_sim.testing import SimulatorServer
+from tap_amocrm.cli.login import Login, Redirect
 from tap_amocrm.errors import ConfigError
-from tap_amocrm.login import Login, Redirect
 
 COMMAND = str(Path(sys.executable).parent / "tap-amocrm-login")
 

@@ -13,9 +13,9 @@ import pytest
 import requests
 from bent_api import CONTACTS, read
 
-from tap_amocrm.auth import from_config
-from tap_amocrm.dispatch import Again
+from tap_amocrm.auth.oauth import from_config
 from tap_amocrm.errors import UnreachableError
+from tap_amocrm.http.dispatcher import Again
 
 
 def test_an_unknown_host_is_told_at_once(start):
@@ -58,7 +58,7 @@ def test_a_name_that_is_lost_in_the_middle_of_a_run_is_tried_again(bent, monkeyp
 
 def test_a_wait_of_more_than_two_seconds_is_a_log_line(bent, monkeypatch, caplog):
     failures = []
-    monkeypatch.setattr("tap_amocrm.client.Again", lambda seconds: Again(0))
+    monkeypatch.setattr("tap_amocrm.http.client.Again", lambda seconds: Again(0))
     bent.bend = lambda request, path, query: (
         path == CONTACTS and len(failures) < 2 and (failures.append(1) or request.answer(502, Retry_After="3"))
     )

@@ -13,7 +13,7 @@ from schedules import Account, Output
 
 from amocrm_sim.query import AccountOptions
 from amocrm_sim.testing import SimulatorServer
-from tap_amocrm.overlap import OverlappingPages
+from tap_amocrm.reading.overlapping_pages import OverlappingPages
 from tap_amocrm.tap import TapAmoCRM
 
 STREAMS = ("contacts", "deleted_records")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_amocrm.planner import choose
+from tap_amocrm.planning.planner import choose
 
 PAGE = 250
 

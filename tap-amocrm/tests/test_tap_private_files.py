@@ -12,12 +12,19 @@ import time
 import pytest
 from bent_api import read
 
-from tap_amocrm.auth import from_config
-from tap_amocrm.config import Settings
+from tap_amocrm.auth.oauth import from_config
+from tap_amocrm.auth.private_files import (
+    FileLock,
+    ForeignFileError,
+    LockedError,
+    check_folder,
+    shared_folder,
+    write_whole,
+)
+from tap_amocrm.config.settings import Settings
 from tap_amocrm.errors import ConfigError
-from tap_amocrm.private_files import FileLock, ForeignFileError, LockedError, check_folder, shared_folder, write_whole
-from tap_amocrm.slot_file import FileSlots, boot_id, throttle_of
-from tap_amocrm.throttle import Throttle
+from tap_amocrm.http.rate_limit import Throttle
+from tap_amocrm.http.slot_file import FileSlots, boot_id, throttle_of
 
 NOBODY = 65_534
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="acts as two users")
@@ -89,7 +96,7 @@ def test_without_any_folder_the_limit_is_kept_alone_with_a_warning(cache, monkey
     def refuse(folder):
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr("tap_amocrm.private_files.check_folder", refuse)
+    monkeypatch.setattr("tap_amocrm.auth.private_files.check_folder", refuse)
     throttle_of(settings(), None).acquire()
     assert "The limit is not shared with other processes" in caplog.text
 
@@ -101,7 +108,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_run_does_not_end_it(cache, monke
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tap_amocrm.slot_file.write_whole", full)
+    monkeypatch.setattr("tap_amocrm.http.slot_file.write_whole", full)
     for _ in range(3):
         throttle.acquire()
     assert caplog.text.count("No space left on device") == 1
@@ -110,7 +117,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_run_does_not_end_it(cache, monke
 HOLD = """
 import sys, time
 from pathlib import Path
-from tap_amocrm.private_files import FileLock
+from tap_amocrm.auth.private_files import FileLock
 with FileLock(Path(sys.argv[1]), 5, "").held():
     print("held", flush=True)
     time.sleep(60)
@@ -118,7 +125,7 @@ with FileLock(Path(sys.argv[1]), 5, "").held():
 
 
 def test_a_lock_that_is_not_released_ends_with_a_message_in_time(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("tap_amocrm.private_files._WORTH_A_LINE", 0.2)
+    monkeypatch.setattr("tap_amocrm.auth.private_files._WORTH_A_LINE", 0.2)
     path = tmp_path / "x.lock"
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
     try:
@@ -139,9 +146,9 @@ class Machine:
 
     def __init__(self, monkeypatch, file):
         self.now, self.wall, self.boot, self.file = 1000.0, 1_780_000_000.0, "first", file
-        monkeypatch.setattr("tap_amocrm.slot_file.time.monotonic", lambda: self.now)
-        monkeypatch.setattr("tap_amocrm.slot_file.time.time", lambda: self.wall)
-        monkeypatch.setattr("tap_amocrm.slot_file.boot_id", lambda: self.boot)
+        monkeypatch.setattr("tap_amocrm.http.slot_file.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("tap_amocrm.http.slot_file.time.time", lambda: self.wall)
+        monkeypatch.setattr("tap_amocrm.http.slot_file.boot_id", lambda: self.boot)
 
     def throttle(self):
         return Throttle(7, FileSlots(self.file), clock=lambda: self.now, sleep=self.sleep)

@@ -8,8 +8,8 @@ import os
 import pty
 import subprocess
 
-from tap_amocrm import progress
-from tap_amocrm.metrics import Metrics
+from tap_amocrm.http.metrics import Metrics
+from tap_amocrm.singer_io import progress
 
 # As users and checks rely on them.
 METRICS = {

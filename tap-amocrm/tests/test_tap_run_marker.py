@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from meltano.core.utils import merge
 
-from tap_amocrm.run_marker import state_digest
+from tap_amocrm.singer_io.run_marker import state_digest
 
 
 def marks(output):

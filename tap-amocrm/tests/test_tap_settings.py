@@ -12,12 +12,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from tap_amocrm.commands import check, smoke
-from tap_amocrm.config import SETTING_NAMES
-from tap_amocrm.environment import from_variables
+from tap_amocrm.cli.commands import check, smoke
+from tap_amocrm.cli.login import main as login
+from tap_amocrm.config.environment import from_variables
+from tap_amocrm.config.setting_names import unknown_settings, unknown_variables
+from tap_amocrm.config.settings import SETTING_NAMES
 from tap_amocrm.errors import ConfigError
-from tap_amocrm.login import main as login
-from tap_amocrm.setting_names import unknown_settings, unknown_variables
 from tap_amocrm.tap import TapAmoCRM
 
 ROOT = Path(__file__).resolve().parents[2]

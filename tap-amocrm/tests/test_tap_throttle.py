@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amocrm_sim.testing import SimulatorServer
-from tap_amocrm.slot_file import FileSlots
-from tap_amocrm.throttle import Throttle
+from tap_amocrm.http.rate_limit import Throttle
+from tap_amocrm.http.slot_file import FileSlots
 
 
 class Clock:
@@ -94,7 +94,7 @@ def test_a_refusal_stops_all_for_the_time_told_and_widens_the_margin():
 
 def test_throttles_on_one_file_give_out_each_slot_once(tmp_path, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("tap_amocrm.throttle.time.monotonic", clock)
+    monkeypatch.setattr("tap_amocrm.http.rate_limit.time.monotonic", clock)
     throttles = [throttle_on(clock, store=FileSlots(tmp_path / "slots")) for _ in range(3)]
     moments = [send(clock, throttles[n % 3]) for n in range(60)]
     assert most_in_a_second(moments) <= 7
@@ -113,9 +113,9 @@ def test_a_file_that_was_left_behind_broken_or_by_another_boot_does_not_matter(t
 SENDS = """
 import sys, time
 import requests
-from tap_amocrm.slot_file import FileSlots
-from tap_amocrm.throttle import Throttle
-from tap_amocrm.wire import WireAdapter
+from tap_amocrm.http.slot_file import FileSlots
+from tap_amocrm.http.rate_limit import Throttle
+from tap_amocrm.http.transport import WireAdapter
 from pathlib import Path
 
 throttle = Throttle(7, FileSlots(Path(sys.argv[2])))

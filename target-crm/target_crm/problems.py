@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from target_crm.texts.rendering import parameters, problem_text
+from target_crm.presentation.texts.rendering import parameters, problem_text
 
 _LONGEST_KEPT = 2000
 _LARGEST_BITS = 4096

@@ -24,13 +24,12 @@ from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_crm import __version__
-from target_crm.config import CONFIG_JSONSCHEMA, Settings, setting_problem
-from target_crm.config_file import read_config
-from target_crm.database import Database
-from target_crm.database_errors import as_sentence
-from target_crm.database_url import without_secrets
-from target_crm.dry_run import OnPlan, finish_dry_run, show_plan
-from target_crm.environment import TRUTHS, from_variables, refuse_unknown_variables
+from target_crm.config.config_file import read_config
+from target_crm.config.environment import TRUTHS, from_variables, refuse_unknown_variables
+from target_crm.config.settings import CONFIG_JSONSCHEMA, Settings, setting_problem
+from target_crm.database.connection import Database
+from target_crm.database.errors import as_sentence
+from target_crm.database.url import without_secrets
 from target_crm.errors import (
     ConfigError,
     IncompleteInputError,
@@ -40,12 +39,13 @@ from target_crm.errors import (
     StreamRejectedError,
     TargetError,
 )
-from target_crm.load import Load
-from target_crm.messages import Message, decode_message, read_lines
-from target_crm.outcome import log_notices
-from target_crm.plan import Plan
+from target_crm.load.load import Load
+from target_crm.load.outcome import log_notices
+from target_crm.plan.dry_run import OnPlan, finish_dry_run, show_plan
+from target_crm.plan.journal import Plan
+from target_crm.presentation.terminal import VisibleText
 from target_crm.problems import Problem
-from target_crm.terminal import VisibleText
+from target_crm.singer_io.messages import Message, decode_message, read_lines
 
 logger = logging.getLogger("target-crm")
 

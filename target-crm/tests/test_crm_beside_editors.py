@@ -15,7 +15,7 @@ from collections import Counter
 import psycopg
 from survived import survived
 
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.operations.conflicts import Filter, resolve
 from target_crm.operations.session import UnknownError, open_session
 from target_crm.operations.undo import take_back

@@ -12,8 +12,8 @@ import pytest
 from psycopg import sql
 from servers import OldServer, new_database
 
-from target_crm.config import Settings
-from target_crm.database import Database
+from target_crm.config.settings import Settings
+from target_crm.database.connection import Database
 from target_crm.errors import DatabaseError
 
 COMMAND = str(Path(sys.executable).parent / "target-crm")

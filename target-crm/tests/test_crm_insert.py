@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_crm.copytext import dump_column, rows_of
-from target_crm.rowkeys import new_uuids
+from target_crm.merge.copy_format import dump_column, rows_of
+from target_crm.merge.row_keys import new_uuids
 
 NOW = "2026-01-01T00:00:00+00:00"
 AWKWARD = [

@@ -25,7 +25,7 @@ import psycopg
 import pytest
 from survived import survived
 
-from target_crm.embedded import EmbeddedServer
+from target_crm.database.embedded import EmbeddedServer
 
 COMMAND = str(Path(sys.executable).parent / "target-crm")
 KILLS = int(os.environ.get("CRM_KILLS", "5"))

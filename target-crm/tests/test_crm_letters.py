@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from target_crm.letters import Letters
+from target_crm.database.encoding import Letters
 
 
 @pytest.fixture

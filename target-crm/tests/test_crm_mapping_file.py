@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.errors import ConfigError, MappingError
 from target_crm.mapping.load import load_mapping
 

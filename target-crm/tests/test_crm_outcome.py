@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from target_crm.errors import IncompleteInputError, StreamRejectedError
-from target_crm.run_input import state_digest
+from target_crm.singer_io.run_input import state_digest
 
 BIN = Path(sys.executable).parent
 ACCOUNT = 77

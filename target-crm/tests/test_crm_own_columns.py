@@ -7,7 +7,7 @@ from importlib import resources
 import pytest
 import yaml
 
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.operations.session import open_session
 from target_crm.operations.undo import take_back
 

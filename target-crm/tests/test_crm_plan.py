@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 from soft_update_player import BY_HAND, ID, RECORD, STREAM, Player, moment
 
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.errors import StreamRejectedError
 from target_crm.target import plan_of
 

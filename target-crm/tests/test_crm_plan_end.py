@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.target import plan_of
 
 BIN = Path(sys.executable).parent

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 from survived import survived
 
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.operations.session import open_session
 from target_crm.operations.undo import take_back
 

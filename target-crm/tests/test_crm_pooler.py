@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from pooler import PgBouncer
 
-from target_crm.config import Settings
-from target_crm.database import Database
+from target_crm.config.settings import Settings
+from target_crm.database.connection import Database
 from target_crm.errors import DatabaseError
 from target_crm.operations.session import open_session
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from target_crm.errors import CellError, RecordError
+from target_crm.presentation.texts.errors_page import errors_page
+from target_crm.presentation.texts.problems import PROBLEMS
+from target_crm.presentation.texts.rendering import parameters, problem_text
 from target_crm.problems import Problem
-from target_crm.texts.errors_page import errors_page
-from target_crm.texts.problems import PROBLEMS
-from target_crm.texts.rendering import parameters, problem_text
 
 PACKAGE = Path(__file__).resolve().parents[1] / "target_crm"
 PAGE = PACKAGE.parents[1] / "docs" / "errors.md"
@@ -21,7 +21,7 @@ FOREIGN_WORDS = {"{reason}", "{message}", "{detail}", "{text}"}
 
 def test_the_page_is_made_of_the_registry():
     text = PAGE.read_text("utf-8")
-    assert text.startswith(errors_page()), "python -m target_crm.texts.errors_page"
+    assert text.startswith(errors_page()), "python -m target_crm.presentation.texts.errors_page"
     # Behind it comes the tap's section, which has a test of its own.
     assert text.removeprefix(errors_page()).startswith("\n## tap-amocrm\n")
 

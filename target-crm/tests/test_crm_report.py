@@ -15,11 +15,11 @@ import review_data
 from click.testing import CliRunner
 
 from target_crm.admin import main
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.operations.conflicts import Filter, resolve
 from target_crm.operations.session import open_session
 from target_crm.operations.undo import undo
-from target_crm.texts.report import TEXTS
+from target_crm.presentation.texts.report import TEXTS
 
 COMMAND = str(Path(sys.executable).parent / "target-crm-admin")
 METRICS = {

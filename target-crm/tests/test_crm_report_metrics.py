@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.errors import ConfigError
 from target_crm.operations.session import open_session
 from target_crm.report.page import write_report

@@ -12,7 +12,7 @@ import review_data
 from review_desk import at_desk
 from review_server import plain, serving
 
-from target_crm.texts.page import TEXTS
+from target_crm.presentation.texts.page import TEXTS
 
 
 @pytest.fixture

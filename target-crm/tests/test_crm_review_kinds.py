@@ -12,8 +12,8 @@ from review_desk import at_desk
 from review_server import serving
 
 from target_crm.operations.conflicts import RULES
-from target_crm.texts.page import TEXTS
-from target_crm.texts.report import TEXTS as REPORT
+from target_crm.presentation.texts.page import TEXTS
+from target_crm.presentation.texts.report import TEXTS as REPORT
 
 
 @pytest.fixture

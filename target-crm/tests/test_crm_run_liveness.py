@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from target_crm import runs
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
+from target_crm.load import runs
 from target_crm.operations.session import UnknownError, open_session
 from target_crm.operations.undo import undo
 from target_crm.target import TargetCRM

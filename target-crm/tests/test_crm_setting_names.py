@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.errors import ConfigError
 from target_crm.target import TargetCRM
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from target_crm.admin import main, runs
-from target_crm.runs import begin_run
+from target_crm.load.runs import begin_run
 
 
 @pytest.fixture

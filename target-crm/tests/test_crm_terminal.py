@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from target_crm.admin import main
-from target_crm.plan import Plan
-from target_crm.plan_text import plan_block
-from target_crm.terminal import Table, visible
+from target_crm.plan.journal import Plan
+from target_crm.plan.text import plan_block
+from target_crm.presentation.terminal import Table, visible
 
 HOSTILE = {
     "closing tag": "x [/b] y",

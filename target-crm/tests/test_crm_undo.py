@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from soft_update_player import BY_HAND, ID, RECORD, STREAM, Player, moment
 
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.operations.session import UnknownError, open_session
 from target_crm.operations.undo import undo
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from target_crm import runs
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
+from target_crm.load import runs
 from target_crm.operations.conflicts import Filter, resolve
 from target_crm.operations.rejects import drop, find_rejects, retry
 from target_crm.operations.session import open_session

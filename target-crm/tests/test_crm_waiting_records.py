@@ -13,10 +13,10 @@ import psycopg
 import pytest
 from servers import new_database
 
-from target_crm.config import Settings
-from target_crm.database import Database
+from target_crm.config.settings import Settings
+from target_crm.database.connection import Database
 from target_crm.errors import BusyError
-from target_crm.held import RECORD, Holder, Waiting, read_waiting, write_waiting
+from target_crm.load.held_rows import RECORD, Holder, Waiting, read_waiting, write_waiting
 
 
 @contextmanager

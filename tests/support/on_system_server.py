@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from target_crm.embedded import EmbeddedServer
+from target_crm.database.embedded import EmbeddedServer
 
 
 def system_binaries() -> Path | None:

@@ -14,7 +14,7 @@ from typing import Any
 import requests
 import uvicorn
 
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.web.addresses import served_origins
 from target_crm.web.app import create_app
 from target_crm.web.crm import Crm

@@ -13,15 +13,15 @@ from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
+from tap_amocrm.api.conform import Conformer
+from tap_amocrm.api.records import normalise
 from tap_amocrm.bookmarks import Bookmark
-from tap_amocrm.catalog_check import FULL_TABLE
-from tap_amocrm.conform import Conformer
 from tap_amocrm.errors import ApiError, StreamMapError
-from tap_amocrm.normalise import normalise
-from tap_amocrm.run import Run
-from tap_amocrm.run_marker import SCHEMA_KEY, RunMarker
+from tap_amocrm.run_context import Run
 from tap_amocrm.schemas import schema_of
-from tap_amocrm.writer import encode_records, write_lines
+from tap_amocrm.singer_io.catalog_check import FULL_TABLE
+from tap_amocrm.singer_io.run_marker import SCHEMA_KEY, RunMarker
+from tap_amocrm.singer_io.writer import encode_records, write_lines
 
 Record = dict[str, Any]
 # An endpoint that the account's plan (402) or the user's rights (403) refuse gives an empty stream.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tap_amocrm.normalise import normalise, task_result, with_company
-from tap_amocrm.prefetch import side_by_side
-from tap_amocrm.reader import ENTITIES
+from tap_amocrm.api.records import normalise, task_result, with_company
+from tap_amocrm.reading.reader import ENTITIES
+from tap_amocrm.singer_io.prefetch import side_by_side
 from tap_amocrm.streams.base import AmoStream, Record
 
 

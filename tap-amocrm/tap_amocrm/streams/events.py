@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from tap_amocrm.deletions import LINKS, RESTORED, TYPES, any_event, deletions, linked, read_events, survivors
-from tap_amocrm.dispatch import FILLER, URGENT
+from tap_amocrm.api.deletions import LINKS, RESTORED, TYPES, any_event, deletions, linked, read_events, survivors
+from tap_amocrm.api.records import normalise
+from tap_amocrm.api.seen_lists import time_of
+from tap_amocrm.api.shapes import seconds, text, whole
 from tap_amocrm.errors import ApiError
-from tap_amocrm.lists import time_of
-from tap_amocrm.normalise import normalise
-from tap_amocrm.reader import ENTITIES, VANISH
-from tap_amocrm.restored import ByIds
-from tap_amocrm.run import Run
-from tap_amocrm.shapes import seconds, text, whole
+from tap_amocrm.http.dispatcher import FILLER, URGENT
+from tap_amocrm.planning.reread import ByIds
+from tap_amocrm.reading.full_scan import CLOCK_SLACK
+from tap_amocrm.reading.reader import ENTITIES, VANISH
+from tap_amocrm.run_context import Run
 from tap_amocrm.streams.base import REFUSED, AmoStream, Record
-from tap_amocrm.walk import CLOCK_SLACK
 
 
 class Events(AmoStream):
@@ -68,7 +68,7 @@ class DeletedRecords(AmoStream):
     """What was deleted, merged away or restored.
 
     It is read last, and brings back into their own streams the records that were restored, merged into or linked, and
-    those that a deletion hid from a walk over a whole list (`tap_amocrm.walk`).
+    those that a deletion hid from a walk over a whole list (`tap_amocrm.reading.full_scan`).
     """
 
     name = "deleted_records"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from tap_amocrm.dispatch import FILLER, URGENT
+from tap_amocrm.api.listing import Listing, first_pages, following_pages
+from tap_amocrm.api.records import normalise
 from tap_amocrm.errors import ApiError
-from tap_amocrm.listing import Listing, first_pages, following_pages
-from tap_amocrm.normalise import normalise
-from tap_amocrm.reader import ENTITIES
+from tap_amocrm.http.dispatcher import FILLER, URGENT
+from tap_amocrm.reading.reader import ENTITIES
 from tap_amocrm.streams.base import REFUSED, AmoStream, Record
 
 # A list that the account's plan or the user's rights refuse, or that this account does not have.

@@ -16,13 +16,13 @@ import click
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from target_crm.config import Settings
-from target_crm.config_file import read_config
-from target_crm.database_errors import as_sentence
-from target_crm.environment import from_project, from_variables, refuse_unknown_variables
+from target_crm.config.config_file import read_config
+from target_crm.config.environment import from_project, from_variables, refuse_unknown_variables
+from target_crm.config.settings import Settings
+from target_crm.database.errors import as_sentence
 from target_crm.errors import TargetError
 from target_crm.operations.session import Session, open_session
-from target_crm.terminal import make_console, visible
+from target_crm.presentation.terminal import make_console, visible
 
 console = make_console()
 

@@ -12,7 +12,7 @@ from target_crm.admin.common import console, plain_errors, print_json, session_o
 from target_crm.operations import history, known
 from target_crm.operations.conflicts import RULES, TAKE, Filter, find_conflicts, resolve
 from target_crm.operations.session import Session
-from target_crm.terminal import Table
+from target_crm.presentation.terminal import Table
 
 
 @click.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from target_crm.admin.common import console, name_database, plain_errors
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.errors import MappingError
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping, read_mapping
@@ -15,7 +15,7 @@ from target_crm.mapping.proposal import migration, write_mapping
 from target_crm.mapping.propose import propose
 from target_crm.mapping.sources import unknown_properties
 from target_crm.operations.session import open_database
-from target_crm.terminal import Table
+from target_crm.presentation.terminal import Table
 
 
 @click.command("map")

@@ -7,8 +7,8 @@ import click
 from target_crm.admin.common import console, plain_errors, print_json, session_of, short
 from target_crm.operations import known
 from target_crm.operations.rejects import drop, find_rejects, retry
-from target_crm.terminal import Table
-from target_crm.values import readable_json
+from target_crm.presentation.terminal import Table
+from target_crm.presentation.values import readable_json
 
 
 @click.command()

@@ -13,7 +13,7 @@ import click
 from rich.text import Text
 
 from target_crm.admin.common import console, database_name, name_database, plain_errors, print_json, session_of, short
-from target_crm.config import Settings
+from target_crm.config.settings import Settings
 from target_crm.errors import ConfigError
 from target_crm.operations import explain as explaining
 from target_crm.operations import history
@@ -21,13 +21,13 @@ from target_crm.operations import undo as undoing
 from target_crm.operations.cells import grouped_warnings
 from target_crm.operations.health import Health, age_text, read_health
 from target_crm.operations.session import NothingYetError
-from target_crm.plan import Plan
-from target_crm.plan_file import last_plan_file, read_plan_file
-from target_crm.plan_text import print_plan
+from target_crm.plan.file import last_plan_file, read_plan_file
+from target_crm.plan.journal import Plan
+from target_crm.plan.text import print_plan
+from target_crm.presentation.terminal import Table, visible
+from target_crm.presentation.terminal import cell as as_cell
+from target_crm.presentation.texts.rendering import problem_text, remedy_text
 from target_crm.target import plan_of
-from target_crm.terminal import Table, visible
-from target_crm.terminal import cell as as_cell
-from target_crm.texts.rendering import problem_text, remedy_text
 
 
 @click.command()

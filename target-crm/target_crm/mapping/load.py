@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 
-from target_crm.config import POLICIES
+from target_crm.config.plain_files import UnfitFileError, read_plain_file
+from target_crm.config.settings import POLICIES
 from target_crm.errors import MappingError
 from target_crm.mapping.model import RESURRECT, SERVICE_COLUMNS, SET_COLUMNS, Column, ItemSet, Mapping, Table
 from target_crm.mapping.sources import source_problems, stream_problem
 from target_crm.normalise import TRANSFORMS
-from target_crm.plain_files import UnfitFileError, read_plain_file
 
 # Kinds of names, and how many properties make their reference: a status is named within its pipeline.
 LOOKUPS = {"pipeline": 1, "status": 2, "loss_reason": 1, "task_type": 1, "task_type_code": 1}

@@ -10,10 +10,10 @@ from typing import Any
 
 from psycopg import sql
 
+from target_crm.load.runs import is_alive
 from target_crm.operations.history import CURRENT_STATUS
 from target_crm.operations.session import Row, Session
-from target_crm.runs import is_alive
-from target_crm.texts.rendering import problem_text, whole_text
+from target_crm.presentation.texts.rendering import problem_text, whole_text
 
 S = sql.SQL
 # Complete syncs whose distances tell the usual interval, and how many distances are the least to tell it.

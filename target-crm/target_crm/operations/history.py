@@ -7,8 +7,8 @@ from datetime import date
 
 from psycopg import sql
 
+from target_crm.load.runs import is_alive
 from target_crm.operations.session import Row, Session, UnknownError
-from target_crm.runs import is_alive
 
 S = sql.SQL
 # A run whose session is gone is not running, though no other has marked it yet. {alive} is `runs.is_alive`.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
+from target_crm.config.setting_names import did_you_mean
 from target_crm.operations.session import Session, UnknownError
-from target_crm.setting_names import did_you_mean
 
 _CALLED = {"sync_conflicts": "conflict", "sync_rejects": "reject"}
 _MOST_LISTED = 10

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from psycopg import sql
 
-from target_crm.database import Database
-from target_crm.load import Load
+from target_crm.database.connection import Database
+from target_crm.load.load import Load
 from target_crm.operations.session import Row, Session
 from target_crm.problems import Problem
 

@@ -12,17 +12,17 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from target_crm import runs
-from target_crm.config import Settings
-from target_crm.database import Database
+from target_crm.config.setting_names import did_you_mean
+from target_crm.config.settings import Settings
+from target_crm.database.connection import Database
+from target_crm.database.lenient import read_everything
+from target_crm.database.schema_version import CURRENT, schema_version
 from target_crm.errors import DatabaseError, TargetError
-from target_crm.lenient import read_everything
+from target_crm.load import runs
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping
 from target_crm.mapping.model import Column, ItemSet, Table
 from target_crm.operations.attempts import LOCK_WAIT_SECONDS, until_free
-from target_crm.schema_version import CURRENT, schema_version
-from target_crm.setting_names import did_you_mean
 from target_crm.sql.typed import as_key, as_value, left_as
 
 __all__ = [

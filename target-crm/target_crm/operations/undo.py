@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 
-from target_crm import runs
+from target_crm.load import runs
 from target_crm.mapping.catalogue import read_columns, read_facts
 from target_crm.mapping.check import LiveTable
 from target_crm.operations.session import Row, Session, UnknownError

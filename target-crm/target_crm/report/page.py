@@ -8,7 +8,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from psycopg import sql
 
-from target_crm import values
 from target_crm.errors import ConfigError
 from target_crm.files import write_private
 from target_crm.operations.cells import grouped_warnings
@@ -16,10 +15,11 @@ from target_crm.operations.history import changes_by_column, find_run, find_runs
 from target_crm.operations.kept import WHY, KeptCell, kept_cells
 from target_crm.operations.records import names_of, value_names
 from target_crm.operations.session import Row, Session
+from target_crm.presentation import values
+from target_crm.presentation.texts import Texts
+from target_crm.presentation.texts.report import TEXTS
 from target_crm.report import plots
 from target_crm.report.metrics import Metrics, read_metrics, require_run
-from target_crm.texts import Texts
-from target_crm.texts.report import TEXTS
 
 # Told though they are 0.
 _ALWAYS = values.COUNTS[:9]

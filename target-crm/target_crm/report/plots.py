@@ -15,8 +15,8 @@ mpl.use("svg")
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from target_crm.presentation.texts import Texts
 from target_crm.report.metrics import thinned
-from target_crm.texts import Texts
 
 LIMIT = 7
 _MOST_POINTS = 1500

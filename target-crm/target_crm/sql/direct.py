@@ -9,7 +9,7 @@ from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import ItemSet
-from target_crm.seen import SeenRecord
+from target_crm.records.envelope import SeenRecord
 from target_crm.sql.spec import I, MergeSpec, S, comma
 from target_crm.sql.untouched import ITEM_COLUMNS, left_document
 

@@ -17,13 +17,13 @@ import psycopg
 from psycopg import sql
 from psycopg_pool import ConnectionPool
 
-from target_crm.config import Settings
-from target_crm.database import Database, connection_settings, lock_seconds
-from target_crm.database_session import PinnedConnection, pin
-from target_crm.lenient import read_everything
+from target_crm.config.settings import Settings
+from target_crm.database.connection import Database, connection_settings, lock_seconds
+from target_crm.database.lenient import read_everything
+from target_crm.database.schema_version import schema_version
+from target_crm.database.session import PinnedConnection, pin
 from target_crm.operations.conflicts import rule_indexes
 from target_crm.operations.session import NothingYetError, Session, prepare_session, require_server
-from target_crm.schema_version import schema_version
 
 logger = logging.getLogger("target-crm")
 # Somebody waits before the screen: a load that is under way is named, and not waited for as long as by another load.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from target_crm.texts import LANGUAGES, Texts
-from target_crm.texts.page import TEXTS
+from target_crm.presentation.texts import LANGUAGES, Texts
+from target_crm.presentation.texts.page import TEXTS
 
 LANGUAGE_COOKIE = "target-crm-language"
 

@@ -14,11 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from target_crm import values
-from target_crm.database_url import without_secrets
+from target_crm.database.refusals import refusal
+from target_crm.database.url import without_secrets
 from target_crm.operations.session import Session
-from target_crm.refusals import refusal
-from target_crm.texts import Texts
+from target_crm.presentation import values
+from target_crm.presentation.texts import Texts
 from target_crm.web.i18n import texts_for
 from target_crm.web.security import Access
 

@@ -8,13 +8,13 @@ from typing import Any
 import psycopg
 from starlette.responses import Response
 
+from target_crm.database.refusals import is_refusal
 from target_crm.operations import conflicts as settling
 from target_crm.operations.conflicts import RULES, CellNow, Filter, cell_now, find_conflict, find_conflicts, resolve
 from target_crm.operations.explain import find_row
 from target_crm.operations.records import context_of, names_of, value_names
 from target_crm.operations.session import Row, UnknownError
-from target_crm.refusals import is_refusal
-from target_crm.values import as_typed, is_empty
+from target_crm.presentation.values import as_typed, is_empty
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link, refusal_text
 
 _SAMPLE = 10

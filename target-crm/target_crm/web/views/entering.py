@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from target_crm.texts import LANGUAGES
+from target_crm.presentation.texts import LANGUAGES
 from target_crm.web.addresses import local_path
 from target_crm.web.i18n import LANGUAGE_COOKIE
 from target_crm.web.page import render_plain

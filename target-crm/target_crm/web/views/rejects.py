@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from target_crm.operations.rejects import count_rejects, drop, find_rejects, retry
-from target_crm.values import readable_json
+from target_crm.presentation.values import readable_json
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link
 
 _LONGEST_SHOWN = 20_000

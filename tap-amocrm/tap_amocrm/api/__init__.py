@@ -1,0 +1,1 @@
+"""The API's lists, answers, records and events."""

@@ -1,0 +1,148 @@
+"""What is asked for, and what an answer must be to count as one."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from tap_amocrm.api.clean_text import clean, may_be_unclean
+from tap_amocrm.api.shapes import items, whole
+
+logger = logging.getLogger("tap-amocrm")
+Params = list[tuple[str, str]]
+
+
+class _Constant(float):
+    """Stands for NaN and Infinity until the property that holds it is left out; in a list it becomes null."""
+
+
+_CONSTANT = _Constant("nan")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request.
+
+    Args:
+        stream: Which stream it is for.
+        path: Below the account's address.
+        params: The query.
+        promised: Records are expected: a 204 is not believed at once but asked again.
+        rank: Low ranks go first.
+        key: The list that the answer must hold under `_embedded`; empty where one thing with an `id` is asked for.
+    """
+
+    stream: str
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+    promised: bool = False
+    rank: int = 0
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """An answer's body, empty after 204, and between which times of the service's clock it was made, Unix seconds."""
+
+    body: Mapping[str, Any]
+    sent: float = 0.0
+    received: float = 0.0
+
+    def records(self, key: str) -> list[dict[str, Any]]:
+        """The records under `_embedded`."""
+        if not self.body:
+            return []
+        found = self.body["_embedded"][key]
+        records = [record for record in found if isinstance(record, dict)]
+        if len(records) < len(found):
+            logger.warning("The list %s holds entries that are not objects; they were left out.", key)
+        return records
+
+    @property
+    def next_params(self) -> Params | None:
+        """The query of `_links.next`; its host is not looked at (it may be another than asked)."""
+        link = _next(self.body)
+        return None if link is None else parse_qsl(urlsplit(link["href"]).query, keep_blank_values=True)
+
+
+class UnusableError(Exception):
+    """An answer to be asked for again: why, seconds to wait if the service said so, and how many tries it gets."""
+
+    def __init__(self, reason: str, wait: float | None = None, tries: int = 8) -> None:
+        super().__init__(reason)
+        self.wait, self.tries = wait, tries
+
+
+def body_of(ask: Ask, content: bytes, *, raw_text: bool = False) -> dict[str, Any]:
+    """The body of a 200, checked: something that is not the list that was asked for is not an empty list.
+
+    Text is cleaned of what its consumers can't take, unless `raw_text`.
+
+    Raises:
+        UnusableError: it is not what was asked for.
+    """
+    try:
+        body, unclean = msgspec.json.decode(content), may_be_unclean(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body, unclean = _lenient(content), True
+    if unclean and not raw_text:
+        body = clean(body)
+    if not isinstance(body, dict):
+        problem = "a body that is not a JSON object"
+        raise UnusableError(problem)
+    if not ask.key:
+        if whole(body.get("id")) is None:
+            # Probably another service's address: that gets no better.
+            problem = "a body whose ID is not a whole number"
+            raise UnusableError(problem, tries=3)
+        return body
+    embedded = body.get("_embedded")
+    records = embedded.get(ask.key) if isinstance(embedded, dict) else None
+    if isinstance(embedded, dict) and isinstance(records, dict) and items(records):
+        records = embedded[ask.key] = items(records)  # a list with gaps, as PHP writes it
+    if not isinstance(records, list) or (records and not any(isinstance(r, dict) for r in records)):
+        problem = f"a body without a list of {ask.key}"
+        raise UnusableError(problem)
+    _next(body)
+    return body
+
+
+def _next(body: Mapping[str, Any]) -> Mapping[str, str] | None:
+    links = body.get("_links")
+    if links in (None, [], {}):
+        return None
+    link = links.get("next") if isinstance(links, dict) else links
+    if link is None:
+        return None
+    if not isinstance(link, dict) or not isinstance(link.get("href"), str):
+        problem = "a link to the next page that can't be read"
+        raise UnusableError(problem)
+    return link
+
+
+def _lenient(content: bytes) -> Any:
+    """A body that a strict decoder refuses: lone surrogates are legal in amoCRM's JSON, half a body is not.
+
+    `NaN` and `Infinity` are not JSON, but must not hold up all other records: a property that holds one is left out,
+    as if it had not come. Null would say that it is empty.
+    """
+    found: list[str] = []
+
+    def without_constants(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found.extend(name for name, value in pairs if value is _CONSTANT)
+        return {name: value for name, value in pairs if value is not _CONSTANT}
+
+    try:
+        body = json.loads(content, parse_constant=lambda _: _CONSTANT, object_pairs_hook=without_constants)
+    except (ValueError, RecursionError):
+        problem = "an unreadable body"
+        raise UnusableError(problem) from None
+    if found:
+        logger.warning("Properties that hold NaN or Infinity are left out: %s.", ", ".join(sorted(set(found)))[:200])
+    return body

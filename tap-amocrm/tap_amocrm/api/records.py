@@ -1,0 +1,78 @@
+"""From a record of the API to a Singer record: own times as RFC 3339, keys filled in, all else as it came."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from tap_amocrm.api.shapes import Record, items, whole
+
+TIMES = frozenset(
+    {
+        "created_at",
+        "updated_at",
+        "closed_at",
+        "closest_task_at",
+        "complete_till",
+        "deleted_at",
+        "missed_at",
+        "next_date",
+        "restored_at",
+    }
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_YEAR_ONE = int((datetime(1, 1, 1, tzinfo=timezone.utc) - _EPOCH).total_seconds())
+# As seconds the year 5138; as milliseconds March 1973.
+_SURELY_MILLISECONDS = 10**11
+
+
+def rfc3339(value: Any) -> Any:
+    """Unix seconds or milliseconds (also as text) as `2026-01-31T10:00:00+00:00`.
+
+    None for nothing: null, an empty text, 0, false, and PHP's empty date, which lies before the year 1. What is no
+    number or lies beyond the year 9999 is returned as it is.
+    """
+    if value in (None, "", 0, "0", False):
+        return None
+    number = value if isinstance(value, float) else whole(value)
+    if number is None:
+        return value
+    if number < _YEAR_ONE:
+        return None
+    if abs(number) >= _SURELY_MILLISECONDS:
+        number /= 1000
+    try:
+        return (_EPOCH + timedelta(seconds=number)).isoformat()
+    except (OverflowError, ValueError):
+        return value
+
+
+def normalise(record: Record, account_id: int, **added: Any) -> Record:
+    """The Singer record. `added` fills in what only the request knows (`entity_type` of a note)."""
+    result = dict(record)
+    for name in TIMES & result.keys():
+        result[name] = rfc3339(result[name])
+    # Every record of an answer is of this account, whatever stands there.
+    result["account_id"] = whole(result.get("account_id")) or account_id
+    result.update(added)
+    return result
+
+
+def with_company(record: Record) -> Record:
+    """Adds `company_id` of a contact or lead: the one company that it may have.
+
+    Where `_embedded` can't be read nothing is known of a company, and the property is left out.
+    """
+    embedded = record.get("_embedded")
+    companies = embedded.get("companies") if isinstance(embedded, dict) else embedded
+    found = items(companies)
+    if found or companies in (None, [], {}, ""):
+        record["company_id"] = whole(found[0].get("id")) if found else None
+    return record
+
+
+def task_result(record: Record) -> Record:
+    """An empty result comes as `[]`; it becomes null."""
+    if record.get("result") == []:
+        record["result"] = None
+    return record

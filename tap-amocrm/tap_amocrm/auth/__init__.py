@@ -1,0 +1,1 @@
+"""Tokens: the long-lived one, or OAuth 2."""

@@ -1,0 +1,1 @@
+"""The commands tap-amocrm-check, tap-amocrm-login and tap-amocrm-smoke."""

@@ -1,0 +1,1 @@
+"""Settings of tap-amocrm: their names, where they come from, and their checks."""

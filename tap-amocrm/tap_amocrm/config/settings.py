@@ -1,0 +1,308 @@
+"""Settings of tap-amocrm: their schema for Singer and Meltano, and the checked values the rest works with."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pendulum
+from singer_sdk import typing as th
+from singer_sdk.helpers.capabilities import STREAM_MAPS_CONFIG
+
+from tap_amocrm.api.shapes import whole
+from tap_amocrm.config.account_address import LOOPBACK, account_url
+from tap_amocrm.config.user_path import user_path
+from tap_amocrm.errors import ConfigError
+
+# The vendor's limit for one integration (developers.kommo.com, "Limitations").
+MAX_REQUESTS_PER_SECOND = 7
+MAX_PAGE_SIZE = 250
+# As text, too: Meltano 4.4 fails on a setting of kind decimal that comes from the environment.
+NUMBER = th.CustomType({"type": ["number", "string", "null"]})
+STRATEGIES = ("auto", "batch", "scan")
+logger = logging.getLogger("tap-amocrm")
+# Clocks and time zones may differ so much.
+_A_DAY = 86_400
+
+
+def _text(name: str, title: str, description: str, **more: Any) -> th.Property[Any]:
+    return th.Property(name, th.StringType, title=title, description=description, **more)
+
+
+CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
+    _text(
+        "subdomain",
+        "Subdomain",
+        "The account's name, host or address: mycompany, mycompany.amocrm.ru, https://mycompany.amocrm.ru/.",
+    ),
+    _text("domain", "Domain", "amocrm.ru, amocrm.com or kommo.com.", default="amocrm.ru"),
+    _text("api_url", "API URL", "The whole base URL instead of subdomain and domain; any host."),
+    _text("access_token", "Access token", "Long-lived token of an integration.", secret=True),
+    _text("client_id", "Client ID", "OAuth: the integration's ID."),
+    _text("client_secret", "Client secret", "OAuth: the integration's secret key.", secret=True),
+    _text("redirect_uri", "Redirect URI", "OAuth: as in the integration's settings."),
+    _text(
+        "refresh_token",
+        "Refresh token",
+        "OAuth: the first refresh token; later ones are kept in token_file.",
+        secret=True,
+    ),
+    _text("authorization_code", "Authorisation code", "OAuth: good once, for 20 minutes.", secret=True),
+    _text("token_file", "Token file", "OAuth: where the rotated refresh token is kept before it is used."),
+    th.Property(
+        "start_date",
+        th.DateTimeType,
+        title="Start date",
+        description="RFC 3339; what was not updated since is not read.",
+    ),
+    th.Property(
+        "requests_per_second",
+        NUMBER,
+        default=MAX_REQUESTS_PER_SECOND,
+        title="Requests per second",
+        description="At most 7; more only on a loopback api_url.",
+    ),
+    th.Property(
+        "max_concurrent_requests",
+        th.IntegerType,
+        default=4,
+        title="Requests in flight",
+        description="All under the one throttle.",
+    ),
+    th.Property(
+        "page_size",
+        th.IntegerType,
+        default=MAX_PAGE_SIZE,
+        title="Page size",
+        description="Records asked for in one request, 250 at most.",
+    ),
+    th.Property(
+        "responsible_user_ids",
+        th.ArrayType(th.IntegerType),
+        default=[],
+        title="Scope: responsible users",
+        description="Companies of these users only.",
+    ),
+    th.Property(
+        "company_custom_field_id",
+        th.IntegerType,
+        title="Scope: custom field",
+        description="Companies whose custom field of this ID holds company_custom_field_value.",
+    ),
+    _text("company_custom_field_value", "Scope: custom field's value", "Text, or the ID of an enum value."),
+    th.Property(
+        "company_limit",
+        th.IntegerType,
+        title="Scope: first companies",
+        description="The first N companies in scope; a trial run.",
+    ),
+    _text(
+        "child_strategy",
+        "Child strategy",
+        "batch: by parent IDs; scan: list all that changed; auto: the cheaper one.",
+        default="auto",
+        allowed_values=list(STRATEGIES),
+    ),
+    *(
+        th.Property(
+            f"{name}_batch_size",
+            th.IntegerType,
+            default=size,
+            title=f"Batch size of {name}",
+            description="Parent IDs in one request; halved by itself on 414.",
+        )
+        for name, size in (("contacts", 50), ("notes", 200), ("tasks", 50))
+    ),
+    th.Property(
+        "lookback_seconds",
+        th.IntegerType,
+        default=60,
+        title="Look-back",
+        description="How far an incremental sync reaches back behind its bookmark.",
+    ),
+    th.Property(
+        "share_throttle",
+        th.BooleanType,
+        default=True,
+        title="Shared throttle",
+        description="Processes of one user on this machine that read the same account share its limit.",
+    ),
+    _text(
+        "shared_limit_url",
+        "Shared limit",
+        "postgresql:// URL of a database through which processes on several hosts share the account's limit; needs "
+        "the extra tap-amocrm[shared-limit].",
+        secret=True,
+    ),
+    th.Property(
+        "definitions_lifetime",
+        th.IntegerType,
+        default=3600,
+        title="Lifetime of definitions",
+        description="Seconds for which users, custom fields and tags are not read again unless an unknown ID turns up. "
+        "0 reads them every time, which loaders that write a table anew with each run need.",
+    ),
+    th.Property(
+        "raw_text",
+        th.BooleanType,
+        default=False,
+        title="Raw text",
+        description="Keep NUL and lone surrogates in text; most loaders stop at them.",
+    ),
+    _text("metrics_file", "Metrics file", "Where the run's metrics go as JSON."),
+).to_dict()
+
+# Of the settings that the SDK gives to every tap those of stream maps have an effect here.
+_STREAM_MAPS = {
+    "stream_maps": "Maps of the SDK: rename, filter or alter streams (sdk.meltano.com, Stream maps).",
+    "stream_map_config": "Values for use in the expressions of stream maps.",
+    "faker_config": "For stream maps that make up values; needs the SDK's faker extra.",
+}
+CONFIG_JSONSCHEMA["properties"] |= {
+    name: {**STREAM_MAPS_CONFIG["properties"][name], "description": text} for name, text in _STREAM_MAPS.items()
+}
+SETTING_NAMES: tuple[str, ...] = tuple(CONFIG_JSONSCHEMA["properties"])
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The checked settings; secrets stay in the config and are not kept here."""
+
+    api_url: str
+    start_date: int | None = None
+    requests_per_second: float = MAX_REQUESTS_PER_SECOND
+    max_concurrent_requests: int = 4
+    page_size: int = MAX_PAGE_SIZE
+    responsible_user_ids: tuple[int, ...] = ()
+    company_custom_field_id: int | None = None
+    company_custom_field_value: str | None = None
+    company_limit: int | None = None
+    child_strategy: str = "auto"
+    batch_sizes: Mapping[str, int] = field(default_factory=lambda: {"contacts": 50, "notes": 200, "tasks": 50})
+    lookback_seconds: int = 60
+    definitions_lifetime: int = 3600
+    share_throttle: bool = True
+    raw_text: bool = False
+    metrics_file: Path | None = None
+
+    @property
+    def scoped(self) -> bool:
+        """Whether only some companies and their children are wanted."""
+        return bool(self.responsible_user_ids or self.company_custom_field_id or self.company_limit is not None)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Settings:
+        """Check the values of a Singer config.
+
+        Raises:
+            ConfigError: a value is missing, of the wrong kind or out of range; the message names the setting.
+        """
+        url = account_url(config)
+        start = config.get("start_date")
+        users = config.get("responsible_user_ids") or []
+        value = config.get("company_custom_field_value")
+        settings = cls(
+            api_url=url,
+            start_date=_start(start) if start else None,
+            requests_per_second=_number(config, "requests_per_second", MAX_REQUESTS_PER_SECOND, 0.01),
+            max_concurrent_requests=_whole(config, "max_concurrent_requests", 4, 1, 64),
+            page_size=_whole(config, "page_size", MAX_PAGE_SIZE, 1, MAX_PAGE_SIZE),
+            responsible_user_ids=tuple(_users(users)),
+            company_custom_field_id=_optional_whole(config, "company_custom_field_id"),
+            company_custom_field_value=None if value in (None, "") else str(value),
+            company_limit=_optional_whole(config, "company_limit"),
+            child_strategy=str(config.get("child_strategy") or "auto"),
+            batch_sizes={
+                name: _whole(config, f"{name}_batch_size", size, 1, MAX_PAGE_SIZE)
+                for name, size in (("contacts", 50), ("notes", 200), ("tasks", 50))
+            },
+            lookback_seconds=_whole(config, "lookback_seconds", 60, 0, 30 * 86_400),
+            share_throttle=config.get("share_throttle") is not False,
+            definitions_lifetime=_whole(config, "definitions_lifetime", 3600, 0, 365 * 86_400),
+            raw_text=bool(config.get("raw_text")),
+            metrics_file=user_path("metrics_file", config["metrics_file"]) if config.get("metrics_file") else None,
+        )
+        _check_together(settings)
+        return settings
+
+
+def _start(value: Any) -> int:
+    try:
+        moment = pendulum.parse(str(value))
+    except (ValueError, OverflowError):
+        moment = None
+    if not isinstance(moment, pendulum.DateTime):
+        msg = f"Setting start_date: {value!r} must be an RFC 3339 timestamp, for example 2026-01-31T00:00:00Z."
+        raise ConfigError(msg)
+    if moment.timestamp() > time.time() + _A_DAY:
+        msg = f"Setting start_date: {value!r} is in the future; nothing would be read."
+        raise ConfigError(msg)
+    return int(moment.timestamp())
+
+
+def _users(value: Any) -> list[int]:
+    ids = [whole(v) for v in value] if isinstance(value, list) else [None]
+    if None in ids:
+        msg = f"Setting responsible_user_ids: {value!r} must be a list of user IDs, for example [5000003, 5000004]."
+        raise ConfigError(msg)
+    return [i for i in ids if i is not None]
+
+
+def _number(config: Mapping[str, Any], name: str, default: float, least: float) -> float:
+    value = config.get(name)
+    try:
+        number = float(default if value is None else value)
+    except (TypeError, ValueError):
+        number = -1
+    if not math.isfinite(number) or number < least:
+        msg = f"Setting {name}: {value!r} must be a number of at least {least:g}."
+        raise ConfigError(msg)
+    return number
+
+
+def _whole(config: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
+    value = config.get(name)
+    number = default if value is None else whole(value)
+    if number is None or not least <= number <= most:
+        msg = f"Setting {name}: {value!r} must be a whole number from {least} to {most}."
+        raise ConfigError(msg)
+    return number
+
+
+def _optional_whole(config: Mapping[str, Any], name: str) -> int | None:
+    return None if config.get(name) in (None, "") else _whole(config, name, 0, 1, 1 << 62)
+
+
+def _check_together(settings: Settings) -> None:
+    if settings.child_strategy not in STRATEGIES:
+        msg = f"Setting child_strategy: {settings.child_strategy!r} must be one of {', '.join(STRATEGIES)}."
+        raise ConfigError(msg)
+    loopback = urlsplit(settings.api_url).hostname in LOOPBACK
+    if settings.requests_per_second > MAX_REQUESTS_PER_SECOND and not loopback:
+        msg = (
+            f"Setting requests_per_second: {settings.requests_per_second:g} is above amoCRM's limit of "
+            f"{MAX_REQUESTS_PER_SECOND}; going over it gets the address blocked."
+        )
+        raise ConfigError(msg)
+    if (settings.company_custom_field_id is None) != (settings.company_custom_field_value is None):
+        msg = "Settings company_custom_field_id and company_custom_field_value go together: give both or none."
+        raise ConfigError(msg)
+
+
+def validation_problems(errors: Iterable[Any]) -> list[str]:
+    """A sentence for each error of a jsonschema validator of the settings; secrets are not shown."""
+    problems = []
+    for error in errors:
+        name = str(error.path[0]) if error.path else ""
+        schema = CONFIG_JSONSCHEMA["properties"].get(name, {})
+        said = error.message
+        if schema.get("secret") or schema.get("writeOnly"):
+            said = f"the value is not of type {schema.get('type')}"
+        problems.append(f"Setting {name}: {said}." if name else f"Settings: {said}.")
+    return problems

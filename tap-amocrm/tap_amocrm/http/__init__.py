@@ -1,0 +1,1 @@
+"""The HTTP client: rate limit, concurrency, retries, clocks."""

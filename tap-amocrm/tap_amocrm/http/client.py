@@ -1,0 +1,247 @@
+"""All requests of a run: one throttle, some in flight side by side, retries, and answers that are what was asked."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from tap_amocrm import __version__
+from tap_amocrm.api.answers import Ask, Page, Params, UnusableError, body_of
+from tap_amocrm.api.refusals import refusal
+from tap_amocrm.auth import oauth as auth
+from tap_amocrm.config.settings import MAX_REQUESTS_PER_SECOND, Settings
+from tap_amocrm.errors import PausedError, UnreachableError
+from tap_amocrm.http.dispatcher import URGENT, Again, Dispatcher
+from tap_amocrm.http.faults import described, hopeless, is_slow
+from tap_amocrm.http.metrics import Metrics
+from tap_amocrm.http.retry_after import LONGEST_WAIT, retry_after
+from tap_amocrm.http.server_clock import ServerClock
+from tap_amocrm.http.slot_file import throttle_of
+from tap_amocrm.http.transport import BearerAuth, WireAdapter, read_body
+
+__all__ = ["Ask", "Client", "Page", "Params"]
+
+logger = logging.getLogger("tap-amocrm")
+_TRIES = 8
+# An answer that took a minute or two, or is too large, comes no better an eighth time.
+_SLOW_TRIES = 3
+# A request may meet the end of several tokens in a row when their lifetime is shorter than the queue.
+_TOKENS_FOR_A_REQUEST = 8
+_TIMEOUT = (10, 90)
+_LONGEST_BACKOFF = 30.0
+# Waits for a retry that are longer are named in the log.
+_WORTH_A_LINE = 2.0
+_RETRIABLE = {304, 408, 425, 429, 500, 502, 503, 504, 520, 522, 524}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Client:
+    """Sends requests and hands out pages. Close it at the end; it may be used from several threads."""
+
+    def __init__(self, settings: Settings, config: Mapping[str, Any], metrics: Metrics) -> None:
+        self.settings, self.metrics = settings, metrics
+        self.clock = ServerClock()
+        self.throttle = throttle_of(settings, config.get("shared_limit_url"))
+        self.auth = auth.from_config(config, settings.api_url, self._post)
+        self._local = threading.local()
+        self._dispatcher: Dispatcher | None = None
+        self._lock = threading.Lock()
+        self.answered = False
+
+    def close(self) -> None:
+        """Let no further request out."""
+        with self._lock:
+            if self._dispatcher is not None:
+                self._dispatcher.stop()
+        self.throttle.close()
+
+    def now(self) -> float:
+        """The earliest time that it can be by the service's clock as its answers tell it, Unix seconds."""
+        return self.clock.told(self.clock.moment())
+
+    def submit(self, ask: Ask, priority: int = URGENT) -> Future[Page]:
+        """Send a request when it is its turn.
+
+        The future raises:
+            AccountBlockedError, AuthorisationError, ApiError, UrlTooLongError: final answers.
+            PausedError: the service asks for a longer pause than a run waits.
+            UnreachableError: no usable answer after all retries.
+        """
+        with self._lock:
+            if self._dispatcher is None:
+                self._dispatcher = Dispatcher(self.throttle, self.settings.max_concurrent_requests)
+        return self._dispatcher.submit(_Attempts(self, ask), (priority, ask.rank))
+
+    def get(self, ask: Ask, priority: int = URGENT) -> Page:
+        """One page; raises as `submit` says."""
+        return self.submit(ask, priority).result()
+
+    def in_order(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Page]]:
+        """Pages in the order of their requests, however many are in flight."""
+        waiting: deque[tuple[Ask, Future[Page]]] = deque()
+        try:
+            for ask in asks:
+                waiting.append((ask, self.submit(ask)))
+                if len(waiting) >= self.settings.max_concurrent_requests:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+    def attempt(self, ask: Ask) -> Page:
+        """Ask once.
+
+        Raises:
+            UnusableError, requests.RequestException: to be asked again.
+            TapError: a final answer.
+        """
+        asked = self.clock.moment()
+        answer, header = self._send(ask)
+        came = self.clock.moment()
+        self.clock.note(answer.headers.get("Date"), asked, came)
+        self.answered = True
+        body = self._body(ask, answer, header)
+        return Page(body, self.clock.told(asked), self.clock.latest(came))
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            adapter = WireAdapter(self._leaving)
+            session.mount("http://", adapter)
+            session.mount("https://", adapter)
+            session.headers.update(
+                {
+                    "User-Agent": f"tap-amocrm/{__version__}",
+                    "Accept": "application/hal+json, application/json",
+                    "Accept-Encoding": "gzip, deflate",
+                }
+            )
+            self._local.session = session
+        return session
+
+    @contextmanager
+    def _leaving(self) -> Iterator[None]:
+        """Around the writing of this thread's request to its connection."""
+        with self.throttle.leaving():
+            yield
+            self.metrics.sent(self._local.stream)
+
+    def _post(self, url: str, body: dict[str, Any]) -> requests.Response:
+        self.throttle.acquire()
+        self._local.stream = "oauth"
+        answer = self._session().post(
+            url, json=body, auth=BearerAuth(), timeout=_TIMEOUT, allow_redirects=False, stream=True
+        )
+        answer._content = read_body(answer)
+        self.metrics.answered(str(answer.status_code), answer.elapsed.total_seconds())
+        if answer.status_code == 429:
+            self.throttle.pause(retry_after(answer.headers, self.clock) or 1.0)
+        return answer
+
+    def _send(self, ask: Ask) -> tuple[_Answer, str]:
+        """Send, and the header that the request carried; a rejected token is renewed and the request repeated, once for
+        each new token."""
+        for number in range(_TOKENS_FOR_A_REQUEST):
+            header = self.auth.authorization()
+            if number:
+                self.throttle.acquire()
+            self._local.stream = ask.stream
+            started = time.monotonic()
+            with self._session().get(
+                self.settings.api_url + ask.path,
+                params=list(ask.params),
+                auth=BearerAuth(header),
+                timeout=_TIMEOUT,
+                # The token goes to this account alone.
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                content = read_body(answer)
+            self.metrics.answered(str(answer.status_code), time.monotonic() - started)
+            if answer.status_code != 401 or not self.auth.renew(header):
+                break
+        return _Answer(answer.status_code, answer.headers, content), header
+
+    def _body(self, ask: Ask, answer: _Answer, header: str) -> Mapping[str, Any]:
+        status = answer.status
+        if status == 200:
+            return body_of(ask, answer.content, raw_text=self.settings.raw_text)
+        if status == 204:
+            return {}
+        if status not in _RETRIABLE and status < 500:
+            raise refusal(status, ask.path, answer.headers, answer.content, header.rpartition(" ")[2])
+        wait = retry_after(answer.headers, self.clock)
+        if status == 429 or (status == 503 and wait is not None):
+            self.throttle.pause(wait or 1.0, refused=status == 429)
+        if wait is not None and wait > LONGEST_WAIT:
+            raise PausedError.of(wait, f"{ask.path} answers {status}")
+        reasons = {304: "304 not modified, which was not asked for", 429: "429 too many requests"}
+        raise UnusableError(reasons.get(status, f"{status}"), wait)
+
+
+class _Attempts:
+    """A request's way through its retries: each call is one try, by leave of the dispatcher."""
+
+    def __init__(self, client: Client, ask: Ask) -> None:
+        self._client, self._ask = client, ask
+        self._tries = 0
+        self._again_after_204 = ask.promised
+
+    def __call__(self) -> Page:
+        """Try once; raises `Again` while there are tries left."""
+        client, ask = self._client, self._ask
+        try:
+            page = client.attempt(ask)
+        except UnusableError as fault:
+            reason, wait, most = str(fault), fault.wait, fault.tries
+        except requests.RequestException as fault:
+            client.metrics.answered("error", 0.0)
+            if not client.answered:
+                hopeless(fault, client.settings.api_url)
+            reason, wait, most = described(fault), None, _SLOW_TRIES if is_slow(fault) else _TRIES
+        else:
+            if page.body or not self._again_after_204:
+                return page
+            self._again_after_204 = False
+            client.metrics.retried()
+            raise Again(0)
+        self._tries += 1
+        if self._tries < most:
+            client.metrics.retried()
+            raise Again(self._pause(reason, wait, most))
+        msg = (
+            f"{client.settings.api_url}{ask.path} gives no usable answer after {most} tries ({reason}). "
+            "Check api_url or subdomain and the network; what was loaded stays, the next run goes on from there."
+        )
+        raise UnreachableError(msg)
+
+    def _pause(self, reason: str, told: float | None, most: int) -> float:
+        wait = told
+        if wait is None:
+            wait = min(0.5 * 2 ** (self._tries - 1), _LONGEST_BACKOFF) * random.uniform(0.7, 1.3)
+            if self._client.settings.requests_per_second > MAX_REQUESTS_PER_SECOND:
+                wait /= 20  # only a simulator on loopback allows such a rate
+        if wait > _WORTH_A_LINE:
+            logger.warning("%s: %s. Try %d of %d in %.0f s.", self._ask.path, reason, self._tries + 1, most, wait)
+        return wait

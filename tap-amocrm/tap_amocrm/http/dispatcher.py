@@ -1,0 +1,150 @@
+"""Decides which request leaves next: one slot of the throttle at a time, the most urgent request first."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from tap_amocrm.errors import TapError
+from tap_amocrm.http.rate_limit import Throttle
+
+Result = TypeVar("Result")
+# What the output waits for, or will soon; and what is needed at some time only.
+URGENT, FILLER = 0, 1
+Rank = tuple[int, int]
+
+
+class Again(Exception):
+    """Raised by a job's work: it is to be tried again after some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class _Job(Generic[Result]):
+    def __init__(self, rank: Rank, work: Callable[[], Result]) -> None:
+        self.rank, self.work = rank, work
+        self.future: Future[Result] = Future()
+
+
+class Dispatcher:
+    """Runs jobs in `workers` daemon threads, each start by leave of the throttle.
+
+    The choice is made when the slot comes, not when the job does: what is not urgent fills only slots that would stay
+    empty. A job that waits for another try holds neither a worker nor a slot.
+    """
+
+    def __init__(self, throttle: Throttle, workers: int) -> None:
+        self._throttle = throttle
+        self._ready: list[tuple[Rank, int, _Job[Any]]] = []
+        self._delayed: list[tuple[float, int, _Job[Any]]] = []
+        self._order = itertools.count()
+        self._change = threading.Condition()
+        self._idle = threading.Semaphore(workers)
+        self._workers = workers
+        # None ends a worker, and with it its open connection.
+        self._handed: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._stopped = False
+        self._failure: TapError | None = None
+        threading.Thread(target=self._dispatch, name="amocrm-dispatch", daemon=True).start()
+        for number in range(workers):
+            threading.Thread(target=self._work, name=f"amocrm-{number}", daemon=True).start()
+
+    def submit(self, work: Callable[[], Result], rank: Rank = (URGENT, 0)) -> Future[Result]:
+        """Run `work` when its turn comes, the lowest rank first; it may raise `Again`."""
+        job = _Job(rank, work)
+        self._push(job)
+        return job.future
+
+    def stop(self) -> None:
+        """Start nothing any more; what waits ends in a TapError."""
+        with self._change:
+            self._stopped = True
+            waiting = [job for _, _, job in (*self._ready, *self._delayed)]
+            self._ready.clear()
+            self._delayed.clear()
+            self._change.notify_all()
+        for job in waiting:
+            self._refuse(job)
+
+    def _fail(self, error: TapError) -> None:
+        """No slot can be had any more: all that waits ends in this error, and so does what comes."""
+        self._failure = error
+        self.stop()
+
+    def _refuse(self, job: _Job[Any]) -> None:
+        if job.future.running() or job.future.set_running_or_notify_cancel():
+            job.future.set_exception(self._failure or TapError("The run is being stopped."))
+
+    def _push(self, job: _Job[Any], delay: float = 0.0) -> None:
+        with self._change:
+            if not self._stopped:
+                number = next(self._order)
+                if delay > 0:
+                    heapq.heappush(self._delayed, (time.monotonic() + delay, number, job))
+                else:
+                    heapq.heappush(self._ready, (job.rank, number, job))
+                self._change.notify_all()
+                return
+        self._refuse(job)
+
+    def _wait_for_job(self) -> bool:
+        """Wait until a job is ready; False when all is over."""
+        with self._change:
+            while not self._stopped:
+                now = time.monotonic()
+                while self._delayed and self._delayed[0][0] <= now:
+                    _, number, job = heapq.heappop(self._delayed)
+                    heapq.heappush(self._ready, (job.rank, number, job))
+                if self._ready:
+                    return True
+                self._change.wait(self._delayed[0][0] - now if self._delayed else None)
+            return False
+
+    def _dispatch(self) -> None:
+        try:
+            self._hand_out()
+        finally:
+            for _ in range(self._workers):
+                self._handed.put(None)
+
+    def _hand_out(self) -> None:
+        while True:
+            self._idle.acquire()
+            if not self._wait_for_job():
+                return
+            try:
+                self._throttle.acquire()
+            except TapError as error:
+                self._fail(error)
+                return
+            while True:
+                if not self._wait_for_job():
+                    return
+                with self._change:
+                    job = heapq.heappop(self._ready)[2] if self._ready else None
+                # A withdrawn job costs no slot: the next one takes it.
+                if job is not None and (job.future.running() or job.future.set_running_or_notify_cancel()):
+                    self._handed.put(job)
+                    break
+
+    def _work(self) -> None:
+        while (job := self._handed.get()) is not None:
+            try:
+                result = job.work()
+            except Again as again:
+                self._idle.release()
+                self._push(job, max(again.seconds, 1e-3))
+            except BaseException as error:
+                self._idle.release()
+                job.future.set_exception(error)
+            else:
+                self._idle.release()
+                job.future.set_result(result)

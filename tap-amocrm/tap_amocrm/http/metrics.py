@@ -1,0 +1,156 @@
+"""What a run cost: requests, rates, retries, records; written to the log and to `metrics_file`."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections import Counter, deque
+from pathlib import Path
+from typing import Any
+
+from tap_amocrm.auth.private_files import write_whole
+from tap_amocrm.config.user_path import check_writable
+from tap_amocrm.errors import ConfigError
+
+CHILDREN = ("contacts", "leads", "notes", "tasks")
+
+
+class Metrics:
+    """Counts of one run; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        # By what a report recognises the run, and the limit that it worked under.
+        self.run_id: str | None = None
+        self.requests_per_second: float | None = None
+        self._lock = threading.Lock()
+        self._sent: list[float] = []
+        self.requests_by_stream: Counter[str] = Counter()
+        self.status_counts: Counter[str] = Counter()
+        self.records_by_stream: Counter[str] = Counter()
+        self.batches_by_stream: Counter[str] = Counter()
+        self.requests_without_batching = 0
+        self.retries = 0
+        self._read: dict[str, dict[int, int]] = {}
+        self.seconds_waiting = 0.0
+
+    def sent(self, stream: str) -> None:
+        """A request leaves."""
+        with self._lock:
+            self._sent.append(time.monotonic() - self.started)
+            self.requests_by_stream[stream] += 1
+
+    def read(self, stream: str, records: int) -> None:
+        """Records of a stream have been read."""
+        with self._lock:
+            self.records_by_stream[stream] += records
+            seconds = self._read.setdefault(stream, {})
+            seconds[int(time.monotonic() - self.started)] = self.records_by_stream[stream]
+
+    def _records_series(self) -> dict[str, list[int]]:
+        """Records of each stream at the end of each second, cumulative."""
+        last = max((second for seconds in self._read.values() for second in seconds), default=-1)
+        series: dict[str, list[int]] = {}
+        for stream, seconds in self._read.items():
+            total, line = 0, []
+            for second in range(last + 1):
+                total = seconds.get(second, total)
+                line.append(total)
+            series[stream] = line
+        return series
+
+    def answered(self, status: str, seconds: float) -> None:
+        """An answer (or `error`) has come."""
+        with self._lock:
+            self.status_counts[status] += 1
+            self.seconds_waiting += seconds
+
+    def retried(self) -> None:
+        """A request will be repeated."""
+        with self._lock:
+            self.retries += 1
+
+    def unbatched(self, requests: int) -> None:
+        """What the same would have cost with one request per parent."""
+        with self._lock:
+            self.requests_without_batching += requests
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far."""
+        return len(self._sent)
+
+    def peak(self) -> int:
+        """The most requests sent in any one second."""
+        window: deque[float] = deque()
+        most = 0
+        for moment in self._sent:
+            window.append(moment)
+            while window[0] <= moment - 1:
+                window.popleft()
+            most = max(most, len(window))
+        return most
+
+    def average(self) -> float:
+        """Requests a second from the first to the last."""
+        if len(self._sent) < 2:
+            return float(len(self._sent))
+        return (len(self._sent) - 1) / max(self._sent[-1] - self._sent[0], 1e-9)
+
+    def document(self) -> dict[str, Any]:
+        """All of it, as `metrics_file` holds it; times in seconds."""
+        series: Counter[int] = Counter(int(moment) for moment in self._sent)
+        return {
+            "run_id": self.run_id,
+            "requests_per_second": self.requests_per_second,
+            "duration_seconds": round(time.monotonic() - self.started, 3),
+            "requests": self.requests,
+            "requests_by_stream": dict(self.requests_by_stream),
+            "average_rps": round(self.average(), 3),
+            "peak_rps": self.peak(),
+            "retries": self.retries,
+            "status_counts": dict(self.status_counts),
+            "records_by_stream": dict(self.records_by_stream),
+            "batches_by_stream": dict(self.batches_by_stream),
+            "requests_without_batching": self._without_batching(),
+            "requests_per_second_series": [series[s] for s in range(max(series, default=-1) + 1)],
+            "records_series": self._records_series(),
+            "seconds_waiting_for_api": round(self.seconds_waiting, 3),
+        }
+
+    def _without_batching(self) -> int | None:
+        """Requests with one for each parent; None where nothing was read by parents, so that nobody counted them."""
+        if not self.requests_without_batching:
+            return None
+        others = sum(n for stream, n in self.requests_by_stream.items() if stream not in CHILDREN)
+        return self.requests_without_batching + others
+
+    def write(self, path: Path) -> None:
+        """Write the document as JSON, whole or not at all, for nobody else to read.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        path = Path(os.path.realpath(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(self.document(), indent=2) + "\n")
+
+
+def check_metrics_file(path: Path) -> None:
+    """See that a run's metrics may go to a file, before anything is read.
+
+    Raises:
+        ConfigError: it can't be written, or holds something else than metrics.
+    """
+    path = Path(os.path.realpath(path))
+    check_writable("metrics_file", path)
+    try:
+        text = path.read_text("utf-8") if path.exists() else ""
+        document = json.loads(text or "{}")
+    except (OSError, ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or (document and "requests_by_stream" not in document):
+        msg = f"Setting metrics_file: {path} holds something else than metrics and stays as it is. Name another file."
+        raise ConfigError(msg)

@@ -1,0 +1,112 @@
+"""Users, custom fields and tags are not read anew by every run: for some time those of an earlier run are good."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tap_amocrm.api.shapes import items, record_id, text, whole
+
+Record = dict[str, Any]
+# Of these the ids are remembered; of the others only when they were read.
+_WATCHED = ("users", "custom_fields")
+# Servers of one service may differ so much.
+_SKEW = 5.0
+logger = logging.getLogger("tap-amocrm")
+_USERS = ("responsible_user_id", "created_by", "updated_by")
+
+
+class Definitions:
+    """Remembers in the state when each list was read and which ids it held.
+
+    A record that names an id which is not among them makes the list be read again, in the same run.
+
+    Args:
+        memory: Its part of the state.
+        lifetime: Seconds for which a list is good.
+        now: The earliest time that it can be at the service, and the smallest that it has told in this run, Unix
+            seconds; None where it tells none.
+    """
+
+    def __init__(self, memory: dict[str, Any], lifetime: int, now: Callable[[], tuple[float, float] | None]) -> None:
+        self._memory, self._lifetime, self._now = memory, lifetime, now
+        self._known: dict[str, set[Any]] = {}
+        self._strange: dict[str, set[Any]] = {}
+        # Lists read in this run: what they lack no list shows (users who left, say).
+        self._fresh: set[str] = set()
+
+    def pages(self, name: str, read: Callable[[], Iterator[list[Record]]]) -> Iterator[list[Record]]:
+        """The list's pages, or none while it is good."""
+        remembered = self._memory.get(name)
+        if remembered and self._lifetime and self._good(name, remembered["read_at"]):
+            self._known[name] = {_key(k) for k in remembered["ids"]}
+            return
+        yield from self._remembered(name, read())
+
+    def _good(self, name: str, read_at: float) -> bool:
+        """Whether a list that was read at a time need not be read again."""
+        now = self._now()
+        if now is None:
+            return False
+        earliest, smallest = now
+        if read_at > smallest + _SKEW:
+            logger.warning("%s: the time of the last reading is ahead of amoCRM's clock; the list is read again.", name)
+            return False
+        return earliest - read_at < self._lifetime
+
+    def again(self, name: str, read: Callable[[], Iterator[list[Record]]]) -> Iterator[list[Record]]:
+        """Read a list for which an unknown id turned up. What it does not show either is not asked for again."""
+        strange = self._strange.pop(name, set()) | {_key(k) for k in self._memory.get(name, {}).get("ids", ())}
+        yield from self._remembered(name, read())
+        if name in self._memory:
+            self._memory[name]["ids"] = sorted({*map(_key, self._memory[name]["ids"]), *strange}, key=str)
+
+    def _remembered(self, name: str, source: Iterator[list[Record]]) -> Iterator[list[Record]]:
+        ids: list[Any] = []
+        come = 0
+        for records in source:
+            come += len(records)
+            if name in _WATCHED:
+                ids += [
+                    record_id(r) if name == "users" else [text(r.get("entity_type")), record_id(r)] for r in records
+                ]
+            yield records
+        if come:
+            now = self._now()
+            self._memory[name] = {"read_at": int(now[0]) if now else 0, "ids": ids}
+            self._known[name] = {_key(k) for k in ids}
+            self._fresh.add(name)
+
+    def watch(self, stream: str, records: list[Record]) -> None:
+        """Look for ids that the remembered lists do not hold."""
+        if not self._known:
+            return
+        users, fields = self._known.get("users"), self._known.get("custom_fields")
+        for record in records:
+            if users is not None:
+                for name in _USERS:
+                    value = whole(record.get(name))
+                    if value and value not in users:
+                        self._note("users", value)
+            if fields is not None:
+                for field in items(record.get("custom_fields_values")):
+                    field_id = whole(field.get("field_id"))
+                    if field_id is not None and (stream, field_id) not in fields:
+                        self._note("custom_fields", (stream, field_id))
+
+    @property
+    def unknown(self) -> list[str]:
+        """Lists that lack an id which some record names."""
+        return sorted(self._strange)
+
+    def _note(self, name: str, key: Any) -> None:
+        self._known[name].add(key)
+        if name in self._fresh:
+            self._memory[name]["ids"].append(key)
+        else:
+            self._strange.setdefault(name, set()).add(key)
+
+
+def _key(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,84 @@
+"""Records that changed without their `updated_at`: restored, merged into, linked; with the notes and tasks on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from tap_amocrm.api.shapes import has_id_among, record_id, text, whole
+from tap_amocrm.errors import ApiError
+from tap_amocrm.http.client import Ask
+from tap_amocrm.planning.scope import IDS_IN_A_REQUEST, Scope, names_any
+from tap_amocrm.reading.id_batches import Batches
+from tap_amocrm.reading.keyset_scan import FilterIgnoredError
+from tap_amocrm.reading.reader import LISTINGS, Reader
+
+Record = dict[str, Any]
+# A record that does not exist: amoCRM answers 204 or 404.
+_GONE = 404
+
+
+class ByIds:
+    """Reads records by id; with a scope only those in it."""
+
+    def __init__(self, reader: Reader, scope: Scope | None) -> None:
+        self.reader, self.client, self.scope = reader, reader.client, scope
+
+    def read(self, ids: Mapping[str, set[int]], *, hanging: bool = True) -> Iterator[tuple[str, list[Record]]]:
+        """Pairs of list and records: the entities themselves, then (`hanging`) their notes and tasks."""
+        for entity, wanted in ids.items():
+            found: set[int] = set()
+            for records in self._entities(entity, sorted(wanted)):
+                inside = [r for r in records if self._in_scope(entity, r)]
+                found.update(i for i in map(record_id, inside) if i)
+                yield entity, inside
+            for name in (f"{entity}/notes", "tasks") if hanging else ():
+                for records in self._hanging(name, entity, sorted(found)):
+                    yield name, records
+
+    def _in_scope(self, entity: str, record: Record) -> bool:
+        if self.scope is None:
+            return True
+        companies = self.scope.ids("companies")
+        return record_id(record) in companies if entity == "companies" else names_any(record, companies)
+
+    def _entities(self, entity: str, ids: list[int]) -> Iterator[list[Record]]:
+        name = f"filter[id] of {entity}"
+        if self.reader.account.honours.get(name) is not False and len(ids) > 1:
+            try:
+                left = partial(self.reader.vanished, entity)
+                yield from Batches(
+                    self.client, LISTINGS[entity], "filter[id][]", has_id_among, IDS_IN_A_REQUEST, left
+                ).read(ids)
+            except FilterIgnoredError:
+                self.reader.account.ignores(name, "they are read one by one")
+            else:
+                return
+        listing = LISTINGS[entity]
+        for wanted in ids:
+            try:
+                page = self.client.get(Ask(listing.stream, f"{listing.path}/{wanted}", listing.params))
+            except ApiError as error:
+                if error.status != _GONE:
+                    raise
+                continue
+            if record_id(dict(page.body)):
+                yield [dict(page.body)]
+
+    def _hanging(self, name: str, entity: str, ids: list[int]) -> Iterator[list[Record]]:
+        if not ids:
+            return
+        listing, wanted = LISTINGS[name], set(ids)
+        extra = (("filter[entity_type]", entity),) if name == "tasks" else ()
+
+        def belongs(record: Record, batch: set[int]) -> bool:
+            return whole(record.get("entity_id")) in batch and text(record.get("entity_type", entity)) == entity
+
+        size = self.client.settings.batch_sizes[listing.stream]
+        left = partial(self.reader.vanished, listing.stream)
+        try:
+            yield from Batches(self.client, listing, "filter[entity_id][]", belongs, size, left, extra).read(ids)
+        except FilterIgnoredError:
+            for records in self.reader.changed(name, None):
+                yield [r for r in records if belongs(r, wanted)]

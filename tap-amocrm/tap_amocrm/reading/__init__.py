@@ -1,0 +1,1 @@
+"""The ways of reading a list completely while it changes."""

@@ -1,0 +1,188 @@
+"""Which way a list is read on this kind of account: by ids, by keyset, newest first, or with a filter of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tap_amocrm.api.account import Account
+from tap_amocrm.api.deletions import read_events
+from tap_amocrm.api.listing import Listing
+from tap_amocrm.api.seen_lists import Lists, time_of
+from tap_amocrm.errors import ApiError
+from tap_amocrm.http.client import Client, Params
+from tap_amocrm.reading.full_scan import CLOCK_SLACK, Walk
+from tap_amocrm.reading.keyset_scan import FilterIgnoredError, KeysetScan, OrderIgnoredError, descending_until, settled
+from tap_amocrm.reading.overlapping_pages import OverlappingPages
+
+logger = logging.getLogger("tap-amocrm")
+Record = dict[str, Any]
+ENTITIES = ("companies", "contacts", "leads")
+# No updated_at lies behind this second (year 2242); the service takes it.
+FAR_FUTURE = 1 << 33
+# What makes records vanish from a list. Notes and tasks vanish with what they hang on, without events of their own.
+_OWNERS = ("company_deleted", "contact_deleted", "lead_deleted", "entity_merged")
+VANISH = {
+    "companies": ("company_deleted", "entity_merged"),
+    "contacts": ("contact_deleted", "entity_merged"),
+    "leads": ("lead_deleted", "entity_merged"),
+    "tasks": ("task_deleted", *_OWNERS),
+    "notes": ("common_note_deleted", *_OWNERS),
+}
+LISTINGS = {
+    "companies": Listing("companies", "/api/v4/companies", "companies"),
+    "contacts": Listing("contacts", "/api/v4/contacts", "contacts"),
+    "leads": Listing(
+        "leads",
+        "/api/v4/leads",
+        "leads",
+        (("with", "contacts,loss_reason,is_price_modified_by_robot"),),
+    ),
+    **{f"{e}/notes": Listing("notes", f"/api/v4/{e}/notes", "notes") for e in ENTITIES},
+    "tasks": Listing("tasks", "/api/v4/tasks", "tasks"),
+}
+
+
+class Reader:
+    """Reads the big lists of one account.
+
+    Whole lists are walked by id; a walk's borders must be checked against the deletions of its time. `walks` keeps
+    those that wait for it while `deferred` is set (the stream deleted_records reads these events anyway); otherwise
+    each walk is checked as it ends.
+
+    Args:
+        client: Sends the requests.
+        account: Whose lists these are.
+        lists: What earlier runs saw in them.
+        start: Where reading begins without a bookmark, Unix seconds; None for the beginning.
+        events_refused: Whether this user may not read events.
+    """
+
+    def __init__(
+        self, client: Client, account: Account, lists: Lists, start: int | None = None, *, events_refused: bool = False
+    ) -> None:
+        self.client, self.account, self.lists, self.start = client, account, lists, start
+        self.events_refused = events_refused
+        self.deferred = False
+        self.walks: dict[str, Walk] = {}
+
+    def changed(self, name: str, since: int | None) -> Iterator[list[Record]]:
+        """All records of a list, or those updated at or after a second; some may come twice, none is missed.
+
+        Args:
+            name: A key of LISTINGS.
+            since: Unix seconds, None for all.
+        """
+        if since is not None and self.lists.known_empty(name):
+            since = self.start
+        # Reading from a second that holds a record: nothing as an answer is then a fault.
+        anchor = self.lists.anchor(name) if since is not None else None
+        low = since if since is None or anchor is None else min(since, anchor)
+        now = self.client.clock.latest(self.client.clock.moment())
+        came = False
+        for records in self.lists.seen(name, self._from(name, low, anchored=anchor is not None), now):
+            came = came or bool(records)
+            yield records if since is None else [r for r in records if (t := time_of(r)) is None or t >= since]
+        if not came:
+            yield from self._nothing(name, since)
+
+    def _from(self, name: str, low: int | None, *, anchored: bool) -> Iterator[list[Record]]:
+        """Records from a second on, None for all, by the best way that this account allows."""
+        listing = LISTINGS[name]
+        promised = anchored or (low is None and not self.lists.known_empty(name))
+        if name == "tasks":
+            # Tasks have a filter on updated_at and no order by it; by id, an update can only show a task again.
+            params: Params = [] if low is None else [("filter[updated_at][from]", str(low))]
+            promised = promised or not self.lists.known_empty(name)
+            yield from self._since(self.walk(name, params, nonempty=promised), low)
+            return
+        filters = self.account.filter_package or name not in ENTITIES
+        what = f"filter[updated_at] of {name}"
+        if (low is not None or self.events_refused) and filters and self.account.honours.get(what) is not False:
+            try:
+                yield from KeysetScan(self.client, listing, low or 0, FAR_FUTURE, promised=promised)
+            except FilterIgnoredError:
+                self.account.ignores(what, "its records are read newest first")
+            else:
+                return
+        if low is None:
+            yield from self.walk(name, nonempty=promised)
+        else:
+            yield from self._newest_first(name, low)
+
+    def _newest_first(self, name: str, since: int) -> Iterator[list[Record]]:
+        listing, moment = LISTINGS[name], int(self.client.now())
+        promised = not self.lists.known_empty(name)
+        try:
+            yield from settled(
+                lambda: descending_until(self.client, listing, since, promised=promised),
+                lambda: bool(self.vanished(listing.stream, moment - CLOCK_SLACK)),
+                lambda: self._since(self.walk(name), since),
+                listing.stream,
+            )
+        except OrderIgnoredError:
+            logger.info("%s: this account does not list the newest records first; the whole list is read.", name)
+            yield from self._since(self.walk(name), since)
+
+    def _nothing(self, name: str, since: int | None) -> Iterator[list[Record]]:
+        """A list answered nothing at all: see whether that can be."""
+        listing, held = LISTINGS[name], self.lists.holds_records(name)
+        if since is not None:
+            if name == "tasks":
+                if not held:
+                    return
+                order = ("order[id]", "desc")
+            else:
+                order = ("order[updated_at]", "desc")
+            found = self.client.get(listing.ask([("limit", "1"), ("page", "1"), order], promised=True))
+            newest = found.records(listing.key)
+            if newest:
+                at = time_of(newest[0])
+                if name == "tasks":
+                    self.lists.forget(name)
+                elif at is None or at >= since:
+                    yield from self._newest_first(name, since)
+                else:
+                    self.lists.note(name, at)
+                return
+        if held:
+            self.lists.doubt(name)
+        self.lists.empty(name)
+
+    def walk(self, name: str, params: Params | None = None, *, nonempty: bool = True) -> Iterator[list[Record]]:
+        """A list by id, whole or with filters of its own that records do not leave."""
+        if self.events_refused:  # nothing would tell what a deletion hid
+            yield from OverlappingPages(self.client, LISTINGS[name], params or []).between(0)
+            return
+        walk = Walk(self.client, LISTINGS[name], params, nonempty=nonempty, rank=1 + list(LISTINGS).index(name))
+        yield from walk
+        if walk.window is None:
+            return
+        if self.deferred and not params:
+            self.walks[name] = walk
+        else:
+            yield from walk.heal(self.vanished(LISTINGS[name].stream, walk.window[0] - CLOCK_SLACK))
+
+    @staticmethod
+    def _since(pages: Iterator[list[Record]], since: int | None) -> Iterator[list[Record]]:
+        for records in pages:
+            yield records if since is None else [r for r in records if (t := time_of(r)) is None or t >= since]
+
+    def vanished(self, stream: str, since: int, also: Sequence[str] = ()) -> list[float]:
+        """When records vanished from a stream's lists since a second, as far as the events tell.
+
+        Args:
+            stream: Of the big streams.
+            since: Unix seconds.
+            also: Further types of events that count.
+        """
+        if self.events_refused:
+            return []
+        try:
+            events = [e for page in read_events(self.client, stream, since, (*VANISH[stream], *also)) for e in page]
+        except ApiError as error:
+            logger.warning("Events can't be read (%s): deletions during a scan go unnoticed.", error)
+            self.events_refused = True
+            return []
+        return [float(time_of(e, "created_at") or 0) for e in events]

@@ -1,0 +1,1 @@
+"""Singer messages, catalog and state."""

@@ -1,0 +1,1 @@
+"""Settings of target-crm: their names, where they come from, and their checks."""

@@ -1,0 +1,277 @@
+"""Settings of target-crm: their schema for Singer and Meltano, and the checked values the rest works with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from singer_sdk import typing as th
+
+from target_crm.config.setting_names import unknown_settings
+from target_crm.database.url import check_database_url
+from target_crm.errors import ConfigError
+
+# As text, too: Meltano 4.4 fails on a setting of kind decimal that comes from the environment.
+NUMBER = th.CustomType({"type": ["number", "string", "null"]})
+POLICIES = ("soft", "amo_wins", "crm_wins", "fill_empty")
+
+CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
+    th.Property(
+        "database_url",
+        th.StringType,
+        secret=True,
+        title="Database URL",
+        description="postgresql://user:password@host/database of the CRM. Left out: the embedded PostgreSQL.",
+    ),
+    th.Property(
+        "data_dir",
+        th.StringType,
+        default=".crm",
+        title="Data directory",
+        description="Where the embedded PostgreSQL keeps its data.",
+    ),
+    th.Property(
+        "crm_schema",
+        th.StringType,
+        default="crm",
+        title="CRM schema",
+        description="Schema of the CRM's tables and of the sync_* tables.",
+    ),
+    th.Property(
+        "mapping_file",
+        th.StringType,
+        title="Mapping file",
+        description="YAML: stream -> table, property or custom field -> column, policy. Left out: the built-in one.",
+    ),
+    th.Property(
+        "default_policy",
+        th.StringType,
+        default="soft",
+        allowed_values=list(POLICIES),
+        title="Default policy",
+        description="How a column is updated when the mapping names no policy of its own.",
+    ),
+    th.Property(
+        "dry_run",
+        th.BooleanType,
+        default=False,
+        title="Dry run",
+        description="Work out every change, print the plan, write nothing.",
+    ),
+    th.Property(
+        "plan_file",
+        th.StringType,
+        title="Plan file",
+        description="Dry run: where the whole plan goes as JSON Lines.",
+    ),
+    th.Property(
+        "batch_size_rows",
+        th.IntegerType,
+        default=10000,
+        title="Batch size",
+        description="Records merged in one transaction.",
+    ),
+    th.Property(
+        "on_bad_record",
+        th.StringType,
+        default="quarantine",
+        allowed_values=["quarantine", "fail"],
+        title="On a bad record",
+        description="For a rejected record, not for a value left out with a warning. quarantine: keep it in "
+        "sync_rejects and go on; fail: stop the run.",
+    ),
+    th.Property(
+        "max_bad_records",
+        th.IntegerType,
+        default=1000,
+        title="Most bad records",
+        description="More than this fails the run, naming the table to look into.",
+    ),
+    th.Property(
+        "max_deletes_percent",
+        NUMBER,
+        default=10,
+        title="Most deletes, percent",
+        description="A run that would mark more of a table deleted stops before it writes.",
+    ),
+    th.Property(
+        "allow_mass_delete",
+        th.BooleanType,
+        default=False,
+        title="Allow mass delete",
+        description="Lets a run through that max_deletes_percent stopped.",
+    ),
+    th.Property(
+        "max_changes_percent",
+        NUMBER,
+        default=100,
+        title="Most changes, percent",
+        description="A batch that would change this share of one column's filled values or more stops; 100 is off.",
+    ),
+    th.Property(
+        "default_region",
+        th.StringType,
+        default="RU",
+        title="Default region",
+        description="ISO country of phones that are written without a country code.",
+    ),
+    th.Property(
+        "lock_timeout_seconds",
+        NUMBER,
+        default=600,
+        title="Lock timeout, seconds",
+        description="How long a load waits for another one of the account, for held rows and other locks; 0: no wait.",
+    ),
+    th.Property(
+        "parallel_merges",
+        th.IntegerType,
+        default=2,
+        title="Merges side by side",
+        description="Connections over which a large batch is merged; 1 to 16.",
+    ),
+    th.Property(
+        "journal_retention_days",
+        th.IntegerType,
+        default=90,
+        title="Journal retention, days",
+        description="Older runs' rows of sync_changes are removed at the end of a load; 0 keeps all.",
+    ),
+    th.Property(
+        "unmapped_streams",
+        th.StringType,
+        default="warn",
+        allowed_values=["warn", "fail"],
+        title="Unmapped streams",
+        description="warn: name a stream that the mapping does not know once and skip it; fail: stop the run.",
+    ),
+).to_dict()
+
+SETTING_NAMES: tuple[str, ...] = tuple(CONFIG_JSONSCHEMA["properties"])
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raise what is wrong with settings, all at once.
+
+    Raises:
+        ConfigError: there is a problem.
+    """
+    if problems:
+        raise ConfigError(" ".join(problems))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The checked settings. `database_url` is left out of every representation."""
+
+    database_url: str | None = field(default=None, repr=False)
+    data_dir: Path = Path(".crm")
+    crm_schema: str = "crm"
+    mapping_file: Path | None = None
+    default_policy: str = "soft"
+    dry_run: bool = False
+    plan_file: Path | None = None
+    batch_size_rows: int = 10_000
+    on_bad_record: str = "quarantine"
+    max_bad_records: int = 1000
+    max_deletes_percent: float = 10.0
+    allow_mass_delete: bool = False
+    max_changes_percent: float = 100.0
+    default_region: str = "RU"
+    lock_timeout_seconds: float = 600.0
+    parallel_merges: int = 2
+    journal_retention_days: int = 90
+    unmapped_streams: str = "warn"
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Settings:
+        """Check the values of a Singer config.
+
+        Raises:
+            ConfigError: a name is unknown, a value is of the wrong kind or out of range; the message names the setting.
+        """
+        refuse(unknown_settings(config, SETTING_NAMES))
+        values: dict[str, Any] = {}
+        defaults = cls()
+        for name, default in vars(defaults).items():
+            value = config.get(name)
+            if value is None or value == "":
+                continue
+            values[name] = _coerce(name, value, default)
+        settings = cls(**values)
+        _check(settings)
+        return settings
+
+
+def _coerce(name: str, value: Any, default: Any) -> Any:
+    """The value as the kind of its default; environment variables bring everything as text."""
+    try:
+        if isinstance(default, bool):
+            if isinstance(value, str):
+                return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
+            return bool(value)
+        if isinstance(default, int):
+            return int(value)
+        if isinstance(default, float):
+            return float(value)
+    except (KeyError, TypeError, ValueError):
+        kind = type(default).__name__
+        msg = f"Setting {name}: {value!r} is not of kind {kind}; the default is {default!r}."
+        raise ConfigError(msg) from None
+    if isinstance(default, Path) or name in ("mapping_file", "plan_file"):
+        try:
+            return Path(str(value)).expanduser()
+        except RuntimeError:
+            msg = f"Setting {name}: the home folder that ~ stands for is unknown; write the whole path."
+            raise ConfigError(msg) from None
+    return str(value)
+
+
+def _check(settings: Settings) -> None:
+    if settings.database_url is not None:
+        check_database_url(settings.database_url)
+    if settings.default_policy not in POLICIES:
+        msg = f"Setting default_policy: {settings.default_policy!r} is none of {', '.join(POLICIES)}."
+        raise ConfigError(msg)
+    choices = {"on_bad_record": ("quarantine", "fail"), "unmapped_streams": ("warn", "fail")}
+    for name, allowed in choices.items():
+        if getattr(settings, name) not in allowed:
+            msg = f"Setting {name}: {getattr(settings, name)!r} is none of {', '.join(allowed)}."
+            raise ConfigError(msg)
+    if not re.fullmatch(r"[A-Z]{2}", settings.default_region):
+        msg = f"Setting default_region: {settings.default_region!r} is no ISO country code such as RU."
+        raise ConfigError(msg)
+    if not settings.crm_schema or len(settings.crm_schema.encode()) > 63:
+        msg = "Setting crm_schema: a schema name of 1 to 63 bytes is needed."
+        raise ConfigError(msg)
+    for name in ("max_deletes_percent", "max_changes_percent"):
+        if getattr(settings, name) > 100:
+            msg = f"Setting {name}: {getattr(settings, name):g} is above 100 percent."
+            raise ConfigError(msg)
+    lowest = {
+        "batch_size_rows": 1,
+        "max_bad_records": 0,
+        "max_deletes_percent": 0,
+        "max_changes_percent": 0,
+        "lock_timeout_seconds": 0,
+        "journal_retention_days": 0,
+        "parallel_merges": 1,
+    }
+    for name, least in lowest.items():
+        if getattr(settings, name) < least:
+            msg = f"Setting {name}: {getattr(settings, name)} is below {least}."
+            raise ConfigError(msg)
+
+
+def setting_problem(text: str) -> str:
+    """What the SDK says of a setting (`'x' is not … in config['name']`), with the name first and no secrets."""
+    match = re.fullmatch(r"(.*) in config\['(\w+)'\].*", text, re.DOTALL)
+    if match is None:
+        return f"Settings: {text}"
+    told, name = match.groups()
+    schema = CONFIG_JSONSCHEMA["properties"].get(name, {})
+    if schema.get("secret") or schema.get("writeOnly"):
+        told = f"the value is not of type {schema.get('type')}"
+    return f"Setting {name}: {told}."

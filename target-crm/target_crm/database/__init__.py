@@ -1,0 +1,1 @@
+"""The database: which one, its sessions, its errors, its schema version."""

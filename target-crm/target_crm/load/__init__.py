@@ -1,0 +1,1 @@
+"""One load: buffers records, merges batches, isolates what fails, commits, releases STATE."""

@@ -1,0 +1,156 @@
+"""How a run ended: what its input said, which streams were rejected whole, and what is told beside the counts."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from target_crm.errors import StreamRejectedError
+from target_crm.merge.merger import Counts, Merger
+from target_crm.presentation.texts.rendering import remedy_text
+from target_crm.problems import Problem
+from target_crm.singer_io.released_states import is_known, keep_state
+from target_crm.singer_io.run_input import RunInput, Source, state_digest
+
+logger = logging.getLogger("target-crm")
+Connection = psycopg.Connection[Any]
+# One record that is bad says nothing of its stream.
+_LEAST_FOR_A_STREAM = 2
+# Where at least this share of a table's records has no row any more, it is not some rows that people removed.
+_MASS_DELETED_SHARE = 0.5
+_MOST_NAMED = 10
+
+
+class Outcome:
+    """Collects what a run has to say; nothing is written before `begin` and `write_notices`.
+
+    Args:
+        schema: The schema of the loader's own tables.
+        run_id: The run.
+        tables: The table of each mapped stream.
+    """
+
+    def __init__(self, schema: str, run_id: int, tables: Mapping[str, str]) -> None:
+        self.input = RunInput()
+        self.expects_input = False
+        self.loaded: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self._schema, self._run_id, self._tables = schema, run_id, tables
+        self._has_gap = False
+        self._bookmarks: set[str] = set()
+        self._last_kept: tuple[str, frozenset[int]] | None = None
+
+    def begin(self, connection: Connection, source: Source) -> None:
+        """Keep which tap the run comes from, and look whether its starting state is one that was let go here. The
+        caller commits."""
+        self._has_gap = not is_known(connection, self._schema, source)
+        accounts = [] if source.account_id is None else [source.account_id]
+        connection.execute(
+            sql.SQL("UPDATE {} SET tap = %s, tap_run = %s, from_start = %s, account_ids = %s WHERE id = %s").format(
+                self._runs
+            ),
+            (source.tap, source.run, source.start_state is None, accounts, self._run_id),
+        )
+
+    @property
+    def _runs(self) -> sql.Identifier:
+        return sql.Identifier(self._schema, "sync_runs")
+
+    def see_state(self, state: Mapping[str, Any]) -> None:
+        """Take note of a STATE's value."""
+        self.input.see_state(state)
+        bookmarks = state.get("bookmarks")
+        if isinstance(bookmarks, dict):
+            self._bookmarks = set(bookmarks)
+
+    def keep_state(self, connection: Connection, accounts: Iterable[int], state: Any) -> None:
+        """Keep a STATE that is let go when this transaction is committed. The caller commits."""
+        if not isinstance(state, dict):
+            return
+        known = set(accounts)
+        if self.input.account_id is not None:
+            known = {self.input.account_id}
+        place = (state_digest(state), frozenset(known))
+        if known and place != self._last_kept:
+            keep_state(connection, self._schema, self._run_id, known, self.input.tap, state)
+            self._last_kept = place
+
+    def require_good(self) -> None:
+        """Make sure that the input reached its end and that no stream was rejected whole.
+
+        Raises:
+            NoInputError: not one message came.
+            IncompleteInputError: the tap ended early.
+            StreamRejectedError: a stream's every record was rejected.
+        """
+        self.input.require_end()
+        rejected = [Problem("E_STREAM_REJECTED", {"stream": s, "number": n}) for s, n in self._rejected_streams()]
+        if rejected:
+            text = " ".join(problem.text() for problem in rejected)
+            raise StreamRejectedError(f"{text} {remedy_text('E_STREAM_REJECTED')}")
+
+    def _rejected_streams(self) -> list[tuple[str, int]]:
+        return [
+            (stream, number)
+            for stream, number in sorted(self.rejected.items())
+            if number >= _LEAST_FOR_A_STREAM and not self.loaded[stream]
+        ]
+
+    def notices(self, counts: Mapping[str, Counts], mergers: Collection[Merger], *, ended: bool) -> list[Problem]:
+        """What is told beside the counts. `ended`: the input was read to where it ends."""
+        found = [self.gap()] if self._has_gap else []
+        if ended and self.expects_input and not self.input.messages:
+            found.append(Problem("E_NO_MESSAGES"))
+        elif ended and not self.input.is_complete:
+            found.append(Problem("E_INPUT_INCOMPLETE", {"tap": self.input.tap}))
+        found += [Problem("E_STREAM_REJECTED", {"stream": s, "number": n}) for s, n in self._rejected_streams()]
+        for table, number in counts.items():
+            if number.deleted_by_person and number.deleted_by_person >= number.read * _MASS_DELETED_SHARE:
+                args = {"table": table, "number": number.deleted_by_person}
+                found.append(Problem("W_DELETED_BY_PERSON", args))
+        skipped = Counter({table: number.skipped_by_database for table, number in counts.items()})
+        for merger in mergers:
+            skipped.update(merger.skipped_items)
+        found += [Problem("W_SKIPPED_BY_DATABASE", {"table": t, "number": n}) for t, n in skipped.items() if n]
+        people: dict[str, list[str]] = {}
+        for merger in mergers:
+            for (stream, _, amo_id), (name, email) in merger.unmatched.items():
+                shown = " ".join(part for part in (name, f"<{email}>" if email else "") if part)
+                people.setdefault(stream, []).append(shown or str(amo_id))
+        for stream, users in people.items():
+            listed = ", ".join(users[:_MOST_NAMED]) + (", ..." if len(users) > _MOST_NAMED else "")
+            args = {"stream": stream, "table": self._tables[stream], "number": len(users), "users": listed}
+            found.append(Problem("W_USERS_UNMATCHED", args))
+        return found
+
+    def gap(self) -> Problem:
+        """That the run's starting state is unknown here, and where records may be missing."""
+        streams = (self._bookmarks or self.input.streams) & self._tables.keys()
+        return Problem("W_STATE_GAP", {"streams": ", ".join(s for s in self._tables if s in streams) or "all streams"})
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether the run started from a state that was never let go here."""
+        return self._has_gap
+
+
+def write_notices(connection: Connection, schema: str, run_id: int, notices: Iterable[Problem]) -> None:
+    """Keep what is told beside the counts. The caller commits."""
+    document = [{"code": notice.code, "args": dict(notice.args)} for notice in notices]
+    connection.execute(
+        sql.SQL("UPDATE {} SET notices = %s WHERE id = %s").format(sql.Identifier(schema, "sync_runs")),
+        (Jsonb(document), run_id),
+    )
+
+
+def log_notices(notices: Iterable[Problem]) -> None:
+    """Tell what is told beside the counts, with the remedy."""
+    for notice in notices:
+        if notice.code.startswith("W_"):
+            logger.warning("%s %s", notice.text(), remedy_text(notice.code))

@@ -1,0 +1,251 @@
+"""The rows of sync_runs and sync_rejects, and the lock that lets one load at a time work on an account."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from target_crm.database.encoding import Letters
+from target_crm.database.url import without_secrets
+from target_crm.errors import BusyError
+from target_crm.records.batch import Reject
+
+logger = logging.getLogger("target-crm")
+Connection = psycopg.Connection[Any]
+
+
+def _run_lock(schema: str, run: sql.Composable) -> sql.Composed:
+    """The key of the advisory lock that the session of a run holds as long as it lives."""
+    return sql.SQL("hashtextextended({} || ({})::text, 0)").format(sql.Literal(f"target-crm:{schema}:run:"), run)
+
+
+def is_alive(schema: str, alias: str = "r") -> sql.Composed:
+    """SQL: whether the session of a run (a row of `sync_runs` under this alias) is still there.
+
+    Every role sees who holds an advisory lock; other sessions' start times it may not see. Those serve for runs of
+    version 0.1, which hold no such lock.
+    """
+    run = sql.Identifier(alias)
+    return sql.SQL(
+        "(EXISTS (SELECT FROM pg_locks AS l WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
+        "AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) "
+        "AND (l.classid::bigint << 32) | l.objid::bigint = {}) "
+        "OR EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = {run}.backend_pid "
+        "AND a.backend_start = {run}.backend_start))"
+    ).format(_run_lock(schema, sql.SQL("{}.id").format(run)), run=run)
+
+
+def close_dead_runs(connection: Connection, schema: str) -> int:
+    """Mark runs whose session is gone (killed, cut off) as interrupted; how many. The caller commits."""
+    return connection.execute(
+        sql.SQL(
+            "UPDATE {} AS r SET status = 'interrupted', finished_at = now(), "
+            "error = coalesce(error, 'the process ended without closing its run') WHERE status = 'running' AND NOT {}"
+        ).format(sql.Identifier(schema, "sync_runs"), is_alive(schema))
+    ).rowcount
+
+
+def work_for(connection: Connection, run_id: int | None, *, session: bool = True) -> None:
+    """Say for which run the session, or only its transaction, works: what it changes in conflicts, rejects and warnings
+    is then kept for an undoing of that run. None: for no run."""
+    connection.execute(
+        "SELECT pg_catalog.set_config('target_crm.run', %s, %s)", ("" if run_id is None else str(run_id), not session)
+    )
+
+
+def begin_run(connection: Connection, schema: str, kind: str) -> int:
+    """Mark runs whose process died as interrupted, and open a new one; its number. The caller commits.
+
+    The connection holds an advisory lock of the run's own from now on, by which others see that it lives.
+    """
+    runs = sql.Identifier(schema, "sync_runs")
+    close_dead_runs(connection, schema)
+    row = connection.execute(
+        sql.SQL(
+            "INSERT INTO {} (kind, backend_pid, backend_start) SELECT {}, pg_backend_pid(), "
+            "(SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()) RETURNING id"
+        ).format(runs, sql.Literal(kind))
+    ).fetchone()
+    assert row is not None
+    run_id = int(row[0])
+    connection.execute(sql.SQL("SELECT pg_advisory_lock({})").format(_run_lock(schema, sql.Literal(run_id))))
+    work_for(connection, run_id)
+    return run_id
+
+
+def reopen_run(connection: Connection, schema: str, run_id: int) -> None:
+    """Let a run whose session was lost live on in this one. The caller commits."""
+    connection.execute(
+        sql.SQL(
+            "UPDATE {} SET status = 'running', finished_at = NULL, error = NULL, backend_pid = pg_backend_pid(), "
+            "backend_start = (SELECT a.backend_start FROM pg_stat_activity AS a WHERE a.pid = pg_backend_pid()) "
+            "WHERE id = %s"
+        ).format(sql.Identifier(schema, "sync_runs")),
+        (run_id,),
+    )
+    connection.execute(sql.SQL("SELECT pg_advisory_lock({})").format(_run_lock(schema, sql.Literal(run_id))))
+    work_for(connection, run_id)
+
+
+def find_later_run(connection: Connection, schema: str, run_id: int, accounts: set[int]) -> int | None:
+    """A run that has worked on one of these accounts since that one began, if there is one."""
+    row = connection.execute(
+        sql.SQL("SELECT max(id) FROM {} WHERE id > %s AND account_ids && %s::bigint[]").format(
+            sql.Identifier(schema, "sync_runs")
+        ),
+        (run_id, sorted(accounts)),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def write_counts(connection: Connection, schema: str, run_id: int, counts: dict[str, Any]) -> None:
+    """Keep the run's counts by table. The caller commits."""
+    connection.execute(
+        sql.SQL("UPDATE {} SET counts = %s WHERE id = %s").format(sql.Identifier(schema, "sync_runs")),
+        (Jsonb(counts), run_id),
+    )
+
+
+def close_run(connection: Connection, schema: str, run_id: int, status: str, error: str | None) -> None:
+    """Close the run: `succeeded`, `incomplete`, `failed` or `interrupted`. The caller commits."""
+    connection.execute(
+        sql.SQL("UPDATE {} SET finished_at = clock_timestamp(), status = %s, error = %s WHERE id = %s").format(
+            sql.Identifier(schema, "sync_runs")
+        ),
+        (status, error and without_secrets(error), run_id),
+    )
+
+
+def note_merge_seconds(connection: Connection, schema: str, run_id: int, seconds: float) -> None:
+    """Keep how long the run's merges took together. The caller commits."""
+    table = sql.Identifier(schema, "sync_runs")
+    connection.execute(sql.SQL("UPDATE {} SET merge_seconds = %s WHERE id = %s").format(table), (seconds, run_id))
+
+
+def prune_journal(connection: Connection, schema: str, days: int) -> int:
+    """Forget the journal of runs older than so many days; how many entries. The caller commits."""
+    done = 0
+    for table in ("sync_changes", "sync_issue_changes"):
+        done += connection.execute(
+            sql.SQL(
+                "DELETE FROM {} AS c USING {} AS r WHERE c.run_id = r.id "
+                "AND r.started_at < now() - make_interval(days => %s)"
+            ).format(sql.Identifier(schema, table), sql.Identifier(schema, "sync_runs")),
+            (days,),
+        ).rowcount
+    return done
+
+
+def write_rejects(connection: Connection, schema: str, run_id: int, rejects: Sequence[Reject]) -> None:
+    """Keep rejected records; one that is open already is updated. The caller commits."""
+    if not rejects:
+        return
+    last = {reject.identity: reject for reject in rejects}
+    for with_key in (True, False):
+        some = [r for r in last.values() if (len(r.identity) == 3) == with_key]
+        if some:
+            _write_some_rejects(connection, schema, run_id, some, with_key=with_key)
+
+
+def log_rejects(rejects: Sequence[Reject]) -> None:
+    """Say what was rejected: the first ones, and how many more."""
+    for reject in rejects[:5]:
+        logger.warning("Stream %s: a record was put into sync_rejects: %s", reject.stream, reject.problem.text())
+    if len(rejects) > 5:
+        logger.warning("... and %d more; see sync_rejects.", len(rejects) - 5)
+
+
+def _write_some_rejects(
+    connection: Connection, schema: str, run_id: int, rejects: Sequence[Reject], *, with_key: bool
+) -> None:
+    target = sql.SQL(
+        "(account_id, stream, amo_id) WHERE resolved_at IS NULL AND amo_id IS NOT NULL AND account_id IS NOT NULL"
+        if with_key
+        else "(md5(record), coalesce(stream, '')) WHERE resolved_at IS NULL AND (amo_id IS NULL OR account_id IS NULL)"
+    )
+    letters = Letters(connection.info.parameter_status("server_encoding"))
+    connection.execute(
+        sql.SQL(
+            "INSERT INTO {} (run_id, stream, record, error, account_id, amo_id, code, args) "
+            "SELECT %s, x.* FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], "
+            "%s::jsonb[]) AS x ON CONFLICT {} DO UPDATE SET run_id = excluded.run_id, record = excluded.record, "
+            "error = excluded.error, code = excluded.code, args = excluded.args, updated_at = now()"
+        ).format(sql.Identifier(schema, "sync_rejects"), target),
+        (
+            run_id,
+            [r.stream for r in rejects],
+            [letters.clean(r.record) for r in rejects],
+            [letters.clean(r.problem.text()) for r in rejects],
+            [r.account_id for r in rejects],
+            [r.amo_id for r in rejects],
+            [r.problem.code for r in rejects],
+            [letters.clean(r.problem.args_json) for r in rejects],
+        ),
+    )
+
+
+def open_rejects(connection: Connection, schema: str) -> dict[str, set[tuple[int, int]]]:
+    """The keys of rejected records that no good version has come of, by stream."""
+    found: dict[str, set[tuple[int, int]]] = {}
+    query = sql.SQL(
+        "SELECT stream, account_id, amo_id FROM {} WHERE resolved_at IS NULL AND amo_id IS NOT NULL "
+        "AND account_id IS NOT NULL"
+    ).format(sql.Identifier(schema, "sync_rejects"))
+    for stream, account, identity in connection.execute(query).fetchall():
+        found.setdefault(stream, set()).add((account, identity))
+    return found
+
+
+def close_rejects(
+    connection: Connection, schema: str, run_id: int, stream: str, keys: Collection[tuple[int, int]]
+) -> None:
+    """Close the rejects of records that were loaded after all. The caller commits."""
+    connection.execute(
+        sql.SQL(
+            "UPDATE {} AS r SET resolved_at = now(), resolution = %s "
+            "FROM unnest(%s::bigint[], %s::bigint[]) AS x(a, i) WHERE r.stream = %s "
+            "AND r.account_id = x.a AND r.amo_id = x.i AND r.resolved_at IS NULL"
+        ).format(sql.Identifier(schema, "sync_rejects")),
+        (f"loaded in run {run_id}", *([key[place] for key in keys] for place in range(2)), stream),
+    )
+
+
+def lock_account(connection: Connection, schema: str, account: int, patience: float, *, keep_open: bool) -> None:
+    """Take the lock of an account, waiting so many seconds for another load of it; it is held by the connection.
+
+    Raises:
+        BusyError: the other load did not end in time.
+    """
+    name = f"target-crm:{schema}:{account}"
+    deadline = time.monotonic() + patience
+    told = False
+    while True:
+        row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
+        if not keep_open:
+            connection.commit()
+        if row and row[0]:
+            return
+        if time.monotonic() >= deadline:
+            msg = (
+                f"Another load of account {account} is running on this database; it did not end within "
+                f"lock_timeout_seconds = {patience:g}. Start again later."
+            )
+            raise BusyError(msg)
+        if not told:
+            logger.info("Another load of account %s is running; waiting for it.", account)
+            told = True
+        time.sleep(0.2)
+
+
+def note_accounts(connection: Connection, schema: str, run_id: int, accounts: set[int]) -> None:
+    """Keep which accounts the run loads. The caller commits."""
+    connection.execute(
+        sql.SQL("UPDATE {} SET account_ids = %s WHERE id = %s").format(sql.Identifier(schema, "sync_runs")),
+        (sorted(accounts), run_id),
+    )

@@ -1,0 +1,89 @@
+"""Watches whether the mapping's sources can hold anything: properties of the SCHEMA, custom fields of the account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from target_crm.mapping.check import LiveTable
+from target_crm.normalise.numbers import number_text
+from target_crm.problems import Problem
+from target_crm.records.decoder import field_name, split_path, wanted_keys
+
+FIELDS_STREAM = "custom_fields"
+# A SCHEMA with fewer properties describes little more than the key.
+_LEAST_PROPERTIES = 4
+
+
+class SourceWatch:
+    """Collects what a run's SCHEMAs and list of custom fields say, and holds the mapping against it.
+
+    Args:
+        live: The mapped tables by stream.
+        is_own: Whether the mapping is the user's own; the built-in one names fields that an account may lack.
+    """
+
+    def __init__(self, live: Mapping[str, LiveTable], *, is_own: bool) -> None:
+        self._live = live
+        self._is_own = is_own
+        self._without_zone: Problem | None = None
+        self._unknown: dict[tuple[str, str, str], Problem] = {}
+        # By stream the names under which its custom fields may be looked for.
+        self._fields: dict[str, set[str]] = {}
+
+    @property
+    def wants_fields(self) -> bool:
+        """Whether the account's custom fields are of interest."""
+        return self._is_own
+
+    def no_zone(self, stream: str, zone: Any) -> None:
+        """The SCHEMA of a mapped stream names no time zone of the account."""
+        if self._without_zone is None and stream in self._live:
+            self._without_zone = Problem("W_NO_TIME_ZONE", {"stream": stream, "zone": str(zone)})
+
+    def see_schema(self, stream: str, schema: Mapping[str, Any]) -> None:
+        """Note the mapped properties that the SCHEMA does not have."""
+        properties = schema.get("properties")
+        live = self._live.get(stream)
+        if live is None or not self._is_own or not isinstance(properties, dict) or len(properties) < _LEAST_PROPERTIES:
+            return
+        for column in live.mapping.columns:
+            for name in {split_path(path)[0].partition("[")[0] for path in column.path} - properties.keys():
+                args = {"stream": stream, "column": f"{live.mapping.table}.{column.name}", "property": name}
+                args["nearest"] = next(iter(get_close_matches(name, properties, 1)), "-")
+                self._unknown[stream, column.name, name] = Problem("W_PROPERTY_UNKNOWN", args)
+
+    def see_field(self, record: Mapping[str, Any]) -> None:
+        """Note a custom field of the account."""
+        stream = record.get("entity_type")
+        if not isinstance(stream, str):
+            return
+        known = self._fields.setdefault(stream, set())
+        number, code, name = record.get("id"), record.get("code"), record.get("name")
+        if number is not None:
+            known |= {number_text(number)}
+        known |= {text for text in (code,) if isinstance(text, str)}
+        known |= {field_name(text) for text in (name,) if isinstance(text, str)}
+
+    def notices(self) -> Iterator[Problem]:
+        """What should be looked at."""
+        if self._without_zone is not None:
+            yield self._without_zone
+        yield from self._unknown.values()
+        for stream, known in self._fields.items():
+            live = self._live.get(stream)
+            if live is not None:
+                yield from self._unknown_fields(stream, live, known)
+
+    @staticmethod
+    def _unknown_fields(stream: str, live: LiveTable, known: set[str]) -> Iterator[Problem]:
+        table = live.mapping
+        parts = [(f"{table.table}.{c.name}", c.fields) for c in table.columns if c.fields]
+        parts += [(s.table, s.fields) for s in table.sets]
+        for column, fields in parts:
+            if any(str(key) in known for key in wanted_keys(fields)):
+                continue
+            near = [n for f in fields for n in get_close_matches(field_name(str(f)), sorted(known), 1)]
+            args = {"stream": stream, "column": column, "fields": ", ".join(map(str, fields))}
+            yield Problem("W_FIELD_UNKNOWN", {**args, "nearest": near[0] if near else "-"})

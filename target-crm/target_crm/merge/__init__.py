@@ -1,0 +1,1 @@
+"""The merge of one batch: classify, extract, resolve, insert, update, link, delete."""

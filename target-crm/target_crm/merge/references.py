@@ -1,0 +1,93 @@
+"""Resolves what records refer to: IDs of linked records into keys of the CRM's rows, numbers into names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from target_crm.mapping.check import LiveTable
+from target_crm.records.extractor import Extracted
+from target_crm.sql import references
+
+Connection = psycopg.Connection[Any]
+
+
+class Waiting(NamedTuple):
+    """A link whose other end has not come."""
+
+    account_id: int
+    column: str
+    amo_id: int
+    stream: str
+    ref: int
+
+
+def resolve(
+    connection: Connection,
+    schema: str,
+    live: LiveTable,
+    parents: Mapping[str, LiveTable],
+    found: Extracted,
+    *,
+    lock: bool = False,
+) -> list[Waiting]:
+    """Put keys and names in the place of IDs and references, in the columns and in the bases.
+
+    A handful of queries for each account, however many the records are. With `lock` the rows that are linked to can't
+    be deleted before the transaction ends.
+
+    Returns:
+        The links whose other end is not there yet; their values are None.
+    """
+    waiting: list[Waiting] = []
+    accounts = {record.account_id for record in found.records}
+    names = {a: _names(connection, schema, a) for a in accounts} if any(c.lookup for c in live.mapping.columns) else {}
+    keys: dict[tuple[str, int], dict[int, Any]] = {}
+    for account in accounts:
+        for stream, wanted in _wanted(live, found, account).items():
+            query = references.find_rows(parents[stream], schema, account, sorted(wanted), lock=lock)
+            keys[stream, account] = dict(connection.execute(query).fetchall())
+    for column, values in zip(live.mapping.columns, found.columns, strict=True):
+        if not column.source:
+            continue
+        for place, (record, value) in enumerate(zip(found.records, values, strict=True)):
+            if value is None:
+                continue
+            if column.link:
+                resolved = keys[column.link, record.account_id].get(value)
+                if resolved is None:
+                    waiting.append(Waiting(record.account_id, column.name, record.amo_id, column.link, value))
+            else:
+                kind = str(column.lookup)
+                resolved = names[record.account_id].get((kind, value))
+                if resolved is None:
+                    resolved = found.names.get((record.account_id, kind, value))
+            values[place] = resolved
+            if resolved is not None and resolved != "":
+                found.bases[place][column.name] = resolved
+    return waiting
+
+
+def _wanted(live: LiveTable, found: Extracted, account: int) -> dict[str, set[int]]:
+    wanted: dict[str, set[int]] = {}
+    for column, values in zip(live.mapping.columns, found.columns, strict=True):
+        if column.link:
+            ids = wanted.setdefault(column.link, set())
+            ids.update(
+                value
+                for record, value in zip(found.records, values, strict=True)
+                if value is not None and record.account_id == account
+            )
+    return {stream: ids for stream, ids in wanted.items() if ids}
+
+
+def _names(connection: Connection, schema: str, account: int) -> dict[tuple[str, str], str]:
+    rows: Sequence[tuple[str, str, str]] = connection.execute(
+        sql.SQL("SELECT source, ref, name FROM {} WHERE account_id = {}").format(
+            sql.Identifier(schema, "sync_lookups"), sql.Literal(account)
+        )
+    ).fetchall()
+    return {(source, ref): name for source, ref, name in rows}

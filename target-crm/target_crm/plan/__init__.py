@@ -1,0 +1,1 @@
+"""What a load would change, and how a dry run shows it."""

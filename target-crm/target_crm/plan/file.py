@@ -1,0 +1,115 @@
+"""A whole plan in a file: JSON Lines, one entry a line, in the order in which the load would do it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg
+
+from target_crm.config.settings import Settings
+from target_crm.errors import ConfigError
+from target_crm.plan.journal import KEPT_COLUMNS, Plan, entries_of_kind
+
+_KINDS = {"changes": "change", "kept": "kept", "conflicts": "conflict", "rejects": "reject", "warnings": "warning"}
+
+
+def write_plan_file(
+    file: Path,
+    connection: psycopg.Connection[Any],
+    schema: str,
+    run_id: int,
+    counts: dict[str, dict[str, int]],
+    kept: Sequence[tuple[Any, ...]],
+) -> None:
+    """Write the plan of a run whose transaction is still open. Nobody but the user may read the file.
+
+    The first line holds the counts (`{"type": "counts", ...}`); then come `change`, `kept`, `conflict`, `reject` and
+    `warning`, each with the keys of `Plan`'s entries.
+
+    Raises:
+        OSError: the file can't be written; one that was there is as before.
+    """
+    with _replaced(file) as lines:
+        _write(lines, "counts", [{"tables": counts}])
+        for kind in ("changes", "conflicts", "rejects", "warnings"):
+            _write(lines, _KINDS[kind], entries_of_kind(connection, schema, run_id, kind))
+        _write(lines, "kept", (dict(zip(KEPT_COLUMNS, values, strict=True)) for values in kept))
+
+
+def read_plan_file(file: Path, limit: int) -> Plan:
+    """The plan that a dry run wrote; at most `limit` entries of each kind, 0 for all.
+
+    Raises:
+        ConfigError: there is no such file, or it is not a plan.
+    """
+    plan = Plan()
+    kinds = {single: getattr(plan, kind) for kind, single in _KINDS.items()}
+    total = dict.fromkeys(_KINDS, 0)
+    try:
+        with file.open(encoding="utf-8") as lines:
+            for line in lines:
+                entry = json.loads(line)
+                single = entry.pop("type")
+                if single == "counts":
+                    plan.counts = entry["tables"]
+                    continue
+                kind = next(k for k, s in _KINDS.items() if s == single)
+                total[kind] += 1
+                if not limit or total[kind] <= limit:
+                    kinds[single].append(entry)
+    except FileNotFoundError:
+        msg = f"There is no plan {file}: a load with dry_run: true writes it."
+        raise ConfigError(msg) from None
+    except OSError as error:
+        msg = f"The plan {file} can't be read: {error.strerror}."
+        raise ConfigError(msg) from None
+    except (ValueError, KeyError, AttributeError, StopIteration):
+        msg = f"{file} is not a plan that target-crm wrote."
+        raise ConfigError(msg) from None
+    plan.left_out = {kind: number - limit for kind, number in total.items() if limit and number > limit}
+    return plan
+
+
+def last_plan_file(settings: Settings) -> Path | None:
+    """Where a dry run keeps its whole plan for `target-crm-admin plan`; None where the user has no home directory.
+
+    One file for each database and schema: $XDG_STATE_HOME/target-crm, else ~/.local/state/target-crm.
+    """
+    if settings.plan_file is not None:
+        return settings.plan_file
+    where = settings.database_url or str(settings.data_dir.expanduser().resolve())
+    name = hashlib.sha256(f"{where}\0{settings.crm_schema}".encode()).hexdigest()[:16]
+    base = os.environ.get("XDG_STATE_HOME")
+    try:
+        folder = Path(base) if base else Path.home() / ".local" / "state"
+    except RuntimeError:
+        return None
+    return folder / "target-crm" / f"last-plan-{name}.jsonl"
+
+
+def _write(lines: IO[str], kind: str, entries: Iterable[dict[str, Any]]) -> None:
+    for entry in entries:
+        lines.write(json.dumps({"type": kind, **entry}, ensure_ascii=False, default=str) + "\n")
+
+
+@contextmanager
+def _replaced(file: Path) -> Iterator[IO[str]]:
+    """A file that takes the place of another one when all of it is written."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    with suppress(FileNotFoundError):
+        part.unlink()
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as lines:
+            yield lines
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

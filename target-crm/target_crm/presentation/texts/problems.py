@@ -1,0 +1,253 @@
+"""Texts of the codes of `target_crm.problems`: what happened and what to do, English and Russian side by side.
+
+Names in braces are a code's arguments. docs/errors.md is made from this file by `errors_page`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Text(NamedTuple):
+    """What happened in English and Russian, what to do in English and Russian."""
+
+    en: str
+    ru: str
+    remedy: str
+    remedy_ru: str
+
+
+_SOURCE = "Correct the value in amoCRM; the next load takes it."
+_SOURCE_RU = "Исправьте значение в amoCRM, следующая загрузка возьмёт его."
+_ROW = "Correct the record in amoCRM or the row that it meets in the CRM, then target-crm-admin rejects --retry."
+_ROW_RU = (
+    "Исправьте запись в amoCRM или строку в CRM, с которой она не уживается, и повторите: "
+    "target-crm-admin rejects --retry."
+)
+_SENDER = "Look at what sends these messages: it is not what tap-amocrm writes."
+_SENDER_RU = "Проверьте, откуда эти сообщения: tap-amocrm таких не пишет."
+
+PROBLEMS: dict[str, Text] = {
+    # Rejected: a line or a record
+    "E_LINE_NOT_READABLE": Text(
+        "Line {line} is not a Singer message: {reason}",
+        "Строка {line} не является сообщением Singer.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_MESSAGE_INCOMPLETE": Text(
+        "Line {line}: a RECORD message needs stream and record.",
+        "Строка {line}: в сообщении RECORD нужны stream и record.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_RECORD_NOT_READABLE": Text(
+        "The record is not readable as JSON: {reason}",
+        "Запись не читается как JSON.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_RECORD_NOT_OBJECT": Text(
+        "The record is not a JSON object.",
+        "Запись не является объектом JSON.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_PROPERTY_MISSING": Text(
+        "The record has no {property}.",
+        "В записи нет свойства {property}.",
+        "Select the property in the tap's catalog; a record can't be loaded without it.",
+        "Включите это свойство в каталоге тапа: без него запись не загрузить.",
+    ),
+    "E_KEY_NOT_A_NUMBER": Text(
+        "{property} must be a whole number, but {value} came.",
+        "Свойство {property} — целое число, а пришло {value}.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_KEY_OUT_OF_RANGE": Text(
+        "{property} {value} is out of the range of bigint.",
+        "Свойство {property} {value} не помещается в bigint.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_TIME_NOT_READABLE": Text(
+        "{property} must be a time, but {value} came.",
+        "Свойство {property} — дата и время, а пришло {value}.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_TIME_MISSING": Text(
+        "Neither deleted_at nor restored_at is given.",
+        "Нет ни deleted_at, ни restored_at.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "E_STREAM_NOT_MAPPED": Text(
+        "No table is mapped to the stream {stream}.",
+        "Для потока {stream} не указана таблица.",
+        "Map the stream in mapping_file, or drop the reject.",
+        "Опишите поток в mapping_file или отбросьте запись.",
+    ),
+    "E_EARLIER_VERSION": Text(
+        "{text}",
+        "Отклонено версией 0.1; причину по-английски покажет target-crm-admin rejects.",
+        "Rejected by version 0.1; target-crm-admin rejects --retry tries it again.",
+        "Отклонено версией 0.1; повторить: target-crm-admin rejects --retry.",
+    ),
+    # Rejected by the database
+    "E_DATABASE_UNIQUE": Text(
+        "Another row of {table} already has a value that must be unique ({constraint}). {detail}",
+        "В таблице {table} такое значение уже есть в другой строке, а оно должно быть единственным ({constraint}). "
+        "{key}",
+        _ROW,
+        _ROW_RU,
+    ),
+    "E_DATABASE_FOREIGN_KEY": Text(
+        "A row of {table} would point at a row that is not there ({constraint}). {detail}",
+        "Строка таблицы {table} указала бы на несуществующую строку ({constraint}). {key}",
+        _ROW,
+        _ROW_RU,
+    ),
+    "E_DATABASE_NOT_NULL": Text(
+        "The column {column} of {table} may not be empty, and amoCRM sent nothing that it can take.",
+        "Поле {column} таблицы {table} не может быть пустым, а из amoCRM не пришло подходящего значения.",
+        "Fill the field in amoCRM, or give the column a value under defaults in mapping_file.",
+        "Заполните поле в amoCRM или задайте значение в defaults файла mapping_file.",
+    ),
+    "E_DATABASE_CHECK": Text(
+        "The table {table} does not allow such a row (rule {constraint}).",
+        "Таблица {table} не допускает такой строки (правило {constraint}).",
+        _ROW,
+        _ROW_RU,
+    ),
+    "E_DATABASE_EXCLUSION": Text(
+        "Another row of {table} excludes this one ({constraint}). {detail}",
+        "Другая строка таблицы {table} исключает эту ({constraint}). {key}",
+        _ROW,
+        _ROW_RU,
+    ),
+    "E_DATABASE_RAISED": Text(
+        "A trigger or function of the database refuses the row: {message} {detail}",
+        "Триггер или функция базы данных не допускает строку: {message}",
+        _ROW,
+        _ROW_RU,
+    ),
+    "E_DATABASE_REFUSED": Text(
+        "The database refuses the row ({sqlstate}): {message} {detail}",
+        "База данных не принимает строку (код {sqlstate}).",
+        _ROW,
+        _ROW_RU,
+    ),
+    # Warned of: one cell, the rest of the record is merged
+    "W_NOT_A_WHOLE_NUMBER": Text("{value} is not a whole number.", "{value} — не целое число.", _SOURCE, _SOURCE_RU),
+    "W_NOT_A_NUMBER": Text("{value} is not a number.", "{value} — не число.", _SOURCE, _SOURCE_RU),
+    "W_NOT_A_BOOLEAN": Text("{value} is neither a yes nor a no.", "{value} — не «да» и не «нет».", _SOURCE, _SOURCE_RU),
+    "W_SEVERAL_VALUES": Text(
+        "{value} are several values; the column takes one.",
+        "{value} — несколько значений, а поле принимает одно.",
+        "Say first: true in mapping_file to take the first, or map a column of text, a list or a document.",
+        "Напишите first: true в mapping_file, чтобы брать первое, либо возьмите текстовое поле, список или документ.",
+    ),
+    "W_NOT_A_TIME": Text("{value} is not a time.", "{value} — не дата и время.", _SOURCE, _SOURCE_RU),
+    "W_NOT_A_DATE": Text("{value} is not a date.", "{value} — не дата.", _SOURCE, _SOURCE_RU),
+    "W_OUT_OF_RANGE": Text("{value} does not fit into {type}.", "{value} не помещается в {type}.", _SOURCE, _SOURCE_RU),
+    "W_UNKNOWN_CHOICE": Text(
+        "{value} is not among the column's values.",
+        "{value} нет среди значений поля.",
+        "List it under values in mapping_file (or * for all others), or add it to the column's type.",
+        "Добавьте его в values файла mapping_file (или * для всех прочих) либо в тип поля.",
+    ),
+    "W_NOT_AN_ID": Text("{value} is not an id of amoCRM.", "{value} — не номер в amoCRM.", _SOURCE, _SOURCE_RU),
+    "W_NOT_READABLE": Text("{value} is not readable: {reason}", "{value} не читается.", _SOURCE, _SOURCE_RU),
+    "W_UNREADABLE_CONTAINER": Text(
+        "{property} has a shape that is not known: {value}. What the CRM holds stays.",
+        "{property} имеет незнакомый вид: {value}. В CRM всё осталось как было.",
+        "Report the shape, with the record of raw_fields.amo; nothing was cleared.",
+        "Сообщите о таком виде вместе с записью из raw_fields.amo; ничего не стёрто.",
+    ),
+    "W_DATABASE_ENCODING": Text(
+        "The database's encoding {encoding} has no place for a letter of {value}.",
+        "В кодировке базы данных {encoding} нет буквы из {value}.",
+        "Move the CRM to a database in UTF8.",
+        "Перенесите CRM в базу данных с кодировкой UTF8.",
+    ),
+    "W_DATABASE_REFUSED": Text(
+        "The column's type does not take {value} ({sqlstate}): {message}",
+        "Тип поля не принимает {value} (код {sqlstate}).",
+        "Correct the value in amoCRM, or give the column a wider type.",
+        "Исправьте значение в amoCRM или расширьте тип поля.",
+    ),
+    # Warned of: a record
+    "W_ROW_HELD": Text(
+        "Row {row} of {table} is held by session {session} (application {application}, user {user}); the record waits.",
+        "Строку {row} таблицы {table} держит сеанс {session} (программа {application}, роль {user}); запись ждёт.",
+        "End that session's transaction; the next load takes the record by itself.",
+        "Завершите транзакцию этого сеанса, следующая загрузка возьмёт запись сама.",
+    ),
+    # Warned of: a table
+    # Warned of: a run
+    "W_NO_TIME_ZONE": Text(
+        "The SCHEMA of {stream} names no time zone of the account; days are read in {zone}.",
+        "В SCHEMA потока {stream} нет часового пояса аккаунта; дни читаются по {zone}.",
+        "Look at the time zone in the account's settings, and at the tap's version.",
+        "Проверьте часовой пояс в настройках аккаунта и версию тапа.",
+    ),
+    "W_PROPERTY_UNKNOWN": Text(
+        "{column} takes the property {property}, which the SCHEMA of {stream} does not have (nearest: {nearest}).",
+        "Поле {column} берёт свойство {property}, которого нет в SCHEMA потока {stream} (похожее: {nearest}).",
+        "Correct the name in mapping_file, or select the property in the tap's catalog. What the column holds stays.",
+        "Исправьте имя в mapping_file или включите свойство в каталоге тапа. Значения поля не изменены.",
+    ),
+    "W_FIELD_UNKNOWN": Text(
+        "{column} takes the custom field {fields}, which {stream} of this account do not have (nearest: {nearest}).",
+        "Поле {column} берёт поле amoCRM {fields}, которого нет у {stream} этого аккаунта (похожее: {nearest}).",
+        "Correct the id, code or name in mapping_file, or make the field in amoCRM.",
+        "Исправьте номер, код или имя в mapping_file либо создайте поле в amoCRM.",
+    ),
+    "W_SKIPPED_BY_DATABASE": Text(
+        "A trigger of {table} kept {number} rows as they were or left them out.",
+        "Триггер таблицы {table} оставил прежними или не пропустил строк: {number}.",
+        "Look at the table's BEFORE triggers: those that return NULL keep a load from writing.",
+        "Проверьте триггеры BEFORE этой таблицы: те, что возвращают NULL, не дают загрузке писать.",
+    ),
+    # Said of a run
+    "E_INPUT_INCOMPLETE": Text(
+        "The input is incomplete: {tap} ended before it had read everything.",
+        "Данные пришли не полностью: {tap} завершился, не дочитав до конца.",
+        "What came is committed. The tap's log says why it ended; run it again.",
+        "Всё, что пришло, записано. Причина — в журнале тапа; запустите его ещё раз.",
+    ),
+    "E_NO_MESSAGES": Text(
+        "Not one Singer message came: the tap ended before it wrote anything.",
+        "Не пришло ни одного сообщения Singer: тап завершился, ничего не записав.",
+        "The tap's log says why (a refused token, say).",
+        "Причина — в журнале тапа (например, отклонённый токен).",
+    ),
+    "E_STREAM_REJECTED": Text(
+        "All {number} records of stream {stream} were rejected.",
+        "Отклонены все записи потока {stream}: {number}.",
+        "target-crm-admin rejects says why; correct the mapping or the source, then rejects --retry.",
+        "Причины покажет target-crm-admin rejects; исправьте сопоставление или источник, затем rejects --retry.",
+    ),
+    "W_STATE_GAP": Text(
+        "The sync started from a state that this database has never let go (a restored backup, another database_url): "
+        "records may be missing in {streams}.",
+        "Синхронизация началась с состояния, которого эта база данных не выдавала (восстановленная копия или другая "
+        "database_url): записей может не хватать в {streams}.",
+        "Read everything once: meltano run --full-refresh tap-amocrm target-crm (or the tap without --state).",
+        "Прочитайте всё один раз: meltano run --full-refresh tap-amocrm target-crm (или тап без --state).",
+    ),
+    "W_USERS_UNMATCHED": Text(
+        "{number} records of {stream} match no row of {table}: {users}.",
+        "Записям потока {stream} ({number}) не нашлось строк в таблице {table}: {users}.",
+        "Add such rows to the table, or correct the e-mail or the name on one side; the next load matches them.",
+        "Добавьте такие строки или исправьте почту либо имя с одной из сторон; следующая загрузка их сопоставит.",
+    ),
+    "W_DELETED_BY_PERSON": Text(
+        "{number} records have no row in {table}, because people deleted it. They stay away.",
+        "Нет строк в таблице {table} у записей, которые удалили люди: {number}. Они не возвращаются.",
+        "To bring such rows back, set resurrect: changed or resurrect: always for the stream in the mapping.",
+        "Чтобы строки вернулись, укажите для потока в сопоставлении resurrect: changed или resurrect: always.",
+    ),
+}

@@ -1,0 +1,141 @@
+"""All texts of a run's report, English and Russian side by side."""
+
+from __future__ import annotations
+
+from target_crm.presentation.texts.common import COMMON
+
+TEXTS: dict[str, tuple[str, str]] = COMMON | {
+    # head
+    "title": ("Run {n} of target-crm", "Загрузка {n}: target-crm"),
+    "heading_load": ("Run {n}: load", "Загрузка {n}"),
+    "heading": ("Run {n}: {kind}", "Загрузка {n}: {kind}"),
+    "began": ("Started {when}", "Начало {when}"),
+    "lasted": (", {n} seconds", ", {n} с"),
+    "account": (", amoCRM account {ids}", ", аккаунт amoCRM {ids}"),
+    "undoes": ("It undoes run {n}.", "Отменяет загрузку {n}."),
+    "undone": ("It was undone by run {n}.", "Отменена загрузкой {n}."),
+    # figures
+    "tile_read": ("records came", "записей пришло"),
+    "tile_inserted": ("rows added", "строк добавлено"),
+    "tile_updated": ("rows changed", "строк изменено"),
+    "tile_unchanged": ("unchanged: nothing written", "без изменений: ничего не записано"),
+    "tile_kept": ("rows with edits kept", "строк с сохранёнными правками"),
+    "tile_rejected": ("records put aside", "записей отложено"),
+    "counts_title": ("What came and what was written", "Что пришло и что записано"),
+    "counts": ("Counts by table", "Числа по таблицам"),
+    "counts_note": (
+        "edits kept: rows in which an edit by hand stayed. unchanged: nothing was written. marked deleted, mark taken "
+        "off: rows whose mark of deletion was set or taken off.",
+        "правок сохранено: строки, в которых осталась правка вручную. без изменений: ничего не записано. помечено "
+        "удалёнными, пометка снята: строки, у которых поставлена или снята пометка об удалении.",
+    ),
+    "nothing": ("Nothing.", "Ничего."),
+    "none": ("None.", "Нет."),
+    # changes
+    "by_column": ("Changes by column", "Изменения по полям"),
+    "entries": ("entries of the journal", "записей в журнале"),
+    "changes_caption": (
+        "The first {n} values; target-crm-admin serve shows every one.",
+        "Первые {n} значений; все показывает target-crm-admin serve.",
+    ),
+    "first": ("The first {n}.", "Первые {n}."),
+    # kept
+    "kept_title": ("What was kept, and why", "Что сохранено и почему"),
+    "kept_note": (
+        "In the tables in which this run kept edits, as they are now: values of the CRM that differ from what amoCRM "
+        "sent last.",
+        "В таблицах, где эта загрузка сохранила правки, как они выглядят сейчас: значения CRM, которые отличаются от "
+        "последних из amoCRM.",
+    ),
+    "reasons": ("Reasons", "Причины"),
+    "why": ("why", "почему"),
+    "values": ("values", "значений"),
+    "kept_values": ("Values that were kept", "Сохранённые значения"),
+    "kept_ours": ("kept: the CRM's", "сохранено: из CRM"),
+    "no_edit": ("No edit by hand stood against amoCRM.", "Правок вручную, которые расходятся с amoCRM, нет."),
+    "why_edited": (
+        "edited by hand; amoCRM still sends what it sent before",
+        "исправлено вручную; в amoCRM то же, что раньше",
+    ),
+    "why_conflict": (
+        "edited by hand, and amoCRM sent another value: a conflict that is open",
+        "исправлено вручную, а из amoCRM пришло другое: открытый конфликт",
+    ),
+    "why_decided": (
+        "a conflict that was decided for the CRM, or by a value that was typed",
+        "конфликт, решённый в пользу CRM или вписанным значением",
+    ),
+    "why_crm_wins": (
+        "the mapping lets the CRM win in this column",
+        "по сопоставлению в этом поле главнее CRM",
+    ),
+    "why_fill_empty": (
+        "the mapping only fills this column where it is empty",
+        "по сопоставлению это поле заполняется, только если пусто",
+    ),
+    # conflicts
+    "conflicts_counted": ("Conflicts: {n}", "Конфликты: {n}"),
+    "conflicts_note": (
+        "Both sides changed the same value. The CRM's was kept; target-crm-admin serve, or conflicts, settles them. "
+        "Marked: what differs from the base.",
+        "Одно значение изменили с обеих сторон. Оставлено значение CRM; решают конфликты в target-crm-admin serve или "
+        "командой conflicts. Выделено то, что отличается от прежнего.",
+    ),
+    "base": ("base: amoCRM before", "раньше в amoCRM"),
+    "ours": ("ours: kept", "наше: оставлено"),
+    "theirs": ("theirs: amoCRM now", "сейчас в amoCRM"),
+    # rejects
+    "rejects_counted": ("Rejects: {n}", "Отложенные записи: {n}"),
+    "rejects": ("Rejects", "Отложенные записи"),
+    "rejects_note": (
+        "These records were put aside, the rest was loaded; target-crm-admin rejects --retry tries them again.",
+        "Эти записи отложены, остальные загружены; повторить их: target-crm-admin rejects --retry.",
+    ),
+    # warnings
+    "warnings_counted": ("Values left out: {n}", "Пропущенные значения: {n}"),
+    "warnings_note": (
+        "Their columns can't take these values; the rest of the records was loaded.",
+        "Поля не принимают эти значения; остальное в записях загружено.",
+    ),
+    # time
+    "time_title": ("Time and requests", "Время и запросы"),
+    "no_metrics": (
+        "The tap's metrics were not given (its setting metrics_file, here --metrics-file): no requests and no records "
+        "over time.",
+        "Метрики тапа не даны (его настройка metrics_file, здесь --metrics-file): нет запросов и записей по времени.",
+    ),
+    "last_title": ("The last {n} runs", "Последние загрузки: {n}"),
+    "last": ("The last runs", "Последние загрузки"),
+    "rows_written": ("rows written", "строк записано"),
+    # plots
+    "plot_rate": ("Requests per second", "Запросов в секунду"),
+    "plot_limit": ("limit {n}", "предел {n}"),
+    "plot_second": ("second of the run", "секунда загрузки"),
+    "plot_requests": ("requests", "запросов"),
+    "plot_rate_told": (
+        "{requests} requests in {seconds} seconds, at most {most} in one; the limit is {limit}.",
+        "Запросов: {requests} за {seconds} с, не больше {most} в секунду; предел {limit}.",
+    ),
+    "plot_by_stream": ("Requests by stream", "Запросы по потокам"),
+    "plot_all": ("all together", "всего"),
+    "plot_without": ("one for each parent", "по одному на родителя"),
+    "plot_by_stream_told": (
+        "{streams}; {total} in all, {without} with one for each parent.",
+        "{streams}; всего {total}, по одному на родителя было бы {without}.",
+    ),
+    "plot_by_stream_total": ("{streams}; {total} in all.", "{streams}; всего {total}."),
+    "plot_records_title": ("Records over time", "Записи по времени"),
+    "plot_records": ("records", "записей"),
+    "plot_records_told": ("Records read by the end: {streams}.", "Прочитано к концу: {streams}."),
+    "plot_times": ("Where the time went", "На что ушло время"),
+    "plot_seconds": ("{n} s", "{n} с"),
+    "time_api": ("waiting for the API (requests in flight added up)", "ожидание API (сумма по запросам)"),
+    "time_tap": ("in the tap, from start to end", "тап, от начала до конца"),
+    "time_target": ("in the target, from start to end", "таргет, от начала до конца"),
+    "time_merge": ("of that in the merge", "из них слияние"),
+    "plot_rows": ("rows", "строк"),
+    "plot_trend_told": (
+        "run {n}: {written} written, {conflicts} conflicts",
+        "{n}: записано {written}, конфликтов {conflicts}",
+    ),
+}

@@ -1,0 +1,157 @@
+"""What waits for its commit: records by stream, names, tombstones, bad records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from threading import Lock
+from typing import Any, NamedTuple
+
+import msgspec
+
+from target_crm.errors import RecordError
+from target_crm.load.cell_warnings import BadCell, Cell
+from target_crm.load.held_rows import Waiting
+from target_crm.normalise import Context
+from target_crm.problems import Problem
+from target_crm.records.envelope import SeenRecord, instant, whole_number
+
+
+class Reject(NamedTuple):
+    """A rejected record, as text, why, and its key where it has a usable one."""
+
+    stream: str | None
+    record: str
+    problem: Problem
+    account_id: int | None = None
+    amo_id: int | None = None
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What tells rejects apart: the record's key, or its text where it has none."""
+        if self.account_id is None or self.amo_id is None:
+            return self.stream, self.record
+        return self.stream, self.account_id, self.amo_id
+
+
+@dataclass
+class Buffer:
+    """The newest version of each key of one stream; of equal times the last one."""
+
+    records: dict[tuple[int, int], SeenRecord] = field(default_factory=dict)
+    read: int = 0
+
+    def put(self, record: SeenRecord) -> None:
+        """Take a record in."""
+        self.read += 1
+        known = self.records.get(record.key)
+        if (
+            known is None
+            or known.updated_at is None
+            or record.updated_at is None
+            or record.updated_at >= known.updated_at
+        ):
+            self.records[record.key] = record
+
+    def sorted(self) -> list[SeenRecord]:
+        """In the order of keys: near one another in the indexes, and locks are taken in one order."""
+        return [self.records[key] for key in sorted(self.records)]
+
+
+@dataclass
+class Batch:
+    """All that one flush brings to the database. `state` may leave when it is committed; `context` is that of the
+    records, which were sent under one time zone."""
+
+    context: Context
+    buffers: dict[str, Buffer] = field(default_factory=dict)
+    names: dict[tuple[int, str], bytes] = field(default_factory=dict)
+    rejects: list[Reject] = field(default_factory=list)
+    state: bytes | None = None
+    rows: int = 0
+    size: int = 0
+    started: float = field(default_factory=time.monotonic)
+    # Records that the merge rejected, by sequence: a merge that is tried again must not count them twice.
+    late_rejects: dict[int, Reject] = field(default_factory=dict)
+    # What can't be merged now, for other sessions hold its rows.
+    held: dict[tuple[int, str, int, str], Waiting] = field(default_factory=dict)
+    # Records that other rows are in the way of, by sequence: they are tried again at the end of the run.
+    postponed: dict[int, tuple[SeenRecord, Reject]] = field(default_factory=dict)
+    # Cells whose value was left out, and, as None, those with an open warning whose value is good now.
+    cells: dict[Cell, BadCell | None] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not (self.buffers or self.names or self.rejects)
+
+    @property
+    def accounts(self) -> set[int]:
+        """The accounts that records of this batch belong to."""
+        found = {key[0] for buffer in self.buffers.values() for key in buffer.records}
+        return found | {key[0] for key in self.names}
+
+    def hold(self, waiting: Waiting) -> None:
+        """Keep something for later; safe from any thread."""
+        with self.lock:
+            self.held[waiting.cell] = waiting
+
+    def note_cells(self, cells: Mapping[Cell, BadCell | None]) -> None:
+        """Note cells during the merge; safe from any thread, and again when the merge is tried again."""
+        with self.lock:
+            self.cells |= cells
+
+    def reject(self, stream: str, record: SeenRecord, problem: Problem, *, for_now: bool = False) -> None:
+        """Reject a record during the merge, or `for_now` postpone it; safe from any thread."""
+        reject = Reject(stream, as_text(record.raw), problem, record.account_id, record.amo_id)
+        with self.lock:
+            if for_now:
+                self.postponed[record.seq] = record, reject
+            else:
+                self.late_rejects[record.seq] = reject
+
+
+class Tombstone(NamedTuple):
+    """A deletion or restore in amoCRM: of which stream and key, when, and the line to stage."""
+
+    stream: str
+    key: tuple[int, int]
+    when: datetime
+    line: bytes
+
+
+def as_text(raw: bytes) -> str:
+    """Bytes as text that PostgreSQL can hold."""
+    return raw.decode("utf-8", "replace").replace("\x00", "\ufffd")
+
+
+def tombstone(record: dict[str, Any], seq: int) -> Tombstone:
+    """A record of `deleted_records`.
+
+    Raises:
+        RecordError: it names no entity or no time.
+    """
+    kind = record.get("entity_type")
+    if not isinstance(kind, str):
+        raise RecordError("E_PROPERTY_MISSING", property="entity_type")
+    account, entity = (whole_number(record.get(name), name) for name in ("account_id", "entity_id"))
+    deleted, restored = (instant(record.get(name), name) for name in ("deleted_at", "restored_at"))
+    if deleted is None and restored is None:
+        raise RecordError("E_TIME_MISSING")
+    merged = record.get("merged_into")
+    if merged is not None:
+        merged = whole_number(merged, "merged_into")
+    line = {"q": seq, "a": account, "i": entity, "u": deleted, "m": merged, "o": restored}
+    when = restored or deleted
+    assert when is not None
+    return Tombstone(kind, (account, entity), when, msgspec.json.encode(line))
+
+
+def deletion(stream: str, seen: SeenRecord) -> Tombstone:
+    """A record that amoCRM lists as deleted: nearly all its fields are null, so it is a mark and never a merge."""
+    when = seen.updated_at or datetime.now(timezone.utc)
+    line = {"q": seen.seq, "a": seen.account_id, "i": seen.amo_id, "u": when, "m": None, "o": None}
+    return Tombstone(stream, seen.key, when, msgspec.json.encode(line))
