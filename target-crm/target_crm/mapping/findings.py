@@ -1,0 +1,142 @@
+"""What checking a mapping against the live database finds, and the checks that tables and sets share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from target_crm.mapping import fits
+from target_crm.mapping.catalogue import (
+    Facts,
+    LiveColumn,
+    LiveTable,
+    has_versions,
+    read_columns,
+    read_facts,
+    split_name,
+)
+from target_crm.mapping.load import is_zone
+from target_crm.mapping.model import ItemSet, Mapping, Table
+
+_NO_TABLES = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
+
+
+class Findings:
+    """Problems of one mapping, collected so that all of them are reported at once."""
+
+    def __init__(self, connection: psycopg.Connection[Any], mapping: Mapping, schema: str) -> None:
+        self.connection, self.mapping, self.schema = connection, mapping, schema
+        self.problems: list[str] = []
+
+    def problem(self, line: int | None, text: str) -> None:
+        """Note a problem; checking goes on."""
+        place = self.mapping.source_name + (f", line {line}" if line else "")
+        self.problems.append(f"{place}: {text}")
+
+    def alter(self, live: LiveTable, change: str, *names: str) -> str:
+        """An ALTER TABLE that a person can paste."""
+        text = sql.SQL("ALTER TABLE {} " + change).format(live.identifier, *map(sql.Identifier, names))
+        return text.as_string(self.connection)
+
+    def open(self, mapping: Table, name: str, line: int | None) -> tuple[LiveTable, Facts] | None:
+        """A table that rows can be written to, with what the database says of it."""
+        schema, table = split_name(name, self.schema)
+        columns = read_columns(self.connection, schema, table)
+        if not columns:
+            self.problem(line, f"there is no table {schema}.{table}; create it or correct the name.")
+            return None
+        facts = read_facts(self.connection, schema, table)
+        if facts.kind in _NO_TABLES:
+            self.problem(
+                line, f"{schema}.{table} is {_NO_TABLES[facts.kind]}, not a table; name the table that holds the rows."
+            )
+            return None
+        if facts.row_security:
+            self.problem(
+                line,
+                f"row-level security hides rows of {schema}.{table} from this role; load with a role that has "
+                "BYPASSRLS, or that owns the table.",
+            )
+        for rule in facts.rules:
+            self.problem(
+                line,
+                f"table {schema}.{table} has the rule {rule}, which PostgreSQL applies to whole statements and not to "
+                "the rows of a load; make it a trigger, and drop the rule.",
+            )
+        columns = {name: self.zoned(column, f"{schema}.{table}", line) for name, column in columns.items()}
+        versions = has_versions(self.connection, schema, table)
+        return LiveTable(mapping, schema, table, columns, {}, versions, facts.rewrites), facts
+
+    def zoned(self, column: LiveColumn, where: str, line: int | None) -> LiveColumn:
+        """The column; one without a time zone with that in which its times are written."""
+        if column.zone is None:
+            return column
+        zone = self.mapping.naive_timezone or column.zone
+        if not is_zone(zone):
+            self.problem(
+                line,
+                f"column {where}.{column.name} has no time zone, and the database's own, {zone}, is not known by name; "
+                "name the one that the CRM writes in under naive_timezone (Europe/Moscow).",
+            )
+            return replace(column, zone="UTC")
+        return replace(column, zone=zone)
+
+    def missing(self, table: Table, live: LiveTable, name: str, role: str, kind: str) -> None:
+        """Note a column that the table lacks."""
+        added = self.alter(live, f"ADD COLUMN {{}} {kind}", name)
+        null = ", or null for none" if role.startswith("service") and not role.endswith("raw_fields") else ""
+        self.problem(
+            table.line, f"table {live.name} has no column {name} ({role}); add it ({added}), or name another{null}."
+        )
+
+    def points_at(self, line: int | None, live: LiveTable, name: str, parent: Table, facts: Facts) -> None:
+        """A column that holds another row's key: of its type, and of that table by its foreign key, too."""
+        found = live.columns[name]
+        schema, table = split_name(parent.table, self.schema)
+        key = read_columns(self.connection, schema, table).get(parent.id)
+        if key and key.family != found.family:
+            self.problem(
+                line,
+                f"column {live.name}.{name} is {found.type_sql}, but {table}.{parent.id}, which it links to, "
+                f"is {key.type_sql}; change one of them.",
+            )
+        target = facts.references.get(name)
+        if key and target is not None and target != (schema, table):
+            self.problem(
+                line,
+                f"column {live.name}.{name} references {'.'.join(target)}, but stream {parent.stream} goes to "
+                f"{schema}.{table}; name the right column or stream.",
+            )
+
+    def takes_blank(self, column: LiveColumn, facts: Facts) -> bool:
+        """Whether a NOT NULL column can hold '' for nothing: a text that need not differ from row to row."""
+        if column.family != "text" or frozenset({column.name}) in facts.distinct:
+            return False
+        return fits.value_problem(self.connection, "", column, facts.checks.get(column.name, ())) is None
+
+    def defaults(self, table: Table | ItemSet, live: LiveTable, facts: Facts) -> dict[str, Any]:
+        """The fixed values as the database takes them."""
+        checked: dict[str, Any] = {}
+        for name, value in table.defaults.items():
+            line = table.default_lines.get(name, table.line)
+            column = live.columns.get(name)
+            if column is None:
+                there = ", ".join(sorted(live.columns))
+                self.problem(line, f"defaults: table {live.name} has no column {name}; it has {there}.")
+                continue
+            problem = fits.value_problem(self.connection, value, column, facts.checks.get(name, ()))
+            shared = next((u for u in facts.distinct if u <= table.defaults.keys() and name == min(u)), None)
+            if problem is None and shared is not None and value is not None:
+                self.problem(
+                    line,
+                    f"defaults: {live.name}.{', '.join(sorted(shared))} must differ from row to row (it is unique), "
+                    "but a fixed value is the same in all; take it out here and let the database fill it in "
+                    f"({self.alter(live, 'ALTER COLUMN {} SET DEFAULT ...', name)}).",
+                )
+            if problem:
+                self.problem(line, f"defaults: {live.name}.{name} can't be {value!r}: {problem}; correct it.")
+            checked[name] = fits.prepared(value, column)
+        return checked
