@@ -44,7 +44,7 @@ def test_the_next_load_upgrades_it_and_keeps_what_it_holds(old):
     tables = ("users", "companies", "contacts", "leads", "tasks", "notes", "contact_phones", "sync_changes")
     before = {name: old.execute(f"SELECT * FROM {name}") for name in (*tables, "sync_conflicts", "sync_pending")}
     old.load([])
-    assert old.execute("SELECT version FROM sync_schema") == [{"version": 2}]
+    assert old.execute("SELECT version FROM sync_schema") == [{"version": 3}]
     assert price_type(old) == "numeric"
     assert {name: old.execute(f"SELECT * FROM {name}") for name in before} == before
     assert [run["status"] for run in old.rows("sync_runs", "id")] == ["succeeded"] * 3
@@ -140,10 +140,10 @@ def test_a_role_that_may_not_change_the_tables_is_told_what_to_run(old):
 
 def test_a_newer_schema_is_refused_in_one_sentence(crm):
     crm.load([])
-    crm.execute("INSERT INTO sync_schema (version) VALUES (3)")
-    with pytest.raises(DatabaseError, match=r"version 3.*up to version 2.*newer target-crm"):
+    crm.execute("INSERT INTO sync_schema (version) VALUES (4)")
+    with pytest.raises(DatabaseError, match=r"version 4.*up to version 3.*newer target-crm"):
         crm.load([])
-    with pytest.raises(DatabaseError, match="version 3"), open_session(settings_of(crm)):
+    with pytest.raises(DatabaseError, match="version 4"), open_session(settings_of(crm)):
         pass
 
 

@@ -6,6 +6,7 @@ import logging
 import re
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from tap_amocrm.api.shapes import Record, embedded, items, text, whole
 from tap_amocrm.errors import TapError
@@ -26,9 +27,11 @@ class Account:
     honours: dict[str, bool] = field(default_factory=dict)
     task_types: list[Record] = field(default_factory=list)
 
-    def annotation(self) -> dict[str, Any]:
-        """What SCHEMA messages say about the account."""
-        return {"id": self.id, "timezone": self.timezone, "subdomain": self.subdomain}
+    def annotation(self, api_url: str) -> dict[str, Any]:
+        """What SCHEMA messages say about the account. `url` is its address in the browser, where its cards are."""
+        parts = urlsplit(api_url)
+        url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        return {"id": self.id, "timezone": self.timezone, "subdomain": self.subdomain, "url": url}
 
     def ignores(self, filter_name: str, instead: str) -> None:
         """Note that a filter is ignored; said once a run."""

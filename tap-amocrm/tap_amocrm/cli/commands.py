@@ -69,7 +69,7 @@ def check(config: Path | None, state: Path | None, as_json: bool) -> None:
     total = sum(step.requests for step in steps)
     if as_json:
         document = {
-            "account": run.account.annotation(),
+            "account": run.account.annotation(run.settings.api_url),
             "filter_package": run.account.filter_package,
             "findings": [vars(f) for f in findings],
             "plan": [{**vars(s), "seconds": round(explain.seconds(s.requests, rate), 1)} for s in steps],

@@ -236,7 +236,7 @@ class AmoStream(Stream):
         for message in super()._generate_schema_messages():
             message.schema = {
                 **message.schema,
-                "x-amocrm-account": self.amo.run.account.annotation(),
+                "x-amocrm-account": self.amo.run.account.annotation(self.amo.run.settings.api_url),
                 SCHEMA_KEY: self.amo.marker.in_schema(),
             }
             yield message

@@ -108,8 +108,9 @@ class Database:
         exists = connection.execute("SELECT to_regnamespace(%s)", (sql.Identifier(schema).as_string(connection),))
         if exists.fetchone() == (None,):
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
-        if schema_version(connection, schema) == 1:
-            upgrade(connection, schema)
+        found = schema_version(connection, schema)
+        if found is not None and found < CURRENT:
+            upgrade(connection, schema, found)
         for name in ("control.sql", "builtin.sql") if builtin else ("control.sql",):
             text = resources.files("target_crm.sql").joinpath(name).read_text("utf-8")
             # PostgreSQL 18 has time-ordered UUIDs; older ones have random ones only.
@@ -143,6 +144,7 @@ def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool
         "sync_keys",
         "sync_pending",
         "sync_lookups",
+        "sync_accounts",
         "sync_warnings",
         "sync_issue_changes",
         "sync_state",

@@ -16,7 +16,7 @@ logger = logging.getLogger("target-crm")
 Connection = psycopg.Connection[Any]
 
 # Of the built-in tables and of the loader's own.
-CURRENT = 2
+CURRENT = 3
 # Columns by which the built-in table of leads is told from a user's own.
 _LEADS = ("amo_account_id", "loss_reason", "pipeline", "price", "raw_fields", "status")
 
@@ -42,26 +42,28 @@ def schema_version(connection: Connection, schema: str) -> int | None:
     return 1 if _exists(connection, schema, "sync_runs") else None
 
 
-def upgrade(connection: Connection, schema: str) -> None:
-    """Bring a schema of version 1 to the current one; the caller makes what is missing, and commits.
+def upgrade(connection: Connection, schema: str, version: int) -> None:
+    """Bring a schema of an older version to the current one; the caller makes what is missing, and commits.
 
     Data, bases, open conflicts, rejects and the journal are kept.
 
     Raises:
         DatabaseError: the role may not change the tables; nothing has been changed.
     """
-    logger.info("Schema %s is of version 1; it is upgraded to version %d.", schema, CURRENT)
-    statements = resources.files("target_crm.sql").joinpath("upgrade_2.sql").read_text("utf-8")
+    logger.info("Schema %s is of version %d; it is upgraded to version %d.", schema, version, CURRENT)
     try:
         with connection.transaction():
-            connection.execute(sql.SQL(statements).format(schema=sql.Identifier(schema)))
-            _identify_rejects(connection, schema)
-            _widen_price(connection, schema)
+            for step in range(version + 1, CURRENT + 1):
+                statements = resources.files("target_crm.sql").joinpath(f"upgrade_{step}.sql").read_text("utf-8")
+                connection.execute(sql.SQL(statements).format(schema=sql.Identifier(schema)))
+                if step == 2:
+                    _identify_rejects(connection, schema)
+                    _widen_price(connection, schema)
     except psycopg.errors.InsufficientPrivilege as error:
         msg = (
-            f"The tables of schema {schema} have version 1, this target-crm needs version {CURRENT}, and this role may "
-            f"not change them ({error.diag.message_primary}): run `target-crm --config owner.json < /dev/null` once "
-            "under the role that owns them, then repeat the grants of docs/least-rights.md."
+            f"The tables of schema {schema} have version {version}, this target-crm needs version {CURRENT}, and this "
+            f"role may not change them ({error.diag.message_primary}): run `target-crm --config owner.json < "
+            "/dev/null` once under the role that owns them, then repeat the grants of docs/least-rights.md."
         )
         raise DatabaseError(msg) from None
 
@@ -171,7 +173,7 @@ def _widen_under_views(
                     connection.execute(grant)
     except psycopg.errors.FeatureNotSupported:
         msg = (
-            f"Column price of {schema}.leads becomes numeric in version {CURRENT}, and something uses it: "
+            f"Column price of {schema}.leads becomes numeric in version 2, and something uses it: "
             f"{error.diag.message_primary} ({error.diag.message_detail}). Drop that, load once, and make it again."
         )
         raise DatabaseError(msg) from None

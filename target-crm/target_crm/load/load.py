@@ -24,6 +24,7 @@ from target_crm.database.refusals import belongs_to_records, may_pass_later, ref
 from target_crm.database.session import PinnedConnection
 from target_crm.errors import DatabaseError, RecordError, StrictError, TooManyRejectsError
 from target_crm.load import runs
+from target_crm.load.accounts import keep_account
 from target_crm.load.cell_warnings import BadCell, Cell, close_warnings, log_warnings, open_warnings, write_warnings
 from target_crm.load.held_rows import RECORD, when_free
 from target_crm.load.isolation import Isolator
@@ -41,7 +42,7 @@ from target_crm.problems import Problem
 from target_crm.records.batch import Batch, Buffer, Reject, Tombstone, as_text, deletion, tombstone
 from target_crm.records.envelope import KeyReader, SeenRecord, keys_in
 from target_crm.records.extractor import Extracted, Extractor
-from target_crm.records.reference_data import LOOKUP_STREAMS, lookup_lines
+from target_crm.records.reference_data import LOOKUP_STREAMS, field_lines, lookup_lines
 from target_crm.singer_io.messages import clean_json, read_state, spell_out
 from target_crm.singer_io.released_states import forget_old_states
 
@@ -170,7 +171,7 @@ class Load:
             self._commit()
         account = schema.get("x-amocrm-account")
         if isinstance(account, dict) and isinstance(account.get("id"), int):
-            self._named_accounts.add(account["id"])
+            self._see_account(account)
         name = account.get("timezone") if isinstance(account, dict) else None
         zone: tzinfo = self._context.zone
         if isinstance(name, str) and name:
@@ -187,11 +188,16 @@ class Load:
             self._context = self._batch.context = replace(self._context, zone=zone)
             self._key_readers.clear()
 
+    def _see_account(self, account: dict[str, Any]) -> None:
+        if account["id"] not in self._named_accounts:
+            self._named_accounts.add(account["id"])
+            self._wait()
+            keep_account(self.connection, self.settings.crm_schema, account)
+            self._commit()
+
     def knows(self, stream: str) -> bool:
         """Whether records of this stream go anywhere."""
-        if stream == FIELDS_STREAM and self._watch.wants_fields:
-            return True
-        return stream in self.live or stream == DELETED_STREAM or stream in LOOKUP_STREAMS
+        return stream in self.live or stream in (DELETED_STREAM, FIELDS_STREAM) or stream in LOOKUP_STREAMS
 
     def _key_reader(self, stream: str) -> KeyReader:
         found = self._key_readers.get(stream)
@@ -255,6 +261,8 @@ class Load:
             return
         if stream == FIELDS_STREAM:
             self._watch.see_field(record)
+            for line in field_lines(record, self._seq):
+                self._batch.names[line.account_id, line.key] = self._letters.clean_bytes(line.line)
             return
         grave = tombstone(record, self._seq)
         if grave.stream in self.live:

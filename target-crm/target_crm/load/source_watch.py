@@ -32,11 +32,6 @@ class SourceWatch:
         # By stream the names under which its custom fields may be looked for.
         self._fields: dict[str, set[str]] = {}
 
-    @property
-    def wants_fields(self) -> bool:
-        """Whether the account's custom fields are of interest."""
-        return self._is_own
-
     def no_zone(self, stream: str, zone: Any) -> None:
         """The SCHEMA of a mapped stream names no time zone of the account."""
         if self._without_zone is None and stream in self._live:
@@ -57,7 +52,7 @@ class SourceWatch:
     def see_field(self, record: Mapping[str, Any]) -> None:
         """Note a custom field of the account."""
         stream = record.get("entity_type")
-        if not isinstance(stream, str):
+        if not self._is_own or not isinstance(stream, str):
             return
         known = self._fields.setdefault(stream, set())
         number, code, name = record.get("id"), record.get("code"), record.get("name")

@@ -266,8 +266,8 @@ def prepare_session(settings: Settings, database: Database, connection: psycopg.
         raise NothingYetError(msg)
     if version < CURRENT:
         msg = (
-            f"The tables of schema {settings.crm_schema} are those of target-crm 0.1. The next load upgrades them and "
-            "keeps all that they hold; run it first."
+            f"The tables of schema {settings.crm_schema} are of version {version}, this target-crm needs version "
+            f"{CURRENT}. The next load upgrades them and keeps all that they hold; run it first."
         )
         raise DatabaseError(msg)
     live = check_mapping(connection, mapping, settings.crm_schema)

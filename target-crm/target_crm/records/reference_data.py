@@ -54,6 +54,18 @@ def lookup_lines(stream: str, record: dict[str, Any], seq: int) -> list[NamedLin
     return lines
 
 
+def field_lines(record: Mapping[str, Any], seq: int) -> list[NamedLine]:
+    """What an account calls a custom field, by the field's number and by its code; empty for what has no name."""
+    account, number, entity = (record.get(key) for key in ("account_id", "id", "entity_type"))
+    name = readable(record.get("name"))
+    if name is None or not isinstance(entity, str) or not isinstance(account, int) or _number(number) is None:
+        return []
+    code = record.get("code")
+    refs = [("field", f"{entity}:{_number(number)}")]
+    refs += [("field_code", f"{entity}:{code}")] if isinstance(code, str) and code else []
+    return [_line(account, source, ref, name, seq) for source, ref in refs]
+
+
 def embedded_names(record: Mapping[str, Any], name: str) -> list[tuple[int, str]]:
     """Ids and names of what a record embeds: one object, a list, or a list written as an object with numeric keys."""
     embedded = record.get("_embedded")

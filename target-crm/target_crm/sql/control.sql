@@ -144,6 +144,14 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_lookups (
     name text NOT NULL,
     PRIMARY KEY (account_id, source, ref)
 );
+-- What an account's SCHEMA messages say of it: its address in the browser and its time zone.
+CREATE TABLE IF NOT EXISTS {schema}.sync_accounts (
+    account_id bigint PRIMARY KEY,
+    subdomain text,
+    url text,
+    timezone text,
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
 -- What conflicts, rejects and warnings were before a run changed them, and after: undoing the run puts them back. A
 -- session tells by the setting target_crm.run for which run it works; who works for none (a person who closes a reject)
 -- leaves no line.

@@ -1,0 +1,2 @@
+-- From version 2 to 3: columns that are new in tables that are there. New tables are in control.sql and builtin.sql.
+-- {schema} is composed by psycopg.sql. Every statement may run again.
