@@ -147,6 +147,15 @@ def test_a_newer_schema_is_refused_in_one_sentence(crm):
         pass
 
 
+def test_a_database_of_version_2_gets_what_is_new_and_keeps_its_rows(crm):
+    crm.sync("contacts", {"last_name": "а"})
+    crm.execute("DROP TABLE sync_proposals")
+    crm.execute("UPDATE sync_schema SET version = 2")
+    assert crm.sync("contacts", {"last_name": "б"})["updated"] == 1
+    assert crm.execute("SELECT max(version) AS version FROM sync_schema") == [{"version": 3}]
+    assert crm.rows("sync_proposals", "id") == []
+
+
 def test_the_upgraded_tables_are_those_of_a_new_database(old, database_url):
     """Name, type and indexes of each table, whatever the order of the columns."""
     shape = (

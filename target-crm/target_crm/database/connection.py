@@ -147,6 +147,7 @@ def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool
         "sync_accounts",
         "sync_warnings",
         "sync_issue_changes",
+        "sync_proposals",
         "sync_state",
         "sync_released_states",
         "sync_schema",

@@ -88,6 +88,27 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_warnings (
 CREATE UNIQUE INDEX IF NOT EXISTS sync_warnings_open
     ON {schema}.sync_warnings (account_id, table_name, amo_id, column_name) WHERE resolved_at IS NULL;
 CREATE INDEX IF NOT EXISTS sync_warnings_run ON {schema}.sync_warnings (run_id);
+-- Records that are like rows that are there, and wait: for the end of the run (rule is empty), or for a person. `refused`
+-- are rows that a person said the record is not; `zone` is that of the account, in which its days are read.
+CREATE TABLE IF NOT EXISTS {schema}.sync_proposals (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id bigint NOT NULL,
+    stream text NOT NULL,
+    account_id bigint NOT NULL,
+    amo_id bigint NOT NULL,
+    record json NOT NULL,
+    zone text NOT NULL DEFAULT 'UTC',
+    candidates text[] NOT NULL DEFAULT '{{}}',
+    refused text[] NOT NULL DEFAULT '{{}}',
+    rule text,
+    amo_updated_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    resolved_at timestamptz,
+    resolution text
+);
+CREATE UNIQUE INDEX IF NOT EXISTS sync_proposals_record ON {schema}.sync_proposals (account_id, stream, amo_id)
+    WHERE resolved_at IS NULL OR resolution = 'ignored';
 -- The last STATE that was let go, of each account and tap.
 CREATE TABLE IF NOT EXISTS {schema}.sync_state (
     account_id bigint NOT NULL,
@@ -152,9 +173,9 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_accounts (
     timezone text,
     updated_at timestamptz NOT NULL DEFAULT now()
 );
--- What conflicts, rejects and warnings were before a run changed them, and after: undoing the run puts them back. A
--- session tells by the setting target_crm.run for which run it works; who works for none (a person who closes a reject)
--- leaves no line.
+-- What conflicts, rejects, warnings and proposals were before a run changed them, and after: undoing the run puts them back.
+-- A session tells by the setting target_crm.run for which run it works; who works for none (a person who closes a
+-- reject) leaves no line.
 CREATE TABLE IF NOT EXISTS {schema}.sync_issue_changes (
     id bigint GENERATED ALWAYS AS IDENTITY,
     run_id bigint NOT NULL,
@@ -183,4 +204,7 @@ CREATE TRIGGER sync_keep_issues AFTER UPDATE ON {schema}.sync_rejects REFERENCIN
     FOR EACH STATEMENT EXECUTE FUNCTION {schema}.sync_keep_issues();
 DROP TRIGGER IF EXISTS sync_keep_issues ON {schema}.sync_warnings;
 CREATE TRIGGER sync_keep_issues AFTER UPDATE ON {schema}.sync_warnings REFERENCING OLD TABLE AS before NEW TABLE AS after
+    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.sync_keep_issues();
+DROP TRIGGER IF EXISTS sync_keep_issues ON {schema}.sync_proposals;
+CREATE TRIGGER sync_keep_issues AFTER UPDATE ON {schema}.sync_proposals REFERENCING OLD TABLE AS before NEW TABLE AS after
     FOR EACH STATEMENT EXECUTE FUNCTION {schema}.sync_keep_issues();
