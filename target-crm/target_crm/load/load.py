@@ -567,6 +567,7 @@ class Load:
             found = extractor.extract(wanted, reject)
             unfit.leave_out(found)
             self._note_cells(batch, stream, extractor, found)
+            found.tell = lambda bad: batch.note_cells({bad.cell: bad})
             return found
 
         def merge(some: Sequence[SeenRecord]) -> Counts:

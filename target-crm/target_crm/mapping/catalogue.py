@@ -20,7 +20,7 @@ FAMILIES = {
     "bool": "boolean",
     "date": "date",
     **dict.fromkeys(("timestamptz", "timestamp"), "timestamp"),
-    **dict.fromkeys(("_text", "_varchar"), "array"),
+    **dict.fromkeys(("_text", "_varchar", "_bpchar", "_citext", "_int2", "_int4", "_int8"), "array"),
     **dict.fromkeys(("jsonb",), "json"),
     "uuid": "uuid",
 }

@@ -11,7 +11,14 @@ import psycopg
 from target_crm.errors import MappingError
 from target_crm.mapping.catalogue import LiveColumn, LiveTable, read_columns, split_name
 from target_crm.mapping.check_sets import check_set
-from target_crm.mapping.check_table import check_column, check_key, check_required, check_service, check_written_once
+from target_crm.mapping.check_table import (
+    check_column,
+    check_key,
+    check_required,
+    check_service,
+    check_templates,
+    check_written_once,
+)
 from target_crm.mapping.findings import Findings
 from target_crm.mapping.model import ItemSet, Mapping, Table
 
@@ -31,6 +38,7 @@ def _check_table(findings: Findings, table: Table) -> LiveTable | None:
         check_written_once(findings, table)
     for column in table.columns:
         check_column(findings, table, column, live, facts)
+    check_templates(findings, table, live)
     mapping = replace(table, defaults=blank | findings.defaults(table, live, facts))
     sets: dict[str, LiveTable] = {}
     prepared: list[ItemSet] = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from psycopg import sql
 
 from target_crm.mapping import fits
 from target_crm.mapping.catalogue import Facts, LiveTable
+from target_crm.mapping.column_reader import PLACEHOLDER
 from target_crm.mapping.findings import Findings
 from target_crm.mapping.model import Column, Table
 
@@ -185,3 +187,16 @@ def check_written_once(findings: Findings, table: Table) -> None:
     for name, line in lines.items():
         if name in roles:
             findings.problem(line, f"column {name} is {roles[name]} already; take it out here.")
+
+
+def check_templates(findings: Findings, table: Table, live: LiveTable) -> None:
+    """The templates of label and url name columns of the table."""
+    for word, template in (("label", table.label), ("url", table.url)):
+        for name in PLACEHOLDER.findall(template or ""):
+            if name not in live.columns:
+                near = difflib.get_close_matches(name, live.columns, 1)
+                meant = f" (did you mean {near[0]}?)" if near else ""
+                findings.problem(
+                    table.line,
+                    f"{word} of {table.stream} names {name}, which is not a column of {live.name}{meant}; correct it.",
+                )

@@ -30,6 +30,8 @@ SHORTEST = {"phone": 16, "email": 254, "inn": 12}
 # Families whose columns know by themselves how to read a value.
 _READ_BY_TYPE = ("text", "enum", "integer", "number", "boolean", "timestamp", "date", "array", "json")
 _DEFAULT_TRANSFORM = {"array": "list", "enum": "text"}
+# Columns that can hold what a name becomes under `values`.
+_FOR_CHOICES = ("enum", "integer", "number", "boolean", "uuid")
 
 
 def type_problems(column: Column, live: LiveColumn, where: str) -> Iterator[str]:
@@ -48,8 +50,17 @@ def type_problems(column: Column, live: LiveColumn, where: str) -> Iterator[str]
     if column.link:
         return
     if column.lookup:
-        if live.family != "text":
-            yield f"{what}; a name needs text. Change the column's type, or take the lookup out for the id."
+        if live.family not in ("text", *(_FOR_CHOICES if column.values else ())):
+            yield (
+                f"{what}; a name needs text. Change the column's type, say under values what each name becomes, or "
+                "take the lookup out for the id."
+            )
+        return
+    if column.factor is not None and live.family not in ("integer", "number", "text"):
+        yield f"{what}, but factor gives a number; take factor out, or make it numeric."
+        return
+    if column.join is not None and live.family != "text":
+        yield f"{what}, but join makes a text of several values; take join out, or map a text column."
         return
     if column.transform is None and live.family not in _READ_BY_TYPE:
         yield (

@@ -14,16 +14,16 @@ from target_crm.config.plain_files import UnfitFileError, read_plain_file
 from target_crm.errors import MappingError
 from target_crm.mapping.model import Mapping, Table
 from target_crm.mapping.stream_reader import StreamReader
+from target_crm.mapping.vocabulary import names
 from target_crm.mapping.yaml_lines import line_of, plain, read_yaml
 
 _MOST_BYTES = 4_000_000
 _MOST_PROBLEMS = 40
-_ROOT_KEYS = {"version", "default_region", "naive_timezone", "streams", "ignore"}
 
 
 def _mapping(reader: StreamReader, document: Any, builtin: bool) -> Mapping:
     root = reader.section(document, "The mapping", 1)
-    reader.known(root, _ROOT_KEYS, "The mapping")
+    reader.known(root, names("root"), "The mapping")
     if root.get("version", 1) != 1:
         reader.note(line_of(root, "version"), f"version {root['version']!r} is unknown; this program reads 1.")
     region = root.get("default_region")

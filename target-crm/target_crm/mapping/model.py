@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 RESURRECT = ("never", "changed", "always")
@@ -25,6 +26,9 @@ class Column:
     order, by id, code or name; `part` the key inside an object value (`vat_id`). `first` takes the first of several
     values or properties that is not empty. `link` names the stream whose row the
     value points to, `lookup` the kind of name it stands for. `policy` None means the run's default policy.
+
+    Of several values `kinds`, `nth` (from 1) and `rest` choose, `join` stands between them. With `template` path and
+    fields are what stands in its braces, or, with fields alone, the parts of a field's value do. `factor` multiplies.
     """
 
     name: str
@@ -39,6 +43,12 @@ class Column:
     policy: str | None = None
     respect_clears: bool = False
     first: bool = False
+    kinds: tuple[str, ...] = ()
+    nth: int | None = None
+    rest: bool = False
+    join: str | None = None
+    template: str | None = None
+    factor: Decimal | None = None
     line: int | None = field(default=None, repr=False)
 
     @property
@@ -50,7 +60,7 @@ class Column:
 @dataclass(frozen=True)
 class ItemSet:
     """A related table that holds a set of phones or e-mails of each row. `blank`: roles whose columns are NOT NULL and
-    hold '' for nothing."""
+    hold '' for nothing. `kinds` are the only ones taken; with `rest` the first number or address is not."""
 
     name: str
     table: str
@@ -66,12 +76,15 @@ class ItemSet:
     line: int | None = field(default=None, repr=False)
     default_lines: dict[str, int] = field(default_factory=dict, repr=False)
     blank: frozenset[str] = frozenset()
+    kinds: tuple[str, ...] = ()
+    rest: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
     """One stream's table. With `match_only` its rows are only matched, never written; it then needs no key but `id`.
-    `properties` are those that amoCRM does not send by itself: a stream map adds them.
+    `properties` are those that amoCRM does not send by itself: a stream map adds them. `label` and `url` are templates
+    of the row's columns, for pages.
 
     Lines are where the mapping says so; they are no part of what the mapping means.
     """
@@ -89,6 +102,8 @@ class Table:
     resurrect: str = "never"
     match_only: bool = False
     properties: frozenset[str] = frozenset()
+    label: str | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
     line: int | None = field(default=None, repr=False)
     default_lines: dict[str, int] = field(default_factory=dict, repr=False)
 

@@ -93,6 +93,13 @@ class SectionReader:
             raise self.fail(line_of(spec, key), f"{what} must be true or false, it is {given!r}.")
         return given
 
+    def count(self, spec: dict[str, Any], key: str, what: str) -> int | None:
+        """A whole number from 1 on; None if the key is missing."""
+        given = spec.get(key)
+        if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
+            raise self.fail(line_of(spec, key), f"{what} must be a whole number from 1 on, it is {given!r}.")
+        return given
+
     def several(self, spec: dict[str, Any], key: str, kinds: tuple[type, ...], what: str) -> tuple[Any, ...]:
         """One value or a list of values."""
         given = spec.get(key)

@@ -80,7 +80,7 @@ def source_problems(stream: str, column: Column, more: Collection[str]) -> Itera
             )
             continue
         yield from _name_problems(stream, steps, more)
-        if any(step.endswith("[]") for step in steps) and not column.first and _takes_one(column):
+        if any(step.endswith("[]") for step in steps) and _takes_one(column) and not (column.first or column.nth):
             yield (
                 f"takes all of a list ({path}), but needs one value; name its place ([0]), which one ([is_main=true]), "
                 "or say first: true."

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
-from target_crm.config.settings import POLICIES
-from target_crm.mapping.model import RESURRECT, SERVICE_COLUMNS, SET_COLUMNS, Column, ItemSet, Table
+from target_crm.mapping.column_reader import read_column
+from target_crm.mapping.model import RESURRECT, SERVICE_COLUMNS, SET_COLUMNS, ItemSet, Table
 from target_crm.mapping.section_reader import SectionReader
-from target_crm.mapping.sources import source_problems, stream_problem
-from target_crm.mapping.yaml_lines import as_said, bare, key_lines, line_of, plain
-from target_crm.normalise import TRANSFORMS
+from target_crm.mapping.sources import stream_problem
+from target_crm.mapping.vocabulary import names
+from target_crm.mapping.yaml_lines import bare, key_lines, line_of
 
-# Kinds of names, and how many properties make their reference: a status is named within its pipeline.
-LOOKUPS = {"pipeline": 1, "status": 2, "loss_reason": 1, "task_type": 1, "task_type_code": 1}
-_TABLE_KEYS = {
-    "table", "columns", "sets", "key", "service", "defaults", "match", "resurrect", "match_only", "properties",
-}  # fmt: skip
-_COLUMN_KEYS = {
-    "from", "field", "part", "transform", "link", "lookup", "when_entity", "policy", "respect_clears", "values",
-    "first",
-}  # fmt: skip
-_SET_KEYS = {"table", "parent", "field", "item", "columns", "defaults", "service"}
 _SET_SERVICE = ("id", "raw_fields", "created_at", "updated_at")
 
 
@@ -40,7 +29,7 @@ class StreamReader(SectionReader):
         return self._table(name, self.section(spec, f"Stream {name}", line), line)
 
     def _table(self, stream: str, spec: dict[str, Any], line: int | None) -> Table:
-        self.known(spec, _TABLE_KEYS, f"Stream {stream}")
+        self.known(spec, names("stream"), f"Stream {stream}")
         name = self.text(spec, "table", f"table of {stream}")
         if name is None:
             raise self.fail(line, f"stream {stream} names no table; add table: NAME.")
@@ -56,7 +45,7 @@ class StreamReader(SectionReader):
         columns = self.attempt(
             lambda: self.section(spec.get("columns"), f"columns of {stream}", line_of(spec, "columns") or line), {}
         )
-        parsed = self.each(columns, lambda n, v, at: self._column(stream, n, v, at, more))
+        parsed = self.each(columns, lambda n, v, at: read_column(self, stream, n, v, at, more))
         match = self.attempt(lambda: self.several(spec, "match", (str,), f"match of {stream}"), ())
         for column in match:
             if column not in columns:
@@ -82,47 +71,15 @@ class StreamReader(SectionReader):
             or "never",
             match_only=self.attempt(lambda: self.flag(spec, "match_only", f"match_only of {stream}"), False),
             properties=more,
+            label=self.attempt(lambda: self.text(spec, "label", f"label of {stream}"), None),
+            url=self.attempt(lambda: self.text(spec, "url", f"url of {stream}"), None),
             line=line,
             default_lines=key_lines(defaults),
         )
 
-    def _column(self, stream: str, name: str, spec: Any, line: int | None, more: Collection[str]) -> Column:
-        what = f"column {name} of {stream}"
-        if isinstance(spec, str):
-            spec = {"from": spec}
-        spec = self.section(spec, f"Column {name} of {stream}", line)
-        self.known(spec, _COLUMN_KEYS, f"Column {name} of {stream}")
-        if ("from" in spec) == ("field" in spec):
-            raise self.fail(line, f"{what} needs either from or field.")
-        values = self.part(spec, "values", f"values of {name}") if spec.get("values") is not None else None
-        if spec.get("transform") == "task_type":
-            # Version 0.1 had the names in its code; they come from the account now.
-            spec = {**spec, "transform": None, "lookup": "task_type"}
-        column = Column(
-            name=name,
-            path=self.several(spec, "from", (str,), f"from of {name}"),
-            fields=self.several(spec, "field", (str, int), f"field of {name}"),
-            part=self.text(spec, "part", f"part of {name}"),
-            transform=self.choice(spec, "transform", sorted(TRANSFORMS), f"transform of {name}"),
-            link=self.text(spec, "link", f"link of {name}"),
-            lookup=self.choice(spec, "lookup", LOOKUPS, f"lookup of {name}"),
-            when_entity=self.text(spec, "when_entity", f"when_entity of {name}"),
-            values=None if values is None else {as_said(k): bare(v) for k, v in plain(values).items()},
-            policy=self.choice(spec, "policy", POLICIES, f"policy of {name}"),
-            respect_clears=self.flag(spec, "respect_clears", f"respect_clears of {name}"),
-            first=self.flag(spec, "first", f"first of {name}"),
-            line=line,
-        )
-        problem = _contradiction(column)
-        if problem:
-            raise self.fail(line, f"{what} {problem}")
-        for problem in source_problems(stream, column, more):
-            self.note(line, f"{what} {problem}")
-        return column
-
     def _item_set(self, stream: str, name: str, spec: Any, line: int | None) -> ItemSet:
         spec = self.section(spec, f"Set {name} of {stream}", line)
-        self.known(spec, _SET_KEYS, f"Set {name} of {stream}")
+        self.known(spec, names("set"), f"Set {name} of {stream}")
         for needed in ("table", "parent", "field", "item"):
             if spec.get(needed) is None:
                 raise self.fail(line, f"set {name} of {stream} needs {needed}.")
@@ -150,28 +107,6 @@ class StreamReader(SectionReader):
             created_at=service["created_at"],
             line=line,
             default_lines=key_lines(defaults),
+            kinds=self.several(spec, "kind", (str,), f"kind of set {name}"),
+            rest=self.flag(spec, "rest", f"rest of set {name}"),
         )
-
-
-def _contradiction(column: Column) -> str | None:
-    """What is wrong between the words of one column."""
-    if column.link and column.lookup:
-        return "has both link and lookup; a value is either a row or a name."
-    if column.source and column.fields:
-        return "takes a custom field, but link and lookup need an id: use from."
-    if column.source and (column.transform or column.values or column.part):
-        return "has a link or lookup, which leaves nothing to transform, values or part; take those out."
-    if column.link and len(column.path) != 1:
-        return "links by more than one property; name one."
-    wanted = LOOKUPS.get(column.lookup or "")
-    if wanted and len(column.path) != wanted:
-        example = "[pipeline_id, status_id]" if wanted == 2 else "one property"
-        return f"looks up a {column.lookup}, which takes {example}."
-    if column.when_entity and not column.link:
-        return "has when_entity, which only means something beside link."
-    several = len(column.path) > 1 and column.lookup is None and column.transform not in ("first_name", "note_text")
-    if several and not column.first:
-        return "takes several properties; say first: true for the first that is not empty, or name one."
-    if column.part and not column.fields:
-        return "has part, which only means something beside field; a property's part is named in its path."
-    return None

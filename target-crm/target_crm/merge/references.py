@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 
+from target_crm.errors import CellError
+from target_crm.load.cell_warnings import BadCell
 from target_crm.mapping.check import LiveTable
+from target_crm.mapping.model import Column
+from target_crm.records.column_readers import translator
 from target_crm.records.extractor import Extracted
 from target_crm.sql import references
 
@@ -53,6 +57,7 @@ def resolve(
     for column, values in zip(live.mapping.columns, found.columns, strict=True):
         if not column.source:
             continue
+        translate = translator(column)
         for place, (record, value) in enumerate(zip(found.records, values, strict=True)):
             if value is None:
                 continue
@@ -65,10 +70,39 @@ def resolve(
                 resolved = names[record.account_id].get((kind, value))
                 if resolved is None:
                     resolved = found.names.get((record.account_id, kind, value))
+                if translate and resolved is not None:
+                    resolved = _translated(translate, found, place, live, column, resolved)
             values[place] = resolved
             if resolved is not None and resolved != "":
                 found.bases[place][column.name] = resolved
     return waiting
+
+
+def _translated(
+    translate: Callable[[Sequence[Any]], list[Any]],
+    found: Extracted,
+    place: int,
+    live: LiveTable,
+    column: Column,
+    name: str,
+) -> Any:
+    """What the mapping's `values` make of a name; None, and a warning, for one that is not listed."""
+    try:
+        return next(iter(translate([name])), None)
+    except CellError as error:
+        record = found.records[place]
+        found.tell(
+            BadCell(
+                live.mapping.stream,
+                record.account_id,
+                record.amo_id,
+                live.mapping.table,
+                column.name,
+                error.problem,
+            )
+        )
+        found.mark_bad({(record.account_id, record.amo_id)})
+        return None
 
 
 def _wanted(live: LiveTable, found: Extracted, account: int) -> dict[str, set[int]]:

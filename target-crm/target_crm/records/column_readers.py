@@ -23,10 +23,12 @@ from target_crm.normalise.numbers import as_integer, number_text
 from target_crm.normalise.text import BLANKS, same_key
 from target_crm.normalise.times import as_local
 from target_crm.records.decoder import FieldIndex, FieldValue, Record, RecordDecoder, wanted_keys
+from target_crm.records.value_words import chooser, flat, joiner, multiplied, of_kinds, template_reader
 
 Reader = Callable[[Sequence[Record], Sequence[FieldIndex]], list[Any]]
 Values = Callable[[Record, FieldIndex], list[Any]]
 _INTEGER_LIMITS = {"smallint": 15, "integer": 31, "bigint": 63}
+_INTEGER_ARRAYS = frozenset(f"{name}[]" for name in _INTEGER_LIMITS)
 _BIGINT = 1 << 63
 _ELEMENT_LIMIT = re.compile(r"\((\d+)\)\[\]$")
 _DEFAULT_TRANSFORM = {
@@ -58,14 +60,16 @@ def _field_values(column: Column) -> Callable[[FieldIndex], list[Any]]:
     With `part` they are the part of the first value that is there, so that the parts of one whole (a firm's name and
     its numbers) never come from two; a plain text counts as it stands.
     """
-    keys, part = wanted_keys(column.fields), column.part
+    keys, part, kinds = wanted_keys(column.fields), column.part, column.kinds
 
     def read(index: FieldIndex) -> list[Any]:
         for key in keys:
             found = index.get(key)
             if found is None:
                 continue
-            values = plain_values(found)
+            values = plain_values(of_kinds(found, kinds) if kinds else found)
+            if kinds and not values:
+                continue
             if part is None:
                 return values
             whole = next((value for value in values if not is_empty(value)), None)
@@ -108,6 +112,8 @@ def _limiter(column: LiveColumn) -> Callable[[Any], Any] | None:
             return value
 
         return check_label
+    if column.family == "array" and column.type_sql in _INTEGER_ARRAYS:
+        return lambda value: sorted(map(as_integer, value))
     limit = _ELEMENT_LIMIT.search(column.type_sql) if column.family == "array" else None
     if limit is not None:
         longest = int(limit[1])
@@ -130,7 +136,7 @@ def _limiter(column: LiveColumn) -> Callable[[Any], Any] | None:
     return None
 
 
-def _translator(column: Column) -> Callable[[Sequence[Any]], list[Any]] | None:
+def translator(column: Column) -> Callable[[Sequence[Any]], list[Any]] | None:
     """What the mapping's `values` make of what amoCRM says; `*` stands for all that is not listed."""
     if column.values is None:
         return None
@@ -214,19 +220,31 @@ def compile_column(column: Column, live: LiveColumn, decoder: RecordDecoder, con
         return _compile_link(column, decoder)
     if column.lookup:
         return _compile_lookup(column, decoder)
-    translate, limit = _translator(column), _limiter(live)
+    translate, limit = translator(column), _limiter(live)
     transform = TRANSFORMS[column.transform or _DEFAULT_TRANSFORM.get(live.family, "text")]
 
-    first = column.first
+    first, choose, join, factor = column.first, chooser(column, context), joiner(column, live.family), column.factor
 
     def convert(values: Sequence[Any]) -> Any:
         if first:
             values = _first(values)
-        value = transform(translate(values) if translate else values, context)
+        elif choose:
+            values = choose(values)
+        if factor is not None:
+            values = [multiplied(value, factor) for value in flat(values)]
+        if translate:
+            values = translate(values)
+        value = join(values) if join else transform(values, context)
         return value if value is None or limit is None else limit(value)
 
+    if column.template is not None:
+        read_text = template_reader(column, decoder, plain_values)
+        return lambda records, indexes: [
+            None if text is None else convert([text]) for text in read_text(records, indexes)
+        ]
     # Text that goes as it is into a column without a limit: nearly all columns of nearly all records.
     plain = column.transform in (None, "text") and live.family == "text" and not live.length and translate is None
+    plain = plain and not (choose or join or column.kinds or factor is not None)
     if column.fields:
         return _compile_field(column, convert, plain=plain)
     return _compile_paths(column, decoder, convert, plain=plain)

@@ -53,9 +53,9 @@ ODD = object()
 Record = Any
 
 
-# A step of a path: a property, and of a list what to take: all (`[]`), one by its place (`[0]`), those of which a
-# property has a value (`[is_main=true]`).
-STEP = re.compile(r"(?P<name>[^\[\].]+)(?:\[(?:(?P<place>\d{1,6})|(?P<key>[^\[\].=]+)=(?P<value>[^\[\].]*))?\])?")
+# A step of a path: a property, and of a list what to take: all (`[]`), one by its place (`[0]`, `[first]`), those of
+# which a property has a value (`[is_main=true]`).
+STEP = re.compile(r"(?P<name>[^\[\].]+)(?:\[(?:(?P<place>\d{1,6}|first)|(?P<key>[^\[\].=]+)=(?P<value>[^\[\].]*))?\])?")
 
 
 def split_path(path: str) -> list[str]:
@@ -69,7 +69,7 @@ def _chosen(step: str, items: Any) -> Any:
     if not isinstance(items, list) or found is None:
         return None
     if found["place"] is not None:
-        place = int(found["place"])
+        place = 0 if found["place"] == "first" else int(found["place"])
         return items[place] if place < len(items) else None
     if found["key"] is not None:
         key, wanted = found["key"], found["value"]

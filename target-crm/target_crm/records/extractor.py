@@ -66,6 +66,8 @@ class Extracted:
     marked: set[tuple[int, int]] = field(default_factory=set)
     # Names that the records themselves bring, by account, kind and reference.
     names: dict[tuple[int, str, str], str] = field(default_factory=dict)
+    # Takes a warning that is found only when references are resolved.
+    tell: Callable[[BadCell], None] = field(default=lambda _: None)
 
     def leave_out(self, place: int, number: int, name: str) -> None:
         """Let a column of a record count as if nothing had come for it."""
@@ -86,7 +88,7 @@ def _compile_set(
 ) -> Callable[[FieldIndex], tuple[list[dict[str, Any]], list[Item]]]:
     """Reads a set's items: their base, and the items themselves."""
     keys, region = wanted_keys(item_set.fields), context.region
-    phones = item_set.item == "phone"
+    phones, kinds = item_set.item == "phone", {kind.lower() for kind in item_set.kinds}
     # Remarks and kinds are cut to their columns as any text is; the key stays that of the whole.
     lengths = {role: live.columns[name].length for role, name in item_set.columns.items() if name in live.columns}
     longest_comment, longest_type = lengths.get("comment"), lengths.get("type")
@@ -95,7 +97,10 @@ def _compile_set(
         base: list[dict[str, Any]] = []
         items: list[Item] = []
         found = next((index[key] for key in keys if key in index), ()) or ()
+        if kinds:
+            found = [given for given in found if str(given.kind).lower() in kinds]
         taken: set[str] = set()
+        skip = item_set.rest
         for given in found:
             text = given.value
             if text.__class__ is not str or not text or text[0] in BLANKS:
@@ -107,6 +112,10 @@ def _compile_set(
             if key in taken or key == "?None":
                 continue
             taken.add(key)
+            if skip and value:
+                # The first number or address stands in the row itself.
+                skip = False
+                continue
             kind = given.kind
             kind = None if kind is None else str(kind)[:longest_type]
             comment = comment and comment[:longest_comment]
@@ -163,7 +172,7 @@ class Extractor:
         self._by_fields += [(s.table, s.columns["value"], wanted_keys(s.fields)) for s in table.sets]
         # The properties that columns are read from.
         self._sources: dict[tuple[str, str], Sequence[str]] = {
-            (table.table, c.name): [CUSTOM_FIELDS] if c.fields else [re.split(r"[.\[]", p)[0] for p in c.path]
+            (table.table, c.name): [CUSTOM_FIELDS] * bool(c.fields) + [re.split(r"[.\[]", p)[0] for p in c.path]
             for c in table.columns
         }
         self._sources |= {(s.table, s.columns["value"]): [CUSTOM_FIELDS] for s in table.sets}

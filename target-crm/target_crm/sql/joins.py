@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
+from target_crm.normalise.text import same_key
 from target_crm.sql.spec import I, MergeSpec, S, Slot, trusted
+from target_crm.sql.text import text_rules
 
 # A batch is some thousand rows and finds each of its partners by a unique index. The planner thinks otherwise when its
 # statistics were taken before the rows came (a first load, a stream that begins): it then reads all keys of a stream
@@ -87,4 +91,10 @@ def theirs(spec: MergeSpec, slot: Slot) -> sql.Composed:
         return S("s.{}").format(slot.name("c"))
     if slot.column.link:
         return S("{}.{}").format(alias, I(spec.parents[slot.column.link].mapping.id))
-    return S("{}.name").format(alias)
+    name = S("{}.name").format(alias)
+    if slot.column.values is None:
+        return name
+    meant = sql.Literal(json.dumps({same_key(said): value for said, value in slot.column.values.items()}))
+    key = text_rules(slot.live.encoding).key(name)
+    return S("(SELECT CASE WHEN m.v ? m.k THEN m.v->>m.k ELSE m.v->>'*' END FROM (SELECT {}::jsonb AS v, {} AS k) AS m "
+             "WHERE m.k <> '')::{}").format(meant, key, trusted(slot.live.type_sql))  # fmt: skip
