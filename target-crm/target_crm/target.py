@@ -295,6 +295,6 @@ def _write_state(state: bytes) -> None:
 
 def _open_load(settings: Settings, database: Database) -> Load:
     try:
-        return Load(settings, database, on_state=_write_state)
+        return Load.open(settings, database, on_state=_write_state)
     except psycopg.Error as fault:
         raise as_sentence(fault) from None

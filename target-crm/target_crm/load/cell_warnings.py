@@ -5,35 +5,19 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from target_crm.database.encoding import Letters
-from target_crm.problems import Problem, as_jsonb
+from target_crm.load.batch import Batch
+from target_crm.problems import as_jsonb
+from target_crm.records.bad_cells import BadCell, Cell
+from target_crm.records.extractor import Extracted, Extractor
 
 logger = logging.getLogger("target-crm")
 Connection = psycopg.Connection[Any]
-
-# A cell: table, account, id in amoCRM, column.
-Cell = tuple[str, int, int, str]
-
-
-class BadCell(NamedTuple):
-    """A value that was left out, and why. `table` is a set's own table for its items."""
-
-    stream: str
-    account_id: int
-    amo_id: int
-    table: str
-    column: str
-    problem: Problem
-
-    @property
-    def cell(self) -> Cell:
-        """What tells warnings apart."""
-        return self.table, self.account_id, self.amo_id, self.column
 
 
 def open_warnings(connection: Connection, schema: str) -> dict[tuple[str, int, int], set[Cell]]:
@@ -109,3 +93,60 @@ def log_warnings(counted: Counter[tuple[str, str, str]]) -> None:
             number,
             code,
         )
+
+
+class CellWarnings:
+    """The open warnings, and how often each column's values were left out in this run.
+
+    Args:
+        connection: Where the warnings of earlier runs are read from.
+        schema: The schema of the loader's own tables.
+    """
+
+    def __init__(self, connection: Connection, schema: str) -> None:
+        self._schema = schema
+        self._open = open_warnings(connection, schema)
+        # By table, column and code.
+        self._counted: Counter[tuple[str, str, str]] = Counter()
+
+    def seen(self, stream: str, extractor: Extractor, found: Extracted) -> dict[Cell, BadCell | None]:
+        """The cells of extracted records that were left out, and, as None, those with an open warning that are good."""
+        cells: dict[Cell, BadCell | None] = {}
+        if self._open:
+            for record in found.records:
+                for cell in self._open.get((stream, *record.key), ()):
+                    if extractor.came(record, cell[0], cell[3]):
+                        cells[cell] = None
+        return cells | {bad.cell: bad for bad in found.bad}
+
+    def close(self, connection: Connection, run_id: int, batch: Batch) -> list[BadCell]:
+        """Write the warnings of a batch, and close those whose cells are good now; the caller commits.
+
+        Returns:
+            What was written.
+        """
+        rejected = {reject.identity for reject in batch.late_rejects.values()}
+        rejected |= {reject.identity for _, reject in batch.postponed.values()}
+        cells = [
+            (cell, bad)
+            for cell, bad in batch.cells.items()
+            if bad is None or (bad.stream, bad.account_id, bad.amo_id) not in rejected
+        ]
+        bad_cells = [bad for _, bad in cells if bad is not None]
+        for bad in bad_cells:
+            self._counted[bad.table, bad.column, bad.problem.code] += 1
+            self._open.setdefault((bad.stream, bad.account_id, bad.amo_id), set()).add(bad.cell)
+        write_warnings(connection, self._schema, run_id, bad_cells)
+        good = {cell for cell, bad in cells if bad is None}
+        close_warnings(connection, self._schema, good)
+        if good:
+            for key in [key for key, waiting in self._open.items() if waiting & good]:
+                self._open[key] -= good
+                if not self._open[key]:
+                    del self._open[key]
+        return bad_cells
+
+    def log(self) -> None:
+        """Report which columns' values were left out since the last report."""
+        log_warnings(self._counted)
+        self._counted.clear()

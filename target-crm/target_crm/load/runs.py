@@ -1,20 +1,17 @@
-"""The rows of sync_runs and sync_rejects, and the lock that lets one load at a time work on an account."""
+"""The rows of sync_runs, and the lock that lets one load at a time work on an account."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from target_crm.database.encoding import Letters
 from target_crm.database.url import without_secrets
 from target_crm.errors import BusyError
-from target_crm.records.batch import Reject
 
 logger = logging.getLogger("target-crm")
 Connection = psycopg.Connection[Any]
@@ -140,80 +137,6 @@ def prune_journal(connection: Connection, schema: str, days: int) -> int:
             (days,),
         ).rowcount
     return done
-
-
-def write_rejects(connection: Connection, schema: str, run_id: int, rejects: Sequence[Reject]) -> None:
-    """Keep rejected records; one that is open already is updated. The caller commits."""
-    if not rejects:
-        return
-    last = {reject.identity: reject for reject in rejects}
-    for with_key in (True, False):
-        some = [r for r in last.values() if (len(r.identity) == 3) == with_key]
-        if some:
-            _write_some_rejects(connection, schema, run_id, some, with_key=with_key)
-
-
-def log_rejects(rejects: Sequence[Reject]) -> None:
-    """Say what was rejected: the first ones, and how many more."""
-    for reject in rejects[:5]:
-        logger.warning("Stream %s: a record was put into sync_rejects: %s", reject.stream, reject.problem.text())
-    if len(rejects) > 5:
-        logger.warning("... and %d more; see sync_rejects.", len(rejects) - 5)
-
-
-def _write_some_rejects(
-    connection: Connection, schema: str, run_id: int, rejects: Sequence[Reject], *, with_key: bool
-) -> None:
-    target = sql.SQL(
-        "(account_id, stream, amo_id) WHERE resolved_at IS NULL AND amo_id IS NOT NULL AND account_id IS NOT NULL"
-        if with_key
-        else "(md5(record), coalesce(stream, '')) WHERE resolved_at IS NULL AND (amo_id IS NULL OR account_id IS NULL)"
-    )
-    letters = Letters(connection.info.parameter_status("server_encoding"))
-    connection.execute(
-        sql.SQL(
-            "INSERT INTO {} (run_id, stream, record, error, account_id, amo_id, code, args) "
-            "SELECT %s, x.* FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], "
-            "%s::jsonb[]) AS x ON CONFLICT {} DO UPDATE SET run_id = excluded.run_id, record = excluded.record, "
-            "error = excluded.error, code = excluded.code, args = excluded.args, updated_at = now()"
-        ).format(sql.Identifier(schema, "sync_rejects"), target),
-        (
-            run_id,
-            [r.stream for r in rejects],
-            [letters.clean(r.record) for r in rejects],
-            [letters.clean(r.problem.text()) for r in rejects],
-            [r.account_id for r in rejects],
-            [r.amo_id for r in rejects],
-            [r.problem.code for r in rejects],
-            [letters.clean(r.problem.args_json) for r in rejects],
-        ),
-    )
-
-
-def open_rejects(connection: Connection, schema: str) -> dict[str, set[tuple[int, int]]]:
-    """The keys of rejected records that no good version has come of, by stream."""
-    found: dict[str, set[tuple[int, int]]] = {}
-    query = sql.SQL(
-        "SELECT stream, account_id, amo_id FROM {} WHERE resolved_at IS NULL AND amo_id IS NOT NULL "
-        "AND account_id IS NOT NULL"
-    ).format(sql.Identifier(schema, "sync_rejects"))
-    for stream, account, identity in connection.execute(query).fetchall():
-        found.setdefault(stream, set()).add((account, identity))
-    return found
-
-
-def close_rejects(
-    connection: Connection, schema: str, run_id: int, stream: str, keys: Collection[tuple[int, int]]
-) -> None:
-    """Close the rejects of records that were loaded after all. The caller commits."""
-    connection.execute(
-        sql.SQL(
-            "UPDATE {} AS r SET resolved_at = now(), resolution = %s "
-            "FROM unnest(%s::bigint[], %s::bigint[]) AS x(a, i) WHERE r.stream = %s "
-            "AND r.account_id = x.a AND r.amo_id = x.i AND r.resolved_at IS NULL"
-        ).format(sql.Identifier(schema, "sync_rejects")),
-        (f"loaded in run {run_id}", *([key[place] for key in keys] for place in range(2)), stream),
-    )
 
 
 def lock_account(connection: Connection, schema: str, account: int, patience: float, *, keep_open: bool) -> None:

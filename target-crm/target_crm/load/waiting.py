@@ -15,6 +15,7 @@ from psycopg import errors
 from target_crm.config.settings import Settings
 from target_crm.database.session import PinnedConnection
 from target_crm.errors import BusyError, RecordError
+from target_crm.load.batch import Batch, Buffer
 from target_crm.load.held_rows import (
     DELETION,
     NAMES,
@@ -29,8 +30,8 @@ from target_crm.load.held_rows import (
 from target_crm.load.sessions import LoadSessions
 from target_crm.mapping.check import LiveTable
 from target_crm.merge.merger import Counts
-from target_crm.records.batch import Batch, Buffer, Tombstone
 from target_crm.records.envelope import KeyReader, SeenRecord
+from target_crm.records.tombstones import Tombstone
 
 logger = logging.getLogger("target-crm")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.3, 5.0

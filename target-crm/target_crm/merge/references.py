@@ -9,9 +9,9 @@ import psycopg
 from psycopg import sql
 
 from target_crm.errors import CellError
-from target_crm.load.cell_warnings import BadCell
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import Column
+from target_crm.records.bad_cells import BadCell
 from target_crm.records.column_readers import translator
 from target_crm.records.extractor import Extracted
 from target_crm.sql import references

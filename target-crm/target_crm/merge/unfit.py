@@ -12,10 +12,10 @@ import psycopg
 from psycopg import sql
 
 from target_crm.database.session import PinnedConnection
-from target_crm.load.cell_warnings import BadCell
 from target_crm.mapping.check import LiveTable
 from target_crm.merge.copy_format import as_copied
 from target_crm.problems import Problem
+from target_crm.records.bad_cells import BadCell
 from target_crm.records.extractor import Extracted
 from target_crm.sql.untouched import ITEM_COLUMNS
 

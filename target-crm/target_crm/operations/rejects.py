@@ -61,7 +61,7 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
     waiting = _claim(session, find_rejects(session, ids=ids, limit=1_000_000))
     tried = [r for r in waiting if r["stream"] and r["record"]]
     with _database_of(session) as database:
-        load = Load(session.settings, database, kind="retry")
+        load = Load.open(session.settings, database, kind="retry")
         status, error = "failed", None
         try:
             for reject in tried:

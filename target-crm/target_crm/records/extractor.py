@@ -14,7 +14,6 @@ import msgspec
 
 from target_crm.database.encoding import Letters
 from target_crm.errors import CellError, RecordError
-from target_crm.load.cell_warnings import BadCell
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import Column, ItemSet
 from target_crm.normalise import Context
@@ -23,6 +22,7 @@ from target_crm.normalise.emails import parse_email
 from target_crm.normalise.phones import parse_phone
 from target_crm.normalise.text import BLANKS, is_blank
 from target_crm.problems import Problem
+from target_crm.records.bad_cells import BadCell
 from target_crm.records.column_readers import Reader, compile_column
 from target_crm.records.decoder import CUSTOM_FIELDS, ODD, FieldIndex, FieldIndexer, Record, RecordDecoder, wanted_keys
 from target_crm.records.envelope import SeenRecord, instant

@@ -1,22 +1,18 @@
-"""What waits for its commit: records by stream, names, tombstones, bad records."""
+"""What waits for its commit: records by stream, names, rejected records, cells that were left out."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from threading import Lock
 from typing import Any, NamedTuple
 
-import msgspec
-
-from target_crm.errors import RecordError
-from target_crm.load.cell_warnings import BadCell, Cell
 from target_crm.load.held_rows import Waiting
 from target_crm.normalise import Context
 from target_crm.problems import Problem
-from target_crm.records.envelope import SeenRecord, instant, whole_number
+from target_crm.records.bad_cells import BadCell, Cell
+from target_crm.records.envelope import SeenRecord
 
 
 class Reject(NamedTuple):
@@ -114,44 +110,6 @@ class Batch:
                 self.late_rejects[record.seq] = reject
 
 
-class Tombstone(NamedTuple):
-    """A deletion or restore in amoCRM: of which stream and key, when, and the line to stage."""
-
-    stream: str
-    key: tuple[int, int]
-    when: datetime
-    line: bytes
-
-
 def as_text(raw: bytes) -> str:
     """Bytes as text that PostgreSQL can hold."""
     return raw.decode("utf-8", "replace").replace("\x00", "\ufffd")
-
-
-def tombstone(record: dict[str, Any], seq: int) -> Tombstone:
-    """A record of `deleted_records`.
-
-    Raises:
-        RecordError: it names no entity or no time.
-    """
-    kind = record.get("entity_type")
-    if not isinstance(kind, str):
-        raise RecordError("E_PROPERTY_MISSING", property="entity_type")
-    account, entity = (whole_number(record.get(name), name) for name in ("account_id", "entity_id"))
-    deleted, restored = (instant(record.get(name), name) for name in ("deleted_at", "restored_at"))
-    if deleted is None and restored is None:
-        raise RecordError("E_TIME_MISSING")
-    merged = record.get("merged_into")
-    if merged is not None:
-        merged = whole_number(merged, "merged_into")
-    line = {"q": seq, "a": account, "i": entity, "u": deleted, "m": merged, "o": restored}
-    when = restored or deleted
-    assert when is not None
-    return Tombstone(kind, (account, entity), when, msgspec.json.encode(line))
-
-
-def deletion(stream: str, seen: SeenRecord) -> Tombstone:
-    """A record that amoCRM lists as deleted: nearly all its fields are null, so it is a mark and never a merge."""
-    when = seen.updated_at or datetime.now(timezone.utc)
-    line = {"q": seen.seq, "a": seen.account_id, "i": seen.amo_id, "u": when, "m": None, "o": None}
-    return Tombstone(stream, seen.key, when, msgspec.json.encode(line))

@@ -1,0 +1,197 @@
+"""Writes whole batches: records, names, deletions, rejects, warnings and the STATE, each batch with one commit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import tzinfo
+from functools import partial
+
+import psycopg
+
+from target_crm.load import rejects
+from target_crm.load.batch import Batch, Buffer, Reject
+from target_crm.load.run_context import RunContext
+from target_crm.load.stream_writer import StreamWriter
+from target_crm.merge.merger import Counts, Merger
+from target_crm.normalise import Context
+from target_crm.records.envelope import SeenRecord
+from target_crm.records.tombstones import Tombstone
+from target_crm.singer_io.messages import read_state
+
+
+class BatchWriter:
+    """Writes the batches of a run one after another; all but the constructor runs beside the reading.
+
+    Args:
+        run: The open run.
+        streams: Merges the records of one stream.
+        keeps_states: Whether states are let go, and so kept with the batches that they come after.
+    """
+
+    def __init__(self, run: RunContext, streams: StreamWriter, *, keeps_states: bool) -> None:
+        self._run, self._streams = run, streams
+        self._keeps_states = keeps_states and not run.settings.dry_run
+        # Records to be tried again at the end, by stream and key.
+        self._postponed: dict[tuple[str, tuple[int, int]], tuple[Context, SeenRecord, Reject]] = {}
+        self.seconds = 0.0
+
+    def write(self, batch: Batch, tombstones: Sequence[Tombstone]) -> bytes | None:
+        """Write a batch, parents before children; the STATE that may leave then."""
+        started = time.monotonic()
+        try:
+            return self._write(batch, tombstones)
+        finally:
+            self.seconds += time.monotonic() - started
+
+    def _write(self, batch: Batch, tombstones: Sequence[Tombstone]) -> bytes | None:
+        run = self._run
+        self._streams.renew_sessions()
+        run.lock_accounts(batch.accounts | {t.key[0] for t in tombstones})
+        self._write_names(batch)
+        for stream, buffer in self._in_order(batch):
+            counts = self._streams.merge(batch, stream, buffer.sorted())
+            counts.superseded += buffer.read - counts.read
+            run.outcome.loaded[stream] += len(buffer.records)
+            counts.read = buffer.read
+            run.count(stream).add(counts)
+        run.waiting.delete(batch, tombstones, self._delete)
+        self._close(batch)
+        if len(self._postponed) > run.settings.max_bad_records:
+            self.write_postponed()
+        return batch.state
+
+    def _in_order(self, batch: Batch) -> list[tuple[str, Buffer]]:
+        """What a batch holds by stream, parents before children."""
+        return [(stream, batch.buffers[stream]) for stream in self._run.live if stream in batch.buffers]
+
+    def write_waiting(self, context: Context, accounts: set[int]) -> None:
+        """Write what waited for rows that others held, if these are free now; of the run's accounts and these."""
+
+        def batch_of(zone: tzinfo) -> Batch:
+            return Batch(replace(context, zone=zone))
+
+        run = self._run
+        for batch, tombstones, cells in run.waiting.again(run.accounts | accounts, batch_of):
+            run.lock_accounts({cell[0] for cell in cells})
+            self._write_names(batch)
+            for stream, buffer in self._in_order(batch):
+                # They were read in the batch that they came with.
+                counts = self._streams.merge(batch, stream, buffer.sorted())
+                run.count(stream).add(replace(counts, read=0, unchanged=0))
+            run.waiting.delete(batch, tombstones, self._delete)
+            run.waiting.closed(cells - batch.held.keys())
+            self._close(batch)
+
+    def write_postponed(self) -> None:
+        """Write records that other rows were in the way of, when all else is done; what still is refused is rejected.
+
+        Raises:
+            StrictError, TooManyRejectsError: as for any reject.
+        """
+        waiting: int | None = None
+        while self._postponed and len(self._postponed) != waiting:
+            waiting = len(self._postponed)
+            batches: dict[Context, Batch] = {}
+            for (stream, _), (context, record, _) in self._postponed.items():
+                batch = batches.setdefault(context, Batch(context))
+                batch.buffers.setdefault(stream, Buffer()).put(record)
+            for batch in batches.values():
+                for stream, buffer in self._in_order(batch):
+                    # They were read in the batch that they came with.
+                    counts = self._streams.merge(batch, stream, buffer.sorted())
+                    self._run.count(stream).add(replace(counts, read=0))
+                self._close(batch)
+        left = [reject for _, _, reject in self._postponed.values()]
+        self._postponed.clear()
+        self._reject_at_last(left)
+
+    def _reject_at_last(self, left: Sequence[Reject]) -> None:
+        run = self._run
+        for reject in left:
+            run.refuse_if_strict(reject.stream, reject.problem)
+            run.count(str(reject.stream)).rejected += 1
+            run.outcome.rejected[reject.stream or ""] += 1
+            run.outcome.loaded[reject.stream or ""] -= 1
+        if left:
+            run.rejected += len(left)
+            if not run.settings.dry_run:
+                rejects.log_rejects(left)
+            run.write_counts()
+            run.commit()
+            run.refuse_too_many()
+
+    def _write_names(self, batch: Batch) -> None:
+        if batch.names:
+            self._run.waiting.name(batch, partial(self._name, list(batch.names.values())))
+
+    def _name(self, lines: list[bytes]) -> None:
+        merger = self._streams.first
+        named = self._streams.guarded(merger, lambda lock: merger.name(lines, lock=lock))
+        for table, counts in named.items():
+            self._run.counts.setdefault(table, Counts()).add(counts)
+
+    def _delete(self, tombstones: Sequence[Tombstone]) -> None:
+        """Mark rows deleted, all or none: the guard of one table leaves no mark in another."""
+        merger, done = self._streams.first, {}
+        so_far = dict(merger.deleted_so_far)
+        try:
+            with self._run.connection.transaction():
+                for stream in self._run.live:
+                    lines = [t.line for t in tombstones if t.stream == stream]
+                    if lines:
+                        done[stream] = self._streams.guarded(merger, partial(_deletion, merger, stream, lines))
+        except psycopg.errors.LockNotAvailable:
+            merger.deleted_so_far.clear()
+            merger.deleted_so_far.update(so_far)
+            raise
+        for stream, counts in done.items():
+            self._run.count(stream).add(counts)
+
+    def _postpone(self, batch: Batch) -> None:
+        """Keep the records that other rows are in the way of, for the end of the run; a later version replaces one."""
+        for stream, buffer in batch.buffers.items():
+            for key in buffer.records if self._postponed else ():
+                self._postponed.pop((stream, key), None)
+        for record, reject in batch.postponed.values():
+            self._postponed[str(reject.stream), record.key] = batch.context, record, reject
+
+    def _close(self, batch: Batch) -> None:
+        """Write what came of a batch beside its rows, and commit."""
+        run = self._run
+        run.connection.verify()
+        rejected = [*batch.rejects, *batch.late_rejects.values()]
+        run.rejected += len(rejected)
+        self._postpone(batch)
+        for reject in rejected:
+            if reject.stream in run.live:
+                run.count(reject.stream).rejected += 1
+            run.outcome.rejected[reject.stream or ""] += 1
+        for late in batch.late_rejects.values():
+            run.outcome.loaded[late.stream or ""] -= 1
+        postponed = [reject for _, reject in batch.postponed.values()]
+        rejects.write_rejects(run.connection, run.schema, run.run_id, [*rejected, *postponed])
+        if not run.settings.dry_run:
+            rejects.log_rejects(rejected)
+        tables = {stream: live.mapping.table for stream, live in run.live.items()}
+        run.rejects.close(run.connection, run.run_id, batch, tables)
+        for bad in run.warnings.close(run.connection, run.run_id, batch):
+            run.count(bad.stream).warnings += 1
+        for table in run.waiting.settle(batch, run.run_id):
+            run.counts.setdefault(table, Counts()).warnings += 1
+        run.write_counts()
+        if batch.state is not None:
+            self.keep_state(batch.state)
+        run.commit()
+        run.refuse_too_many()
+
+    def keep_state(self, state: bytes) -> None:
+        """Keep a STATE that is let go when the transaction is committed. The caller commits."""
+        if self._keeps_states:
+            self._run.outcome.keep_state(self._run.connection, self._run.accounts, read_state(state))
+
+
+def _deletion(merger: Merger, stream: str, lines: list[bytes], _: bool) -> Counts:
+    """Deletions lock their rows anyway."""
+    return merger.delete(stream, lines)

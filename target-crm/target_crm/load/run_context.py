@@ -1,0 +1,169 @@
+"""What all parts of one run share: settings, tables, sessions, counts, limits, and the locks of its accounts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
+
+from target_crm.config.settings import Settings
+from target_crm.database.connection import Database
+from target_crm.database.encoding import Letters
+from target_crm.database.session import PinnedConnection
+from target_crm.errors import StrictError, TooManyRejectsError
+from target_crm.load import runs
+from target_crm.load.cell_warnings import CellWarnings
+from target_crm.load.held_rows import when_free
+from target_crm.load.outcome import Outcome
+from target_crm.load.rejects import OpenRejects
+from target_crm.load.sessions import LoadSessions
+from target_crm.load.waiting import WaitingRecords
+from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
+from target_crm.mapping.load import load_mapping
+from target_crm.mapping.model import Mapping
+from target_crm.merge.merger import Counts
+from target_crm.merge.row_keys import RowKeys, find_row_keys
+from target_crm.problems import Problem
+
+
+class _Begun(NamedTuple):
+    """What the first transaction of a run found and wrote."""
+
+    live: dict[str, LiveTable]
+    row_keys: dict[str, RowKeys]
+    waiting: WaitingRecords
+    rejects: OpenRejects
+    warnings: CellWarnings
+    run_id: int
+
+
+@dataclass
+class RunContext:
+    """One run, opened by `open_run`."""
+
+    settings: Settings
+    mapping: Mapping
+    sessions: LoadSessions
+    letters: Letters
+    live: dict[str, LiveTable]
+    row_keys: dict[str, RowKeys]
+    # What earlier runs left: records that wait for rows, rejected records, cells that were left out.
+    waiting: WaitingRecords
+    rejects: OpenRejects
+    warnings: CellWarnings
+    run_id: int
+    outcome: Outcome
+    # By table.
+    counts: dict[str, Counts] = field(default_factory=dict)
+    rejected: int = 0
+    # Whose lock this run holds.
+    accounts: set[int] = field(default_factory=set)
+
+    @property
+    def connection(self) -> PinnedConnection:
+        """The session of the run."""
+        return self.sessions.first
+
+    @property
+    def schema(self) -> str:
+        """The schema of the loader's own tables."""
+        return self.settings.crm_schema
+
+    def commit(self) -> None:
+        """Commit, except in a dry run, which is one transaction."""
+        if not self.settings.dry_run:
+            self.connection.commit()
+
+    def count(self, stream: str) -> Counts:
+        """The counts of a mapped stream's table."""
+        return self.counts.setdefault(self.live[stream].mapping.table, Counts())
+
+    def counts_document(self) -> dict[str, dict[str, int]]:
+        """The counts by table as `sync_runs.counts` holds them."""
+        return {name: asdict(counts) for name, counts in sorted(self.counts.items())}
+
+    def write_counts(self) -> None:
+        """Keep the counts so far. The caller commits."""
+        runs.write_counts(self.connection, self.schema, self.run_id, self.counts_document())
+
+    def refuse_if_strict(self, stream: str | None, problem: Problem, amo_id: int | None = None) -> None:
+        """Stop at a rejected record if the settings say so.
+
+        Raises:
+            StrictError: `on_bad_record` is `fail`.
+        """
+        if self.settings.on_bad_record == "fail":
+            record = "" if amo_id is None else f", record {amo_id}"
+            msg = (
+                f"Stream {stream}{record}: {problem.text()} on_bad_record is fail: the run stops; quarantine would go "
+                "on without it."
+            )
+            raise StrictError(msg)
+
+    def refuse_too_many(self) -> None:
+        """Stop where too many records were rejected.
+
+        Raises:
+            TooManyRejectsError: more than `max_bad_records`.
+        """
+        if self.rejected > self.settings.max_bad_records:
+            msg = (
+                f"{self.rejected} records were rejected, more than max_bad_records = {self.settings.max_bad_records}. "
+                f"Look into the table {self.schema}.sync_rejects (target-crm-admin rejects)."
+            )
+            raise TooManyRejectsError(msg)
+
+    def lock_accounts(self, accounts: set[int]) -> None:
+        """One load at a time for an account; accounts do not hinder one another.
+
+        Raises:
+            BusyError: another load of an account did not end within `lock_timeout_seconds`.
+        """
+        fresh = sorted(accounts - self.accounts)
+        for account in fresh:
+            self.sessions.hold(account)
+            self.accounts.add(account)
+        if fresh:
+            runs.note_accounts(self.connection, self.schema, self.run_id, self.accounts)
+            self.commit()
+
+
+def open_run(settings: Settings, database: Database, kind: str) -> RunContext:
+    """Connect, make the tables that are missing, check the mapping against the database, and open the run.
+
+    Raises:
+        MappingError: the mapping does not fit the database.
+        DatabaseError: the database can't be reached.
+    """
+    mapping = load_mapping(settings.mapping_file)
+    sessions = LoadSessions(settings, database)
+    try:
+        letters = Letters(sessions.first.info.parameter_status("server_encoding"))
+        begun = when_free(
+            sessions.first,
+            settings.lock_timeout_seconds,
+            lambda: _begin(settings, mapping, sessions, database, kind),
+        )
+        sessions.open_more(1 if settings.dry_run else settings.parallel_merges)
+    except BaseException:
+        sessions.close()
+        raise
+    tables = {stream: live.mapping.table for stream, live in begun.live.items()}
+    outcome = Outcome(settings.crm_schema, begun.run_id, tables)
+    return RunContext(settings, mapping, sessions, letters, *begun, outcome=outcome)
+
+
+def _begin(settings: Settings, mapping: Mapping, sessions: LoadSessions, database: Database, kind: str) -> _Begun:
+    """The first transaction of a run; may be done again from its beginning."""
+    connection, schema = sessions.first, settings.crm_schema
+    database.prepare(connection, builtin=mapping.builtin, commit=not settings.dry_run)
+    live = check_mapping(connection, mapping, schema)
+    database.use_zone(connection, next(iter(naive_columns(live)), None))
+    row_keys = find_row_keys(connection, live)
+    waiting = WaitingRecords(settings, live, sessions)
+    waiting.load(schema)
+    rejects, warnings = OpenRejects(connection, schema), CellWarnings(connection, schema)
+    run_id = runs.begin_run(connection, schema, kind)
+    if not settings.dry_run:
+        connection.commit()
+    sessions.belongs_to(run_id)
+    return _Begun(live, row_keys, waiting, rejects, warnings, run_id)

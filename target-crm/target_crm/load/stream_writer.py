@@ -1,0 +1,200 @@
+"""Merges one stream's records of a batch: in slices over several connections, again after conflicts with others, and
+without the records that the database refuses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import psycopg
+
+from target_crm.database.deferred_constraints import DeferredConstraints
+from target_crm.database.refusals import belongs_to_records, may_pass_later, refusal
+from target_crm.errors import RecordError
+from target_crm.load.batch import Batch
+from target_crm.load.isolation import Isolator
+from target_crm.load.run_context import RunContext
+from target_crm.merge.merger import ContendedError, Counts, Merger, SkippedError
+from target_crm.merge.unfit import UnfitValues, may_be_unfit
+from target_crm.normalise import Context
+from target_crm.records.envelope import SeenRecord
+from target_crm.records.extractor import Extracted, Extractor
+
+_RETRIES_ON_DEADLOCK = 5
+_MOST_ATTEMPTS = 20
+# What is refused together may be found in steps: a deferred constraint only when the others are gone.
+_MOST_ISOLATIONS = 10
+# Smaller batches are not worth a second connection.
+_LEAST_TO_SHARE = 2000
+# Records extracted at a time: ten times as large as they came, they would otherwise fill the memory.
+_MOST_AT_ONCE = 2500
+_Done = TypeVar("_Done")
+
+
+class StreamWriter:
+    """Merges over as many connections as the run has.
+
+    Nothing is written in a dry run: every batch is merged in one transaction of one connection, which is rolled back
+    at the end.
+    """
+
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
+        deleted_so_far: dict[str, int] = {}
+        self.mergers = [
+            Merger(c, run.live, run.settings, run.run_id, run.row_keys, deleted_so_far) for c in run.sessions.all
+        ]
+        self._deferred = DeferredConstraints()
+        self._extractors: dict[tuple[str, Context], Extractor] = {}
+        self._pool = ThreadPoolExecutor(len(self.mergers), "part")
+
+    @property
+    def first(self) -> Merger:
+        """The merger over the session of the run."""
+        return self.mergers[0]
+
+    def renew_sessions(self) -> None:
+        """Open again what was closed while it was idle.
+
+        Raises:
+            As `LoadSessions.renew`.
+        """
+        if self._run.sessions.renew():
+            for merger, session in zip(self.mergers, self._run.sessions.all, strict=True):
+                merger.use(session)
+
+    def merge(self, batch: Batch, stream: str, records: list[SeenRecord]) -> Counts:
+        """Merge records in slices that share no row, over several connections where that is worth it."""
+        # A guard that looks at the share of a table needs all of it in one hand, as matching by e-mail or name does.
+        if self._run.settings.max_changes_percent < 100 or self._run.live[stream].mapping.match:
+            return self._merge_slice(self.first, batch, stream, records)
+        mergers = self.mergers if len(records) >= _LEAST_TO_SHARE else self.mergers[:1]
+        size = min(-(-len(records) // len(mergers)), _MOST_AT_ONCE)
+        slices = [records[start : start + size] for start in range(0, len(records), size)]
+
+        def merge(number: int) -> Counts:
+            counts = Counts()
+            for part in slices[number :: len(mergers)]:
+                counts.add(self._merge_slice(mergers[number], batch, stream, part))
+            return counts
+
+        counts = Counts()
+        for done in [self._pool.submit(merge, number) for number in range(len(mergers))]:
+            counts.add(done.result())
+        return counts
+
+    def _merge_slice(self, merger: Merger, batch: Batch, stream: str, records: Sequence[SeenRecord]) -> Counts:
+        """Merge records together. Those that the database refuses are found without writing any, and rejected."""
+        one = _Slice(self._run, merger, batch, stream, self._extractor(stream, batch.context), self.guarded)
+        return self._run.waiting.merge(merger.connection, batch, stream, records, one.merge)
+
+    def _extractor(self, stream: str, context: Context) -> Extractor:
+        found = self._extractors.get((stream, context))
+        if found is None:
+            live, letters = self._run.live[stream], self._run.letters
+            found = self._extractors[stream, context] = Extractor(live, context, letters)
+        return found
+
+    def guarded(self, merger: Merger, work: Callable[[bool], _Done]) -> _Done:
+        """Run a merge in a transaction (a savepoint in a dry run), again when others were in the way.
+
+        People who edited the same rows meanwhile: once more, under locks. Deadlocks: a few times, with pauses.
+        """
+        try:
+            return self._attempts(merger, work)
+        finally:
+            merger.skipping.clear()
+            merger.vacating.clear()
+
+    def _attempts(self, merger: Merger, work: Callable[[bool], _Done]) -> _Done:
+        lock, is_dry = False, self._run.settings.dry_run
+        for attempt in range(_MOST_ATTEMPTS):
+            try:
+                with merger.attempt():
+                    merger.connection.verify(self._run.waiting.seconds)
+                    done = work(lock)
+                    if is_dry:
+                        self._deferred.check(merger.connection)
+                    return done
+            except SkippedError as skipped:
+                merger.skipping.setdefault(skipped.table, set()).update(skipped.rows)
+            except (ContendedError, psycopg.errors.UniqueViolation) as error:
+                if lock:
+                    vacating = merger.free_columns(error) if isinstance(error, psycopg.Error) else set()
+                    if vacating <= merger.vacating:
+                        raise
+                    merger.vacating |= vacating
+                lock = True
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                if attempt >= _RETRIES_ON_DEADLOCK or is_dry:
+                    raise
+                time.sleep(0.1 * 2**attempt)
+        raise ContendedError
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
+
+class _Slice:
+    """The merge of some records of one stream over one connection."""
+
+    def __init__(
+        self,
+        run: RunContext,
+        merger: Merger,
+        batch: Batch,
+        stream: str,
+        extractor: Extractor,
+        guarded: Callable[[Merger, Callable[[bool], Counts]], Counts],
+    ) -> None:
+        self._run, self._merger, self._batch, self._stream = run, merger, batch, stream
+        self._extractor, self._guarded = extractor, guarded
+        self._unfit = UnfitValues(run.live[stream])
+
+    def merge(self, records: Sequence[SeenRecord]) -> Counts:
+        """Merge those records that the database takes; the others are rejected."""
+        refused, looked = 0, False
+        for _ in range(_MOST_ISOLATIONS):
+            try:
+                counts = self._merge_all(records) if records else Counts()
+            except psycopg.Error as error:
+                if not belongs_to_records(error):
+                    raise
+                if may_be_unfit(error) and not looked:
+                    looked = True
+                    if self._unfit.look(self._merger.connection, self._extractor.extract(records, self._reject)):
+                        continue
+                bad = Isolator(self._merger.connection, self._merge_all).find(records, error)
+            else:
+                counts.read += refused
+                return counts
+            for record, reason in bad:
+                self._refuse(record, reason)
+            refused += len(bad)
+            left_out = {id(record) for record, _ in bad}
+            records = [record for record in records if id(record) not in left_out]
+        raise ContendedError
+
+    def _merge_all(self, records: Sequence[SeenRecord]) -> Counts:
+        merger, stream = self._merger, self._stream
+        return self._guarded(merger, lambda lock: merger.merge(stream, records, self._extract, lock=lock))
+
+    def _extract(self, wanted: Sequence[SeenRecord]) -> Extracted:
+        found = self._extractor.extract(wanted, self._reject)
+        self._unfit.leave_out(found)
+        self._batch.note_cells(self._run.warnings.seen(self._stream, self._extractor, found))
+        found.tell = lambda bad: self._batch.note_cells({bad.cell: bad})
+        return found
+
+    def _reject(self, record: SeenRecord, error: RecordError) -> None:
+        self._run.refuse_if_strict(self._stream, error.problem, record.key[1])
+        self._batch.reject(self._stream, record, error.problem)
+
+    def _refuse(self, record: SeenRecord, reason: psycopg.Error) -> None:
+        problem, later = refusal(reason), may_pass_later(reason)
+        if not later:
+            self._run.refuse_if_strict(self._stream, problem, record.key[1])
+        self._batch.reject(self._stream, record, problem, for_now=later)

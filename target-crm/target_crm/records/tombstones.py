@@ -1,0 +1,49 @@
+"""Deletions and restores in amoCRM, as the stream `deleted_records` or a deleted record in a list tells of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import msgspec
+
+from target_crm.errors import RecordError
+from target_crm.records.envelope import SeenRecord, instant, whole_number
+
+
+class Tombstone(NamedTuple):
+    """A deletion or restore in amoCRM: of which stream and key, when, and the line to stage."""
+
+    stream: str
+    key: tuple[int, int]
+    when: datetime
+    line: bytes
+
+
+def tombstone(record: dict[str, Any], seq: int) -> Tombstone:
+    """A record of `deleted_records`.
+
+    Raises:
+        RecordError: it names no entity or no time.
+    """
+    kind = record.get("entity_type")
+    if not isinstance(kind, str):
+        raise RecordError("E_PROPERTY_MISSING", property="entity_type")
+    account, entity = (whole_number(record.get(name), name) for name in ("account_id", "entity_id"))
+    deleted, restored = (instant(record.get(name), name) for name in ("deleted_at", "restored_at"))
+    if deleted is None and restored is None:
+        raise RecordError("E_TIME_MISSING")
+    merged = record.get("merged_into")
+    if merged is not None:
+        merged = whole_number(merged, "merged_into")
+    line = {"q": seq, "a": account, "i": entity, "u": deleted, "m": merged, "o": restored}
+    when = restored or deleted
+    assert when is not None
+    return Tombstone(kind, (account, entity), when, msgspec.json.encode(line))
+
+
+def deletion(stream: str, seen: SeenRecord) -> Tombstone:
+    """A record that amoCRM lists as deleted: nearly all its fields are null, so it is a mark and never a merge."""
+    when = seen.updated_at or datetime.now(timezone.utc)
+    line = {"q": seen.seq, "a": seen.account_id, "i": seen.amo_id, "u": when, "m": None, "o": None}
+    return Tombstone(stream, seen.key, when, msgspec.json.encode(line))
