@@ -7,7 +7,7 @@ COVER ?=
 export COVERAGE_CORE ?= $(if $(COVER),,sysmon)
 # Compiled at once: where PYTHONDONTWRITEBYTECODE is set, every start of every command would compile all it imports.
 UV     := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
-PACKAGES := -e ./tap-amocrm -e ./target-crm -e ./amocrm-sim
+PACKAGES := -e './tap-amocrm[all]' -e './target-crm[all]' -e ./amocrm-sim
 SOURCES := tap-amocrm/tap_amocrm target-crm/target_crm amocrm-sim/amocrm_sim
 MANIFESTS := pyproject.toml constraints.txt tap-amocrm/pyproject.toml target-crm/pyproject.toml amocrm-sim/pyproject.toml
 
@@ -64,7 +64,7 @@ bench: $(VENV)/.installed-dev  ## every benchmark; tables on the screen, JSON in
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 constraints: $(BIN)/uv  ## pin the newest versions that fit, for every platform and Python
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --no-emit-index-url --no-header --no-annotate \
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --no-emit-index-url --no-header --no-annotate --all-extras \
 	  --group run --group dev tap-amocrm/pyproject.toml target-crm/pyproject.toml amocrm-sim/pyproject.toml -o constraints.txt
 
 clean:  ## forget the demo's data; .venv stays

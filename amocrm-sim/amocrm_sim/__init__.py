@@ -1,3 +1,3 @@
 """amocrm-sim: a local amoCRM for demos, tests and benchmarks. It knows the API from the vendor's pages only."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import uvicorn
 
+from amocrm_sim import __version__
 from amocrm_sim.app import Simulator
 from amocrm_sim.arrivals import listen
 from amocrm_sim.options import Options
@@ -17,6 +18,7 @@ from amocrm_sim.store import Store
 
 
 @click.group()
+@click.version_option(__version__)
 def main() -> None:
     """A local amoCRM (Kommo) API v4."""
 

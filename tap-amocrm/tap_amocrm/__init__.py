@@ -1,3 +1,3 @@
 """tap-amocrm: amoCRM (Kommo) API v4 as Singer messages."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,3 +1,3 @@
 """target-crm: Singer messages from amoCRM into a CRM's own PostgreSQL, by a three-way soft update."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

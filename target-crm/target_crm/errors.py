@@ -30,8 +30,16 @@ class TargetError(Exception):
         return str(self) if language == "en" else ""
 
 
+class Interrupted(BaseException):
+    """SIGTERM or Ctrl-C."""
+
+
 class ConfigError(TargetError):
     """A setting is missing or wrong; the message names it."""
+
+
+class MissingExtraError(ConfigError):
+    """What was asked for needs an extra of the package that is not installed; the message has the pip command."""
 
 
 class MappingError(TargetError):

@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from target_crm.admin.common import console, name_database, plain_errors, session_of, short
 from target_crm.database.lenient import read_everything
 from target_crm.database.url import without_secrets
+from target_crm.extras import require_extra
 from target_crm.operations.session import open_database
 from target_crm.presentation.terminal import Table, visible
 from target_crm.presentation.texts import LANGUAGES
@@ -94,6 +95,7 @@ def report(
         msg = "Name a run, or --last."
         raise click.UsageError(msg)
     # The page's libraries are an extra of their own; the other commands do without them.
+    require_extra("report")
     from target_crm.report.page import write_report
 
     with session_of(context) as session:

@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
 from target_crm import __version__
-from target_crm.admin import conflicts, database, mapping, rejects, runs, serve
-from target_crm.admin.common import read_settings
+
+# Each subcommand with its module and its name there: a command imports what it needs itself, not what the others need.
+_SUBCOMMANDS = {
+    "status": "runs:status",
+    "plan": "runs:plan",
+    "explain": "runs:explain",
+    "undo": "runs:undo",
+    "conflicts": "conflicts:conflicts",
+    "rejects": "rejects:rejects",
+    "map": "mapping:map_tables",
+    "psql": "database:psql",
+    "report": "database:report",
+    "serve": "serve:serve",
+}
 
 
-@click.group()
+class _Subcommands(click.Group):
+    """A group whose subcommands are imported when they are asked for."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Their names."""
+        return sorted(_SUBCOMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """One of them, None where there is no such."""
+        if name not in _SUBCOMMANDS:
+            return None
+        module, _, attribute = _SUBCOMMANDS[name].partition(":")
+        found: click.Command = getattr(import_module(f"target_crm.admin.{module}"), attribute)
+        return found
+
+
+@click.group(cls=_Subcommands)
 @click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="JSON, as target-crm's.")
 @click.option("--database-url", help="postgresql://...; left out: the embedded PostgreSQL.")
 @click.option("--data-dir", help="Where the embedded PostgreSQL keeps its data.  [default: .crm]")
@@ -26,19 +55,6 @@ def main(context: click.Context, /, config: Path | None, **given: Any) -> None:
     Settings are those of target-crm: from these options, a config file, or the environment
     (TARGET_CRM_DATABASE_URL ...).
     """
+    from target_crm.admin.common import read_settings
+
     context.obj = lambda: read_settings(config, given)
-
-
-for command in (
-    runs.status,
-    runs.plan,
-    runs.explain,
-    runs.undo,
-    conflicts.conflicts,
-    rejects.rejects,
-    mapping.map_tables,
-    database.psql,
-    database.report,
-    serve.serve,
-):
-    main.add_command(command)

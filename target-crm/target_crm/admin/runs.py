@@ -27,7 +27,6 @@ from target_crm.plan.text import print_plan
 from target_crm.presentation.terminal import Table, visible
 from target_crm.presentation.terminal import cell as as_cell
 from target_crm.presentation.texts.rendering import problem_text, remedy_text
-from target_crm.target import plan_of
 
 
 @click.command()
@@ -136,6 +135,9 @@ def _last_plan(settings: Settings, limit: int) -> Plan:
 
 def _plan_of(settings: Settings, messages: IO[str], limit: int) -> Plan:
     """The plan; where there is no database yet, as it would be in a new one, which is removed again."""
+    # The load's own program, with the SDK, is needed by no other subcommand.
+    from target_crm.target import plan_of
+
     if settings.database_url is not None or (settings.data_dir.expanduser() / "PG_VERSION").exists():
         return plan_of(settings, messages, limit)
     with tempfile.TemporaryDirectory(prefix="crm") as name:

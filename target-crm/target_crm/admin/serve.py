@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from target_crm.admin.common import name_database, plain_errors
+from target_crm.extras import require_extra
 
 
 @click.command()
@@ -45,6 +46,7 @@ def serve(
     comes from CRM_REVIEW_PASSWORD or --password-file.
     """
     # A web server is not needed by the other commands, and takes its time to import.
+    require_extra("review")
     from target_crm.web.server import Serving, serve
 
     password = os.environ.get("CRM_REVIEW_PASSWORD") or None

@@ -8,9 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-from dotenv import dotenv_values
-
 from target_crm.config.setting_names import PREFIX, unknown_variables
 from target_crm.config.settings import CONFIG_JSONSCHEMA, SETTING_NAMES, refuse
 from target_crm.errors import ConfigError
@@ -86,6 +83,8 @@ def refuse_unknown_variables() -> None:
 def _read_env_file(file: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
+    from dotenv import dotenv_values
+
     try:
         variables = {name: value for name, value in dotenv_values(file).items() if value is not None}
     except (OSError, UnicodeDecodeError) as error:
@@ -122,6 +121,8 @@ def _documents(root: Path) -> Iterator[dict[str, Any]]:
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
+    import yaml
+
     try:
         document = yaml.safe_load(file.read_text("utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:

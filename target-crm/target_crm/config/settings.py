@@ -8,146 +8,144 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from singer_sdk import typing as th
-
 from target_crm.config.setting_names import unknown_settings
-from target_crm.database.url import check_database_url
+from target_crm.config.setting_types import BooleanType, IntegerType, NumberType, StringType, setting
 from target_crm.errors import ConfigError
 
-# As text, too: Meltano 4.4 fails on a setting of kind decimal that comes from the environment.
-NUMBER = th.CustomType({"type": ["number", "string", "null"]})
 POLICIES = ("soft", "amo_wins", "crm_wins", "fill_empty")
 
-CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
-    th.Property(
+_PROPERTIES = (
+    setting(
         "database_url",
-        th.StringType,
+        StringType,
         secret=True,
         title="Database URL",
         description="postgresql://user:password@host/database of the CRM. Left out: the embedded PostgreSQL.",
     ),
-    th.Property(
+    setting(
         "data_dir",
-        th.StringType,
+        StringType,
         default=".crm",
         title="Data directory",
         description="Where the embedded PostgreSQL keeps its data.",
     ),
-    th.Property(
+    setting(
         "crm_schema",
-        th.StringType,
+        StringType,
         default="crm",
         title="CRM schema",
         description="Schema of the CRM's tables and of the sync_* tables.",
     ),
-    th.Property(
+    setting(
         "mapping_file",
-        th.StringType,
+        StringType,
         title="Mapping file",
         description="YAML: stream -> table, property or custom field -> column, policy. Left out: the built-in one.",
     ),
-    th.Property(
+    setting(
         "default_policy",
-        th.StringType,
+        StringType,
         default="soft",
         allowed_values=list(POLICIES),
         title="Default policy",
         description="How a column is updated when the mapping names no policy of its own.",
     ),
-    th.Property(
+    setting(
         "dry_run",
-        th.BooleanType,
+        BooleanType,
         default=False,
         title="Dry run",
         description="Work out every change, print the plan, write nothing.",
     ),
-    th.Property(
+    setting(
         "plan_file",
-        th.StringType,
+        StringType,
         title="Plan file",
         description="Dry run: where the whole plan goes as JSON Lines.",
     ),
-    th.Property(
+    setting(
         "batch_size_rows",
-        th.IntegerType,
+        IntegerType,
         default=10000,
         title="Batch size",
         description="Records merged in one transaction.",
     ),
-    th.Property(
+    setting(
         "on_bad_record",
-        th.StringType,
+        StringType,
         default="quarantine",
         allowed_values=["quarantine", "fail"],
         title="On a bad record",
         description="For a rejected record, not for a value left out with a warning. quarantine: keep it in "
         "sync_rejects and go on; fail: stop the run.",
     ),
-    th.Property(
+    setting(
         "max_bad_records",
-        th.IntegerType,
+        IntegerType,
         default=1000,
         title="Most bad records",
         description="More than this fails the run, naming the table to look into.",
     ),
-    th.Property(
+    setting(
         "max_deletes_percent",
-        NUMBER,
+        NumberType,
         default=10,
         title="Most deletes, percent",
         description="A run that would mark more of a table deleted stops before it writes.",
     ),
-    th.Property(
+    setting(
         "allow_mass_delete",
-        th.BooleanType,
+        BooleanType,
         default=False,
         title="Allow mass delete",
         description="Lets a run through that max_deletes_percent stopped.",
     ),
-    th.Property(
+    setting(
         "max_changes_percent",
-        NUMBER,
+        NumberType,
         default=100,
         title="Most changes, percent",
         description="A batch that would change this share of one column's filled values or more stops; 100 is off.",
     ),
-    th.Property(
+    setting(
         "default_region",
-        th.StringType,
+        StringType,
         default="RU",
         title="Default region",
         description="ISO country of phones that are written without a country code.",
     ),
-    th.Property(
+    setting(
         "lock_timeout_seconds",
-        NUMBER,
+        NumberType,
         default=600,
         title="Lock timeout, seconds",
         description="How long a load waits for another one of the account, for held rows and other locks; 0: no wait.",
     ),
-    th.Property(
+    setting(
         "parallel_merges",
-        th.IntegerType,
+        IntegerType,
         default=2,
         title="Merges side by side",
         description="Connections over which a large batch is merged; 1 to 16.",
     ),
-    th.Property(
+    setting(
         "journal_retention_days",
-        th.IntegerType,
+        IntegerType,
         default=90,
         title="Journal retention, days",
         description="Older runs' rows of sync_changes are removed at the end of a load; 0 keeps all.",
     ),
-    th.Property(
+    setting(
         "unmapped_streams",
-        th.StringType,
+        StringType,
         default="warn",
         allowed_values=["warn", "fail"],
         title="Unmapped streams",
         description="warn: name a stream that the mapping does not know once and skip it; fail: stop the run.",
     ),
-).to_dict()
+)
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+CONFIG_JSONSCHEMA: dict[str, Any] = {"type": "object", "properties": dict(_PROPERTIES), "$schema": _DIALECT}
 
 SETTING_NAMES: tuple[str, ...] = tuple(CONFIG_JSONSCHEMA["properties"])
 
@@ -231,6 +229,9 @@ def _coerce(name: str, value: Any, default: Any) -> Any:
 
 def _check(settings: Settings) -> None:
     if settings.database_url is not None:
+        # The driver is not needed to describe the settings, and takes its time to import.
+        from target_crm.database.url import check_database_url
+
         check_database_url(settings.database_url)
     if settings.default_policy not in POLICIES:
         msg = f"Setting default_policy: {settings.default_policy!r} is none of {', '.join(POLICIES)}."

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from importlib import resources
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from target_crm.config.settings import Settings
-from target_crm.database.embedded import EmbeddedServer
 from target_crm.database.errors import as_sentence, is_lost, unreachable
 from target_crm.database.schema_version import CURRENT, note_version, schema_version, upgrade
 from target_crm.database.session import PinnedConnection, pin
+from target_crm.extras import require_extra
+
+if TYPE_CHECKING:
+    from target_crm.database.embedded import EmbeddedServer
 
 _LEAST_LOCK_SECONDS = 0.2
 _WIDE_TABLES = ("companies", "contacts", "leads", "notes", "tasks", "sync_changes")
@@ -25,6 +28,7 @@ class Database:
 
     Raises:
         ConfigError: the URL is wrong or the data directory can't be used.
+        MissingExtraError: there is no URL, and the embedded server is not installed.
         DatabaseError: the server can't be reached; the message never holds the password.
     """
 
@@ -38,6 +42,9 @@ class Database:
 
     def __enter__(self) -> Database:
         if self.settings.database_url is None:
+            require_extra("embedded")
+            from target_crm.database.embedded import EmbeddedServer
+
             self._server = EmbeddedServer(self.settings.data_dir).__enter__()
         return self
 

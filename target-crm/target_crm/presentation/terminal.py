@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import sys
 from typing import Any
@@ -11,16 +10,9 @@ import rich.table
 from rich.console import Console
 from rich.text import Text
 
-# Control characters, and marks that turn the direction of the text around: a terminal obeys them. Line ends and tabs
-# are left to the caller.
-_OBEYED = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+from target_crm.presentation.visible import visible
 
-
-def visible(text: str) -> str:
-    """The text with every character that a terminal would obey as its escape (`\\x1b`); line ends and tabs stay."""
-    return _OBEYED.sub(lambda m: m.group().encode("unicode_escape").decode(), text)
+__all__ = ["Table", "cell", "make_console", "visible"]
 
 
 def cell(value: Any) -> Text:
@@ -51,15 +43,3 @@ def make_console(*, stderr: bool = False) -> Console:
     """A console that shows text as it is. Without a terminal it is 200 columns wide."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else 200, highlight=False, markup=False, emoji=False)
-
-
-class VisibleText(logging.Filter):
-    """Shows control characters of log messages as their escapes: messages name streams and values of amoCRM."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Keep every record."""
-        text = record.getMessage()
-        shown = visible(text)
-        if shown != text:
-            record.msg, record.args = shown, None
-        return True

