@@ -14,7 +14,10 @@ from target_crm.load import rejects
 from target_crm.load.batch import Batch, Buffer, Reject
 from target_crm.load.run_context import RunContext
 from target_crm.load.stream_writer import StreamWriter
-from target_crm.merge.merger import Counts, Merger
+from target_crm.merge.counts import Counts
+from target_crm.merge.deletes import delete
+from target_crm.merge.reference_data import write_names
+from target_crm.merge.session import MergeSession
 from target_crm.normalise import Context
 from target_crm.records.envelope import SeenRecord
 from target_crm.records.tombstones import Tombstone
@@ -127,24 +130,24 @@ class BatchWriter:
             self._run.waiting.name(batch, partial(self._name, list(batch.names.values())))
 
     def _name(self, lines: list[bytes]) -> None:
-        merger = self._streams.first
-        named = self._streams.guarded(merger, lambda lock: merger.name(lines, lock=lock))
+        session = self._streams.first
+        named = self._streams.guarded(session, lambda lock: write_names(session, lines, lock=lock))
         for table, counts in named.items():
             self._run.counts.setdefault(table, Counts()).add(counts)
 
     def _delete(self, tombstones: Sequence[Tombstone]) -> None:
         """Mark rows deleted, all or none: the guard of one table leaves no mark in another."""
-        merger, done = self._streams.first, {}
-        so_far = dict(merger.deleted_so_far)
+        session, done = self._streams.first, {}
+        so_far = dict(session.deleted_so_far)
         try:
             with self._run.connection.transaction():
                 for stream in self._run.live:
                     lines = [t.line for t in tombstones if t.stream == stream]
                     if lines:
-                        done[stream] = self._streams.guarded(merger, partial(_deletion, merger, stream, lines))
+                        done[stream] = self._streams.guarded(session, partial(_deletion, session, stream, lines))
         except psycopg.errors.LockNotAvailable:
-            merger.deleted_so_far.clear()
-            merger.deleted_so_far.update(so_far)
+            session.deleted_so_far.clear()
+            session.deleted_so_far.update(so_far)
             raise
         for stream, counts in done.items():
             self._run.count(stream).add(counts)
@@ -192,6 +195,6 @@ class BatchWriter:
             self._run.outcome.keep_state(self._run.connection, self._run.accounts, read_state(state))
 
 
-def _deletion(merger: Merger, stream: str, lines: list[bytes], _: bool) -> Counts:
+def _deletion(session: MergeSession, stream: str, lines: list[bytes], _: bool) -> Counts:
     """Deletions lock their rows anyway."""
-    return merger.delete(stream, lines)
+    return delete(session, stream, lines)

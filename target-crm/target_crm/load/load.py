@@ -145,11 +145,11 @@ class Load:
     @property
     def kept_cells(self) -> list[tuple[Any, ...]]:
         """Of a dry run: the edits that stay, as `sql.journal.kept_cells` gives them."""
-        return [cell for merger in self._streams.mergers for cell in merger.kept_cells]
+        return [cell for session in self._streams.merge_sessions for cell in session.kept_cells]
 
     def notices(self) -> list[Problem]:
         """What is reported of the run beside its counts."""
-        found = self.outcome.notices(self.run.counts, self._streams.mergers, ended=self._drained)
+        found = self.outcome.notices(self.run.counts, self._streams.merge_sessions, ended=self._drained)
         return [*found, *self._watch.notices()]
 
     def counts_document(self) -> dict[str, dict[str, int]]:

@@ -12,7 +12,8 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from target_crm.errors import StreamRejectedError
-from target_crm.merge.merger import Counts, Merger
+from target_crm.merge.counts import Counts
+from target_crm.merge.session import MergeSession
 from target_crm.presentation.texts.rendering import remedy_text
 from target_crm.problems import Problem
 from target_crm.singer_io.released_states import is_known, keep_state
@@ -102,7 +103,9 @@ class Outcome:
             if number >= _LEAST_FOR_A_STREAM and not self.loaded[stream]
         ]
 
-    def notices(self, counts: Mapping[str, Counts], mergers: Collection[Merger], *, ended: bool) -> list[Problem]:
+    def notices(
+        self, counts: Mapping[str, Counts], sessions: Collection[MergeSession], *, ended: bool
+    ) -> list[Problem]:
         """What is told beside the counts. `ended`: the input was read to where it ends."""
         found = [self.gap()] if self._has_gap else []
         if ended and self.expects_input and not self.input.messages:
@@ -115,12 +118,12 @@ class Outcome:
                 args = {"table": table, "number": number.deleted_by_person}
                 found.append(Problem("W_DELETED_BY_PERSON", args))
         skipped = Counter({table: number.skipped_by_database for table, number in counts.items()})
-        for merger in mergers:
-            skipped.update(merger.skipped_items)
+        for session in sessions:
+            skipped.update(session.skipped_items)
         found += [Problem("W_SKIPPED_BY_DATABASE", {"table": t, "number": n}) for t, n in skipped.items() if n]
         people: dict[str, list[str]] = {}
-        for merger in mergers:
-            for (stream, _, amo_id), (name, email) in merger.unmatched.items():
+        for session in sessions:
+            for (stream, _, amo_id), (name, email) in session.unmatched.items():
                 shown = " ".join(part for part in (name, f"<{email}>" if email else "") if part)
                 people.setdefault(stream, []).append(shown or str(amo_id))
         for stream, users in people.items():

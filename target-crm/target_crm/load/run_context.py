@@ -20,7 +20,7 @@ from target_crm.load.waiting import WaitingRecords
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping
 from target_crm.mapping.model import Mapping
-from target_crm.merge.merger import Counts
+from target_crm.merge.counts import Counts
 from target_crm.merge.row_keys import RowKeys, find_row_keys
 from target_crm.problems import Problem
 

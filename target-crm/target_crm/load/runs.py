@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from target_crm.database.run_setting import work_for
 from target_crm.database.url import without_secrets
 from target_crm.errors import BusyError
 
@@ -46,14 +47,6 @@ def close_dead_runs(connection: Connection, schema: str) -> int:
             "error = coalesce(error, 'the process ended without closing its run') WHERE status = 'running' AND NOT {}"
         ).format(sql.Identifier(schema, "sync_runs"), is_alive(schema))
     ).rowcount
-
-
-def work_for(connection: Connection, run_id: int | None, *, session: bool = True) -> None:
-    """Say for which run the session, or only its transaction, works: what it changes in conflicts, rejects and warnings
-    is then kept for an undoing of that run. None: for no run."""
-    connection.execute(
-        "SELECT pg_catalog.set_config('target_crm.run', %s, %s)", ("" if run_id is None else str(run_id), not session)
-    )
 
 
 def begin_run(connection: Connection, schema: str, kind: str) -> int:

@@ -16,7 +16,9 @@ from target_crm.errors import RecordError
 from target_crm.load.batch import Batch
 from target_crm.load.isolation import Isolator
 from target_crm.load.run_context import RunContext
-from target_crm.merge.merger import ContendedError, Counts, Merger, SkippedError
+from target_crm.merge.counts import ContendedError, Counts, SkippedError
+from target_crm.merge.merger import merge
+from target_crm.merge.session import MergeSession
 from target_crm.merge.unfit import UnfitValues, may_be_unfit
 from target_crm.normalise import Context
 from target_crm.records.envelope import SeenRecord
@@ -43,17 +45,17 @@ class StreamWriter:
     def __init__(self, run: RunContext) -> None:
         self._run = run
         deleted_so_far: dict[str, int] = {}
-        self.mergers = [
-            Merger(c, run.live, run.settings, run.run_id, run.row_keys, deleted_so_far) for c in run.sessions.all
+        self.merge_sessions = [
+            MergeSession(c, run.live, run.settings, run.run_id, run.row_keys, deleted_so_far) for c in run.sessions.all
         ]
         self._deferred = DeferredConstraints()
         self._extractors: dict[tuple[str, Context], Extractor] = {}
-        self._pool = ThreadPoolExecutor(len(self.mergers), "part")
+        self._pool = ThreadPoolExecutor(len(self.merge_sessions), "part")
 
     @property
-    def first(self) -> Merger:
-        """The merger over the session of the run."""
-        return self.mergers[0]
+    def first(self) -> MergeSession:
+        """The one over the session of the run."""
+        return self.merge_sessions[0]
 
     def renew_sessions(self) -> None:
         """Open again what was closed while it was idle.
@@ -62,33 +64,33 @@ class StreamWriter:
             As `LoadSessions.renew`.
         """
         if self._run.sessions.renew():
-            for merger, session in zip(self.mergers, self._run.sessions.all, strict=True):
-                merger.use(session)
+            for session, connection in zip(self.merge_sessions, self._run.sessions.all, strict=True):
+                session.use(connection)
 
     def merge(self, batch: Batch, stream: str, records: list[SeenRecord]) -> Counts:
         """Merge records in slices that share no row, over several connections where that is worth it."""
         # A guard that looks at the share of a table needs all of it in one hand, as matching by e-mail or name does.
         if self._run.settings.max_changes_percent < 100 or self._run.live[stream].mapping.match:
             return self._merge_slice(self.first, batch, stream, records)
-        mergers = self.mergers if len(records) >= _LEAST_TO_SHARE else self.mergers[:1]
-        size = min(-(-len(records) // len(mergers)), _MOST_AT_ONCE)
+        sessions = self.merge_sessions if len(records) >= _LEAST_TO_SHARE else self.merge_sessions[:1]
+        size = min(-(-len(records) // len(sessions)), _MOST_AT_ONCE)
         slices = [records[start : start + size] for start in range(0, len(records), size)]
 
-        def merge(number: int) -> Counts:
+        def merge_share(number: int) -> Counts:
             counts = Counts()
-            for part in slices[number :: len(mergers)]:
-                counts.add(self._merge_slice(mergers[number], batch, stream, part))
+            for part in slices[number :: len(sessions)]:
+                counts.add(self._merge_slice(sessions[number], batch, stream, part))
             return counts
 
         counts = Counts()
-        for done in [self._pool.submit(merge, number) for number in range(len(mergers))]:
+        for done in [self._pool.submit(merge_share, number) for number in range(len(sessions))]:
             counts.add(done.result())
         return counts
 
-    def _merge_slice(self, merger: Merger, batch: Batch, stream: str, records: Sequence[SeenRecord]) -> Counts:
+    def _merge_slice(self, session: MergeSession, batch: Batch, stream: str, records: Sequence[SeenRecord]) -> Counts:
         """Merge records together. Those that the database refuses are found without writing any, and rejected."""
-        one = _Slice(self._run, merger, batch, stream, self._extractor(stream, batch.context), self.guarded)
-        return self._run.waiting.merge(merger.connection, batch, stream, records, one.merge)
+        one = _Slice(self._run, session, batch, stream, self._extractor(stream, batch.context), self.guarded)
+        return self._run.waiting.merge(session.connection, batch, stream, records, one.merge)
 
     def _extractor(self, stream: str, context: Context) -> Extractor:
         found = self._extractors.get((stream, context))
@@ -97,35 +99,35 @@ class StreamWriter:
             found = self._extractors[stream, context] = Extractor(live, context, letters)
         return found
 
-    def guarded(self, merger: Merger, work: Callable[[bool], _Done]) -> _Done:
+    def guarded(self, session: MergeSession, work: Callable[[bool], _Done]) -> _Done:
         """Run a merge in a transaction (a savepoint in a dry run), again when others were in the way.
 
         People who edited the same rows meanwhile: once more, under locks. Deadlocks: a few times, with pauses.
         """
         try:
-            return self._attempts(merger, work)
+            return self._attempts(session, work)
         finally:
-            merger.skipping.clear()
-            merger.vacating.clear()
+            session.skipping.clear()
+            session.vacating.clear()
 
-    def _attempts(self, merger: Merger, work: Callable[[bool], _Done]) -> _Done:
+    def _attempts(self, session: MergeSession, work: Callable[[bool], _Done]) -> _Done:
         lock, is_dry = False, self._run.settings.dry_run
         for attempt in range(_MOST_ATTEMPTS):
             try:
-                with merger.attempt():
-                    merger.connection.verify(self._run.waiting.seconds)
+                with session.attempt():
+                    session.connection.verify(self._run.waiting.seconds)
                     done = work(lock)
                     if is_dry:
-                        self._deferred.check(merger.connection)
+                        self._deferred.check(session.connection)
                     return done
             except SkippedError as skipped:
-                merger.skipping.setdefault(skipped.table, set()).update(skipped.rows)
+                session.skipping.setdefault(skipped.table, set()).update(skipped.rows)
             except (ContendedError, psycopg.errors.UniqueViolation) as error:
                 if lock:
-                    vacating = merger.free_columns(error) if isinstance(error, psycopg.Error) else set()
-                    if vacating <= merger.vacating:
+                    vacating = session.free_columns(error) if isinstance(error, psycopg.Error) else set()
+                    if vacating <= session.vacating:
                         raise
-                    merger.vacating |= vacating
+                    session.vacating |= vacating
                 lock = True
             except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
                 if attempt >= _RETRIES_ON_DEADLOCK or is_dry:
@@ -144,13 +146,13 @@ class _Slice:
     def __init__(
         self,
         run: RunContext,
-        merger: Merger,
+        session: MergeSession,
         batch: Batch,
         stream: str,
         extractor: Extractor,
-        guarded: Callable[[Merger, Callable[[bool], Counts]], Counts],
+        guarded: Callable[[MergeSession, Callable[[bool], Counts]], Counts],
     ) -> None:
-        self._run, self._merger, self._batch, self._stream = run, merger, batch, stream
+        self._run, self._session, self._batch, self._stream = run, session, batch, stream
         self._extractor, self._guarded = extractor, guarded
         self._unfit = UnfitValues(run.live[stream])
 
@@ -165,9 +167,9 @@ class _Slice:
                     raise
                 if may_be_unfit(error) and not looked:
                     looked = True
-                    if self._unfit.look(self._merger.connection, self._extractor.extract(records, self._reject)):
+                    if self._unfit.look(self._session.connection, self._extractor.extract(records, self._reject)):
                         continue
-                bad = Isolator(self._merger.connection, self._merge_all).find(records, error)
+                bad = Isolator(self._session.connection, self._merge_all).find(records, error)
             else:
                 counts.read += refused
                 return counts
@@ -179,8 +181,8 @@ class _Slice:
         raise ContendedError
 
     def _merge_all(self, records: Sequence[SeenRecord]) -> Counts:
-        merger, stream = self._merger, self._stream
-        return self._guarded(merger, lambda lock: merger.merge(stream, records, self._extract, lock=lock))
+        session, stream = self._session, self._stream
+        return self._guarded(session, lambda lock: merge(session, stream, records, self._extract, lock=lock))
 
     def _extract(self, wanted: Sequence[SeenRecord]) -> Extracted:
         found = self._extractor.extract(wanted, self._reject)

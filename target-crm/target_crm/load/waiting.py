@@ -29,7 +29,7 @@ from target_crm.load.held_rows import (
 )
 from target_crm.load.sessions import LoadSessions
 from target_crm.mapping.check import LiveTable
-from target_crm.merge.merger import Counts
+from target_crm.merge.counts import Counts
 from target_crm.records.envelope import KeyReader, SeenRecord
 from target_crm.records.tombstones import Tombstone
 

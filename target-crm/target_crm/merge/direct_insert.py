@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import psycopg
 
 from target_crm.mapping.model import ItemSet
-from target_crm.merge.copy_format import Column, dump_column, dump_documents, rows_of
+from target_crm.merge.classify import Arrival
+from target_crm.merge.copy_format import Column, dump_column, dump_documents
+from target_crm.merge.copying import copy_in
 from target_crm.merge.row_keys import RowKeys, make_item_keys
 from target_crm.normalise.times import as_local
 from target_crm.records.envelope import SeenRecord
@@ -23,16 +24,6 @@ from target_crm.sql.untouched import ITEM_COLUMNS, OWN, SOURCE, left_columns
 
 Connection = psycopg.Connection[Any]
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """What the database says of a batch's new records: the time of the transaction, sequences of records whose key it
-    knows, and the mark of deletion of those that have one."""
-
-    now: str
-    known: frozenset[int] = frozenset()
-    marks: Mapping[int, str] = field(default_factory=dict)
 
 
 class Documents:
@@ -64,13 +55,6 @@ def encode_bases(found: Extracted) -> list[bytes]:
     return [_encode(base) for base in found.bases]
 
 
-def copy_in(connection: Connection, statement: bytes, columns: Sequence[Column]) -> None:
-    """Copy dumped columns into a table."""
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for rows in rows_of(columns):
-            copy.write(rows)
-
-
 def insert_new(
     connection: Connection, statements: Statements, keys: RowKeys, found: Extracted, arrival: Arrival
 ) -> int:
@@ -93,9 +77,9 @@ def insert_new(
     bases, left = encode_bases(found), _defaults_left(spec, found, arrival)
     dumped_keys = dump_column(row_keys)
     rows = _rows(spec, found, arrival, dumped_keys, Documents(found.records, bases, left))
-    copy_in(connection, statements.text("copy_rows", lambda: direct.copy_rows(spec)), rows)
-    for index, item_set in enumerate(spec.live.mapping.sets):
-        _insert_items(connection, statements, item_set, dumped_keys, found.items[index], arrival.now)
+    copy_in(connection, statements.copy_rows, rows)
+    for index in range(len(spec.live.mapping.sets)):
+        _insert_items(connection, statements, index, dumped_keys, found.items[index], arrival.now)
     _remember(connection, statements, row_keys, found, arrival)
     journalled = _with_left(bases, left)
     if left_columns(spec.live):
@@ -107,7 +91,7 @@ def insert_new(
         [b"*"] * number,
         dump_documents(journalled),
     ]
-    copy_in(connection, statements.text("copy_journal", lambda: direct.copy_journal(spec)), journal)
+    copy_in(connection, statements.copy_journal, journal)
     return number
 
 
@@ -185,11 +169,12 @@ def _with_left(bases: Sequence[bytes], left: Mapping[int, dict[str, Any]]) -> Se
 def _insert_items(
     connection: Connection,
     statements: Statements,
-    item_set: ItemSet,
+    index: int,
     owners: Sequence[bytes],
     items: Sequence[Sequence[Item]],
     now: str,
 ) -> None:
+    item_set, statement = statements.spec.live.mapping.sets[index], statements.copy_item_rows[index]
     live = statements.spec.live.sets[item_set.name]
     flat: list[Item] = []
     parents: list[bytes] = []
@@ -202,9 +187,6 @@ def _insert_items(
     columns = _item_columns(item_set, flat, parents, now)
     if keys is not None:
         columns.insert(0, dump_column(keys))
-    statement = statements.text(
-        f"copy_{item_set.name}", lambda: direct.copy_set(item_set, live, with_key=keys is not None)
-    )
     copy_in(connection, statement, columns)
 
 
@@ -242,6 +224,6 @@ def _remember(
             dump_column([version]) * len(fresh),
             dump_column([r.updated_at and r.updated_at.isoformat() for r, _ in fresh]),
         ]
-        copy_in(connection, statements.text("copy_keys", lambda: direct.copy_keys(spec)), columns)
+        copy_in(connection, statements.copy_keys, columns)
     if known:
         connection.execute(direct.update_keys(spec, version, known))

@@ -11,10 +11,14 @@ from psycopg import sql
 from target_crm.errors import CellError
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import Column
+from target_crm.merge.copy_format import dump_column
+from target_crm.merge.copying import copy_in
+from target_crm.merge.session import MergeSession
 from target_crm.records.bad_cells import BadCell
 from target_crm.records.column_readers import translator
 from target_crm.records.extractor import Extracted
 from target_crm.sql import references
+from target_crm.sql.statements import Statements
 
 Connection = psycopg.Connection[Any]
 
@@ -27,6 +31,18 @@ class Waiting(NamedTuple):
     amo_id: int
     stream: str
     ref: int
+
+
+def resolve_references(session: MergeSession, statements: Statements, found: Extracted, *, lock: bool) -> None:
+    """Resolve what the records refer to, and keep the links that must wait."""
+    live = statements.spec.live
+    waiting = resolve(session.connection, session.schema, live, session.live, found, lock=lock)
+    if not waiting or live.mapping.match_only:
+        return
+    columns = [dump_column(values) for values in zip(*waiting, strict=True)]
+    copy_in(session.connection, statements.copy_waiting_links, columns)
+    session.run(statements.keep_waiting_links)
+    session.run(statements.forget_waiting_links)
 
 
 def resolve(

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from target_crm.mapping.check import LiveTable
+from target_crm.sql.direct import has_own_keys
 from target_crm.sql.untouched import item_filled_columns
 
 Connection = psycopg.Connection[Any]
@@ -90,6 +91,5 @@ def find_row_keys(connection: Connection, live: Mapping[str, LiveTable]) -> dict
 
 
 def make_item_keys(live: LiveTable, key: str, number: int) -> list[str] | None:
-    """Keys of a set's new rows, where they are UUIDs; a sequence fills in its numbers by itself."""
-    column = live.columns.get(key)
-    return new_uuids(number) if column is not None and column.family == "uuid" else None
+    """Keys of a set's new rows, where the loader makes them."""
+    return new_uuids(number) if has_own_keys(live, key) else None

@@ -16,6 +16,7 @@ from target_crm.config.setting_names import did_you_mean
 from target_crm.config.settings import Settings
 from target_crm.database.connection import Database
 from target_crm.database.lenient import read_everything
+from target_crm.database.run_setting import work_for
 from target_crm.database.schema_version import CURRENT, schema_version
 from target_crm.errors import DatabaseError, TargetError
 from target_crm.load import runs
@@ -182,7 +183,7 @@ class Session:
         finally:
             # Also those that were got before one was not to be had: the connection may live on.
             self.connection.execute("SELECT pg_advisory_unlock_all()")
-            runs.work_for(self.connection, None)
+            work_for(self.connection, None)
             self.connection.commit()
 
     def limit_lock_waits(self) -> None:

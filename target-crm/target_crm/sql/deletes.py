@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
@@ -14,6 +16,13 @@ _STAGED = S(
     "CROSS JOIN LATERAL jsonb_to_record(crm_lines.line) AS x(q integer, a bigint, i bigint, u timestamptz, m bigint, "
     "o timestamptz) ORDER BY x.a, x.i, coalesce(x.o, x.u) DESC NULLS LAST, x.q DESC"
 )
+
+
+class DeleteCounts(NamedTuple):
+    """The one row of `COUNT_DELETES`."""
+
+    marked: int
+    restored: int
 
 
 def plan_deletes(live: LiveTable, schema: str) -> sql.Composed:

@@ -27,6 +27,12 @@ def copy_rows(spec: MergeSpec) -> sql.Composed:
     return S("COPY {} ({}) FROM STDIN").format(spec.live.identifier, comma(map(I, names)))
 
 
+def has_own_keys(live: LiveTable, key: str) -> bool:
+    """Whether the loader makes the keys of a set's new rows: UUIDs; a sequence fills in its numbers by itself."""
+    column = live.columns.get(key)
+    return column is not None and column.family == "uuid"
+
+
 def _item_names(item_set: ItemSet, *, with_key: bool) -> list[str]:
     """The columns of a set's table in the order of COPY: key (where it is made here), parent, document, roles of an
     item, source, stamps, defaults."""
@@ -39,9 +45,9 @@ def _item_names(item_set: ItemSet, *, with_key: bool) -> list[str]:
     return [*names, *item_set.defaults]
 
 
-def copy_set(item_set: ItemSet, live: LiveTable, *, with_key: bool) -> sql.Composed:
+def copy_set(item_set: ItemSet, live: LiveTable) -> sql.Composed:
     """COPY of a set's rows."""
-    names = _item_names(item_set, with_key=with_key)
+    names = _item_names(item_set, with_key=has_own_keys(live, item_set.id))
     return S("COPY {} ({}) FROM STDIN").format(live.identifier, comma(map(I, names)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from psycopg import sql
 
@@ -11,10 +12,20 @@ from target_crm.sql.spec import I, MergeSpec, S, comma
 from target_crm.sql.text import text_rules
 
 CREATE_LINES = S("CREATE TEMP TABLE IF NOT EXISTS crm_lines (line jsonb) ON COMMIT DELETE ROWS")
+TRUNCATE_LINES = S("TRUNCATE crm_lines")
 COPY_LINES = S("COPY crm_lines (line) FROM STDIN")
 DROP_LATE = S("DROP TABLE IF EXISTS crm_late")
 DROP_NAMED = S("DROP TABLE IF EXISTS crm_named")
 LATE_COLUMNS = S("SELECT DISTINCT table_name, column_name FROM crm_late")
+
+
+class Unmatched(NamedTuple):
+    """A row of `unmatched`."""
+
+    account_id: int
+    amo_id: int
+    name: str | None
+    email: str | None
 
 
 def some_wait(schema: str, stream: str, accounts: Sequence[int]) -> sql.Composed:
@@ -151,7 +162,7 @@ def adopt_rows(spec: MergeSpec, column: Column) -> sql.Composed:
 
 
 def unmatched(spec: MergeSpec) -> sql.Composed:
-    """Of the staged records of a table that is only matched, those without a row: account, amoCRM id, name, e-mail."""
+    """Of the staged records of a table that is only matched, those without a row (`Unmatched`)."""
     return S(
         "SELECT s.a, s.i, s.doc->'amo'->>'name', s.doc->'amo'->>'email' FROM {} AS s WHERE NOT EXISTS (SELECT FROM {} "
         "AS k WHERE k.account_id = s.a AND k.table_name = {} AND k.amo_id = s.i AND k.row_id IS NOT NULL) "

@@ -7,6 +7,7 @@ records. The plan is a temporary table with one row for each staged record.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from psycopg import sql
 
@@ -16,6 +17,30 @@ from target_crm.sql.joins import own_mark, source_joins, theirs, under_name
 from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, tail
 from target_crm.sql.staging import limited
 from target_crm.sql.stored import STORED, kept_forms
+
+# So many rows found unchanged the long way are worth remembering: a restored database, not a few edits.
+_LEAST_TO_REMEMBER = 1000
+
+
+class PlanSummary(NamedTuple):
+    """The one row of `count_plan`: numbers of rows, conflicts in cells; the last two by column."""
+
+    rows: int
+    changed: int
+    edited: int
+    conflicts: int
+    writing: int
+    # Whether a mark of deletion changes.
+    marks: bool
+    overwrites: list[int]
+    writes: list[int]
+
+
+class Touched(NamedTuple):
+    """The one row of `touched`: sequences of records, None where there are none."""
+
+    changed: list[int] | None
+    edited: list[int] | None
 
 
 def bit(slot: Slot, flag: int, alias: str = "p") -> sql.Composed:
@@ -56,7 +81,7 @@ def staged(spec: MergeSpec, rows: int) -> sql.Composed:
 
 
 def touched(spec: MergeSpec) -> sql.Composed:
-    """One row: the records whose rows a plan changes, and those whose rows hold edits."""
+    """The records whose rows a plan changes, and those whose rows hold edits (`Touched`)."""
     return S("SELECT array_agg(q) FILTER (WHERE changed), array_agg(q) FILTER (WHERE edited) FROM {}").format(spec.plan)
 
 
@@ -189,8 +214,7 @@ def fill_plan(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
 
 
 def count_plan(spec: MergeSpec) -> sql.Composed:
-    """One row: all rows, changed rows, rows with edits, conflicts, rows with writes, whether marks change; then each
-    column's overwrites, then each column's writes."""
+    """Sums the plan up (`PlanSummary`)."""
     conflicts = [S("{}::integer").format(bit(slot, CONFLICT)) for slot in spec.slots]
     overwrites = [
         S("count(*) FILTER (WHERE {} AND NOT {})").format(bit(slot, TAKE), is_empty(slot, slot.name("o")))
@@ -200,8 +224,9 @@ def count_plan(spec: MergeSpec) -> sql.Composed:
     return S(
         "SELECT count(*), count(*) FILTER (WHERE changed), count(*) FILTER (WHERE edited), "
         "coalesce(sum({}), 0)::bigint, count(*) FILTER (WHERE writes), "
-        "coalesce(bool_or(new_mark IS DISTINCT FROM old_mark), false){} FROM {} AS p"
-    ).format(S(" + ").join(conflicts) if conflicts else S("0"), tail([*overwrites, *takes]), spec.plan)
+        "coalesce(bool_or(new_mark IS DISTINCT FROM old_mark), false), ARRAY[{}]::bigint[], ARRAY[{}]::bigint[] "
+        "FROM {} AS p"
+    ).format(S(" + ").join(conflicts) if conflicts else S("0"), comma(overwrites), comma(takes), spec.plan)
 
 
 def had_properties(spec: MergeSpec, account: int, amo_ids: Sequence[int], names: Sequence[str]) -> sql.Composed:
@@ -345,12 +370,12 @@ def write_and_remember(spec: MergeSpec, rows: int) -> sql.Composed:
     )
 
 
-def heal_keys(spec: MergeSpec, rows: int, least: int) -> sql.Composed:
+def heal_keys(spec: MergeSpec, rows: int) -> sql.Composed:
     """Keeps with their keys what was found unchanged the long way.
 
     Always where the hash was another (a changed mapping, an adopted row). Where only the version was another, a person
-    touched the row or the database was restored: that is remembered when at least `least` rows of the batch need it,
-    a few are not worth a write.
+    touched the row or the database was restored: that is remembered when many rows of the batch need it, a few are not
+    worth a write.
     """
     return S(
         "UPDATE {keys} AS k SET row_id = p.row_id::text, record_hash = p.h, row_version = p.version, "
@@ -362,5 +387,5 @@ def heal_keys(spec: MergeSpec, rows: int, least: int) -> sql.Composed:
         keys=spec.control("sync_keys"),
         rows=under_name(limited(spec.plan, rows), spec.table_name),
         plan=spec.plan,
-        least=sql.Literal(least),
+        least=sql.Literal(_LEAST_TO_REMEMBER),
     )

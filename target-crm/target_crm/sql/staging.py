@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from psycopg import sql
 
 from target_crm.sql.joins import under_name
@@ -10,6 +12,24 @@ from target_crm.sql.spec import I, MergeSpec, S, comma, tail
 # Rows of these tables are wider than two kilobytes, which is where PostgreSQL begins to compress: lost time here.
 _WIDE = S("WITH (toast_tuple_target = 8160)")
 _TABLES = ("seen", "stage", "items", "born", "waits")
+
+
+class Classified(NamedTuple):
+    """The one row of `classify`; places are those of the records in the batch, None where there are none."""
+
+    new: list[int] | None
+    changed: list[int] | None
+    unchanged: int
+    # Of the unchanged ones.
+    edited: int
+    # Of the new ones: those whose key is known already, those that are marked deleted, and their marks.
+    new_with_key: list[int] | None
+    new_marked: list[int] | None
+    new_marks: list[str] | None
+    # The transaction's time.
+    now: str
+    deleted_by_person: int
+    superseded: int
 
 
 def create_tables(spec: MergeSpec) -> list[sql.Composed]:
@@ -84,6 +104,11 @@ def copy_waits(spec: MergeSpec) -> sql.Composed:
     return S("COPY {} (a, name, i, source, ref) FROM STDIN").format(spec.temp("waits"))
 
 
+def truncate_waits(spec: MergeSpec) -> sql.Composed:
+    """Forgets those links."""
+    return S("TRUNCATE {}").format(spec.temp("waits"))
+
+
 def keep_waits(spec: MergeSpec) -> sql.Composed:
     """Remembers those links until the other end comes."""
     return S(
@@ -102,6 +127,11 @@ def analyze(spec: MergeSpec, name: str) -> sql.Composed:
     return S("CREATE INDEX ON {} (q); {}").format(spec.temp(name), told)
 
 
+def count_seen(spec: MergeSpec) -> sql.Composed:
+    """How many records the batch has."""
+    return S("SELECT count(*) FROM {}").format(spec.temp("seen"))
+
+
 def limited(table: sql.Composable, rows: int) -> sql.Composed:
     """A temporary table with its number of rows told to the planner, rounded up: reading a wide table for statistics
     costs more than that."""
@@ -113,12 +143,8 @@ def limit_of(rows: int) -> int:
     return 1 << max(rows - 1, 1).bit_length()
 
 
-def sort_out(spec: MergeSpec, *, show_edits: bool = False) -> sql.Composed:
-    """One row that sorts the batch. With `show_edits` rows that hold edits count as changed: a plan tells of each.
-
-    Sequences of new records, of those that may have changed, how many did not, how many of these hold edits; of the
-    new ones those whose key is known already, those that are marked deleted, with the marks; the transaction's time;
-    how many were left out since a person deleted their row, and how many since they are older than their row.
+def classify(spec: MergeSpec, *, show_edits: bool = False) -> sql.Composed:
+    """Classifies the batch (`Classified`). With `show_edits` rows that hold edits count as changed.
 
     Left out as not to be loaded: records older than their row, and records whose row a person deleted, unless the
     mapping's `resurrect` brings it back.

@@ -1,0 +1,136 @@
+"""One connection that merges: its tables, statements, and what the merge under way has noted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from target_crm.config.settings import Settings
+from target_crm.database.session import PinnedConnection
+from target_crm.mapping.check import LiveTable
+from target_crm.merge.row_keys import RowKeys
+from target_crm.sql import joins, merge, sets
+from target_crm.sql.spec import MergeSpec
+from target_crm.sql.statements import Statements
+
+
+@dataclass
+class MergeSession:
+    """Merges staged records into the live tables inside the caller's transaction.
+
+    `row_keys` names the streams whose new rows can be copied straight into their tables; `deleted_so_far` counts by
+    table what this run marked deleted, for the guard.
+    """
+
+    connection: PinnedConnection
+    live: Mapping[str, LiveTable]
+    settings: Settings
+    run_id: int
+    row_keys: Mapping[str, RowKeys] = field(default_factory=dict)
+    deleted_so_far: dict[str, int] = field(default_factory=dict)
+    # Of the merge under way: rows that a trigger keeps as they are, by table; columns that are emptied before they are
+    # written, for their values are unique and change places.
+    skipping: dict[str, set[str]] = field(default_factory=dict)
+    vacating: set[tuple[str, str]] = field(default_factory=set)
+    # Items of sets that triggers left out, by table.
+    skipped_items: dict[str, int] = field(default_factory=dict)
+    # Of a dry run: table, row, column, base, the CRM's value, amoCRM's value of each edit that stays.
+    kept_cells: list[tuple[Any, ...]] = field(default_factory=list)
+    # Name and e-mail of records that match no row, by stream, account and amoCRM id.
+    unmatched: dict[tuple[str, int, int], tuple[str | None, str | None]] = field(default_factory=dict)
+    _with_triggers: dict[str, bool] = field(default_factory=dict)
+    _statements: dict[str, Statements] = field(default_factory=dict)
+
+    def use(self, connection: PinnedConnection) -> None:
+        """Go on over another session, which knows none of the temporary tables."""
+        self.connection = connection
+        self._statements.clear()
+
+    def run(self, statement: sql.Composable | bytes) -> psycopg.Cursor[Any]:
+        """Run a statement."""
+        return self.connection.execute(statement)  # type: ignore[arg-type]
+
+    @property
+    def schema(self) -> str:
+        """The schema of the loader's own tables."""
+        return self.settings.crm_schema
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {stream: number for number, stream in enumerate(self.live)}
+
+    def spec(self, stream: str, only: str | None = None) -> MergeSpec:
+        """What the stream's merge is compiled from; one column alone for a partial one."""
+        return MergeSpec(
+            self.live[stream],
+            self.live,
+            self.schema,
+            self.settings.default_policy,
+            self.run_id,
+            self._numbers[stream],
+            only,
+        )
+
+    def prepare(self, stream: str) -> Statements:
+        """The stream's statements; its temporary tables exist from then on, empty."""
+        found = self._statements.get(stream)
+        if found is None:
+            found = Statements(self.connection, self.spec(stream), show_edits=self.settings.dry_run)
+            self._statements[stream] = found
+        for statement in found.create_tables:
+            self.run(statement)
+        self.run(found.truncate_tables)
+        return found
+
+    @contextmanager
+    def by_key(self) -> Iterator[None]:
+        """Within it rows are looked up one by one by their whole key (`joins.BY_KEY`).
+
+        After an error the transaction is at its end, and the setting with it.
+        """
+        self.run(joins.BY_KEY)
+        yield
+        self.run(joins.AS_PLANNED)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A transaction (a savepoint inside one) of an attempt; what was noted in it is forgotten if it fails."""
+        cells, items = len(self.kept_cells), dict(self.skipped_items)
+        try:
+            with self.connection.transaction():
+                yield
+        except BaseException:
+            del self.kept_cells[cells:]
+            self.skipped_items = items
+            raise
+
+    def has_triggers(self, live: LiveTable) -> bool:
+        """Whether triggers run before rows of the table are written, which may leave rows out."""
+        name = live.identifier.as_string(self.connection)
+        found = self._with_triggers.get(name)
+        if found is None:
+            found = bool(self.run(sets.has_triggers(name)).fetchone())
+            self._with_triggers[name] = found
+        return found
+
+    def skip_items(self, live: LiveTable, number: int) -> None:
+        """Note items that a trigger of their table left out."""
+        if number > 0:
+            self.skipped_items[live.name] = self.skipped_items.get(live.name, 0) + number
+
+    def free_columns(self, error: psycopg.Error) -> set[tuple[str, str]]:
+        """Mapped columns that may be empty, of the unique index that a refused row violates."""
+        for live in self.live.values():
+            table = live.mapping
+            if (live.schema, live.name) == (error.diag.schema_name, error.diag.table_name):
+                with self.connection.transaction():
+                    found = self.run(merge.index_columns(live, error.diag.constraint_name or "")).fetchall()
+                nullable = {c.name for c in table.columns if not live.columns[c.name].not_null}
+                return {(table.table, row[0]) for row in found if row[0] in nullable}
+        return set()
