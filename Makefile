@@ -12,7 +12,7 @@ SOURCES := tap-amocrm/tap_amocrm target-crm/target_crm amocrm-sim/amocrm_sim
 MANIFESTS := pyproject.toml constraints.txt tap-amocrm/pyproject.toml target-crm/pyproject.toml amocrm-sim/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test suite test-system lint format bench constraints clean
+.PHONY: help install demo serve test suite test-system lint format bench settings constraints clean
 
 help:  ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -62,6 +62,9 @@ format: $(VENV)/.installed-dev  ## let ruff put the code in shape
 
 bench: $(VENV)/.installed-dev  ## every benchmark; tables on the screen, JSON in benchmarks/results
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+settings: $(VENV)/.installed-dev  ## write the plugins' settings into meltano.yml as --about describes them
+	@$(BIN)/python tests/support/meltano_settings.py
 
 constraints: $(BIN)/uv  ## pin the newest versions that fit, for every platform and Python
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --no-emit-index-url --no-header --no-annotate --all-extras \

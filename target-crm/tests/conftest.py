@@ -14,11 +14,15 @@ from typing import Any
 
 import psycopg
 import pytest
+from jsonschema import Draft202012Validator
 from psycopg import sql
 from psycopg.rows import dict_row
 from row_versions import row_versions
 from servers import server_url
 
+from target_crm.mapping import load as loading
+from target_crm.mapping.json_schema import mapping_schema
+from target_crm.mapping.yaml_lines import bare
 from target_crm.target import TargetCRM
 
 ACCOUNT = 77
@@ -30,6 +34,22 @@ def database_url() -> Iterator[str]:
     """A server for this worker: the one that TEST_DATABASE_URL names, or an embedded one."""
     with server_url("crm") as url:
         yield url
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mappings_fit_their_schema() -> Iterator[None]:
+    """Every mapping that a test's command reads in this process is one that `map --schema` tells editors to accept."""
+    validator, read = Draft202012Validator(mapping_schema()), loading._mapping
+
+    def checked(reader: Any, document: Any, builtin: bool) -> Any:
+        found = read(reader, document, builtin)
+        if not builtin:
+            validator.validate(bare(document))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "_mapping", checked)
+        yield
 
 
 @dataclass

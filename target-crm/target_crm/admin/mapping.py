@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from target_crm.admin.common import console, name_database, plain_errors
 from target_crm.config.settings import Settings
 from target_crm.errors import MappingError
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
+from target_crm.mapping.json_schema import mapping_schema
 from target_crm.mapping.load import load_mapping, read_mapping
 from target_crm.mapping.proposal import migration, write_mapping
 from target_crm.mapping.propose import propose
@@ -17,10 +19,15 @@ from target_crm.mapping.sources import unknown_properties
 from target_crm.operations.session import open_database
 from target_crm.presentation.terminal import Table
 
+# What --schema without a name stands for.
+_PRINT = ""
+
 
 @click.command("map")
 @click.option("--init", is_flag=True, help="Write a first mapping by looking at the database's tables.")
-@click.option("--schema", "schemas", multiple=True, help="With --init: look only here; may be given several times.")
+@click.option("--schema", "schemas", multiple=True, is_flag=False, flag_value=_PRINT,
+              help="Alone: print the JSON Schema of mapping files, for editors. With --init: look only in this schema "
+              "of the database; may be given several times.")  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="With --init: the mapping's file."
 )
@@ -41,10 +48,16 @@ def map_tables(
 
     Nothing in the database is changed.
     """
+    if _PRINT in schemas:
+        if init or len(schemas) > 1:
+            msg = "With --init, --schema needs the name of a schema."
+            raise click.UsageError(msg)
+        click.echo(json.dumps(mapping_schema(), ensure_ascii=False, indent=2))
+        return
     settings = context.obj()
     if not init:
         if schemas or output or sql_file:
-            msg = "--schema, --output and --sql go with --init."
+            msg = "--schema NAME, --output and --sql need --init."
             raise click.UsageError(msg)
         _show(_checked(settings))
         name_database(settings)

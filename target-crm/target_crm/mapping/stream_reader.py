@@ -11,7 +11,8 @@ from target_crm.mapping.sources import stream_problem
 from target_crm.mapping.vocabulary import names
 from target_crm.mapping.yaml_lines import bare, key_lines, line_of
 
-_SET_SERVICE = ("id", "raw_fields", "created_at", "updated_at")
+KEY_ROLES = ("id", "account", "amo_id")
+SET_SERVICE = ("id", "raw_fields", "created_at", "updated_at")
 
 
 class StreamReader(SectionReader):
@@ -33,7 +34,7 @@ class StreamReader(SectionReader):
         name = self.text(spec, "table", f"table of {stream}")
         if name is None:
             raise self.fail(line, f"stream {stream} names no table; add table: NAME.")
-        key = self.attempt(lambda: self.names(spec, "key", ("id", "account", "amo_id"), f"key of {stream}"), {})
+        key = self.attempt(lambda: self.names(spec, "key", KEY_ROLES, f"key of {stream}"), {})
         service = dict(SERVICE_COLUMNS) | self.attempt(
             lambda: self.names(spec, "service", SERVICE_COLUMNS, f"service of {stream}"), {}
         )
@@ -83,7 +84,7 @@ class StreamReader(SectionReader):
         for needed in ("table", "parent", "field", "item"):
             if spec.get(needed) is None:
                 raise self.fail(line, f"set {name} of {stream} needs {needed}.")
-        service = {r: r for r in _SET_SERVICE} | self.names(spec, "service", _SET_SERVICE, f"service of set {name}")
+        service = {r: r for r in SET_SERVICE} | self.names(spec, "service", SET_SERVICE, f"service of set {name}")
         columns = {r: r for r in SET_COLUMNS} | self.names(spec, "columns", SET_COLUMNS, f"columns of set {name}")
         for role, given, where in (
             ("id", service["id"], "service"),
