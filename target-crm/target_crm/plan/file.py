@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +13,7 @@ import psycopg
 
 from target_crm.config.settings import Settings
 from target_crm.errors import ConfigError
+from target_crm.files import replaced_private
 from target_crm.plan.journal import KEPT_COLUMNS, Plan, entries_of_kind
 
 _KINDS = {"changes": "change", "kept": "kept", "conflicts": "conflict", "rejects": "reject", "warnings": "warning"}
@@ -35,7 +35,7 @@ def write_plan_file(
     Raises:
         OSError: the file can't be written; one that was there is as before.
     """
-    with _replaced(file) as lines:
+    with replaced_private(file) as lines:
         _write(lines, "counts", [{"tables": counts}])
         for kind in ("changes", "conflicts", "rejects", "warnings"):
             _write(lines, _KINDS[kind], entries_of_kind(connection, schema, run_id, kind))
@@ -96,20 +96,3 @@ def last_plan_file(settings: Settings) -> Path | None:
 def _write(lines: IO[str], kind: str, entries: Iterable[dict[str, Any]]) -> None:
     for entry in entries:
         lines.write(json.dumps({"type": kind, **entry}, ensure_ascii=False, default=str) + "\n")
-
-
-@contextmanager
-def _replaced(file: Path) -> Iterator[IO[str]]:
-    """A file that takes the place of another one when all of it is written."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    with suppress(FileNotFoundError):
-        part.unlink()
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as lines:
-            yield lines
-        part.replace(file)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
