@@ -17,16 +17,16 @@ class TargetError(Exception):
 
     @classmethod
     def of(cls, code: str, **args: Any) -> Self:
-        """An error with a code of the registry; its message is the code's English text."""
+        """An error with a code of the registry; its message is the code's English text with its remedy."""
         problem = Problem(code, args)
-        error = cls(problem.text())
+        error = cls(problem.whole_text())
         error.problem = problem
         return error
 
     def text(self, language: str) -> str:
         """The message in a language; empty where it can be said in English only."""
         if self.problem is not None:
-            return self.problem.text(language)
+            return self.problem.whole_text(language)
         return str(self) if language == "en" else ""
 
 

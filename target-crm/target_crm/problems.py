@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from target_crm.presentation.texts.rendering import parameters, problem_text
+from target_crm.presentation.texts.rendering import parameters, problem_text, whole_text
 
 _LONGEST_KEPT = 2000
 _LARGEST_BITS = 4096
@@ -38,6 +38,10 @@ class Problem:
     def text(self, language: str = "en") -> str:
         """What happened, in a sentence."""
         return problem_text(self.code, self.args, language)
+
+    def whole_text(self, language: str = "en") -> str:
+        """What happened and what to do."""
+        return whole_text(self.code, self.args, language)
 
     @property
     def args_json(self) -> str:

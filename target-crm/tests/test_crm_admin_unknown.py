@@ -34,7 +34,7 @@ def conflict(crm):
 def test_an_unknown_run(conflict, admin):
     for arguments in (["undo", 999], ["report", 999, "--html", "x.html"], ["conflicts", "--run", 999]):
         said = admin(*arguments)
-        assert "There is no run 999" in said, arguments
+        assert "There is no run 999; the runs are 1 to 2." in said, arguments
 
 
 def test_an_unknown_conflict_is_not_settled(conflict, admin):
@@ -52,7 +52,7 @@ def test_a_conflict_that_is_resolved_already_says_how(crm, conflict, admin):
     CliRunner().invoke(
         main, ["--database-url", crm.url, "--crm-schema", crm.schema, "conflicts", str(conflict), "--take", "crm"]
     )
-    assert f"Conflict {conflict} is resolved already (crm). No conflict is open." in admin(
+    assert f"Resolved already: conflict {conflict} (crm). No conflict is open." in admin(
         "conflicts", conflict, "--take", "amo"
     )
 
@@ -73,4 +73,4 @@ def test_nothing_to_retry_is_no_run(conflict, admin):
 
 
 def test_an_unknown_record(conflict, admin):
-    assert "There is no row amo:9 in contacts" in admin("explain", "contacts", "amo:9")
+    assert "There is no row amo:9 in contacts; there is amo:501, for example." in admin("explain", "contacts", "amo:9")

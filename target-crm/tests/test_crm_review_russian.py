@@ -58,6 +58,27 @@ def test_no_error_shows_an_english_sentence(served):
         assert english(plain(answer.text)) == [], path
 
 
+def test_a_run_that_is_undone_twice_is_refused_in_russian(served):
+    browser = served.enter("ru")
+    browser.post("/runs/1/undo", {"confirmed": "1"})
+    answer = browser.get("/runs/1/undo")
+    assert answer.status_code == 409
+    assert re.search(r"Загрузка 1 уже отменена загрузкой \d+\.", plain(answer.text))
+    assert english(plain(answer.text)) == []
+
+
+def test_every_unknown_thing_is_named_in_russian(served):
+    browser = served.enter("ru")
+    for path, said in {
+        "/runs/999": "Загрузки 999 нет; есть загрузки с 1 по",
+        "/conflicts/999": "Нет конфликта 999. Открытые конфликты: 1,",
+        "/records/nope/1": "В сопоставлении нет таблицы nope.",
+        "/records/contact/1": "Похожее имя: contacts.",
+        "/records?table=contacts&key=999": "В таблице contacts нет строки 999; есть, например, amo:",
+    }.items():
+        assert said in plain(browser.get(path).text), path
+
+
 @pytest.mark.parametrize(
     ("rule", "said"),
     [

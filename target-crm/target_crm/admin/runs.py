@@ -76,7 +76,9 @@ def _warnings_table(groups: Sequence[dict[str, Any]]) -> Table:
 
 
 def _with_texts(notices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{**n, "text": problem_text(n["code"], n["args"]), "remedy": remedy_text(n["code"])} for n in notices]
+    return [
+        {**n, "text": problem_text(n["code"], n["args"]), "remedy": remedy_text(n["code"], n["args"])} for n in notices
+    ]
 
 
 def _show_health(health: Health) -> None:
@@ -128,8 +130,7 @@ def plan(context: click.Context, messages: IO[str] | None, limit: int, as_json: 
 def _last_plan(settings: Settings, limit: int) -> Plan:
     file = last_plan_file(settings)
     if file is None:
-        msg = "Name a file of Singer messages, or set plan_file to keep the plan of a dry run."
-        raise ConfigError(msg)
+        raise ConfigError.of("E_PLAN_UNNAMED")
     return read_plan_file(file, limit)
 
 

@@ -156,4 +156,4 @@ def log_notices(notices: Iterable[Problem]) -> None:
     """Tell what is told beside the counts, with the remedy."""
     for notice in notices:
         if notice.code.startswith("W_"):
-            logger.warning("%s %s", notice.text(), remedy_text(notice.code))
+            logger.warning("%s %s", notice.text(), remedy_text(notice.code, notice.args))

@@ -148,11 +148,7 @@ def lock_account(connection: Connection, schema: str, account: int, patience: fl
         if row and row[0]:
             return
         if time.monotonic() >= deadline:
-            msg = (
-                f"Another load of account {account} is running on this database; it did not end within "
-                f"lock_timeout_seconds = {patience:g}. Start again later."
-            )
-            raise BusyError(msg)
+            raise BusyError.of("E_LOAD_RUNNING", account=account, seconds=f"{patience:g}")
         if not told:
             logger.info("Another load of account %s is running; waiting for it.", account)
             told = True

@@ -57,11 +57,7 @@ def until_free(attempt: Callable[[float], Result], what: str, patience: float) -
         except _IN_THE_WAY:
             left = deadline - time.monotonic()
             if left <= 0:
-                msg = (
-                    f"{what}: another session holds rows that it needs and did not let go of them within "
-                    f"lock_timeout_seconds = {patience:g}. Nothing was changed. Start it again later."
-                )
-                raise RowsHeldError(msg) from None
+                raise RowsHeldError.of("E_ROWS_HELD", seconds=f"{patience:g}") from None
             if not told:
                 logger.info("%s waits for rows that another session holds, at most %.0f seconds.", what, left)
                 told = True

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
+from target_crm.operations.known import unknown_numbers
 from target_crm.operations.session import Row, Session, UnknownError, as_key, as_value, json_or_null
 from target_crm.sql.spec import I, S
 
@@ -34,8 +35,7 @@ def rule_condition(rule: str, alias: str = "") -> sql.Composed:
         UnknownError: there is no such rule.
     """
     if rule not in RULES:
-        msg = f"There is no rule {rule}; known: {', '.join(RULES)}."
-        raise UnknownError(msg)
+        raise UnknownError.of("E_RULE_UNKNOWN", rule=rule, known=list(RULES))
     return S(RULES[rule].replace("@", f"{alias}." if alias else "")).format()
 
 
@@ -135,8 +135,7 @@ def find_conflict(session: Session, number: int) -> Row:
         number,
     )
     if not found:
-        msg = f"There is no conflict {number}."
-        raise UnknownError(msg)
+        raise unknown_numbers(session, "sync_conflicts", [number])
     return found[0]
 
 
@@ -211,8 +210,7 @@ def resolve(
         BusyError: a load, or another session that holds rows, was in the way for `lock_timeout_seconds`.
     """
     if take not in TAKE:
-        msg = f"--take {take}: one of {', '.join(TAKE)} is needed."
-        raise UnknownError(msg)
+        raise UnknownError.of("E_TAKE_UNKNOWN", take=take, known=list(TAKE))
     cells = session.rows(
         S("SELECT c.table_name, c.column_name FROM {} AS c WHERE {} GROUP BY 1, 2 ORDER BY 1, 2").format(
             session.control("sync_conflicts"), which.condition()

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.operations.session import Row, Session, UnknownError, as_key, as_value, left_as
+from target_crm.operations.session import NotPossibleError, Row, Session, UnknownError, as_key, as_value, left_as
 from target_crm.sql.spec import I, S
 
 
@@ -65,9 +65,17 @@ def find_row(session: Session, live: LiveTable, key: str) -> Row:
     except psycopg.DataError:  # the text can be no key of this table
         found = []
     if len(found) != 1:
-        msg = f"There is {'no' if not found else 'more than one'} row {key} in {table.table}."
-        raise UnknownError(msg)
+        raise _ambiguous_or_unknown(session, live, key, found)
     return found[0]
+
+
+def _ambiguous_or_unknown(session: Session, live: LiveTable, key: str, found: list[Row]) -> UnknownError:
+    table = live.mapping
+    if found:
+        return UnknownError.of("E_ROW_AMBIGUOUS", row=key, table=table.table)
+    example = S("SELECT t.{id} AS amo_id FROM {table} AS t WHERE t.{id} IS NOT NULL LIMIT 1")
+    there = session.rows(example.format(id=I(table.amo_id), table=live.identifier)) if table.amo_id else []
+    return UnknownError.of("E_ROW_UNKNOWN", row=key, table=table.table, example=there[0]["amo_id"] if there else None)
 
 
 def explain(session: Session, table: str, key: str) -> Explained:
@@ -79,8 +87,7 @@ def explain(session: Session, table: str, key: str) -> Explained:
     live = session.table(table)
     mapping = live.mapping
     if mapping.match_only:
-        msg = f"Rows of {table} are only matched (match_only): nothing in them comes from amoCRM."
-        raise UnknownError(msg)
+        raise NotPossibleError.of("E_TABLE_MATCH_ONLY", table=table)
     row = find_row(session, live, key)
     row_id = row["__key"]
     base = (row[mapping.raw_fields] or {}).get("amo_values") or {}

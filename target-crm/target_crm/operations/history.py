@@ -79,15 +79,16 @@ def find_run(session: Session, run: int | None) -> Row:
     """
     found = find_runs(session, before=None if run is None else run + 1, limit=1)
     if not found or (run is not None and found[0]["id"] != run):
-        raise UnknownError(_no_run(session, run))
+        raise unknown_run(session, run)
     return found[0]
 
 
-def _no_run(session: Session, run: int | None) -> str:
+def unknown_run(session: Session, run: int | None) -> UnknownError:
+    """The error for a run that does not exist; names the first and the last run."""
     (there,) = session.rows(S("SELECT min(id) AS first, max(id) AS last FROM {}").format(session.control("sync_runs")))
     if there["last"] is None:
-        return "There has been no run yet." if run is None else f"There is no run {run}: there has been no run yet."
-    return f"There is no run {run}; the runs are {there['first']} to {there['last']}."
+        return UnknownError.of("E_NO_RUN_YET")
+    return UnknownError.of("E_RUN_UNKNOWN", run=run, first=there["first"], last=there["last"])
 
 
 def undone_by(session: Session, run: int) -> int | None:

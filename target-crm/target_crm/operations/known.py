@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from psycopg import sql
 
-from target_crm.config.setting_names import did_you_mean
-from target_crm.operations.session import Session, UnknownError
+from target_crm.config.setting_names import nearest
+from target_crm.operations.session import NotPossibleError, Session, UnknownError
 
-_CALLED = {"sync_conflicts": "conflict", "sync_rejects": "reject"}
+_UNKNOWN = {"sync_conflicts": "E_CONFLICT_UNKNOWN", "sync_rejects": "E_REJECT_UNKNOWN"}
+_CLOSED = {"sync_conflicts": "E_CONFLICT_RESOLVED", "sync_rejects": "E_REJECT_CLOSED"}
 _MOST_LISTED = 10
 
 
@@ -25,38 +27,35 @@ def require_numbers(session: Session, table: str, numbers: Sequence[int], *, are
     Raises:
         UnknownError: some do not exist or are resolved; nothing else has happened.
     """
-    kind = _CALLED[table]
     found = session.rows(
         sql.SQL("SELECT id, resolution, resolved_at FROM {} WHERE id = ANY(%s)").format(session.control(table)),
         list(numbers),
     )
     missing = sorted(set(numbers) - {row["id"] for row in found})
-    problems = []
     if missing:
-        problems.append(f"There is no {kind} {_listed(missing)}.")
-    closed = [row for row in found if row["resolved_at"] is not None] if are_open else []
-    for row in sorted(closed, key=lambda r: int(r["id"]))[:_MOST_LISTED]:
-        what = "resolved" if kind == "conflict" else "closed"
-        problems.append(f"{kind.capitalize()} {row['id']} is {what} already ({row['resolution'] or 'no reason'}).")
-    if problems:
-        raise UnknownError(" ".join([*problems, _open_ones(session, table)]))
+        raise unknown_numbers(session, table, missing)
+    closed = sorted((row for row in found if row["resolved_at"] is not None), key=lambda row: int(row["id"]))
+    if are_open and closed:
+        shown = [f"{row['id']} ({row['resolution'] or '–'})" for row in closed]
+        raise NotPossibleError.of(_CLOSED[table], resolved=_listed(shown), open=_open_ones(session, table))
 
 
-def _open_ones(session: Session, table: str) -> str:
-    kind = _CALLED[table]
+def unknown_numbers(session: Session, table: str, numbers: Sequence[int]) -> UnknownError:
+    """The error for conflicts or rejects that do not exist; names some of those that are open."""
+    return UnknownError.of(_UNKNOWN[table], numbers=_listed(numbers), open=_open_ones(session, table))
+
+
+def _open_ones(session: Session, table: str) -> list[str]:
     found = session.rows(
         sql.SQL("SELECT id FROM {} WHERE resolved_at IS NULL ORDER BY id LIMIT {}").format(
             session.control(table), sql.Literal(_MOST_LISTED + 1)
         )
     )
-    if not found:
-        return f"No {kind} is open."
-    return f"Open {kind}s: {_listed([row['id'] for row in found])}."
+    return _listed([row["id"] for row in found])
 
 
-def _listed(numbers: Sequence[int]) -> str:
-    shown = ", ".join(map(str, numbers[:_MOST_LISTED]))
-    return f"{shown}, ..." if len(numbers) > _MOST_LISTED else shown
+def _listed(found: Sequence[Any]) -> list[str]:
+    return [*map(str, found[:_MOST_LISTED]), *["..."] * (len(found) > _MOST_LISTED)]
 
 
 def require_column(session: Session, table: str | None, column: str | None) -> None:
@@ -68,9 +67,8 @@ def require_column(session: Session, table: str | None, column: str | None) -> N
     live = [session.table(table)] if table is not None else list(session.tables.values())
     known = sorted({c.name for one in live for c in one.mapping.columns})
     if column is not None and column not in known:
-        where = f"column {column} in {table}" if table else f"column {column} in any mapped table"
-        msg = f"There is no mapped {where}.{did_you_mean(column, known)} Known: {', '.join(known)}."
-        raise UnknownError(msg)
+        found = {"nearest": nearest(column, known), "known": known}
+        raise UnknownError.of("E_COLUMN_UNKNOWN", column=column, table=table, **found)
 
 
 def require_stream(session: Session, stream: str) -> None:
@@ -81,5 +79,4 @@ def require_stream(session: Session, stream: str) -> None:
     """
     known = [table.mapping.stream for table in session.tables.values()]
     if stream not in known:
-        msg = f"There is no mapped stream {stream}.{did_you_mean(stream, known)} Known: {', '.join(known)}."
-        raise UnknownError(msg)
+        raise UnknownError.of("E_STREAM_UNKNOWN", stream=stream, nearest=nearest(stream, known), known=known)

@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from target_crm.config.setting_names import did_you_mean
+from target_crm.config.setting_names import nearest
 from target_crm.config.settings import Settings
 from target_crm.database.connection import Database
 from target_crm.database.lenient import read_everything
@@ -27,6 +27,7 @@ from target_crm.operations.attempts import LOCK_WAIT_SECONDS, until_free
 from target_crm.sql.typed import as_key, as_value, left_as
 
 __all__ = [
+    "NotPossibleError",
     "Row",
     "Session",
     "SetTable",
@@ -46,6 +47,10 @@ Statement = sql.SQL | sql.Composed
 
 class UnknownError(TargetError):
     """There is no such run, table, row, conflict or reject."""
+
+
+class NotPossibleError(UnknownError):
+    """The run, conflict or table exists, but the operation is not possible in its present state."""
 
 
 def _nothing() -> None:
@@ -121,8 +126,8 @@ class Session:
         """
         found = self.tables.get(name)
         if found is None:
-            msg = f"There is no mapped table {name}.{did_you_mean(name, self.tables)} Known: {', '.join(self.tables)}."
-            raise UnknownError(msg)
+            known = list(self.tables)
+            raise UnknownError.of("E_TABLE_UNKNOWN", table=name, nearest=nearest(name, known), known=known)
         return found
 
     def run(
@@ -213,11 +218,7 @@ def require_server(settings: Settings) -> None:
     """
     data_dir = settings.data_dir.expanduser()
     if settings.database_url is None and not (data_dir / "PG_VERSION").exists():
-        msg = (
-            f"No load has run here yet: there is no embedded PostgreSQL in {data_dir.resolve()}. To look at another "
-            "database, set database_url (TARGET_CRM_DATABASE_URL) or data_dir."
-        )
-        raise NothingYetError(msg)
+        raise NothingYetError.of("E_NO_DATABASE_YET", folder=str(data_dir.resolve()))
 
 
 @contextmanager
@@ -260,17 +261,11 @@ def prepare_session(settings: Settings, database: Database, connection: psycopg.
     mapping = load_mapping(settings.mapping_file)
     version = schema_version(connection, settings.crm_schema)
     if version is None:
-        msg = (
-            f"No load has run here yet: there are no tables of target-crm in schema {settings.crm_schema} of database "
-            f"{connection.info.dbname} on {connection.info.host}."
-        )
-        raise NothingYetError(msg)
+        place = {"schema": settings.crm_schema, "database": connection.info.dbname, "host": connection.info.host}
+        raise NothingYetError.of("E_NO_TABLES_YET", **place)
     if version < CURRENT:
-        msg = (
-            f"The tables of schema {settings.crm_schema} are of version {version}, this target-crm needs version "
-            f"{CURRENT}. The next load upgrades them and keeps all that they hold; run it first."
-        )
-        raise DatabaseError(msg)
+        versions = {"version": version, "current": CURRENT}
+        raise DatabaseError.of("E_TABLES_OF_EARLIER_VERSION", schema=settings.crm_schema, **versions)
     live = check_mapping(connection, mapping, settings.crm_schema)
     database.use_zone(connection, next(iter(naive_columns(live)), None))
     connection.commit()

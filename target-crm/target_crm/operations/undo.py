@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from target_crm.load import runs
 from target_crm.mapping.catalogue import read_columns, read_facts
 from target_crm.mapping.check import LiveTable
-from target_crm.operations.session import Row, Session, UnknownError
+from target_crm.operations.history import unknown_run
+from target_crm.operations.session import NotPossibleError, Row, Session
 from target_crm.operations.undo_entries import collect_entries, count_rewritten, lock_entries
 from target_crm.operations.undo_issues import follow
 from target_crm.operations.undo_remove import remove_rows
@@ -134,15 +135,12 @@ def _check(session: Session, run: int) -> None:
         run,
     )
     if not found:
-        msg = f"There is no run {run}; target-crm-admin status lists them."
-        raise UnknownError(msg)
+        raise unknown_run(session, run)
     if found[0]["status"] == "running":
-        msg = f"Run {run} is still running."
-        raise UnknownError(msg)
+        raise NotPossibleError.of("E_RUN_RUNNING", run=run)
     wrote = (t.get(what, 0) for t in found[0]["counts"].values() for what in ("inserted", "updated", "deleted"))
     if any(wrote) and not found[0]["has_journal"]:
-        msg = f"Run {run} can't be undone: its journal was removed, as journal_retention_days says."
-        raise UnknownError(msg)
+        raise NotPossibleError.of("E_RUN_JOURNAL_REMOVED", run=run)
     undone_by = session.rows(
         S("SELECT id FROM {} WHERE undoes = %s AND status = 'succeeded' AND NOT {}").format(
             session.control("sync_runs"), undone(session.control("sync_runs"), S("sync_runs.id"))
@@ -150,5 +148,4 @@ def _check(session: Session, run: int) -> None:
         run,
     )
     if undone_by:
-        msg = f"Run {run} was undone by run {undone_by[0]['id']}."
-        raise UnknownError(msg)
+        raise NotPossibleError.of("E_RUN_UNDONE", run=run, by=undone_by[0]["id"])

@@ -52,8 +52,7 @@ def _keep(load: Load, settings: Settings, counts: dict[str, dict[str, int]], *, 
             write_plan_file(file, load.connection, settings.crm_schema, load.run_id, counts, load.kept_cells)
         except OSError as error:
             if settings.plan_file is not None:
-                msg = f"Setting plan_file: {file} can't be written: {error.strerror}."
-                raise ConfigError(msg) from None
+                raise ConfigError.of("E_PLAN_NOT_WRITTEN", file=str(file), reason=error.strerror) from None
             file = None
     if settings.plan_file is not None:
         logger.info("The whole plan was written to %s.", Path(settings.plan_file))

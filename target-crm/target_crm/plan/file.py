@@ -64,14 +64,11 @@ def read_plan_file(file: Path, limit: int) -> Plan:
                 if not limit or total[kind] <= limit:
                     kinds[single].append(entry)
     except FileNotFoundError:
-        msg = f"There is no plan {file}: a load with dry_run: true writes it."
-        raise ConfigError(msg) from None
+        raise ConfigError.of("E_PLAN_MISSING", file=str(file)) from None
     except OSError as error:
-        msg = f"The plan {file} can't be read: {error.strerror}."
-        raise ConfigError(msg) from None
+        raise ConfigError.of("E_PLAN_NOT_READABLE", file=str(file), reason=error.strerror) from None
     except (ValueError, KeyError, AttributeError, StopIteration):
-        msg = f"{file} is not a plan that target-crm wrote."
-        raise ConfigError(msg) from None
+        raise ConfigError.of("E_PLAN_FOREIGN", file=str(file)) from None
     plan.left_out = {kind: number - limit for kind, number in total.items() if limit and number > limit}
     return plan
 

@@ -39,25 +39,25 @@ def read_metrics(file: Path) -> Metrics:
     """
     try:
         if not file.is_file():
-            raise ConfigError(f"--metrics-file {file}: expected a file that tap-amocrm wrote (setting metrics_file).")
+            raise ConfigError.of("E_METRICS_NOT_A_FILE", file=str(file))
         if file.stat().st_size > _MOST_BYTES:
-            raise ConfigError(f"--metrics-file {file}: the file is larger than {_MOST_BYTES // 1_000_000} MB.")
+            raise ConfigError.of("E_METRICS_TOO_LARGE", file=str(file), megabytes=_MOST_BYTES // 1_000_000)
         document = _without_nulls(msgspec.json.decode(file.read_bytes()))
         found = msgspec.convert(document, Metrics)
     except OSError as error:
-        msg = f"--metrics-file {file} can't be read: {error.strerror}."
-        raise ConfigError(msg) from None
+        raise ConfigError.of("E_METRICS_NOT_READABLE", file=str(file), reason=error.strerror) from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        msg = f"--metrics-file {file} does not hold metrics of tap-amocrm: {error}."
-        raise ConfigError(msg) from None
+        raise _foreign(file, str(error)) from None
     known = {field.name for field in msgspec.structs.fields(Metrics)}
     if isinstance(document, dict) and document and not known & document.keys():
-        msg = f"--metrics-file {file} does not hold metrics of tap-amocrm: there is none of its keys."
-        raise ConfigError(msg)
+        raise _foreign(file, "no key of it is known")
     if max(len(found.requests_by_stream), len(found.records_series)) > _MOST_STREAMS:
-        msg = f"--metrics-file {file} does not hold metrics of tap-amocrm: it names more than {_MOST_STREAMS} streams."
-        raise ConfigError(msg)
+        raise _foreign(file, f"it names more than {_MOST_STREAMS} streams")
     return found
+
+
+def _foreign(file: Path, reason: str) -> ConfigError:
+    return ConfigError.of("E_METRICS_FOREIGN", file=str(file), reason=reason)
 
 
 def require_run(found: Metrics, file: Path, run: int, tap_run: str | None) -> None:
@@ -67,11 +67,7 @@ def require_run(found: Metrics, file: Path, run: int, tap_run: str | None) -> No
         ConfigError: they are of another one.
     """
     if found.run_id != tap_run:
-        msg = (
-            f"--metrics-file {file} holds the metrics of another run than run {run}. Each run of the tap replaces the "
-            "file (setting metrics_file): keep a copy of it with each report."
-        )
-        raise ConfigError(msg)
+        raise ConfigError.of("E_METRICS_OF_ANOTHER_RUN", file=str(file), run=run)
 
 
 def _without_nulls(document: object) -> object:

@@ -74,8 +74,7 @@ def write_report(
     try:
         write_private(file, text)
     except OSError as error:
-        msg = f"--html {file} can't be written: {error.strerror}."
-        raise ConfigError(msg) from None
+        raise ConfigError.of("E_REPORT_NOT_WRITTEN", file=str(file), reason=error.strerror) from None
     return int(found["id"])
 
 

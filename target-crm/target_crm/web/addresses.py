@@ -66,13 +66,13 @@ def _add(found: dict[str, str], name: str, port: int, scheme: str) -> None:
 
 def _host_of(url: str, option: str) -> tuple[str, int | None]:
     """Name (an IPv6 address in brackets) and port of an address that has neither a path nor a user."""
-    msg = f"{option}: expected an address such as https://crm.example.com or http://127.0.0.1:9000."
+    refused = ConfigError.of("E_SERVE_ADDRESS", option=option)
     try:
         parts = urlsplit(url)
         port, name = parts.port, (parts.hostname or "").lower()
     except ValueError:
-        raise ConfigError(msg) from None
+        raise refused from None
     plain = parts.path in ("", "/") and not parts.query and not parts.fragment and "@" not in parts.netloc
     if parts.scheme not in _DEFAULT_PORTS or not name or not plain or re.search(r"[^a-z0-9._:\-]", name):
-        raise ConfigError(msg)
+        raise refused
     return (f"[{name}]" if ":" in name else name), port

@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 from target_crm.database.url import without_secrets
 from target_crm.errors import BusyError, TargetError
 from target_crm.operations.attempts import RowsHeldError
-from target_crm.operations.session import NothingYetError, UnknownError
+from target_crm.operations.session import NothingYetError, NotPossibleError, UnknownError
 from target_crm.web.crm import Crm
 from target_crm.web.i18n import texts_for
 from target_crm.web.page import Page, load_templates, refusal_text, render_plain
@@ -73,6 +73,8 @@ class _Site:
                 return view(Page(request, self.access, session, form))
         except NothingYetError:
             return self.problem(request, 200, "nothing_yet")
+        except NotPossibleError as error:
+            return self.problem(request, 409, "error", self._said(request, error))
         except UnknownError as error:
             return self.problem(request, 404, "error_404", self._said(request, error))
         except (RowsHeldError, psycopg.errors.LockNotAvailable):

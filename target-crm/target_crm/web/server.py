@@ -49,17 +49,11 @@ def check_serving(serving: Serving) -> None:
     if is_loopback(serving.host):
         return
     if not serving.allow_remote:
-        msg = (
-            f"--host {serving.host} would show the CRM to other machines. That wants --allow-remote and a password; "
-            "or leave --host out and come by a tunnel (ssh -L)."
-        )
-        raise ConfigError(msg)
+        raise ConfigError.of("E_SERVE_REMOTE", host=serving.host)
     if serving.password is None:
-        msg = "--allow-remote wants a password: in CRM_REVIEW_PASSWORD, or in a file by --password-file."
-        raise ConfigError(msg)
+        raise ConfigError.of("E_SERVE_NO_PASSWORD")
     if len(serving.password) < LEAST_PASSWORD:
-        msg = f"The password is too short: {LEAST_PASSWORD} characters are the least."
-        raise ConfigError(msg)
+        raise ConfigError.of("E_SERVE_SHORT_PASSWORD", least=LEAST_PASSWORD)
 
 
 def is_loopback(host: str) -> bool:
@@ -168,8 +162,6 @@ def _listen(serving: Serving) -> socket.socket:
         listening.listen(128)
     except OSError as error:
         listening.close()
-        msg = (
-            f"--host {serving.host} --port {serving.port}: {error.strerror}. Choose another; --port 0 takes a free one."
-        )
-        raise ConfigError(msg) from None
+        place = {"host": serving.host, "port": serving.port, "reason": error.strerror}
+        raise ConfigError.of("E_SERVE_PORT", **place) from None
     return listening

@@ -73,4 +73,4 @@ class Texts:
 
     def remedy(self, entry: Mapping[str, Any]) -> str:
         """What to do about a reject or a warning."""
-        return remedy_text(entry["code"], self.language)
+        return remedy_text(entry["code"], entry["args"], self.language)

@@ -79,7 +79,6 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
         "The column does not take this value.",
         "Поле не принимает такое значение: проверьте его вид и длину.",
     ),
-    "record_unknown": ("There is no record {record} in {table}.", "Записи {record} в таблице {table} нет."),
     "error_database": ("The database refuses: {what}", "База данных отказывает: {what}"),
     "error_form": (
         "The form is out of date: go back, load the page again and repeat.",

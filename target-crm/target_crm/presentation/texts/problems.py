@@ -5,17 +5,8 @@ Names in braces are a code's arguments. docs/errors.md is made from this file by
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Text(NamedTuple):
-    """What happened in English and Russian, what to do in English and Russian."""
-
-    en: str
-    ru: str
-    remedy: str
-    remedy_ru: str
-
+from target_crm.presentation.texts.command_problems import COMMAND_PROBLEMS
+from target_crm.presentation.texts.text import Text
 
 _SOURCE = "Correct the value in amoCRM; the next load takes it."
 _SOURCE_RU = "Исправьте значение в amoCRM, следующая загрузка возьмёт его."
@@ -27,7 +18,7 @@ _ROW_RU = (
 _SENDER = "Look at what sends these messages: it is not what tap-amocrm writes."
 _SENDER_RU = "Проверьте, откуда эти сообщения: tap-amocrm таких не пишет."
 
-PROBLEMS: dict[str, Text] = {
+RECORD_PROBLEMS: dict[str, Text] = {
     # Rejected: a line or a record
     "E_LINE_NOT_READABLE": Text(
         "Line {line} is not a Singer message: {reason}",
@@ -266,3 +257,5 @@ PROBLEMS: dict[str, Text] = {
         "Задайте database_url или установите дополнение. Для musl (Alpine) встроенного PostgreSQL нет.",
     ),
 }
+
+PROBLEMS: dict[str, Text] = RECORD_PROBLEMS | COMMAND_PROBLEMS

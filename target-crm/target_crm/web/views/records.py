@@ -23,7 +23,7 @@ def find_record(page: Page) -> Response:
             try:
                 row = find_row(page.session, live, name)
             except UnknownError as error:
-                problem = error.text(page.texts.language) or page.texts("record_unknown", record=key[:60], table=table)
+                problem = error.text(page.texts.language)
             else:
                 return page.redirect(f"/records/{table}/{row['__key']}")
     return page.render(

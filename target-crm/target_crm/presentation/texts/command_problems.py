@@ -1,0 +1,264 @@
+"""Texts of the errors that commands and pages end with: what happened and what to do, English and Russian.
+
+Names in braces are a code's arguments. `[[...]]` is left out where an argument in it is empty; `[[...||...]]` then
+shows its second part.
+"""
+
+from __future__ import annotations
+
+from target_crm.presentation.texts.text import Text
+
+_LIST_RUNS = "target-crm-admin status lists the runs."
+_LIST_RUNS_RU = "Список загрузок: target-crm-admin status."
+_LATER = "Start it again later, or raise lock_timeout_seconds."
+_LATER_RU = "Повторите позже или увеличьте lock_timeout_seconds."
+_MAPPED = "Take a name from the mapping; target-crm-admin map shows it."
+_MAPPED_RU = "Возьмите имя из сопоставления: его показывает target-crm-admin map."
+_METRICS = "Give the file that the setting metrics_file of tap-amocrm names."
+_METRICS_RU = "Укажите файл, который называет настройка metrics_file тапа."
+
+COMMAND_PROBLEMS: dict[str, Text] = {
+    # A run
+    "E_NO_RUN_YET": Text(
+        "There has been no run yet.", "Загрузок ещё не было.", "Run a load first.", "Сначала выполните загрузку."
+    ),
+    "E_RUN_UNKNOWN": Text(
+        "There is no run {run}; the runs are {first} to {last}.",
+        "Загрузки {run} нет; есть загрузки с {first} по {last}.",
+        _LIST_RUNS,
+        _LIST_RUNS_RU,
+    ),
+    "E_RUN_RUNNING": Text(
+        "Run {run} is still running.",
+        "Загрузка {run} ещё идёт.",
+        "Wait until it has ended.",
+        "Дождитесь её окончания.",
+    ),
+    "E_RUN_UNDONE": Text(
+        "Run {run} was undone by run {by}.",
+        "Загрузка {run} уже отменена загрузкой {by}.",
+        "To bring its changes back, undo run {by}.",
+        "Чтобы вернуть её изменения, отмените загрузку {by}.",
+    ),
+    "E_RUN_JOURNAL_REMOVED": Text(
+        "Run {run} can't be undone: its journal was removed.",
+        "Загрузку {run} не отменить: её журнал удалён.",
+        "The setting journal_retention_days says how long journals are kept.",
+        "Срок хранения журнала задаёт настройка journal_retention_days.",
+    ),
+    "E_LOAD_RUNNING": Text(
+        "Another load of account {account} is running on this database; it did not end within lock_timeout_seconds = "
+        "{seconds}.",
+        "В эту базу идёт другая загрузка аккаунта {account}; за lock_timeout_seconds = {seconds} она не закончилась.",
+        _LATER,
+        _LATER_RU,
+    ),
+    "E_ROWS_HELD": Text(
+        "Another session holds rows that are needed and did not release them within lock_timeout_seconds = {seconds}. "
+        "Nothing was changed.",
+        "Нужные строки держит другой сеанс; за lock_timeout_seconds = {seconds} он их не отпустил. Ничего не изменено.",
+        _LATER,
+        _LATER_RU,
+    ),
+    "E_RUN_STOPPED": Text(
+        "The run was stopped by a signal.",
+        "Загрузку остановили сигналом.",
+        "What was committed stays; run it again.",
+        "Записанное осталось; запустите загрузку ещё раз.",
+    ),
+    "E_RUN_ENDED": Text(
+        "The process ended without closing its run.",
+        "Процесс завершился, не закрыв загрузку.",
+        "What was committed stays; run it again.",
+        "Записанное осталось; запустите загрузку ещё раз.",
+    ),
+    # A conflict or a reject
+    "E_CONFLICT_UNKNOWN": Text(
+        "There is no conflict {numbers}. [[Open conflicts: {open}.||No conflict is open.]]",
+        "Нет конфликта {numbers}. [[Открытые конфликты: {open}.||Открытых конфликтов нет.]]",
+        "target-crm-admin conflicts lists them.",
+        "Список: target-crm-admin conflicts.",
+    ),
+    "E_CONFLICT_RESOLVED": Text(
+        "Resolved already: conflict {resolved}. [[Open conflicts: {open}.||No conflict is open.]]",
+        "Уже решён конфликт {resolved}. [[Открытые конфликты: {open}.||Открытых конфликтов нет.]]",
+        "target-crm-admin undo takes a decision back.",
+        "Отменить решение: target-crm-admin undo.",
+    ),
+    "E_REJECT_UNKNOWN": Text(
+        "There is no reject {numbers}. [[Open rejects: {open}.||No reject is open.]]",
+        "Нет отклонённой записи {numbers}. [[Открытые: {open}.||Открытых отклонённых записей нет.]]",
+        "target-crm-admin rejects lists them.",
+        "Список: target-crm-admin rejects.",
+    ),
+    "E_REJECT_CLOSED": Text(
+        "Closed already: reject {resolved}. [[Open rejects: {open}.||No reject is open.]]",
+        "Уже закрыта отклонённая запись {resolved}. [[Открытые: {open}.||Открытых отклонённых записей нет.]]",
+        "target-crm-admin rejects --resolved lists closed ones, too.",
+        "Закрытые тоже показывает target-crm-admin rejects --resolved.",
+    ),
+    "E_RULE_UNKNOWN": Text(
+        "There is no rule {rule}.",
+        "Нет правила {rule}.",
+        "The rules are {known}.",
+        "Правила: {known}.",
+    ),
+    "E_TAKE_UNKNOWN": Text(
+        "--take {take}: this value is unknown.",
+        "--take {take}: такое значение неизвестно.",
+        "Take one of {known}.",
+        "Допустимые значения: {known}.",
+    ),
+    # A table, a column, a row
+    "E_TABLE_UNKNOWN": Text(
+        "There is no mapped table {table}.[[ Did you mean {nearest}?]] Known: {known}.",
+        "В сопоставлении нет таблицы {table}.[[ Похожее имя: {nearest}.]] Есть: {known}.",
+        _MAPPED,
+        _MAPPED_RU,
+    ),
+    "E_COLUMN_UNKNOWN": Text(
+        "There is no mapped column {column}[[ in {table}]].[[ Did you mean {nearest}?]] Known: {known}.",
+        "В сопоставлении нет поля {column}[[ таблицы {table}]].[[ Похожее имя: {nearest}.]] Есть: {known}.",
+        _MAPPED,
+        _MAPPED_RU,
+    ),
+    "E_STREAM_UNKNOWN": Text(
+        "There is no mapped stream {stream}.[[ Did you mean {nearest}?]] Known: {known}.",
+        "В сопоставлении нет потока {stream}.[[ Похожее имя: {nearest}.]] Есть: {known}.",
+        _MAPPED,
+        _MAPPED_RU,
+    ),
+    "E_TABLE_MATCH_ONLY": Text(
+        "Rows of {table} are only matched (match_only): nothing in them comes from amoCRM.",
+        "Строки таблицы {table} только сопоставляются (match_only): из amoCRM в них ничего не приходит.",
+        "Choose another table.",
+        "Выберите другую таблицу.",
+    ),
+    "E_ROW_UNKNOWN": Text(
+        "There is no row {row} in {table}[[; there is amo:{example}, for example]].",
+        "В таблице {table} нет строки {row}[[; есть, например, amo:{example}]].",
+        "Give the row's key, amo:ID or amo:ACCOUNT:ID.",
+        "Укажите ключ строки, amo:НОМЕР или amo:АККАУНТ:НОМЕР.",
+    ),
+    "E_ROW_AMBIGUOUS": Text(
+        "There is more than one row {row} in {table}.",
+        "В таблице {table} несколько строк {row}.",
+        "Name the account, too: amo:ACCOUNT:ID.",
+        "Укажите и аккаунт: amo:АККАУНТ:НОМЕР.",
+    ),
+    # The database
+    "E_NO_DATABASE_YET": Text(
+        "No load has run here yet: there is no embedded PostgreSQL in {folder}.",
+        "Здесь загрузок ещё не было: в {folder} нет встроенного PostgreSQL.",
+        "Run a load first. To look at another database, set database_url (TARGET_CRM_DATABASE_URL) or data_dir.",
+        "Сначала выполните загрузку. Другую базу укажите в database_url (TARGET_CRM_DATABASE_URL) или data_dir.",
+    ),
+    "E_NO_TABLES_YET": Text(
+        "No load has run here yet: there are no tables of target-crm in schema {schema} of database {database} on "
+        "{host}.",
+        "Здесь загрузок ещё не было: в схеме {schema} базы {database} на {host} нет таблиц target-crm.",
+        "Run a load first, or check database_url and crm_schema.",
+        "Сначала выполните загрузку или проверьте database_url и crm_schema.",
+    ),
+    "E_TABLES_OF_EARLIER_VERSION": Text(
+        "The tables of schema {schema} are of version {version}, this target-crm needs version {current}.",
+        "Таблицы схемы {schema} — версии {version}, а этой target-crm нужна версия {current}.",
+        "Run a load first: it upgrades them and keeps all that they hold.",
+        "Сначала выполните загрузку: она обновит таблицы и сохранит всё, что в них есть.",
+    ),
+    # A plan, a report
+    "E_PLAN_MISSING": Text(
+        "There is no plan {file}.",
+        "Плана {file} нет.",
+        "Run a load with dry_run: true; it writes the plan.",
+        "Выполните загрузку с dry_run: true, она запишет план.",
+    ),
+    "E_PLAN_NOT_READABLE": Text(
+        "The plan {file} can't be read: {reason}.",
+        "План {file} не читается.",
+        "Check the path and the rights of the file.",
+        "Проверьте путь и права на файл.",
+    ),
+    "E_PLAN_FOREIGN": Text(
+        "{file} is not a plan that target-crm wrote.",
+        "{file} — не план, записанный target-crm.",
+        "Run a load with dry_run: true again.",
+        "Выполните загрузку с dry_run: true ещё раз.",
+    ),
+    "E_PLAN_NOT_WRITTEN": Text(
+        "Setting plan_file: {file} can't be written: {reason}.",
+        "Настройка plan_file: файл {file} не записать.",
+        "Check the path, the rights of the folder and the space on the disk.",
+        "Проверьте путь, права на каталог и место на диске.",
+    ),
+    "E_PLAN_UNNAMED": Text(
+        "No plan of a dry run is kept: this user has no home directory.",
+        "План пробной загрузки не сохранён: у пользователя нет домашнего каталога.",
+        "Name a file of Singer messages, or set plan_file to keep the plan of a dry run.",
+        "Укажите файл с сообщениями Singer или задайте plan_file, чтобы план сохранялся.",
+    ),
+    "E_REPORT_NOT_WRITTEN": Text(
+        "--html {file} can't be written: {reason}.",
+        "--html: файл {file} не записать.",
+        "Check the path and the rights of the folder.",
+        "Проверьте путь и права на каталог.",
+    ),
+    "E_METRICS_NOT_A_FILE": Text(
+        "--metrics-file {file} is not a file.", "--metrics-file: {file} — не файл.", _METRICS, _METRICS_RU
+    ),
+    "E_METRICS_TOO_LARGE": Text(
+        "--metrics-file {file} is larger than {megabytes} MB.",
+        "--metrics-file: файл {file} больше {megabytes} МБ.",
+        _METRICS,
+        _METRICS_RU,
+    ),
+    "E_METRICS_NOT_READABLE": Text(
+        "--metrics-file {file} can't be read: {reason}.",
+        "--metrics-file: файл {file} не читается.",
+        "Check the rights of the file.",
+        "Проверьте права на файл.",
+    ),
+    "E_METRICS_FOREIGN": Text(
+        "--metrics-file {file} does not hold metrics of tap-amocrm: {reason}.",
+        "--metrics-file: в файле {file} нет метрик tap-amocrm.",
+        _METRICS,
+        _METRICS_RU,
+    ),
+    "E_METRICS_OF_ANOTHER_RUN": Text(
+        "--metrics-file {file} holds the metrics of another run than run {run}.",
+        "--metrics-file: в файле {file} метрики другой загрузки, не {run}.",
+        "Each run of the tap replaces the file (setting metrics_file): keep a copy of it with each report.",
+        "Каждый запуск тапа заменяет файл (настройка metrics_file): храните его копию вместе с отчётом.",
+    ),
+    # The review page
+    "E_SERVE_REMOTE": Text(
+        "--host {host} would show the CRM to other machines.",
+        "--host {host} открыл бы CRM для других машин.",
+        "Add --allow-remote and a password; or leave --host out and use a tunnel (ssh -L).",
+        "Добавьте --allow-remote и пароль либо уберите --host и подключайтесь через туннель (ssh -L).",
+    ),
+    "E_SERVE_NO_PASSWORD": Text(
+        "--allow-remote needs a password.",
+        "Для --allow-remote нужен пароль.",
+        "Set CRM_REVIEW_PASSWORD, or name a file with --password-file.",
+        "Задайте CRM_REVIEW_PASSWORD или укажите файл в --password-file.",
+    ),
+    "E_SERVE_SHORT_PASSWORD": Text(
+        "The password is too short.",
+        "Пароль слишком короткий.",
+        "Choose one of at least {least} characters.",
+        "Нужно не меньше {least} символов.",
+    ),
+    "E_SERVE_PORT": Text(
+        "--host {host} --port {port}: {reason}.",
+        "--host {host} --port {port}: адрес занять не удалось.",
+        "Choose another port; --port 0 takes a free one.",
+        "Выберите другой порт; --port 0 возьмёт свободный.",
+    ),
+    "E_SERVE_ADDRESS": Text(
+        "{option}: this is not an address.",
+        "{option}: это не адрес.",
+        "Give an address such as https://crm.example.com or http://127.0.0.1:9000.",
+        "Укажите адрес вида https://crm.example.com или http://127.0.0.1:9000.",
+    ),
+}
