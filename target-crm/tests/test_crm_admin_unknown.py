@@ -73,4 +73,4 @@ def test_nothing_to_retry_is_no_run(conflict, admin):
 
 
 def test_an_unknown_record(conflict, admin):
-    assert "There is no row amo:9 in contacts; there is amo:501, for example." in admin("explain", "contacts", "amo:9")
+    assert "There is no row amo:9 in contacts; there is amo:1, for example." in admin("explain", "contacts", "amo:9")

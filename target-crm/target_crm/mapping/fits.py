@@ -13,9 +13,8 @@ from target_crm.mapping.catalogue import Connection, LiveColumn
 from target_crm.mapping.model import Column
 from target_crm.normalise import TRANSFORMS, Context
 
-# What a transformation yields, and the families of columns that can take it.
+# The families of columns that can take what a transformation yields; text, for those that are not listed.
 _TAKES: dict[str, set[str]] = {
-    **{name: {"text"} for name in TRANSFORMS},
     "text": {"text", "enum", "uuid", "other"},
     "integer": {"integer", "number", "text"},
     "number": {"number", "text"},
@@ -32,6 +31,11 @@ _READ_BY_TYPE = ("text", "enum", "integer", "number", "boolean", "timestamp", "d
 _DEFAULT_TRANSFORM = {"array": "list", "enum": "text"}
 # Columns that can hold what a name becomes under `values`.
 _FOR_CHOICES = ("enum", "integer", "number", "boolean", "uuid")
+
+
+def takers(transform: str) -> set[str]:
+    """The families of columns that can take what a transformation yields."""
+    return _TAKES.get(transform, {"text"})
 
 
 def type_problems(column: Column, live: LiveColumn, where: str) -> Iterator[str]:
@@ -67,8 +71,8 @@ def type_problems(column: Column, live: LiveColumn, where: str) -> Iterator[str]
             f"{what}, which no transformation is made for; map a text column, or write transform: text if amoCRM's "
             "text is what that type reads."
         )
-    elif column.transform is not None and live.family not in _TAKES[column.transform]:
-        able = ", ".join(sorted(_TAKES[column.transform] - {"other"}))
+    elif column.transform is not None and live.family not in takers(column.transform):
+        able = ", ".join(sorted(takers(column.transform) - {"other"}))
         yield (
             f"{what} and can't take what transform {column.transform} gives; change the transform, or the column's "
             f"type (one of: {able})."

@@ -24,6 +24,8 @@ _CONTENT: dict[tuple[str, str], Schema] = {
     ("stream", "key"): {"properties": dict.fromkeys(KEY_ROLES, _NAME), "additionalProperties": False},
     ("stream", "service"): {"properties": dict.fromkeys(SERVICE_COLUMNS, _NAME), "additionalProperties": False},
 }
+# Words of earlier versions that the reader still understands.
+_DEPRECATED = {("column", "transform"): "task_type"}
 _REQUIRED = {"root": ["streams"], "stream": ["table", "columns"], "set": ["table", "parent", "field", "item"]}
 
 
@@ -54,6 +56,8 @@ def _value(section: str, word: Word) -> Schema:
         one["minLength"] = 1
     if word.choices:
         one = {"enum": [*word.choices, *([True, False] if "boolean" in plain else [])]}
+    if (section, word.name) in _DEPRECATED:
+        one = {"anyOf": [one, {"const": _DEPRECATED[section, word.name], "deprecated": True}]}
     if "array" in word.takes:
         one = {"anyOf": [one, {"type": "array", "items": one}]}
     return {**one, **_CONTENT.get((section, word.name), {}), "description": _without_links(word.meaning)}
