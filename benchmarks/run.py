@@ -24,7 +24,6 @@ NAMES = (
     "scale_million",
     "losses",
     "review_page",
-    "start_up",
 )
 
 

@@ -66,9 +66,9 @@ def test_the_page_holds_the_runs_counts_conflicts_and_rejects(crm, report):
     assert "Conflicts: 1" in page
     assert all(value in page for value in ("Иванов", "Вручную", "Петров", "Соколов"))
     assert "Rejects: 1" in page
-    assert "price" in page
+    assert "Budget" in page
     (run,) = crm.execute("SELECT counts FROM sync_runs ORDER BY id DESC LIMIT 1")
-    row = re.search(r'<th scope="row">contacts</th>(.*?)</tr>', page)[1]
+    row = re.search(r'<th scope="row">Contacts</th>(.*?)</tr>', page)[1]
     shown = [int(n.replace(",", "")) for n in re.findall(r'<td class="n(?: zero)?">([\d,]+)</td>', row)]
     names = (
         "read",
@@ -140,7 +140,7 @@ def test_what_was_kept_is_shown_with_its_reason(crm, report):
     assert "edited by hand; amoCRM still sends what it sent before 1 " in text
     assert "amoCRM sent another value: a conflict that is open 1 " in text
     assert "a conflict that was decided for the CRM, or by a value that was typed 1 " in text
-    assert "contacts Кузнецов Петя first_name Петя Пётр edited by hand" in text
+    assert "Contact Кузнецов Петя First name Петя Пётр edited by hand" in text
     assert "Орлов" not in text
 
 
@@ -174,7 +174,7 @@ def test_figures_are_of_the_tables_however_much_is_shown(crm, report):
 def test_the_page_calls_records_by_their_names_and_reasons_in_plain_words(crm, report):
     review_data.fill(crm)
     page = report("--last")
-    named = "contacts Соколова Анна position Директор по закупкам Директор по закупкам и логистике"
+    named = "Contact Соколова Анна Position Директор по закупкам Директор по закупкам и логистике"
     assert named in text_of(page, "Conflicts")
     assert 'id must be a whole number, but "x9" came.' in text_of(page, "Rejects")
     assert '"name": "Без номера"' in text_of(page, "Rejects")
@@ -184,9 +184,11 @@ def test_the_page_calls_records_by_their_names_and_reasons_in_plain_words(crm, r
         "SELECT table_name, column_name, count(*) AS n FROM sync_changes WHERE run_id = 2 "
         "AND column_name <> 'raw_fields' GROUP BY 1, 2"
     )
-    found = re.findall(r"<td>(\w+)</td><td>([\w ]+)</td><td class=\"n\">(\d+)</td>", shown)
-    assert {(t, "*" if c == "whole rows" else c, int(n)) for t, c, n in found} == {
-        (c["table_name"], c["column_name"], c["n"]) for c in counted
+    found = re.findall(r"<td>([\w ·]+)</td><td>([\w ]+)</td><td class=\"n\">(\d+)</td>", shown)
+    names = {"contacts": "Contact", "contact_phones": "Contact · Phones", "leads": "Lead"}
+    columns = {"position": "Position", "*": "whole records"}
+    assert {(t, c, int(n)) for t, c, n in found} == {
+        (names[c["table_name"]], columns[c["column_name"]], c["n"]) for c in counted
     }
 
 
@@ -212,9 +214,9 @@ def test_an_undoing_is_reported_in_both_languages(crm, report):
     with open_session(Settings.from_config(crm.config)) as session:
         undo(session, 2)
     english, russian = report("--last"), report("--last", "--lang", "ru")
-    assert "<h1>Run 3: undoing <" in english
+    assert "<h1>Run 3: rollback <" in english
     assert "It undoes run 2." in english
-    assert "<h1>Загрузка 3: отмена <" in russian
+    assert "<h1>Загрузка 3: откат <" in russian
     assert "Отменяет загрузку 2." in russian
     assert "Отменена загрузкой 3." in report("2", "--lang", "ru")
 

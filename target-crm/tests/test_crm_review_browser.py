@@ -107,11 +107,12 @@ def position(crm, amo_id):
 def test_a_conflict_is_settled_and_taken_back_by_keyboard_alone(crm, open_page):
     page = open_page()
     page.keyboard.press("q")
-    settled(page, "Конфликт 1")
+    settled(page, "1 из 5")
     page.keyboard.press("n")
+    settled(page, "2 из 5")
     settled(page, "Соколова Анна")
     page.keyboard.press("a")
-    settled(page, "Конфликт 2: взято значение amoCRM")
+    settled(page, "Решено: 1.")
     assert position(crm, 501) == "Руководитель отдела закупок"
     (entry,) = crm.execute(
         "SELECT e.* FROM sync_changes AS e JOIN sync_runs AS r ON r.id = e.run_id WHERE r.kind = 'resolve'"
@@ -120,18 +121,50 @@ def test_a_conflict_is_settled_and_taken_back_by_keyboard_alone(crm, open_page):
     page.keyboard.press("u")
     settled(page, "Отменено")
     assert position(crm, 501) == "Директор по закупкам и логистике"
+    page.goto(page.url.partition("/conflicts")[0] + "/conflicts/2")
     settled(page, "Соколова Анна")
     page.keyboard.press("k")
-    settled(page, "оставлено наше")
+    settled(page, "оставлено как в CRM")
     assert position(crm, 501) == "Директор по закупкам и логистике"
+
+
+def test_thirty_conflicts_of_ten_records_are_settled_in_fewer_than_45_key_presses(crm, chromium):
+    """Field by field: the first seven records by a key for each field, the others as a whole."""
+    review_data.fill_three_each(crm, 10)
+    presses = 0
+    with serving(crm.config) as served:
+        page = chromium.new_context(locale="en").new_page()
+        page.goto(served.entrance)
+
+        def press(key):
+            nonlocal presses
+            presses += 1
+            page.keyboard.press(key)
+
+        page.goto(served.url + "/")
+        press("q")
+        for record in range(10):
+            settled(page, f"{record * 3 + 1}\u2013{record * 3 + 3} of 30")
+            if record >= 7:
+                press("Shift+A" if record % 2 else "Shift+K")
+                continue
+            for key in ("a", "k", "a"):
+                press(key)
+        settled(page, "No conflicts: everything agrees.")
+        page.context.close()
+    assert presses < 45
+    decided = [c["resolution"] for c in crm.conflicts()]
+    assert len(decided) == 30
+    # Seven records with amo, crm, amo; the eighth and the tenth as a whole from amoCRM, the ninth as in the CRM.
+    assert (decided.count("amo"), decided.count("crm")) == (7 * 2 + 2 * 3, 7 + 3)
 
 
 def test_the_first_page_leads_to_the_conflicts_by_one_key(open_page, served):
     page = open_page()
     page.goto(served.url + "/")
-    settled(page, "Конфликты: 5")
+    settled(page, "Разобрать конфликты: 5")
     page.keyboard.press("q")
-    settled(page, "Конфликт 1")
+    settled(page, "1 из 5")
 
 
 def test_another_value_is_typed_by_keyboard_in_any_layout(crm, open_page):
@@ -236,27 +269,39 @@ def test_hostile_names_do_not_run(crm, chromium):
 
 
 PATHS = (
+    "/",
+    "/cards",
     "/conflicts",
     "/conflicts/2",
     "/runs",
     "/runs/2",
     "/runs/2/undo",
     "/rejects",
+    "/warnings",
+    "/records",
     "/records?table=contacts&key=501",
 )
+WIDTHS = (1440, 1280, 390)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(open_page, scheme):
-    page = open_page(color_scheme=scheme)
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_axe_finds_nothing_and_nothing_is_cut_off_at_any_width(open_page, language, scheme):
+    page = open_page(language, color_scheme=scheme)
     home = page.url.partition("/conflicts")[0]
-    for path in (*PATHS, "/records"):
+    for path in PATHS:
         page.goto(home + path)
         if path == "/rejects":
             page.locator("summary").first.click()
-        found = axe.Axe().run(page)
-        assert found.response["violations"] == [], f"{path}: {found.generate_report()}"
-    page.goto(home + "/conflicts")
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= width, f"{path} at {width}"
+            found = axe.Axe().run(page)
+            assert found.response["violations"] == [], f"{path} at {width}: {found.generate_report()}"
+
+
+def test_axe_finds_nothing_before_a_decision_in_bulk_and_in_the_list_of_keys(open_page):
+    page = open_page()
     page.get_by_role("button", name="Для всех взять из amoCRM").click()
     settled(page, "конфликтов: 5")
     page.keyboard.press("?")

@@ -43,9 +43,9 @@ def test_lists_are_walked_by_key_and_show_each_entry_once(desk):
 
     conflicts = walk("/conflicts?column=email", r'name="id" value="(\d+)"')
     assert len(conflicts) == len(set(conflicts)) == 120
-    changes = walk("/runs/1?table=contacts&column=email", r">(row-\d+)<")
+    changes = walk("/runs/1?table=contacts&column=email", r'data-label="became" class="v">([\d,]+)')
     assert len(changes) == len(set(changes)) == 1200
-    assert "contacts · email more than 1,000" in desk.browser.text("/runs/1")
+    assert "Contact · E-mail more than 1,000" in desk.browser.text("/runs/1")
 
 
 def test_all_of_the_page_speaks_both_languages(desk):
@@ -144,7 +144,7 @@ def test_conflicts_of_a_table_that_is_mapped_no_more_are_shown(crm, tmp_path):
     (number,) = [c["id"] for c in crm.conflicts() if c["table_name"] == "leads"]
     with serving({**crm.config, "mapping_file": str(file)}) as served:
         browser = served.enter()
-        assert "leads · price" in browser.text("/conflicts")
+        assert "Lead · Budget" in browser.text("/conflicts")
         assert "is no longer in the CRM" in browser.text(f"/conflicts/{number}")
         assert browser.get("/runs/2").status_code == 200
         browser.settle(number, "crm")

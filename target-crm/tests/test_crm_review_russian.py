@@ -74,7 +74,7 @@ def test_every_unknown_thing_is_named_in_russian(served):
         "/conflicts/999": "Нет конфликта 999. Открытые конфликты: 1,",
         "/records/nope/1": "В сопоставлении нет таблицы nope.",
         "/records/contact/1": "Похожее имя: contacts.",
-        "/records?table=contacts&key=999": "В таблице contacts нет строки 999; есть, например, amo:",
+        "/records?table=contacts&key=999": "Записи 999 нет: Контакты.",
     }.items():
         assert said in plain(browser.get(path).text), path
 

@@ -94,6 +94,21 @@ def fill(crm: Crm) -> None:
     crm.load(_messages(crm, users=users, companies=companies, contacts=after, leads=[*deals, *bad]))
 
 
+def fill_three_each(crm: Crm, people: int) -> None:
+    """Contacts with three conflicts each, in their names and their position."""
+
+    def person(number: int, word: str) -> dict[str, Any]:
+        names = {"first_name": f"{word} имя {number}", "last_name": f"{word} фамилия {number}"}
+        return {"id": 1001 + number, **names, **position(f"{word} должность {number}")}
+
+    crm.load(_messages(crm, contacts=[person(n, "Прежнее") for n in range(people)]))
+    crm.execute(
+        "UPDATE contacts SET first_name = 'Наше ' || amo_id, last_name = 'Наша ' || amo_id, "
+        "position = 'Наш пост ' || amo_id WHERE amo_id > 1000"
+    )
+    crm.load(_messages(crm, contacts=[person(n, "Новое") for n in range(people)]))
+
+
 def _messages(crm: Crm, **streams: Any) -> list[str]:
     lines: list[str] = []
     for name, records in streams.items():

@@ -23,10 +23,9 @@ _OF_SEVERAL = ("first_name", "note_text")
 
 
 def read_column(
-    reader: SectionReader, stream: str, reads: str, name: str, spec: Any, line: int | None, more: Collection[str]
+    reader: SectionReader, stream: str, name: str, spec: Any, line: int | None, more: Collection[str]
 ) -> Column:
-    """One column of a stream that reads the records of `reads`, a stream of amoCRM or ''; `more` are properties that
-    the mapping lists.
+    """One column; `more` are properties that the mapping lists.
 
     Raises:
         MappingError: it can't be read.
@@ -46,7 +45,7 @@ def read_column(
     problem = _contradiction(column) or _odd_choice(column)
     if problem:
         raise reader.fail(line, f"{what} {problem}")
-    for problem in source_problems(reads, column, more):
+    for problem in source_problems(stream, column, more):
         reader.note(line, f"{what} {problem}")
     return column
 
@@ -65,6 +64,7 @@ def _plain_column(reader: SectionReader, name: str, spec: dict[str, Any], line: 
         values=None if values is None else {as_said(k): bare(v) for k, v in plain(values).items()},
         policy=reader.choice(spec, "policy", POLICIES, f"policy of {name}"),
         respect_clears=reader.flag(spec, "respect_clears", f"respect_clears of {name}"),
+        label=reader.text(spec, "label", f"label of {name}"),
         first=reader.flag(spec, "first", f"first of {name}"),
         kinds=reader.several(spec, "kind", (str,), f"kind of {name}"),
         nth=reader.count(spec, "nth", f"nth of {name}"),

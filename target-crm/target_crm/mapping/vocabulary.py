@@ -47,27 +47,13 @@ ROOT = (
     Word("streams", _SECTION, "the streams, by name", "{companies: {...}}"),
 )
 STREAM = (
-    Word(
-        "table",
-        _TEXT,
-        "the table, with or without a schema; several streams may go into one: see below",
-        "public.firm",
-    ),
-    Word("stream", _TEXT, "the stream whose records come, where that is not the entry's own name", "contacts"),
-    Word(
-        "where",
-        _SECTION,
-        "path → value or values that a record must have to be taken, `{not: ...}` for what it may not have, null for "
-        "nothing; records that do not match are left out, and rows that they had before are left as they are",
-        "{pipeline_id: [7, 9], status_id: {not: 143}}",
-    ),
+    Word("table", _TEXT, "the table, with or without a schema", "public.firm"),
     Word(
         "key",
         _SECTION,
         "columns that identify a row: `id` is its primary key (uuid, integer or text, filled by the database itself); "
         "`account` and `amo_id` are the two `bigint` columns that identify amoCRM's record (`amo_account_id`, "
-        "`amo_id`), unique together, and empty in rows that people add. `source` is for records that are not amoCRM's: "
-        "see [other-sources.md](other-sources.md)",
+        "`amo_id`), unique together, and empty in rows that people add",
         "{id: id, account: amo_account, amo_id: amo_id}",
     ),
     Word(
@@ -194,6 +180,7 @@ COLUMN = (
     Word("when_entity", _TEXT, "with `link`: only if `entity_type` is this", "companies"),
     Word("policy", _TEXT, "see [soft-update.md](soft-update.md)", "amo_wins", tuple(POLICIES)),
     Word("respect_clears", _FLAG, "true: a value that a person emptied stays empty", "true"),
+    Word("label", _TEXT, "how pages call the column; left out: as amoCRM calls the field", "VIP level"),
 )
 SET = (
     Word("table", _TEXT, "the related table", "companies_phone"),
@@ -221,24 +208,7 @@ SET = (
     ),
     Word("defaults", _SECTION, "column → value, for columns of its own", "{is_public: false}"),
 )
-SOURCE = (
-    Word(
-        "account",
-        ("string", "object"),
-        "the property that holds the account's number, or a number of your choice that stands for the source",
-        "{value: 1}",
-    ),
-    Word("id", _TEXT, "the property that identifies a record: a number or any text (a UUID)", "Id"),
-    Word("updated_at", _TEXT, "the property that holds when it was changed (`updated_at`)", "LastModifiedDate"),
-    Word("created_at", _TEXT, "the property that holds when it was made (`created_at`)", "CreatedDate"),
-    Word(
-        "deleted",
-        _TEXT,
-        "the property that holds whether or when the record was deleted (`_sdc_deleted_at`)",
-        "IsDeleted",
-    ),
-)
-SECTIONS = {"root": ROOT, "stream": STREAM, "source": SOURCE, "column": COLUMN, "set": SET}
+SECTIONS = {"root": ROOT, "stream": STREAM, "column": COLUMN, "set": SET}
 
 
 def names(section: str) -> frozenset[str]:

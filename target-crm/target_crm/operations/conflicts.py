@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -229,6 +229,61 @@ def resolve(
         return None, nothing.settled
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What somebody decided about one conflict: `take` is one of `TAKE`, `seen` the fingerprint of what they saw."""
+
+    take: str
+    value: Any = None
+    seen: str | None = None
+
+
+def resolve_each(session: Session, choices: Mapping[int, Choice]) -> tuple[int | None, Settled]:
+    """Settle open conflicts, each by a choice of its own, all in one run; see `resolve`.
+
+    Raises:
+        As `resolve`.
+    """
+    which = Filter(ids=sorted(choices))
+    found = session.rows(
+        S("SELECT c.id, c.table_name, c.column_name FROM {} AS c WHERE {} ORDER BY c.id").format(
+            session.control("sync_conflicts"), which.condition()
+        )
+    )
+    session.connection.commit()
+    if not found:
+        return None, Settled()
+
+    def settle(run_id: int) -> tuple[int, Settled]:
+        settled, counts = Settled(), dict[str, dict[str, int]]()
+        for row in found:
+            choice, one = choices[row["id"]], Filter(ids=[row["id"]])
+            decision = _Decision(session, row["table_name"], row["column_name"], one, run_id)
+            _add(settled, counts, row["table_name"], decision.settle(choice.take, choice.value, choice.seen))
+        return run_id, _counted(session, run_id, settled, counts)
+
+    try:
+        return session.run("resolve", settle, prepare=lambda: _lock_rows(session, which, found))
+    except _NothingSettledError as nothing:
+        return None, nothing.settled
+
+
+def _add(settled: Settled, counts: dict[str, dict[str, int]], name: str, done: Settled) -> None:
+    table = counts.setdefault(name, {"settled": 0, "updated": 0, "changed_since": 0})
+    for count, number in zip(table, vars(done).values(), strict=True):
+        table[count] += number
+    settled.settled += done.settled
+    settled.written += done.written
+    settled.changed_since += done.changed_since
+
+
+def _counted(session: Session, run_id: int, settled: Settled, counts: dict[str, dict[str, int]]) -> Settled:
+    session.count(run_id, counts)
+    if not settled.settled:
+        raise _NothingSettledError(settled)
+    return settled
+
+
 def _settle(
     session: Session, which: Filter, cells: Sequence[Row], run_id: int, take: str, value: Any, seen: str | None
 ) -> Settled:
@@ -239,18 +294,9 @@ def _settle(
     """
     settled, counts = Settled(), dict[str, dict[str, int]]()
     for cell in cells:
-        place = (cell["table_name"], cell["column_name"])
-        done = _Decision(session, *place, which, run_id).settle(take, value, seen)
-        table = counts.setdefault(cell["table_name"], {"settled": 0, "updated": 0, "changed_since": 0})
-        for name, number in zip(table, vars(done).values(), strict=True):
-            table[name] += number
-        settled.settled += done.settled
-        settled.written += done.written
-        settled.changed_since += done.changed_since
-    session.count(run_id, counts)
-    if not settled.settled:
-        raise _NothingSettledError(settled)
-    return settled
+        decision = _Decision(session, cell["table_name"], cell["column_name"], which, run_id)
+        _add(settled, counts, cell["table_name"], decision.settle(take, value, seen))
+    return _counted(session, run_id, settled, counts)
 
 
 def _lock_rows(session: Session, which: Filter, cells: Sequence[Row]) -> None:

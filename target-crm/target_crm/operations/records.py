@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import Column
+from target_crm.operations.accounts import Accounts, card_of, page_of
 from target_crm.operations.session import Row, Session, SetTable, as_key, column_of
 from target_crm.sql.spec import I, S
 from target_crm.sql.untouched import item_untouched
@@ -37,9 +39,11 @@ class Context:
     """What helps a person to decide about a row.
 
     `links` are the rows it points at (company, contact, responsible user); `amo_changed_by` is the user's name, or the
-    user's number in amoCRM where no such user has come.
+    user's number in amoCRM where no such user has come. `card` is the address of its card in amoCRM, `page` of its page
+    in the CRM.
     """
 
+    table: str
     name: str
     links: list[Linked]
     amo_account_id: int | None
@@ -48,6 +52,8 @@ class Context:
     amo_changed_by: str | None
     amo_deleted_at: Any
     crm_changed_at: Any
+    card: str | None = None
+    page: str | None = None
 
 
 def name_columns(live: LiveTable) -> list[str]:
@@ -69,11 +75,24 @@ def name_columns(live: LiveTable) -> list[str]:
     return (texts or plain)[:1]
 
 
-def _name(live: LiveTable) -> sql.Composed:
+def name_sql(live: LiveTable) -> sql.Composed:
+    """The name of row `t` as SQL; its key where it has none."""
+    key = S("t.{}::text").format(I(live.mapping.id))
+    if live.mapping.label:
+        name = _by_template(live, live.mapping.label)
+        return S("left(coalesce(nullif(btrim({}), ''), {}), {})").format(name, key, sql.Literal(_LONGEST))
     columns = name_columns(live)
     values = S(", ").join(S("nullif(btrim(t.{}), '')").format(I(c)) for c in columns) if columns else S("NULL")
-    key = S("t.{}::text").format(I(live.mapping.id))
     return S("left(coalesce(nullif(concat_ws(' ', {}), ''), {}), {})").format(values, key, sql.Literal(_LONGEST))
+
+
+def _by_template(live: LiveTable, template: str) -> sql.Composed:
+    """The mapping's `label`: its text with the row's columns put in."""
+    parts: list[sql.Composable] = []
+    for text, name in re.findall(r"([^{}]*)(?:\{([^{}]+)\})?", template):
+        parts += [sql.Literal(text)] if text else []
+        parts += [S("t.{}").format(I(name))] if name in live.columns else []
+    return S("concat({})").format(S(", ").join(parts)) if parts else S("NULL").format()
 
 
 def names_of(session: Session, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -88,7 +107,7 @@ def names_of(session: Session, wanted: Iterable[tuple[str, str]]) -> dict[tuple[
     for table, keys in by_table.items():
         live, item_set = session.tables.get(table), session.sets.get(table)
         if live is not None:
-            found = _read_names(session, live, live.mapping.id, _name(live), keys)
+            found = _read_names(session, live, live.mapping.id, name_sql(live), keys)
         elif item_set is not None:
             value = item_set.item_set.columns.get("value", item_set.item_set.id)
             called = S("t.{}::text").format(I(value))
@@ -128,8 +147,8 @@ def linked_table(session: Session, column: Column | None) -> LiveTable | None:
     return next((t for t in session.tables.values() if t.mapping.stream == column.link), None)
 
 
-def context_of(session: Session, live: LiveTable, row: Row) -> Context:
-    """Name, neighbours and times of a row as `find_row` gives it."""
+def context_of(session: Session, live: LiveTable, row: Row, accounts: Accounts | None = None) -> Context:
+    """Name, neighbours, times and addresses of a row as `find_row` gives it."""
     table = live.mapping
     record = (row.get(table.raw_fields) or {}).get("amo") or {}
     names = names_of(session, [(table.table, row["__key"])])
@@ -140,6 +159,9 @@ def context_of(session: Session, live: LiveTable, row: Row) -> Context:
         return row.get(name) if name else None
 
     return Context(
+        table=table.table,
+        card=card_of(accounts, live, row) if accounts else None,
+        page=page_of(live, row),
         name=names.get((table.table, row["__key"]), str(row["__key"])),
         links=links_of(session, live, row),
         amo_account_id=account,
@@ -159,7 +181,7 @@ def _user(session: Session, account: Any, amo_id: Any) -> str | None:
     if users is not None and not users.mapping.match_only and users.mapping.amo_id and users.mapping.account:
         found = session.rows(
             S("SELECT {} AS name FROM {} AS t WHERE t.{} = %s AND t.{} = %s").format(
-                _name(users), users.identifier, I(users.mapping.account), I(users.mapping.amo_id)
+                name_sql(users), users.identifier, I(users.mapping.account), I(users.mapping.amo_id)
             ),
             account,
             amo_id,

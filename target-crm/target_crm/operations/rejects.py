@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from psycopg import sql
 
@@ -40,6 +42,26 @@ def find_rejects(
         ),
         limit,
     )
+
+
+def read_record(text: str | None) -> dict[str, Any]:
+    """A rejected record out of its text; empty for what is none."""
+    try:
+        found = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return {}
+    if isinstance(found, dict) and isinstance(found.get("record"), dict):
+        found = found["record"]
+    return found if isinstance(found, dict) else {}
+
+
+def record_name(record: dict[str, Any]) -> str:
+    """How people call a record, by what amoCRM sent; empty where it says nothing."""
+    parts = [record.get(key) for key in ("last_name", "first_name")]
+    name = " ".join(part for part in parts if isinstance(part, str) and part.strip())
+    if name:
+        return name
+    return next((t for key in ("name", "text") if isinstance(t := record.get(key), str) and t.strip()), "")
 
 
 def count_rejects(session: Session, most: int = 1000) -> int:

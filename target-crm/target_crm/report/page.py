@@ -10,11 +10,12 @@ from psycopg import sql
 
 from target_crm.errors import ConfigError
 from target_crm.files import write_private
+from target_crm.operations.accounts import read_accounts
 from target_crm.operations.cells import grouped_warnings
 from target_crm.operations.history import changes_by_column, find_run, find_runs, undone_by
 from target_crm.operations.kept import WHY, KeptCell, kept_cells
-from target_crm.operations.records import names_of, value_names
 from target_crm.operations.session import Row, Session
+from target_crm.operations.shown import Shown
 from target_crm.presentation import values
 from target_crm.presentation.texts import Texts
 from target_crm.presentation.texts.report import TEXTS
@@ -37,7 +38,9 @@ def write_report(
         UnknownError: there is no such run.
         ConfigError: the metrics can't be read, or the file can't be written.
     """
-    found, t = find_run(session, run), Texts(language, TEXTS)
+    accounts = read_accounts(session)
+    found, t = find_run(session, run), Texts(language, TEXTS, accounts.zone)
+    shown = Shown(session, t, accounts)
     metrics = None
     if metrics_file is not None:
         metrics = read_metrics(metrics_file)
@@ -45,24 +48,25 @@ def write_report(
     environment = Environment(
         loader=PackageLoader("target_crm.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters.update(value=lambda v: values.short(v, 300), json=values.readable_json)
-    environment.globals.update(marked=values.marked, is_empty=values.is_empty)
+    environment.filters.update(json=values.readable_json, short=values.short)
+    environment.globals.update(is_empty=values.is_empty)
     runs = find_runs(session, before=found["id"] + 1, limit=_TREND)
-    counts = {table: c for table, c in found["counts"].items() if isinstance(c, dict)}
-    kept, kept_total, kept_shown = _kept(session, counts)
+    counts = {table: c for table, c in shown.in_order(found["counts"]) if isinstance(c, dict)}
+    kept, kept_total, kept_shown = _kept(session, shown, counts)
     text = environment.get_template("page.html.j2").render(
         t=t,
+        show=shown,
         run=found,
         undone=undone_by(session, found["id"]),
         counts=counts,
         count_names=[n for n in values.COUNTS if _is_told(n, counts)] or _other_names(counts),
-        changes=_without_documents(session, changes_by_column(session, found["id"])),
-        samples=_samples(session, found["id"]),
+        changes=shown.cells_in_order(_without_documents(session, changes_by_column(session, found["id"]))),
+        samples=_samples(session, shown, found["id"]),
         kept=kept,
         kept_total=kept_total,
         kept_shown=kept_shown,
         reasons=WHY,
-        conflicts=_named(session, _entries(session, "sync_conflicts", found["id"], _LISTED)),
+        conflicts=_named(shown, _entries(session, "sync_conflicts", found["id"], _LISTED)),
         conflicts_total=_count(session, "sync_conflicts", found["id"]),
         rejects=_entries(session, "sync_rejects", found["id"], _LISTED),
         rejects_total=_count(session, "sync_rejects", found["id"]),
@@ -113,36 +117,26 @@ def _count(session: Session, table: str, run: int) -> int:
     return int(found["n"])
 
 
-def _samples(session: Session, run: int) -> list[Row]:
+def _samples(session: Session, shown: Shown, run: int) -> list[Row]:
     """The first cells that the run wrote, with the names of their rows."""
     left_out = sorted({"*", *_documents(session)})
     columns = sql.SQL("column_name <> ALL({})").format(sql.Literal(left_out))
     found = _entries(session, "sync_changes", run, _SAMPLES, columns)
-    return _with_names(session, found, ("old_value", "new_value"))
+    return _with_names(shown, found, ("old_value", "new_value"))
 
 
-def _named(session: Session, conflicts: list[Row]) -> list[Row]:
-    return _with_names(session, conflicts, ("base_value", "crm_value", "amo_value"))
+def _named(shown: Shown, conflicts: list[Row]) -> list[Row]:
+    return _with_names(shown, conflicts, ("base_value", "crm_value", "amo_value"))
 
 
-def _with_names(session: Session, entries: list[Row], sides: tuple[str, ...]) -> list[Row]:
-    """Entries with the name of the row that each is about; keys of other rows give way to those rows' names."""
-    names = names_of(session, ((e["table_name"], e["row_id"]) for e in entries))
-    called: dict[tuple[str, str], dict[str, str]] = {}
-    for place in {(e["table_name"], e["column_name"]) for e in entries}:
-        here = [e[s] for e in entries if (e["table_name"], e["column_name"]) == place for s in sides]
-        called[place] = value_names(session, *place, (v for v in here if isinstance(v, (str, int))))
-    return [
-        {
-            **e,
-            "name": names.get((e["table_name"], e["row_id"]), e["row_id"]),
-            **{s: called[e["table_name"], e["column_name"]].get(str(e[s]), e[s]) for s in sides},
-        }
-        for e in entries
-    ]
+def _with_names(shown: Shown, entries: list[Row], sides: tuple[str, ...]) -> list[Row]:
+    """Entries with the name of the row that each is about; what their values link to is read at once."""
+    names = shown.names(entries)
+    shown.learn(entries, *sides)
+    return [{**e, "name": shown.name(names, e["table_name"], e["row_id"])} for e in entries]
 
 
-def _kept(session: Session, counts: dict[str, Any]) -> tuple[list[Row], dict[str, int], int]:
+def _kept(session: Session, shown: Shown, counts: dict[str, Any]) -> tuple[list[Row], dict[str, int], int]:
     """Cells that are kept in the tables in which the run kept rows: the first of them, and how many by reason."""
     total: dict[str, int] = {}
     cells: list[KeptCell] = []
@@ -163,7 +157,7 @@ def _kept(session: Session, counts: dict[str, Any]) -> tuple[list[Row], dict[str
         }
         for c in cells[:_SAMPLES]
     ]
-    return _with_names(session, rows, ("value", "amo_value")), total, len(rows)
+    return _with_names(shown, rows, ("value", "amo_value")), total, len(rows)
 
 
 def _totals(run: Row) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from target_crm.web.crm import Crm
 from target_crm.web.i18n import texts_for
 from target_crm.web.page import Page, load_templates, refusal_text, render_plain
 from target_crm.web.security import MOST_BODY_BYTES, Access, Guard
-from target_crm.web.views import cells, conflicts, entering, home, records, rejects, runs
+from target_crm.web.views import cards, cells, conflicts, entering, home, records, rejects, runs
 
 logger = logging.getLogger("target-crm")
 MOST_FIELDS = 20_000
@@ -157,6 +157,10 @@ def create_app(crm: Crm, access: Access) -> Guard:
         Route("/conflicts/bulk", site.view(conflicts.settle_bulk), methods=["POST"]),
         Route("/conflicts/{conflict:number}", site.view(conflicts.show_conflict)),
         Route("/conflicts/{conflict:number}", site.view(conflicts.settle), methods=["POST"]),
+        Route("/cards", site.view(cards.first)),
+        Route("/cards/{table}/{row_id:path}", site.view(cards.show_card)),
+        Route("/cards/{table}/{row_id:path}", site.view(cards.settle_card), methods=["POST"]),
+        Route("/choices", site.view(conflicts.offer_choices)),
         Route("/records", site.view(records.find_record)),
         Route("/records/{table}/{row_id:path}", site.view(records.show_record)),
         Route("/rejects", site.view(rejects.list_rejects)),

@@ -23,6 +23,7 @@ from target_crm.database.lenient import read_everything
 from target_crm.database.schema_version import schema_version
 from target_crm.database.session import PinnedConnection, pin
 from target_crm.operations.conflicts import rule_indexes
+from target_crm.operations.search import search_indexes
 from target_crm.operations.session import NothingYetError, Session, prepare_session, require_server
 
 logger = logging.getLogger("target-crm")
@@ -130,7 +131,12 @@ class Crm:
         for statement in re.sub(r"--[^\n]*", "", text).split(";"):
             if named := re.search(r"IF NOT EXISTS (\w+)", statement):
                 found[named[1]] = sql.SQL(statement).format(schema=sql.Identifier(self.settings.crm_schema))
-        return {**found, **rule_indexes(Session(self.settings, connection))}
+        session = Session(self.settings, connection)
+        found |= rule_indexes(session)
+        if self.settings.mapping_file is None:
+            session.tables = self._tables(connection).tables
+            found |= search_indexes(session)
+        return found
 
 
 def _is_valid(connection: psycopg.Connection[Any], schema: str, index: str) -> bool:

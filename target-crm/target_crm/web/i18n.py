@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
+
 from starlette.requests import Request
 
 from target_crm.presentation.texts import LANGUAGES, Texts
@@ -22,6 +24,6 @@ def language_of(request: Request) -> str:
     return "en"
 
 
-def texts_for(request: Request) -> Texts:
-    """The page's texts in the reader's language."""
-    return Texts(language_of(request), TEXTS)
+def texts_for(request: Request, zone: tzinfo | None = None) -> Texts:
+    """The page's texts in the reader's language, times in a zone."""
+    return Texts(language_of(request), TEXTS, zone)

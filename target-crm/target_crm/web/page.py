@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +16,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from target_crm.database.refusals import refusal
 from target_crm.database.url import without_secrets
+from target_crm.operations.accounts import Accounts, read_accounts
+from target_crm.operations.overview import count_waiting
 from target_crm.operations.session import Session
+from target_crm.operations.shown import Shown
 from target_crm.presentation import values
 from target_crm.presentation.texts import Texts
 from target_crm.web.i18n import texts_for
@@ -24,6 +27,7 @@ from target_crm.web.security import Access
 
 PER_PAGE = 50
 COUNTED = 1000
+SECTIONS = ("conflicts", "rejects", "warnings", "records", "runs")
 
 
 @lru_cache(maxsize=1)
@@ -35,9 +39,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(text=values.as_text, short=values.short, told=values.told)
+    environment.filters.update(text=values.as_text, short=values.short)
     environment.globals.update(
-        marked=values.marked, is_empty=values.is_empty, moment=values.as_moment, ordered=values.ordered
+        sections=SECTIONS, is_empty=values.is_empty, moment=values.as_moment, ordered=values.ordered
     )
     for name in environment.list_templates(["j2"]):  # read once, so that the first page is as fast as the others
         environment.get_template(name)
@@ -58,10 +62,25 @@ class Page:
     session: Session
     form: Mapping[str, list[str]]
 
-    @property
+    @cached_property
+    def accounts(self) -> Accounts:
+        """The accounts that loads have named."""
+        return read_accounts(self.session)
+
+    @cached_property
     def texts(self) -> Texts:
-        """The page's words in the reader's language."""
-        return texts_for(self.request)
+        """The page's words in the reader's language, times in the account's zone."""
+        return texts_for(self.request, self.accounts.zone)
+
+    @cached_property
+    def waiting(self) -> dict[str, int]:
+        """How much of each kind waits for a person, counted up to `COUNTED` + 1."""
+        return count_waiting(self.session, COUNTED)
+
+    @cached_property
+    def shown(self) -> Shown:
+        """Values, tables and columns as the reader sees them."""
+        return Shown(self.session, self.texts, self.accounts)
 
     def given(self, name: str) -> str | None:
         """A parameter of the form or the address; None when it is missing or empty."""
@@ -97,6 +116,9 @@ class Page:
             .get_template(template)
             .render(
                 t=texts,
+                show=self.shown,
+                waiting=self.waiting,
+                zone=self.accounts.zone_name,
                 form_token=self.access.form_token(login) if login else "",
                 path=self.request.url.path,
                 here=self.request.url.path + (f"?{self.request.url.query}" if self.request.url.query else ""),
@@ -119,7 +141,9 @@ class Page:
         if name not in texts:
             return None
         numbers = {n: self.number(n) or 0 for n in ("run", "settled", "left", "tried", "bad", "conflict")}
-        undo = numbers["run"] if self.request.query_params.get("done") in ("amo", "crm", "value", "bulk") else None
+        undo = (
+            numbers["run"] if self.request.query_params.get("done") in ("amo", "crm", "value", "bulk", "card") else None
+        )
         return {"text": texts(name, **numbers), "undo": undo, "run": numbers["run"], "conflict": numbers["conflict"]}
 
 
@@ -131,6 +155,8 @@ def render_plain(request: Request, access: Access, template: str, *, status: int
         .get_template(template)
         .render(
             t=texts,
+            waiting={},
+            zone="",
             form_token="",
             path="",
             here=request.url.path if request.url.path == "/enter" else "/",

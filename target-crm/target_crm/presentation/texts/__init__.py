@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
+from target_crm.presentation.formats import grouped, moment_text, plural
 from target_crm.presentation.texts.rendering import problem_text, remedy_text
 
 LANGUAGES = ("en", "ru")
@@ -17,10 +18,12 @@ class Texts:
     Args:
         language: One of `LANGUAGES`.
         catalogue: The texts by key, in the order of `LANGUAGES`.
+        zone: The zone in which times are shown; without one in UTC, which is then named.
     """
 
-    def __init__(self, language: str, catalogue: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(self, language: str, catalogue: Mapping[str, tuple[str, str]], zone: tzinfo | None = None) -> None:
         self.language = language
+        self.zone = zone
         self._catalogue = catalogue
         self._place = LANGUAGES.index(language)
 
@@ -42,19 +45,26 @@ class Texts:
         key = f"{kind}_{str(name).replace(' ', '_')}"
         return self(key) if key in self._catalogue else str(name)
 
+    def many(self, key: str, n: int, **given: Any) -> str:
+        """A text whose forms go with a number: `{n} new record|{n} new records`.
+
+        Raises:
+            KeyError: there is no such text.
+        """
+        form = plural(self.language, n, self._catalogue[key][self._place])
+        return form.format(n=self.n(n), **given)
+
     def n(self, number: int | float) -> str:
         """A number with its thousands apart."""
-        text = f"{number:,}" if isinstance(number, int) else f"{number:,.1f}"
-        return text if self.language == "en" else text.replace(",", "\u00a0").replace(".", ",")
+        return grouped(self.language, number if isinstance(number, int) else round(number, 1))
 
     def up_to(self, number: int, most: int) -> str:
         """A number that was counted up to `most` + 1."""
         return self.n(number) if number <= most else self("more_than", n=most)
 
     def when(self, moment: datetime, *, seconds: bool = False) -> str:
-        """A time, to the minute or the second, in UTC."""
-        day = "%Y-%m-%d" if self.language == "en" else "%d.%m.%Y"
-        return moment.strftime(f"{day} %H:%M:%S" if seconds else f"{day} %H:%M") + " UTC"
+        """A time, to the minute or the second."""
+        return moment_text(self.language, moment, self.zone, seconds=seconds)
 
     def span(self, seconds: float) -> str:
         """A time span as people say it: 40 s, 12 min, 7 h, 3 d."""

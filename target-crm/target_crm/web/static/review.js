@@ -9,8 +9,67 @@ function keysAreOn() {
 }
 
 function takes(target) {
-  return target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]") !== null;
+  return target.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]") !== null;
 }
+
+// A card of several conflicts: one row is the current one, a key decides it and goes on; the last one sends the form.
+function rowsOf() {
+  return [...document.querySelectorAll("[data-row]")];
+}
+
+function currentRow() {
+  const rows = rowsOf();
+  return rows.find((row) => row.classList.contains("current")) || rows[0] || null;
+}
+
+function makeCurrent(row) {
+  for (const other of rowsOf()) other.classList.toggle("current", other === row);
+  const chosen = row.querySelector("input[type=radio]:checked") || row.querySelector("input[type=radio]");
+  chosen.focus({ preventScroll: true });
+  row.scrollIntoView({ block: "nearest" });
+}
+
+function isDecided(row) {
+  return row.querySelector("input[type=radio]:checked") !== null;
+}
+
+function decideRow(row, take) {
+  const radio = row.querySelector(`input[type=radio][value="${take}"]`);
+  if (radio === null) return;
+  radio.checked = true;
+  const rows = rowsOf();
+  const after = [...rows.slice(rows.indexOf(row) + 1), ...rows].find((other) => !isDecided(other));
+  if (after !== undefined) makeCurrent(after);
+  else row.closest("form").requestSubmit();
+}
+
+function cardKey(code) {
+  const row = currentRow();
+  if (row === null) return false;
+  const rows = rowsOf();
+  const place = rows.indexOf(row);
+  if (code === "KeyA") decideRow(row, "amo");
+  else if (code === "KeyK") decideRow(row, "crm");
+  else if (code === "KeyJ") makeCurrent(rows[Math.min(place + 1, rows.length - 1)]);
+  else if (code === "KeyI") makeCurrent(rows[Math.max(place - 1, 0)]);
+  else if (code === "KeyE") {
+    const other = row.querySelector("details");
+    if (other === null) return true;
+    other.open = true;
+    other.querySelector("[data-another]").focus();
+  } else return false;
+  return true;
+}
+
+document.addEventListener("input", (event) => {
+  const other = event.target.closest("[data-row] details");
+  if (other !== null && event.target.type !== "radio") other.querySelector("input[type=radio]").checked = true;
+});
+
+document.addEventListener("focusin", (event) => {
+  const row = event.target.closest("[data-row]");
+  if (row !== null) for (const other of rowsOf()) other.classList.toggle("current", other === row);
+});
 
 document.addEventListener("keydown", (event) => {
   const dialogOpen = document.querySelector("dialog[open]") !== null;
@@ -22,6 +81,10 @@ document.addEventListener("keydown", (event) => {
   if (!keysAreOn() || takes(event.target)) return;
   // The key's place, not its letter: the same in every keyboard layout.
   const name = (event.shiftKey ? "Shift+" : "") + event.code;
+  if (!event.shiftKey && cardKey(event.code)) {
+    event.preventDefault();
+    return;
+  }
   const found = document.querySelector(`[data-key="${CSS.escape(name)}"]`) ||
     (event.key === "?" ? document.querySelector('[data-key="Shift+Slash"]') : null);
   if (found === null) return;
@@ -48,6 +111,24 @@ document.addEventListener("change", (event) => {
   if (event.target.id !== "keys-on") return;
   if (event.target.checked) localStorage.removeItem(OFF);
   else localStorage.setItem(OFF, "1");
+});
+
+// Search as you type: names of rows for the field, asked for when somebody pauses.
+let pause;
+document.addEventListener("input", (event) => {
+  const field = event.target;
+  if (!field.dataset || !field.dataset.choices || event.inputType === undefined) return;
+  clearTimeout(pause);
+  pause = setTimeout(async () => {
+    const answer = await fetch(field.dataset.choices + "&q=" + encodeURIComponent(field.value));
+    if (!answer.ok) return;
+    const names = await answer.json();
+    field.list.replaceChildren(...names.map((name) => {
+      const option = document.createElement("option");
+      option.value = name;
+      return option;
+    }));
+  }, 200);
 });
 
 function announce() {

@@ -6,15 +6,16 @@ from starlette.responses import Response
 
 from target_crm.operations.conflicts import Filter, find_conflicts
 from target_crm.operations.explain import explain, find_row, history, set_history
-from target_crm.operations.records import context_of, items_of, value_names
+from target_crm.operations.records import context_of, items_of
+from target_crm.operations.search import Found, find_records, recent_records
 from target_crm.operations.session import UnknownError
 from target_crm.web.page import PER_PAGE, Page, link
 from target_crm.web.views.runs import hidden_keys
 
 
 def find_record(page: Page) -> Response:
-    """A form; with a table and a key it leads to the record's page."""
-    table, key = page.given("table"), (page.given("key") or "").strip()
+    """The search; with a table and a key or number it leads to the record's page."""
+    table, key, q = page.given("table"), (page.given("key") or "").strip(), (page.given("q") or "").strip()
     problem = None
     if table in page.session.tables and key:
         live = page.session.table(table)
@@ -22,18 +23,26 @@ def find_record(page: Page) -> Response:
         for name in wanted:
             try:
                 row = find_row(page.session, live, name)
-            except UnknownError as error:
-                problem = error.text(page.texts.language)
+            except UnknownError:
+                problem = page.texts("record_unknown", record=key[:60], table=page.shown.table(table, many=True))
             else:
                 return page.redirect(f"/records/{table}/{row['__key']}")
+    search = find_records(page.session, q)
+    found = search.found or ([] if q else recent_records(page.session))
+    if q and len(found) == 1:
+        return page.redirect(f"/records/{found[0].table}/{found[0].row_id}")
     return page.render(
         "records.html.j2",
         status=404 if problem else 200,
-        tables=list(page.session.tables),
-        table=table,
-        key=key,
+        q=q,
         problem=problem,
+        found=[{**vars(f), "card": _card(page, f)} for f in found],
+        left_out=search.left_out,
     )
+
+
+def _card(page: Page, found: Found) -> str | None:
+    return page.accounts.card(page.session.tables[found.table].mapping.stream, found.account_id, found.amo_id)
 
 
 def show_record(page: Page) -> Response:
@@ -52,19 +61,21 @@ def show_record(page: Page) -> Response:
     if len(entries) > PER_PAGE:
         entries = entries[:PER_PAGE]
         more = link(f"/records/{table}/{row_id}", before=entries[-1]["id"]) + "#history"
-    called = {c.column: value_names(session, table, c.column, (c.value, c.amo_value, c.replaced)) for c in found.cells}
-    for entry in entries:
-        values = [v for v in (entry["old_value"], entry["new_value"]) if isinstance(v, (str, int))]
-        called.setdefault(entry["column_name"], {}).update(value_names(session, table, entry["column_name"], values))
+    page.shown.learn(
+        ({"table_name": table, "column_name": c.column, **vars(c)} for c in found.cells),
+        "value",
+        "amo_value",
+        "replaced",
+    )
+    page.shown.learn(entries, "old_value", "new_value")
     return page.render(
         "record.html.j2",
         table=table,
         record=found,
-        context=context_of(session, live, row),
-        items=[(s.item_set.table, s.item_set, rows) for s, rows in items_of(session, live, row_id)],
+        context=context_of(session, live, row, page.accounts),
+        items=[(s.item_set.table, s.item_set, rows) for s, rows in items_of(session, live, row_id) if rows],
         conflicts=_open_conflicts(page, table, row_id),
         entries=entries,
-        called=called,
         keys=hidden_keys(session),
         more=more,
         is_first=before is None,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.responses import Response
 
-from target_crm.operations.rejects import count_rejects, drop, find_rejects, retry
+from target_crm.operations.labels import natural_order
+from target_crm.operations.rejects import count_rejects, drop, find_rejects, read_record, record_name, retry
+from target_crm.operations.session import Row
 from target_crm.presentation.values import readable_json
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link
 
@@ -34,14 +38,34 @@ def _list(page: Page, *, status: int = 200, problem: str | None = None) -> Respo
     return page.render(
         "rejects.html.j2",
         status=status,
-        rejects=[{**r, "record": _pretty(r["record"])} for r in found],
+        rejects=[_described(page, r) for r in found],
         open=count_rejects(page.session, COUNTED),
         chosen=chosen,
-        streams=[live.mapping.stream for live in page.session.tables.values()],
+        streams=[page.session.tables[t].mapping.stream for t in natural_order(page.session, page.session.tables)],
         problem=problem,
         more=more,
         is_first=not after,
     )
+
+
+def _described(page: Page, reject: Row) -> Row:
+    """A reject with the name and the card of its record."""
+    record = read_record(reject["record"])
+    texts, how = page.texts, reject["resolution"] or ""
+    told = re.fullmatch(r"loaded in run (\d+)", how)
+    if told:
+        how = texts("reject_loaded", n=told[1])
+    elif how.startswith("dropped: "):
+        how = texts("reject_dropped", reason=how.removeprefix("dropped: "))
+    elif how == "superseded":
+        how = texts("reject_superseded")
+    return {
+        **reject,
+        "record": _pretty(reject["record"]),
+        "name": record_name(record),
+        "card": page.accounts.card(reject["stream"], reject["account_id"], reject["amo_id"], record),
+        "how": how,
+    }
 
 
 def _pretty(record: str | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from target_crm.operations.history import RunFilter, changed_cells, find_changes, find_run, find_runs, undone_by
-from target_crm.operations.records import names_of
+from target_crm.operations.labels import natural_order
 from target_crm.operations.session import Row, Session
 from target_crm.operations.undo import preview_undo, take_back
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link
@@ -33,7 +33,7 @@ def list_runs(page: Page) -> Response:
         chosen=which,
         kinds=KINDS,
         statuses=STATUSES,
-        tables=[*page.session.tables, *page.session.sets],
+        tables=natural_order(page.session, [*page.session.tables, *page.session.sets]),
         more=more,
         is_first=page.number("before") is None,
     )
@@ -57,10 +57,10 @@ def show_run(page: Page) -> Response:
         "run.html.j2",
         run=run,
         undone=undone_by(session, run["id"]),
-        cells=cells,
+        cells=page.shown.cells_in_order(cells),
         documents=documents,
         keys=hidden_keys(session),
-        entries=[{**e, "record": record_of(session, e)} for e in with_names(session, entries)],
+        entries=[{**e, "record": record_of(session, e)} for e in with_names(page, entries)],
         table=table,
         column=column,
         more=more,
@@ -90,10 +90,11 @@ def hidden_keys(session: Session) -> set[str]:
     return hidden
 
 
-def with_names(session: Session, entries: list[Row]) -> list[Row]:
-    """Entries of the journal with the name of the row that each is about; its key, where the row is gone."""
-    names = names_of(session, ((e["table_name"], e["row_id"]) for e in entries))
-    return [{**e, "name": names.get((e["table_name"], e["row_id"]), e["row_id"])} for e in entries]
+def with_names(page: Page, entries: list[Row]) -> list[Row]:
+    """Entries of the journal with the name of the row that each is about."""
+    names = page.shown.names(entries)
+    page.shown.learn(entries, *(s for s in ("old_value", "new_value", "value_now") if entries and s in entries[0]))
+    return [{**e, "name": page.shown.name(names, e["table_name"], e["row_id"])} for e in entries]
 
 
 def record_of(session: Session, entry: Row) -> tuple[str, str] | None:
@@ -112,7 +113,7 @@ def ask_undo(page: Page) -> Response:
     run = find_run(page.session, int(page.in_path("run")))
     found = preview_undo(page.session, run["id"])
     counts = {table: asdict(c) for table, c in found.counts.items() if any(asdict(c).values())}
-    left = with_names(page.session, found.left)
+    left = with_names(page, found.left)
     return page.render("undo.html.j2", run=run, counts=counts, left=left, kept_for=found.kept_for)
 
 

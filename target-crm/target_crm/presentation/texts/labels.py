@@ -1,0 +1,128 @@
+"""What tables and columns are called, English and Russian side by side: by the stream and by what a column holds."""
+
+from __future__ import annotations
+
+# The natural order of the streams, and what one record and all of them are called.
+STREAMS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
+    "companies": (("Company", "Компания"), ("Companies", "Компании")),
+    "contacts": (("Contact", "Контакт"), ("Contacts", "Контакты")),
+    "leads": (("Lead", "Сделка"), ("Leads", "Сделки")),
+    "customers": (("Customer", "Покупатель"), ("Customers", "Покупатели")),
+    "tasks": (("Task", "Задача"), ("Tasks", "Задачи")),
+    "notes": (("Note", "Примечание"), ("Notes", "Примечания")),
+    "users": (("User", "Сотрудник"), ("Users", "Сотрудники")),
+    "files": (("File", "Файл"), ("Files", "Файлы")),
+    "pipelines": (("Pipeline", "Воронка"), ("Pipelines", "Воронки")),
+    "statuses": (("Status", "Этап"), ("Statuses", "Этапы")),
+    "loss_reasons": (("Loss reason", "Причина отказа"), ("Loss reasons", "Причины отказа")),
+    "task_types": (("Task type", "Тип задачи"), ("Task types", "Типы задач")),
+    "tags": (("Tag", "Тег"), ("Tags", "Теги")),
+    "custom_fields": (("Custom field", "Поле"), ("Custom fields", "Поля")),
+    "events": (("Event", "Событие"), ("Events", "События")),
+    "deleted_records": (("Deletion", "Удаление"), ("Deletions", "Удаления")),
+    "catalogs": (("List", "Список"), ("Lists", "Списки")),
+    "catalog_elements": (("List item", "Элемент списка"), ("List items", "Элементы списков")),
+}
+
+# Columns of the built-in tables, and of any other that is called so. `STREAM.COLUMN` counts before `COLUMN`.
+COLUMNS: dict[str, tuple[str, str]] = {
+    "companies.name": ("Name", "Название"),
+    "leads.name": ("Name", "Название"),
+    "users.name": ("Name", "Имя"),
+    "name": ("Name", "Название"),
+    "contacts.name": ("Name", "Имя"),
+    "first_name": ("First name", "Имя"),
+    "last_name": ("Last name", "Фамилия"),
+    "legal_name": ("Legal name", "Юридическое название"),
+    "inn": ("INN", "ИНН"),
+    "kpp": ("KPP", "КПП"),
+    "address": ("Address", "Адрес"),
+    "website": ("Website", "Сайт"),
+    "phone": ("Phone", "Телефон"),
+    "email": ("E-mail", "Эл. почта"),
+    "activity_kind": ("Line of business", "Вид деятельности"),
+    "employees_count": ("Employees", "Число сотрудников"),
+    "responsible_id": ("Responsible", "Ответственный"),
+    "author_id": ("Author", "Автор"),
+    "company_id": ("Company", "Компания"),
+    "contact_id": ("Contact", "Контакт"),
+    "lead_id": ("Lead", "Сделка"),
+    "customer_id": ("Customer", "Покупатель"),
+    "position": ("Position", "Должность"),
+    "price": ("Budget", "Бюджет"),
+    "pipeline": ("Pipeline", "Воронка"),
+    "status": ("Status", "Этап"),
+    "loss_reason": ("Loss reason", "Причина отказа"),
+    "closed_at": ("Closed", "Дата закрытия"),
+    "due_at": ("Due", "Срок"),
+    "is_completed": ("Done", "Выполнена"),
+    "is_active": ("Active", "Активен"),
+    "result": ("Result", "Результат"),
+    "task_type": ("Type of task", "Тип задачи"),
+    "note_type": ("Type of note", "Вид примечания"),
+    "text": ("Text", "Текст"),
+    "params": ("Details", "Подробности"),
+    "tags": ("Tags", "Теги"),
+    "phones": ("Phones", "Телефоны"),
+    "emails": ("E-mails", "Адреса эл. почты"),
+    "created_at": ("Added to the CRM", "Добавлено в CRM"),
+    "updated_at": ("Changed in the CRM", "Изменено в CRM"),
+    "amo_created_at": ("Created in amoCRM", "Создано в amoCRM"),
+    "amo_updated_at": ("Changed in amoCRM", "Изменено в amoCRM"),
+    "amo_deleted_at": ("Deleted in amoCRM", "Удалено в amoCRM"),
+    "amo_id": ("Number in amoCRM", "Номер в amoCRM"),
+    "amo_account_id": ("amoCRM account", "Аккаунт amoCRM"),
+    "raw_fields": ("Record behind it", "Служебные данные"),
+    "id": ("Key", "Ключ"),
+    "value": ("Value", "Значение"),
+    "comment": ("Comment", "Комментарий"),
+    "type": ("Type", "Тип"),
+    "source": ("Source", "Источник"),
+    "city": ("City", "Город"),
+    "title": ("Title", "Название"),
+    "full_name": ("Full name", "Полное имя"),
+    "deleted_at": ("Deleted", "Удалено"),
+    "size": ("Size", "Размер"),
+    "url": ("Address", "Ссылка"),
+}
+
+# Properties of amoCRM's records, for columns that are called otherwise.
+PROPERTIES: dict[str, str] = {
+    "responsible_user_id": "responsible_id",
+    "created_by": "author_id",
+    "updated_by": "changed_by",
+    "pipeline_id": "pipeline",
+    "status_id": "status",
+    "loss_reason_id": "loss_reason",
+    "task_type_id": "task_type",
+    "complete_till": "due_at",
+    "created_at": "amo_created_at",
+    "updated_at": "amo_updated_at",
+    "price_with_minor_units": "price",
+}
+COLUMNS["changed_by"] = ("Changed by", "Кто изменил")
+
+# Codes of custom fields that every account has.
+FIELD_CODES: dict[str, str] = {
+    "PHONE": "phone",
+    "EMAIL": "email",
+    "POSITION": "position",
+    "WEB": "website",
+    "ADDRESS": "address",
+}
+
+# Kinds of notes.
+NOTE_TYPES: dict[str, tuple[str, str]] = {
+    "common": ("Note", "Обычное"),
+    "call_in": ("Incoming call", "Входящий звонок"),
+    "call_out": ("Outgoing call", "Исходящий звонок"),
+    "service_message": ("Service message", "Системное сообщение"),
+    "extended_service_message": ("Service message", "Системное сообщение"),
+    "message_cashier": ("Cashier's message", "Сообщение кассиру"),
+    "invoice_paid": ("Invoice paid", "Счёт оплачен"),
+    "geolocation": ("Location", "Геолокация"),
+    "sms_in": ("Incoming SMS", "Входящее SMS"),
+    "sms_out": ("Outgoing SMS", "Исходящее SMS"),
+    "attachment": ("File", "Файл"),
+    "mail_message": ("E-mail", "Письмо"),
+}
