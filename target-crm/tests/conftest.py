@@ -145,6 +145,22 @@ def crm(database_url: str, tmp_path: Path) -> Iterator[Crm]:
     connection.close()
 
 
+@pytest.fixture
+def own_tables(crm: Crm) -> Any:
+    """Makes tables of the user's own and a mapping of streams to them, with which all loads and commands then work."""
+
+    def make(ddl: str, streams: dict[str, Any]) -> Crm:
+        crm.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(crm.schema)).as_string())
+        if ddl:
+            crm.execute(ddl)
+        path = crm.folder / "mapping.yaml"
+        path.write_text(json.dumps({"version": 1, "streams": streams}, ensure_ascii=False), "utf-8")
+        crm.config["mapping_file"] = str(path)
+        return crm
+
+    return make
+
+
 def custom_field(code: str, *values: Any, **more: Any) -> dict[str, Any]:
     """A custom field as amoCRM nests it."""
     return {

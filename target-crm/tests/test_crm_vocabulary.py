@@ -16,7 +16,8 @@ TYPES = {"string": str, "boolean": bool, "integer": int, "number": (int, float),
 
 @pytest.mark.parametrize("section", [name for name in SECTIONS if name != "root"])
 def test_the_page_lists_the_words_as_the_reader_knows_them(section):
-    assert table(section) in PAGE.read_text("utf-8")
+    page = PAGE.with_name("other-sources.md") if section == "source" else PAGE
+    assert table(section) in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("word", [w for words in SECTIONS.values() for w in words], ids=lambda w: w.name)

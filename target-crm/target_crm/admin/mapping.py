@@ -89,7 +89,8 @@ def _show(live: dict[str, LiveTable]) -> None:
     console.print(shown)
     for stream, table in live.items():
         for column in table.mapping.columns:
-            for name in unknown_properties(stream, column, table.mapping.properties):
+            reads = "" if table.mapping.record.is_foreign else table.mapping.reads
+            for name in unknown_properties(reads, column, table.mapping.properties):
                 click.echo(
                     f"Column {table.name}.{column.name}: tap-amocrm sends no property {name} of {stream}; it stays "
                     "empty unless a stream map adds it."

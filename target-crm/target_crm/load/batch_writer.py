@@ -56,7 +56,7 @@ class BatchWriter:
         for stream, buffer in self._in_order(batch):
             counts = self._streams.merge(batch, stream, buffer.sorted())
             counts.superseded += buffer.read - counts.read
-            run.outcome.loaded[stream] += len(buffer.records)
+            run.outcome.loaded[run.reads(stream)] += len(buffer.records)
             counts.read = buffer.read
             run.count(stream).add(counts)
         run.waiting.delete(batch, tombstones, self._delete)
@@ -115,8 +115,8 @@ class BatchWriter:
         for reject in left:
             run.refuse_if_strict(reject.stream, reject.problem)
             run.count(str(reject.stream)).rejected += 1
-            run.outcome.rejected[reject.stream or ""] += 1
-            run.outcome.loaded[reject.stream or ""] -= 1
+            run.outcome.rejected[run.reads(reject.stream)] += 1
+            run.outcome.loaded[run.reads(reject.stream)] -= 1
         if left:
             run.rejected += len(left)
             if not run.settings.dry_run:
@@ -170,9 +170,9 @@ class BatchWriter:
         for reject in rejected:
             if reject.stream in run.live:
                 run.count(reject.stream).rejected += 1
-            run.outcome.rejected[reject.stream or ""] += 1
+            run.outcome.rejected[run.reads(reject.stream)] += 1
         for late in batch.late_rejects.values():
-            run.outcome.loaded[late.stream or ""] -= 1
+            run.outcome.loaded[run.reads(late.stream)] -= 1
         postponed = [reject for _, reject in batch.postponed.values()]
         rejects.write_rejects(run.connection, run.schema, run.run_id, [*rejected, *postponed])
         if not run.settings.dry_run:

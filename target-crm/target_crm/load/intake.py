@@ -93,7 +93,9 @@ class Intake:
 
     def knows(self, stream: str) -> bool:
         """Whether records of this stream go anywhere."""
-        return stream in self._run.live or stream in (DELETED_STREAM, FIELDS_STREAM) or stream in LOOKUP_STREAMS
+        return (
+            bool(self._run.entries_of(stream)) or stream in (DELETED_STREAM, FIELDS_STREAM) or stream in LOOKUP_STREAMS
+        )
 
     def add(self, stream: str, raw: bytes) -> None:
         """Take one record, as JSON; hands a batch to the writer when the buffer is full.
@@ -107,9 +109,10 @@ class Intake:
             clean = clean_json(raw)
             if self._spells_out:
                 clean = spell_out(clean)
-            if stream in self._run.live:
-                self._see(stream, clean)
-            else:
+            entries = self._run.entries_of(stream)
+            for entry in entries:
+                self._see(entry, clean)
+            if not entries or stream in LOOKUP_STREAMS:
                 self._note(stream, clean)
         except RecordError as error:
             self.reject(stream, raw, error.problem)
@@ -126,15 +129,22 @@ class Intake:
         ):
             self.flush()
 
-    def _see(self, stream: str, raw: bytes) -> None:
-        """Buffer a record of a mapped stream."""
+    def _key_reader(self, stream: str) -> KeyReader:
         reader = self._key_readers.get(stream)
         if reader is None:
             live, policy = self._run.live[stream], self._run.settings.default_policy
             reader = self._key_readers[stream] = KeyReader(live, self._context, policy)
+        return reader
+
+    def _see(self, stream: str, raw: bytes) -> None:
+        """Buffer a record of a mapped stream."""
+        reader = self._key_reader(stream)
         seen, is_deleted = reader.see(raw, self._seq)
         if is_deleted:
             self._keep_tombstone(deletion(stream, seen))
+            return
+        if not reader.takes(raw):
+            self._run.outcome.loaded[self._run.reads(stream)] += 1
             return
         self._batch.buffers.setdefault(stream, Buffer()).put(seen)
 
@@ -152,8 +162,8 @@ class Intake:
             self._take_names(field_lines(record, self._seq))
             return
         found = tombstone(record, self._seq)
-        if found.stream in self._run.live:
-            self._keep_tombstone(found)
+        for entry in self._run.entries_of(found.stream):
+            self._keep_tombstone(found._replace(stream=entry))
 
     def _take_names(self, lines: Iterable[NamedLine]) -> None:
         for line in lines:
@@ -172,7 +182,9 @@ class Intake:
         """
         self._run.refuse_if_strict(stream, problem)
         batch, record = self._batch, as_text(raw)
-        batch.rejects.append(Reject(stream, record, problem, *(keys_in(record) if stream else ())))
+        entry = next(iter(self._run.entries_of(stream)), None) if stream else None
+        keys = self._key_reader(entry).keys_of(raw) if entry else keys_in(record) if stream else (None, None)
+        batch.rejects.append(Reject(entry or stream, record, problem, *keys))
         if self._run.rejected + len(batch.rejects) > self._run.settings.max_bad_records:
             self.drain()
 

@@ -57,6 +57,7 @@ class RunContext:
     rejected: int = 0
     # Whose lock this run holds.
     accounts: set[int] = field(default_factory=set)
+    _entries: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def connection(self) -> PinnedConnection:
@@ -72,6 +73,19 @@ class RunContext:
         """Commit, except in a dry run, which is one transaction."""
         if not self.settings.dry_run:
             self.connection.commit()
+
+    def entries_of(self, stream: str) -> list[str]:
+        """The mapped streams that take the records of a stream of the input; of a reject the mapped stream itself."""
+        found = self._entries.get(stream)
+        if found is None:
+            found = [name for name, live in self.live.items() if live.mapping.reads == stream]
+            found = self._entries[stream] = found or [name for name in (stream,) if name in self.live]
+        return found
+
+    def reads(self, stream: str | None) -> str:
+        """The stream of the input from which a mapped one reads."""
+        live = self.live.get(stream or "")
+        return live.mapping.reads if live is not None else stream or ""
 
     def count(self, stream: str) -> Counts:
         """The counts of a mapped stream's table."""

@@ -34,20 +34,24 @@ class SourceWatch:
 
     def no_zone(self, stream: str, zone: Any) -> None:
         """The SCHEMA of a mapped stream names no time zone of the account."""
-        if self._without_zone is None and stream in self._live:
+        if self._without_zone is None and any(not live.mapping.record.is_foreign for live in self._of(stream)):
             self._without_zone = Problem("W_NO_TIME_ZONE", {"stream": stream, "zone": str(zone)})
 
     def see_schema(self, stream: str, schema: Mapping[str, Any]) -> None:
         """Note the mapped properties that the SCHEMA does not have."""
         properties = schema.get("properties")
-        live = self._live.get(stream)
-        if live is None or not self._is_own or not isinstance(properties, dict) or len(properties) < _LEAST_PROPERTIES:
+        if not self._is_own or not isinstance(properties, dict) or len(properties) < _LEAST_PROPERTIES:
             return
-        for column in live.mapping.columns:
-            for name in {split_path(path)[0].partition("[")[0] for path in column.path} - properties.keys():
-                args = {"stream": stream, "column": f"{live.mapping.table}.{column.name}", "property": name}
-                args["nearest"] = next(iter(get_close_matches(name, properties, 1)), "-")
-                self._unknown[stream, column.name, name] = Problem("W_PROPERTY_UNKNOWN", args)
+        for live in self._of(stream):
+            for column in live.mapping.columns:
+                for name in {split_path(path)[0].partition("[")[0] for path in column.path} - properties.keys():
+                    args = {"stream": stream, "column": f"{live.mapping.table}.{column.name}", "property": name}
+                    args["nearest"] = next(iter(get_close_matches(name, properties, 1)), "-")
+                    self._unknown[live.mapping.stream, column.name, name] = Problem("W_PROPERTY_UNKNOWN", args)
+
+    def _of(self, stream: str) -> list[LiveTable]:
+        """The mapped tables that take records of a stream of the input."""
+        return [live for live in self._live.values() if live.mapping.reads == stream]
 
     def see_field(self, record: Mapping[str, Any]) -> None:
         """Note a custom field of the account."""
@@ -67,8 +71,7 @@ class SourceWatch:
             yield self._without_zone
         yield from self._unknown.values()
         for stream, known in self._fields.items():
-            live = self._live.get(stream)
-            if live is not None:
+            for live in self._of(stream):
                 yield from self._unknown_fields(stream, live, known)
 
     @staticmethod

@@ -26,7 +26,7 @@ __all__ = ["LiveColumn", "LiveTable", "check_mapping", "read_columns", "split_na
 
 
 def _check_table(findings: Findings, table: Table) -> LiveTable | None:
-    opened = findings.open(table, table.table, table.line)
+    opened = findings.open(table, table.relation, table.line)
     if opened is None:
         return None
     live, facts = opened

@@ -22,7 +22,7 @@ def check_set(
     findings: Findings, table: Table, item_set: ItemSet, parent: LiveTable
 ) -> tuple[LiveTable, ItemSet] | None:
     """A related table with its set, prepared for loading; None if the table can't be used."""
-    opened = findings.open(table, item_set.table, item_set.line)
+    opened = findings.open(table, item_set.relation, item_set.line)
     if opened is None:
         return None
     live, facts = opened

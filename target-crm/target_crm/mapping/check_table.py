@@ -68,7 +68,8 @@ def _check_amo_key(findings: Findings, table: Table, live: LiveTable, facts: Fac
     if set(pair.values()) <= live.columns.keys():
         _check_accounts(findings, table, live)
     wanted = frozenset(pair.values())
-    if wanted <= live.columns.keys() and wanted not in facts.unique:
+    known = wanted in facts.unique or (wanted | table.marks.keys()) in facts.unique
+    if wanted <= live.columns.keys() and not known:
         there = (
             " The unique index there is partial, deferrable or NULLS NOT DISTINCT, which does not do."
             if wanted in facts.loose

@@ -23,9 +23,10 @@ _OF_SEVERAL = ("first_name", "note_text")
 
 
 def read_column(
-    reader: SectionReader, stream: str, name: str, spec: Any, line: int | None, more: Collection[str]
+    reader: SectionReader, stream: str, reads: str, name: str, spec: Any, line: int | None, more: Collection[str]
 ) -> Column:
-    """One column; `more` are properties that the mapping lists.
+    """One column of a stream that reads the records of `reads`, a stream of amoCRM or ''; `more` are properties that
+    the mapping lists.
 
     Raises:
         MappingError: it can't be read.
@@ -45,7 +46,7 @@ def read_column(
     problem = _contradiction(column) or _odd_choice(column)
     if problem:
         raise reader.fail(line, f"{what} {problem}")
-    for problem in source_problems(stream, column, more):
+    for problem in source_problems(reads, column, more):
         reader.note(line, f"{what} {problem}")
     return column
 

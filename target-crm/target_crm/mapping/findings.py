@@ -95,7 +95,7 @@ class Findings:
     def points_at(self, line: int | None, live: LiveTable, name: str, parent: Table, facts: Facts) -> None:
         """A column that holds another row's key: of its type, and of that table by its foreign key, too."""
         found = live.columns[name]
-        schema, table = split_name(parent.table, self.schema)
+        schema, table = split_name(parent.relation, self.schema)
         key = read_columns(self.connection, schema, table).get(parent.id)
         if key and key.family != found.family:
             self.problem(

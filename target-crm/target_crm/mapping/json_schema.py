@@ -21,12 +21,25 @@ _CONTENT: dict[tuple[str, str], Schema] = {
     ("stream", "sets"): {"additionalProperties": {"$ref": "#/$defs/set"}},
     ("set", "columns"): {"properties": dict.fromkeys(SET_COLUMNS, _NAME), "additionalProperties": False},
     ("set", "service"): {"properties": dict.fromkeys(SET_SERVICE, _NAME), "additionalProperties": False},
-    ("stream", "key"): {"properties": dict.fromkeys(KEY_ROLES, _NAME), "additionalProperties": False},
+    ("stream", "key"): {
+        "properties": {**dict.fromkeys(KEY_ROLES, _NAME), "source": {"$ref": "#/$defs/source"}},
+        "additionalProperties": False,
+    },
+    ("source", "account"): {
+        "properties": {"value": {"type": "integer", "minimum": 0}},
+        "required": ["value"],
+        "additionalProperties": False,
+    },
     ("stream", "service"): {"properties": dict.fromkeys(SERVICE_COLUMNS, _NAME), "additionalProperties": False},
 }
 # Words of earlier versions that the reader still understands.
 _DEPRECATED = {("column", "transform"): "task_type"}
-_REQUIRED = {"root": ["streams"], "stream": ["table", "columns"], "set": ["table", "parent", "field", "item"]}
+_REQUIRED = {
+    "root": ["streams"],
+    "source": ["account"],
+    "stream": ["table", "columns"],
+    "set": ["table", "parent", "field", "item"],
+}
 
 
 def mapping_schema() -> Schema:

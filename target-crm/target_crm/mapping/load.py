@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from target_crm.config.plain_files import UnfitFileError, read_plain_file
 from target_crm.errors import MappingError
 from target_crm.mapping.model import Mapping, Table
+from target_crm.mapping.shared_tables import share_tables
 from target_crm.mapping.stream_reader import StreamReader
 from target_crm.mapping.vocabulary import names
 from target_crm.mapping.yaml_lines import line_of, plain, read_yaml
@@ -44,7 +46,9 @@ def _mapping(reader: StreamReader, document: Any, builtin: bool) -> Mapping:
         if table is not None:
             tables[name] = table
     _links(reader, tables, plain(streams))
-    _tables_once(reader, tables)
+    tables, shared = share_tables(_number_texts(tables))
+    for line, text in shared:
+        reader.note(line, text)
     if reader.problems:
         more = len(reader.problems) - _MOST_PROBLEMS
         raise MappingError("\n".join(reader.problems[:_MOST_PROBLEMS] + ([f"{more} more."] if more > 0 else [])))
@@ -58,6 +62,17 @@ def _mapping(reader: StreamReader, document: Any, builtin: bool) -> Mapping:
     )
 
 
+def _number_texts(tables: dict[str, Table]) -> dict[str, Table]:
+    """The tables, whose links to records of other sources take ids that are any text."""
+    foreign = {stream for stream, table in tables.items() if table.record.is_foreign}
+    return {
+        stream: replace(
+            table, columns=tuple(replace(c, numbers_text=True) if c.link in foreign else c for c in table.columns)
+        )
+        for stream, table in tables.items()
+    }
+
+
 def _links(reader: StreamReader, tables: dict[str, Table], streams: Collection[str]) -> None:
     for table in tables.values():
         for column in table.columns:
@@ -69,19 +84,6 @@ def _links(reader: StreamReader, tables: dict[str, Table], streams: Collection[s
                     f"column {table.table}.{column.name} links to stream {column.link}, "
                     f"which is not mapped{meant}; map it or take the link out.",
                 )
-
-
-def _tables_once(reader: StreamReader, tables: dict[str, Table]) -> None:
-    """Rows are known by table and amoCRM id, and ids are unique within a stream only."""
-    seen: dict[str, str] = {}
-    for stream, table in tables.items():
-        for name, line, who in (
-            (table.table, table.line, f"stream {stream}"),
-            *((s.table, s.line, f"set {s.name} of {stream}") for s in table.sets),
-        ):
-            if name in seen:
-                reader.note(line, f"table {name} takes {seen[name]} already; {who} needs a table of its own.")
-            seen[name] = who
 
 
 def is_zone(name: str) -> bool:

@@ -30,6 +30,7 @@ class Column:
     Of several values `kinds`, `nth` (from 1) and `rest` choose, `join` stands between them. With `template` path and
     fields are what stands in its braces, or, with fields alone, the parts of a field's value do. `factor` multiplies.
     `label` is what pages call it.
+    `numbers_text`: the link's ids may be any text.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Column:
     template: str | None = None
     factor: Decimal | None = None
     label: str | None = field(default=None, repr=False)
+    numbers_text: bool = False
     line: int | None = field(default=None, repr=False)
 
     @property
@@ -80,6 +82,34 @@ class ItemSet:
     blank: frozenset[str] = frozenset()
     kinds: tuple[str, ...] = ()
     rest: bool = False
+    relation: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class RecordKey:
+    """Which properties say what a record is, when it changed and whether it is deleted.
+
+    `value` is the account of a source that has none. With `is_foreign` the source is not amoCRM: its ids may be any
+    text, which is numbered.
+    """
+
+    id: str = "id"
+    account: str = "account_id"
+    value: int | None = None
+    created_at: str = "created_at"
+    updated_at: str = "updated_at"
+    deleted: str = "is_deleted"
+    is_foreign: bool = False
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a record must hold to be taken: one of the values (as amoCRM says them) at the path, or with `is_not`
+    none of them."""
+
+    path: str
+    values: tuple[str, ...]
+    is_not: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +117,10 @@ class Table:
     """One stream's table. With `match_only` its rows are only matched, never written; it then needs no key but `id`.
     `properties` are those that amoCRM does not send by itself: a stream map adds them. `label` and `url` are templates
     of the row's columns, for pages.
+
+    `table` is the name in the loader's own tables, `relation` the table in the database: they differ where several
+    streams go into one table, which `marks` tells apart (a column and the value that it has in this stream's rows).
+    `reads` is the Singer stream whose records come, those of them that `where` lets through: path to values.
 
     Lines are where the mapping says so; they are no part of what the mapping means.
     """
@@ -103,7 +137,12 @@ class Table:
     match: tuple[str, ...] = ()
     resurrect: str = "never"
     match_only: bool = False
-    properties: frozenset[str] = frozenset()
+    properties: frozenset[str] = field(default=frozenset(), repr=False)
+    relation: str = field(default="", repr=False)
+    marks: dict[str, Any] = field(default_factory=dict)
+    reads: str = ""
+    where: tuple[Condition, ...] = ()
+    record: RecordKey = RecordKey()
     label: str | None = field(default=None, repr=False)
     url: str | None = field(default=None, repr=False)
     line: int | None = field(default=None, repr=False)

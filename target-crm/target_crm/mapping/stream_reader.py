@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from target_crm.mapping.column_reader import read_column
-from target_crm.mapping.model import RESURRECT, SERVICE_COLUMNS, SET_COLUMNS, ItemSet, Table
+from target_crm.mapping.model import (
+    RESURRECT,
+    SERVICE_COLUMNS,
+    SET_COLUMNS,
+    Column,
+    Condition,
+    ItemSet,
+    RecordKey,
+    Table,
+)
 from target_crm.mapping.section_reader import SectionReader
-from target_crm.mapping.sources import stream_problem
+from target_crm.mapping.sources import source_problems, stream_problem
 from target_crm.mapping.vocabulary import names
-from target_crm.mapping.yaml_lines import bare, key_lines, line_of
+from target_crm.mapping.yaml_lines import as_said, bare, key_lines, line_of, plain
 
 KEY_ROLES = ("id", "account", "amo_id")
 SET_SERVICE = ("id", "raw_fields", "created_at", "updated_at")
@@ -24,16 +34,25 @@ class StreamReader(SectionReader):
         Raises:
             MappingError: it can't be read at all; other problems are collected.
         """
-        problem = stream_problem(name)
+        spec = self.section(spec, f"Stream {name}", line)
+        reads = self.attempt(lambda: self.text(spec, "stream", f"stream of {name}"), None) or name
+        key = spec.get("key")
+        is_foreign = isinstance(key, dict) and key.get("source") is not None
+        problem = None if is_foreign else stream_problem(reads)
         if problem:
-            self.note(line, problem)
-        return self._table(name, self.section(spec, f"Stream {name}", line), line)
+            self.note(line_of(spec, "stream"), problem)
+        return self._table(name, reads, spec, line)
 
-    def _table(self, stream: str, spec: dict[str, Any], line: int | None) -> Table:
+    def _table(self, stream: str, reads: str, spec: dict[str, Any], line: int | None) -> Table:
         self.known(spec, names("stream"), f"Stream {stream}")
         name = self.text(spec, "table", f"table of {stream}")
         if name is None:
             raise self.fail(line, f"stream {stream} names no table; add table: NAME.")
+        record = self.attempt(lambda: self._record_key(stream, spec), RecordKey())
+        # What amoCRM's records have is known; of another source nothing is.
+        known_as = "" if record.is_foreign else reads
+        if isinstance(spec.get("key"), dict):
+            spec = {**spec, "key": {name: value for name, value in spec["key"].items() if name != "source"}}
         key = self.attempt(lambda: self.names(spec, "key", KEY_ROLES, f"key of {stream}"), {})
         service = dict(SERVICE_COLUMNS) | self.attempt(
             lambda: self.names(spec, "service", SERVICE_COLUMNS, f"service of {stream}"), {}
@@ -46,7 +65,7 @@ class StreamReader(SectionReader):
         columns = self.attempt(
             lambda: self.section(spec.get("columns"), f"columns of {stream}", line_of(spec, "columns") or line), {}
         )
-        parsed = self.each(columns, lambda n, v, at: read_column(self, stream, n, v, at, more))
+        parsed = self.each(columns, lambda n, v, at: read_column(self, stream, known_as, n, v, at, more))
         match = self.attempt(lambda: self.several(spec, "match", (str,), f"match of {stream}"), ())
         for column in match:
             if column not in columns:
@@ -72,11 +91,58 @@ class StreamReader(SectionReader):
             or "never",
             match_only=self.attempt(lambda: self.flag(spec, "match_only", f"match_only of {stream}"), False),
             properties=more,
+            reads=reads,
+            record=record,
+            where=tuple(self._conditions(stream, known_as, spec, more)),
             label=self.attempt(lambda: self.text(spec, "label", f"label of {stream}"), None),
             url=self.attempt(lambda: self.text(spec, "url", f"url of {stream}"), None),
             line=line,
             default_lines=key_lines(defaults),
         )
+
+    def _record_key(self, stream: str, spec: dict[str, Any]) -> RecordKey:
+        """What says which record it is; of a source that is not amoCRM the mapping names it."""
+        key = self.part(spec, "key", f"key of {stream}")
+        if key.get("source") is None:
+            return RecordKey()
+        what = f"key.source of {stream}"
+        source = self.part(key, "source", what)
+        self.known(source, names("source"), what)
+        wanted = names("source") - {"account"}
+        given = {name: value for name, value in plain(source).items() if name in wanted and value is not None}
+        for name in given:
+            self.text(source, name, f"{what}: {name}")
+        account = source.get("account")
+        if isinstance(account, dict):
+            self.known(account, {"value"}, f"{what}: account")
+            account = account.get("value")
+        if isinstance(account, int) and not isinstance(account, bool) and account >= 0:
+            return RecordKey(**{"deleted": "_sdc_deleted_at", **given}, value=account, is_foreign=True)
+        if not isinstance(account, str) or not account:
+            raise self.fail(
+                line_of(source, "account"),
+                f"{what} needs an account: a property that holds a number, or a number of your choice "
+                "(account: {value: 1}).",
+            )
+        return RecordKey(**{"deleted": "_sdc_deleted_at", **given}, account=account, is_foreign=True)
+
+    def _conditions(self, stream: str, reads: str, spec: dict[str, Any], more: Collection[str]) -> Iterator[Condition]:
+        """What records must hold to be taken."""
+        section = self.attempt(lambda: self.part(spec, "where", f"where of {stream}"), {})
+        for path, wanted in plain(section).items():
+            line, what = line_of(section, path), f"where of {stream}"
+            is_not = isinstance(wanted, dict)
+            if is_not:
+                self.known(wanted, {"not"}, f"{what}: {path}")
+                wanted = wanted.get("not")
+            values = wanted if isinstance(wanted, list) else [wanted]
+            if not values or any(isinstance(value, (dict, list)) for value in values):
+                self.note(line, f"{what}: {path} takes a value, a list of values, or not with these.")
+                continue
+            for problem in source_problems(reads, Column(path, path=(path,), first=True), more):
+                self.note(line, f"{what} {problem}")
+            said = tuple(sorted("" if value is None else as_said(value) for value in values))
+            yield Condition(path, said, is_not=is_not)
 
     def _item_set(self, stream: str, name: str, spec: Any, line: int | None) -> ItemSet:
         spec = self.section(spec, f"Set {name} of {stream}", line)

@@ -47,13 +47,27 @@ ROOT = (
     Word("streams", _SECTION, "the streams, by name", "{companies: {...}}"),
 )
 STREAM = (
-    Word("table", _TEXT, "the table, with or without a schema", "public.firm"),
+    Word(
+        "table",
+        _TEXT,
+        "the table, with or without a schema; several streams may go into one: see below",
+        "public.firm",
+    ),
+    Word("stream", _TEXT, "the stream whose records come, where that is not the entry's own name", "contacts"),
+    Word(
+        "where",
+        _SECTION,
+        "path → value or values that a record must have to be taken, `{not: ...}` for what it may not have, null for "
+        "nothing; records that do not match are left out, and rows that they had before are left as they are",
+        "{pipeline_id: [7, 9], status_id: {not: 143}}",
+    ),
     Word(
         "key",
         _SECTION,
         "columns that identify a row: `id` is its primary key (uuid, integer or text, filled by the database itself); "
         "`account` and `amo_id` are the two `bigint` columns that identify amoCRM's record (`amo_account_id`, "
-        "`amo_id`), unique together, and empty in rows that people add",
+        "`amo_id`), unique together, and empty in rows that people add. `source` is for records that are not amoCRM's: "
+        "see [other-sources.md](other-sources.md)",
         "{id: id, account: amo_account, amo_id: amo_id}",
     ),
     Word(
@@ -208,7 +222,24 @@ SET = (
     ),
     Word("defaults", _SECTION, "column → value, for columns of its own", "{is_public: false}"),
 )
-SECTIONS = {"root": ROOT, "stream": STREAM, "column": COLUMN, "set": SET}
+SOURCE = (
+    Word(
+        "account",
+        ("string", "object"),
+        "the property that holds the account's number, or a number of your choice that stands for the source",
+        "{value: 1}",
+    ),
+    Word("id", _TEXT, "the property that identifies a record: a number or any text (a UUID)", "Id"),
+    Word("updated_at", _TEXT, "the property that holds when it was changed (`updated_at`)", "LastModifiedDate"),
+    Word("created_at", _TEXT, "the property that holds when it was made (`created_at`)", "CreatedDate"),
+    Word(
+        "deleted",
+        _TEXT,
+        "the property that holds whether or when the record was deleted (`_sdc_deleted_at`)",
+        "IsDeleted",
+    ),
+)
+SECTIONS = {"root": ROOT, "stream": STREAM, "source": SOURCE, "column": COLUMN, "set": SET}
 
 
 def names(section: str) -> frozenset[str]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from decimal import Decimal
 from typing import Any
 
 from target_crm.errors import CellError
-from target_crm.normalise.text import WHITE_SPACE, visible
+from target_crm.normalise.text import WHITE_SPACE, same_key, visible
 
 # Thousands apart by blanks, comma or point before the fraction. `1_000` and `1.234.567` are not read: who knows?
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?: \d{3})+|\d+)(?:[.,]\d*)?(?:[eE][+-]?\d{1,3})?|[+-]?[.,]\d+", re.ASCII)
 _LONGEST = 400
+_BIGINT = 1 << 63
+# A whole number as it is written: `007` is a text.
+_WHOLE = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
 _BLANKS = {ord(character): " " for character in WHITE_SPACE} | {0x2212: "-"}
 _BOOLEANS = {
     "1": True, "true": True, "да": True, "yes": True, "y": True, "on": True,
@@ -76,6 +80,27 @@ def as_boolean(value: Any) -> bool:
     if known is None:
         raise CellError("W_NOT_A_BOOLEAN", value=value)
     return known
+
+
+def source_number(value: Any) -> int | None:
+    """The number that stands for a record's id: a whole number for itself, any other text for its hash.
+
+    None for what is not an id. Two texts share one of the 2^63 hashes once in some 10^9 texts.
+    """
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if value.__class__ is int:
+        return int(value) if 0 <= value < _BIGINT else None
+    text = same_key(value) if isinstance(value, str) else ""
+    if not text:
+        return None
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    # PostgreSQL has the same function, by which links that wait find their records (`sql.text.source_number`).
+    digest = hashlib.md5(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).digest()
+    return int.from_bytes(digest[:8], "big") & (_BIGINT - 1)
 
 
 def number_text(value: Any) -> str:

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
 from target_crm.operations.session import NotPossibleError, Row, Session, UnknownError, as_key, as_value, left_as
-from target_crm.sql.spec import I, S
+from target_crm.sql.spec import I, S, of_stream
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def find_row(session: Session, live: LiveTable, key: str) -> Row:
         if len(numbers) != key.count(":"):
             numbers = [-1]  # such a number is in no row
         if numbers:
-            condition = S("t.{} = {}").format(I(table.amo_id), sql.Literal(numbers[-1]))
+            condition = S("t.{} = {}{}").format(I(table.amo_id), sql.Literal(numbers[-1]), of_stream(live, "t"))
             if len(numbers) > 1:
                 condition = S("{} AND t.{} = {}").format(condition, I(table.account), sql.Literal(numbers[0]))
     try:

@@ -19,7 +19,7 @@ from target_crm.mapping.model import Column
 from target_crm.normalise import TRANSFORMS, Context
 from target_crm.normalise.addresses import PARTS
 from target_crm.normalise.custom_fields import is_empty, readable
-from target_crm.normalise.numbers import as_integer, number_text
+from target_crm.normalise.numbers import as_integer, number_text, source_number
 from target_crm.normalise.text import BLANKS, same_key
 from target_crm.normalise.times import as_local
 from target_crm.records.decoder import FieldIndex, FieldValue, Record, RecordDecoder, wanted_keys
@@ -178,6 +178,8 @@ def _compile_link(column: Column, decoder: RecordDecoder) -> Reader:
                 value = _only(value, first=column.first)
             if is_empty(value):
                 return None
+            if column.numbers_text:
+                return source_number(value)
             try:
                 value = as_integer(value)
             except ValueError:

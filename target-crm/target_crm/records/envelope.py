@@ -11,9 +11,13 @@ from typing import Any
 
 import msgspec
 
-from target_crm.errors import RecordError
+from target_crm.errors import CellError, RecordError
 from target_crm.mapping.check import LiveTable
+from target_crm.mapping.model import RecordKey
 from target_crm.normalise import Context, as_instant
+from target_crm.normalise.custom_fields import is_empty
+from target_crm.normalise.numbers import as_boolean, source_number
+from target_crm.records.record_filter import RecordFilter
 
 _BIGINT = 1 << 63
 
@@ -53,10 +57,45 @@ class KeyReader:
     """
 
     def __init__(self, live: LiveTable, context: Context, default_policy: str) -> None:
-        self._decode = msgspec.json.Decoder(_Key).decode
+        self._key = live.mapping.record
+        self._decode = msgspec.json.Decoder(_Key if not self._key.is_foreign else _foreign_key(self._key)).decode
+        self._filter = RecordFilter(live.mapping.where) if live.mapping.where else None
         zones = sorted({column.zone for column in live.columns.values() if column.zone is not None})
         version = repr((replace(live.mapping, line=None), str(context.zone), context.region, default_policy, *zones))
         self._salt = hashlib.blake2b(version.encode(), digest_size=16).digest()
+
+    def takes(self, raw: bytes) -> bool:
+        """Whether the record is one that `where` of the mapping lets through.
+
+        Raises:
+            RecordError, msgspec.DecodeError: it is not a JSON object.
+        """
+        return self._filter is None or self._filter.takes(raw)
+
+    def keys_of(self, raw: bytes) -> tuple[int | None, int | None]:
+        """Account and id of a rejected record; None for those that it has not, or that are not readable."""
+        if not self._key.is_foreign:
+            return keys_in(raw)
+        try:
+            seen, _ = self._see_foreign(raw, 0)
+        except (RecordError, msgspec.MsgspecError):
+            return None, None
+        return seen.key
+
+    def _see_foreign(self, raw: bytes, seq: int) -> tuple[SeenRecord, bool]:
+        """As `see`, of a record of another source."""
+        key, names = self._decode(raw), self._key
+        account = names.value if names.value is not None else whole_number(key.account_id, names.account)
+        identity = source_number(key.id)
+        if identity is None:
+            if is_empty(key.id):
+                raise RecordError("E_PROPERTY_MISSING", property=names.id)
+            raise RecordError("E_KEY_NOT_A_NUMBER", property=names.id, value=key.id)
+        moment, deleted = _moment(key.updated_at), _deletion(key.is_deleted)
+        if deleted:
+            moment = _moment(key.is_deleted) or moment
+        digest = hashlib.blake2b(raw, digest_size=8, key=self._salt).digest()
+        return SeenRecord(seq, account, identity, moment, int.from_bytes(digest, "big", signed=True), raw), deleted
 
     def see(self, raw: bytes, seq: int) -> tuple[SeenRecord, bool]:
         """Key and time of a record, and whether amoCRM says that it is deleted.
@@ -65,6 +104,8 @@ class KeyReader:
             RecordError: the record has no usable key, or is not a JSON object.
             msgspec.DecodeError: it is not JSON.
         """
+        if self._key.is_foreign:
+            return self._see_foreign(raw, seq)
         try:
             key = self._decode(raw)
         except msgspec.ValidationError:
@@ -89,6 +130,32 @@ class KeyReader:
             raw,
         )
         return seen, key.is_deleted is True
+
+
+def _foreign_key(names: RecordKey) -> Any:
+    """What a record of another source says of itself, under the names that it has there."""
+    fields = {"id": names.id, "updated_at": names.updated_at, "is_deleted": names.deleted}
+    if names.value is None:
+        fields["account_id"] = names.account
+    return msgspec.defstruct("ForeignKey", [(name, Any, None) for name in fields], rename=fields, gc=False)
+
+
+def _moment(value: Any) -> datetime | None:
+    """A time, in whatever way it is written; one without a time zone is in UTC. None for what is not one."""
+    try:
+        return None if isinstance(value, bool) or is_empty(value) else instant(value, "updated_at")
+    except RecordError:
+        return None
+
+
+def _deletion(value: Any) -> bool:
+    """Whether a property says that its record is deleted: a truth value, or the time of it."""
+    if is_empty(value):
+        return False
+    try:
+        return as_boolean(value)
+    except CellError:
+        return True
 
 
 def instant(value: Any, name: str) -> datetime | None:

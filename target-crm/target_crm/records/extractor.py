@@ -155,7 +155,7 @@ class Extractor:
         several = [(number, c) for number, c in enumerate(table.columns) if len(c.path) > 1 and not c.source]
         self._live = live
         self._decoder = RecordDecoder(
-            [*paths, "entity_type", "updated_at", *embedded.values()],
+            [*paths, "entity_type", table.record.updated_at, table.record.created_at, *embedded.values()],
             with_fields=bool(wanted),
             tracked=[path for _, column in several for path in column.path],
         )
@@ -176,10 +176,13 @@ class Extractor:
             for c in table.columns
         }
         self._sources |= {(s.table, s.columns["value"]): [CUSTOM_FIELDS] for s in table.sets}
-        for role, name in (("amo_created_at", "created_at"), ("amo_updated_at", "updated_at")):
+        for role, name in (
+            ("amo_created_at", table.record.created_at),
+            ("amo_updated_at", table.record.updated_at),
+        ):
             self._sources[table.table, table.service[role] or name] = [name]
-        self._read_created = self._decoder.reader("created_at")
-        self._read_updated = self._decoder.reader("updated_at")
+        self._read_created = self._decoder.reader(table.record.created_at)
+        self._read_updated = self._decoder.reader(table.record.updated_at)
 
     def came(self, record: SeenRecord, table: str, column: str) -> bool:
         """Whether a record says anything of a column, be it that it is empty."""

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
 from target_crm.sql.joins import own_mark, under_name
-from target_crm.sql.spec import I, S
+from target_crm.sql.spec import I, S, of_stream
 
 # Staged as crm_lines lines {a: account, i: entity id, u: deleted at or null, m: merged into, o: restored at}.
 _STAGED = S(
@@ -39,7 +39,7 @@ def plan_deletes(live: LiveTable, schema: str) -> sql.Composed:
         "CASE WHEN {own} AND (t.{mark} IS NOT NULL OR s.o IS NOT NULL OR s.u <= k.amo_deleted_at) THEN t.{mark} "
         "WHEN s.o IS NOT NULL THEN CASE WHEN t.{mark} > s.o THEN t.{mark} END "
         "WHEN {alive} THEN t.{mark} ELSE greatest(t.{mark}, s.u) END AS new_mark "
-        "FROM {staged} AS s LEFT JOIN {table} AS t ON t.{account} = s.a AND t.{amo_id} = s.i "
+        "FROM {staged} AS s LEFT JOIN {table} AS t ON t.{account} = s.a AND t.{amo_id} = s.i{of_stream} "
         "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = s.name AND k.amo_id = s.i"
     ).format(
         id=I(table.id),
@@ -50,6 +50,7 @@ def plan_deletes(live: LiveTable, schema: str) -> sql.Composed:
         table=live.identifier,
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
+        of_stream=of_stream(live, "t"),
         keys=I(schema, "sync_keys"),
     )
 
@@ -62,10 +63,11 @@ COUNT_DELETES = S(
 
 def count_live(live: LiveTable) -> sql.Composed:
     """How many rows came from amoCRM and are not marked deleted."""
-    return S("SELECT count(*) FROM {} AS t WHERE t.{} IS NOT NULL AND t.{} IS NULL").format(
+    return S("SELECT count(*) FROM {} AS t WHERE t.{} IS NOT NULL AND t.{} IS NULL{}").format(
         live.identifier,
         I(live.mapping.amo_id or ""),
         I(live.mapping.service["amo_deleted_at"] or ""),
+        of_stream(live, "t"),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.sql.spec import I, S
+from target_crm.sql.spec import I, S, of_stream
 
 CODE = "W_ROW_HELD"
 
@@ -14,7 +14,7 @@ def rows_of(live: LiveTable) -> sql.Composed:
     """Key, account, id in amoCRM, and the transaction that last locked or changed it, of rows by accounts and ids."""
     return S(
         "SELECT t.{id}::text, t.{account}, t.{amo_id}, t.xmax::text FROM unnest(%s::bigint[], %s::bigint[]) AS x(a, i) "
-        "JOIN {table} AS t ON t.{account} = x.a AND t.{amo_id} = x.i"
+        "JOIN {table} AS t ON t.{account} = x.a AND t.{amo_id} = x.i{of_stream}"
     ).format(**_names(live))
 
 
@@ -22,7 +22,7 @@ def free_rows_of(live: LiveTable) -> sql.Composed:
     """The keys of those that nobody holds; they are locked by this."""
     return S(
         "SELECT t.{id}::text FROM {table} AS t WHERE (t.{account}, t.{amo_id}) IN "
-        "(SELECT * FROM unnest(%s::bigint[], %s::bigint[]) AS x(a, i)) FOR NO KEY UPDATE OF t SKIP LOCKED"
+        "(SELECT * FROM unnest(%s::bigint[], %s::bigint[]) AS x(a, i)){of_stream} FOR NO KEY UPDATE OF t SKIP LOCKED"
     ).format(**_names(live))
 
 
@@ -38,6 +38,7 @@ def _names(live: LiveTable) -> dict[str, sql.Composable]:
         "account": I(table.account or ""),
         "amo_id": I(table.amo_id or ""),
         "table": live.identifier,
+        "of_stream": of_stream(live, "t"),
     }
 
 

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
 from target_crm.normalise.text import same_key
-from target_crm.sql.spec import I, MergeSpec, S, Slot, trusted
+from target_crm.sql.spec import I, MergeSpec, S, Slot, of_stream, trusted
 from target_crm.sql.text import text_rules
 
 # A batch is some thousand rows and finds each of its partners by a unique index. The planner thinks otherwise when its
@@ -45,12 +45,13 @@ def _link(spec: MergeSpec, slot: Slot, alias: sql.Identifier, ref: sql.Composabl
     parent = spec.parents[slot.column.link or ""]
     keys = parent.mapping
     if not keys.match_only:
-        return S("LEFT JOIN {} AS {a} ON {a}.{account} = s.a AND {a}.{amo_id} = {ref}").format(
+        return S("LEFT JOIN {} AS {a} ON {a}.{account} = s.a AND {a}.{amo_id} = {ref}{of_stream}").format(
             parent.identifier,
             a=alias,
             account=I(keys.account or ""),
             amo_id=I(keys.amo_id or ""),
             ref=ref,
+            of_stream=of_stream(parent, alias.as_string().strip('"')),
         )
     matched = I(f"k{slot.index}")
     return S(

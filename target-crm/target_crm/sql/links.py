@@ -8,7 +8,8 @@ from typing import NamedTuple
 from psycopg import sql
 
 from target_crm.mapping.model import Column
-from target_crm.sql.spec import I, MergeSpec, S, comma
+from target_crm.records.decoder import json_path
+from target_crm.sql.spec import I, MergeSpec, S, comma, of_stream
 from target_crm.sql.text import text_rules
 
 CREATE_LINES = S("CREATE TEMP TABLE IF NOT EXISTS crm_lines (line jsonb) ON COMMIT DELETE ROWS")
@@ -53,9 +54,16 @@ def forget_pending(schema: str) -> sql.Composed:
 
 def _reference(spec: MergeSpec, column: Column) -> sql.Composed:
     """What the record that row `t` holds says now in the column's place."""
-    raw = I(spec.live.mapping.raw_fields)
-    parts = [S("t.{}#>>{}").format(raw, sql.Literal(["amo", *path.split(".")])) for path in column.path]
-    return S("concat_ws(':', {})").format(S(", ").join(parts))
+    raw_name = spec.live.mapping.raw_fields
+    raw = I(raw_name)
+    parts = [
+        S("jsonb_path_query_first(t.{}->'amo', {}::jsonpath)#>>'{{}}'").format(raw, sql.Literal(json_path(path)))
+        if "[" in path
+        else S("t.{}#>>{}").format(raw, sql.Literal(["amo", *path.split(".")]))
+        for path in column.path
+    ]
+    whole = S("concat_ws(':', {})").format(S(", ").join(parts))
+    return text_rules(spec.live.columns[raw_name].encoding).source_number(whole) if column.numbers_text else whole
 
 
 def _partial(spec: MergeSpec, column: Column, rows: sql.Composable, ref: sql.Composable) -> sql.Composed:
@@ -70,12 +78,13 @@ def _partial(spec: MergeSpec, column: Column, rows: sql.Composable, ref: sql.Com
 def late_rows(spec: MergeSpec, column: Column) -> sql.Composed:
     """The source of a partial merge: one link column of the rows whose parent has come, if they still name it."""
     return _partial(spec, column, S("l.account_id AS a, l.amo_id AS i"), S("l.ref::bigint")) + S(
-        " FROM crm_late AS l JOIN {} AS t ON t.{} = l.account_id AND t.{} = l.amo_id "
+        " FROM crm_late AS l JOIN {} AS t ON t.{} = l.account_id AND t.{} = l.amo_id{} "
         "WHERE l.table_name = {} AND l.column_name = {} AND l.ref = {}"
     ).format(
         spec.live.identifier,
         I(spec.live.mapping.account or ""),
         I(spec.live.mapping.amo_id or ""),
+        of_stream(spec.live, "t"),
         spec.table_name,
         sql.Literal(column.name),
         _reference(spec, column),
@@ -107,8 +116,14 @@ def named_rows(spec: MergeSpec, column: Column) -> sql.Composed:
     table, ref = spec.live.mapping, _reference(spec, column)
     rows = S("t.{} AS a, t.{} AS i").format(I(table.account or ""), I(table.amo_id or ""))
     return _partial(spec, column, rows, ref) + S(
-        " FROM {} AS t JOIN crm_named AS x ON x.a = t.{} AND x.s = {} AND x.f = {}"
-    ).format(spec.live.identifier, I(table.account or ""), sql.Literal(column.lookup), ref)
+        " FROM {} AS t JOIN crm_named AS x ON x.a = t.{} AND x.s = {} AND x.f = {}{}"
+    ).format(
+        spec.live.identifier,
+        I(table.account or ""),
+        sql.Literal(column.lookup),
+        ref,
+        of_stream(spec.live, "t"),
+    )
 
 
 def adopt_rows(spec: MergeSpec, column: Column) -> sql.Composed:
@@ -126,7 +141,7 @@ def adopt_rows(spec: MergeSpec, column: Column) -> sql.Composed:
         (S("true"), S("k.amo_id IS NULL"))
         if table.match_only
         else (
-            S("t.{} IS NULL").format(I(table.amo_id or "")),
+            S("t.{} IS NULL{}").format(I(table.amo_id or ""), of_stream(spec.live, "t")),
             S("NOT EXISTS (SELECT FROM {} AS u WHERE u.{} = s.a AND u.{} = s.i)").format(
                 spec.live.identifier, I(table.account or ""), I(table.amo_id or "")
             ),

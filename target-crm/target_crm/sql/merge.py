@@ -14,7 +14,7 @@ from psycopg import sql
 from target_crm.mapping.check import LiveTable
 from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, is_empty
 from target_crm.sql.joins import own_mark, source_joins, theirs, under_name
-from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, tail
+from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, of_stream, tail
 from target_crm.sql.staging import limited
 from target_crm.sql.stored import STORED, kept_forms
 
@@ -233,7 +233,8 @@ def had_properties(spec: MergeSpec, account: int, amo_ids: Sequence[int], names:
     """The ids of those rows whose record has had one of the properties."""
     table = spec.live.mapping
     return S(
-        "SELECT t.{amo_id} FROM {table} AS t WHERE t.{account} = {given} AND t.{amo_id} = ANY({ids}::bigint[]) "
+        "SELECT t.{amo_id} FROM {table} AS t WHERE t.{account} = {given} AND t.{amo_id} = ANY({ids}::bigint[])"
+        "{of_stream} "
         "AND t.{raw}->'amo' ?| {names}::text[]"
     ).format(
         amo_id=I(table.amo_id or ""),
@@ -241,6 +242,7 @@ def had_properties(spec: MergeSpec, account: int, amo_ids: Sequence[int], names:
         account=I(table.account or ""),
         given=sql.Literal(account),
         ids=sql.Literal(list(amo_ids)),
+        of_stream=of_stream(spec.live, "t"),
         raw=I(table.raw_fields),
         names=sql.Literal(list(names)),
     )

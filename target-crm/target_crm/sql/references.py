@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.sql.spec import I, S
+from target_crm.sql.spec import I, S, of_stream
 
 
 def find_rows(parent: LiveTable, schema: str, account: int, amo_ids: Iterable[int], *, lock: bool) -> sql.Composed:
@@ -23,7 +23,7 @@ def find_rows(parent: LiveTable, schema: str, account: int, amo_ids: Iterable[in
     locked = S(" FOR KEY SHARE OF t") if lock else S("")
     if not table.match_only:
         return (
-            S("SELECT t.{}, {} FROM {} AS t WHERE t.{} = {} AND t.{} = ANY({}::bigint[])").format(
+            S("SELECT t.{}, {} FROM {} AS t WHERE t.{} = {} AND t.{} = ANY({}::bigint[]){}").format(
                 I(table.amo_id or ""),
                 key,
                 parent.identifier,
@@ -31,6 +31,7 @@ def find_rows(parent: LiveTable, schema: str, account: int, amo_ids: Iterable[in
                 given,
                 I(table.amo_id or ""),
                 wanted,
+                of_stream(parent, "t"),
             )
             + locked
         )

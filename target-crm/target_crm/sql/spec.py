@@ -33,6 +33,14 @@ def tail(items: Iterable[sql.Composable]) -> sql.Composed:
     return S("").join(S(", {}").format(item) for item in items)
 
 
+def of_stream(live: LiveTable, alias: str) -> sql.Composable:
+    """` AND ...`: the row is one of this stream's, where others write into the same table. Empty otherwise."""
+    return S("").join(
+        S(" AND {}.{} = {}::{}").format(I(alias), I(name), sql.Literal(value), trusted(live.columns[name].type_sql))
+        for name, value in live.mapping.marks.items()
+    )
+
+
 @dataclass(frozen=True)
 class Slot:
     """A column taking part, with its place in the mapping: the names of its values carry that number.
@@ -138,7 +146,9 @@ class MergeSpec:
     def on_key(self) -> sql.Composed:
         """`t` is the row of staged record `s`."""
         table = self.live.mapping
-        return S("t.{} = s.a AND t.{} = s.i").format(I(table.account or ""), I(table.amo_id or ""))
+        return S("t.{} = s.a AND t.{} = s.i{}").format(
+            I(table.account or ""), I(table.amo_id or ""), of_stream(self.live, "t")
+        )
 
     @property
     def version(self) -> sql.SQL:

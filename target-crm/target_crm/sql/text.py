@@ -64,6 +64,13 @@ class TextRules:
         # Other encodings hold composed letters alone.
         return _S("normalize({}, NFC)").format(shown) if self.encoding == "UTF8" else shown
 
+    def source_number(self, value: sql.Composable) -> sql.Composed:
+        """The number, as text, that stands for a record's id: `normalise.numbers.source_number`."""
+        return _S(
+            "(SELECT CASE WHEN k.id ~ '^(0|[1-9][0-9]{{0,17}})$' THEN k.id ELSE ((('x' || substr(md5(convert_to(k.id, "
+            "'UTF8')), 1, 16))::bit(64)::bigint) & 9223372036854775807)::text END FROM (SELECT {} AS id) AS k)"
+        ).format(self.key(value))
+
     def lower_key(self, value: sql.Composable) -> sql.Composed:
         """The same in lower case; Cyrillic letters also where the database's locale is C."""
         lower = _S("pg_catalog.lower({})").format(self.key(value))

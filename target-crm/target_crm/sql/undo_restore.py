@@ -220,7 +220,7 @@ def return_keys(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         mark=S("t.{}").format(I(mark)) if (mark := table.service.get("amo_deleted_at")) else S("NULL::timestamptz"),
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
-        updated=as_moment(S("(t.{}->'amo'->>'updated_at')").format(I(table.raw_fields))),
+        updated=as_moment(S("(t.{}->'amo'->>{})").format(I(table.raw_fields), sql.Literal(table.record.updated_at))),
         name=sql.Literal(table.table),
         table=live.identifier,
         id=I(table.id),
