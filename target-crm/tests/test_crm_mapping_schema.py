@@ -41,6 +41,9 @@ def with_word(section, name, example):
         return f"{name}: {example}\n{rest}"
     if section == "stream":
         return of_stream(f"{name}: {example}\n" + ("" if name == "columns" else "columns: {title: name}\n"))
+    if section == "source":
+        account = "" if name == "account" else "account: {value: 1}, "
+        return of_stream(f"key: {{source: {{{account}{name}: {example}}}}}\ncolumns: {{title: name}}\n")
     if section == "column":
         source = "" if name in ("from", "field", "template") else "field: INN, "
         return of_stream(f"columns:\n  title: {{{source}{name}: {example}}}\n")
