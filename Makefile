@@ -5,6 +5,11 @@ BIN    := $(VENV)/bin
 WORKERS ?= 2
 COVER ?=
 export COVERAGE_CORE ?= $(if $(COVER),,sysmon)
+# A proxy that opens TLS has its certificate in the system's store: uv looks there, as pip does. Variables that name
+# certificates win.
+ifeq ($(SSL_CERT_FILE)$(SSL_CERT_DIR),)
+export UV_SYSTEM_CERTS ?= true
+endif
 # Compiled at once: where PYTHONDONTWRITEBYTECODE is set, every start of every command would compile all it imports.
 UV     := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 PACKAGES := -e './tap-amocrm[all]' -e './target-crm[all]' -e ./amocrm-sim

@@ -228,3 +228,17 @@ def review_page(result: Result) -> str:
         "most of it for the page's indexes.",
     )
     return told + "\n\n" + table(("page", "first", "median", "slowest"), rows)
+
+
+def start_up(result: Result) -> str:
+    """CPU seconds and ratios by command."""
+    told = paragraph(
+        "CPU time of `--version` beside that of `python -c 'import singer_sdk'`, which every Singer command pays;",
+        "medians of pairs. The SDK imports numpy wherever it finds it; our commands leave it out.",
+    )
+    rows = [
+        (f"`{name}`", c["seconds"], times(c["ratio"]), times(c["ratio_without_numpy"]))
+        for name, c in result["commands"].items()
+    ]
+    columns = ("command", "CPU seconds", "beside the SDK", "beside the SDK without numpy")
+    return told + "\n\n" + table(columns, rows)

@@ -24,6 +24,7 @@ NAMES = (
     "scale_million",
     "losses",
     "review_page",
+    "start_up",
 )
 
 

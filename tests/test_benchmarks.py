@@ -24,6 +24,7 @@ NAMES = [
     "target_speed",
     "losses",
     "review_page",
+    "start_up",
     "tap_throughput",
     "tap_limit",
     "conformance",

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from amocrm_sim.testing import SimulatorServer
+
 # Imported one by one they cost more than the command's own work; each belongs to some commands alone.
 HEAVY = {
     "dotenv",
@@ -25,6 +27,7 @@ HEAVY = {
     "starlette",
     "uvicorn",
     "yaml",
+    "pyrate_limiter",
 }
 _PROGRAM = """
 import json, sys
@@ -48,6 +51,7 @@ def imported(command, *arguments, given=""):
 
 # What the SDK imports by itself, where it finds it.
 SDK = {"singer_sdk", "dotenv", "psutil"}
+TAP = "tap_amocrm.cli.main:"
 TARGET, ADMIN = "target_crm.cli:main", "target_crm.admin:main"
 
 
@@ -86,3 +90,15 @@ def test_looking_at_runs_needs_no_sdk_and_no_server(config):
         "phonenumbers",
         "email_validator",
     }
+
+
+@pytest.mark.parametrize("command", ["tap", "check", "smoke", "login"])
+def test_the_tap_s_commands_start_with_nothing_but_the_sdk(command):
+    assert imported(TAP + command, "--version") == SDK
+
+
+def test_reading_an_account_into_a_pipe_needs_no_tables_for_a_terminal_and_no_database(tmp_path):
+    config = tmp_path / "config.json"
+    with SimulatorServer(rps=0, companies=1, contacts=1, leads=0, notes=0, tasks=0) as sim:
+        config.write_text(json.dumps({"api_url": sim.url, "access_token": "sim-token"}))
+        assert imported(TAP + "tap", "--config", config) == SDK

@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from tap_amocrm import __version__
 from tap_amocrm.cli.command_line import read_config_file, refuse_unknown_variables
@@ -97,6 +94,10 @@ def _look(run: Run) -> tuple[list[probes.Finding], list[explain.Step]]:
 
 
 def _print_check(run: Run, findings: list[probes.Finding], steps: list[explain.Step], total: int) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     console = Console()
     table = Table("", "", "", title="What this account allows", title_justify="left", show_header=False)
     for finding in findings:
@@ -152,6 +153,9 @@ def smoke(config: Path | None, limit: int, **given: Any) -> None:
         _fail(error)
         return
     document = tap.run.metrics.document()
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console()
     table = Table("stream", title=f"The first {limit} companies in scope and their children", title_justify="left")
     for column in ("records", "requests", "batches"):

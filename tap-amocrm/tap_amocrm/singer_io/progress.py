@@ -6,12 +6,13 @@ import logging
 import sys
 import threading
 import time
-
-from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as RichProgress
+from typing import TYPE_CHECKING
 
 from tap_amocrm.http.metrics import Metrics
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
 logger = logging.getLogger("tap-amocrm")
 _EVERY = 5.0
@@ -29,8 +30,13 @@ class Progress:
         self._last = time.monotonic()
         self._lock = threading.Lock()
         self._bar: RichProgress | None = None
-        self._task = TaskID(0)
+        self._task: TaskID
         if sys.stderr.isatty():
+            # Only a terminal has a use for it, and it takes its time to import.
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as RichProgress
+
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
             self._bar = RichProgress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
             self._task = self._bar.add_task("amoCRM", total=expected, told="")
