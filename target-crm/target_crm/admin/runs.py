@@ -24,6 +24,7 @@ from target_crm.operations.session import NothingYetError
 from target_crm.plan.file import last_plan_file, read_plan_file
 from target_crm.plan.journal import Plan
 from target_crm.plan.text import print_plan
+from target_crm.presentation.openmetrics import openmetrics
 from target_crm.presentation.terminal import Table, visible
 from target_crm.presentation.terminal import cell as as_cell
 from target_crm.presentation.texts.rendering import problem_text, remedy_text
@@ -32,11 +33,15 @@ from target_crm.presentation.texts.rendering import problem_text, remedy_text
 @click.command()
 @click.option("--limit", default=10, show_default=True, help="How many runs.")
 @click.option("--json", "as_json", is_flag=True)
+@click.option("--openmetrics", "as_metrics", is_flag=True, help="For Prometheus: the state in the OpenMetrics format.")
 @click.pass_context
 @plain_errors
-def status(context: click.Context, limit: int, as_json: bool) -> None:
+def status(context: click.Context, limit: int, as_json: bool, as_metrics: bool) -> None:
     """Whether all is well: the last complete sync, what is open; then the last runs and what each did by table."""
     settings = context.obj()
+    if as_metrics:
+        _print_metrics(context, settings)
+        return
     try:
         with session_of(context) as session:
             found, health = history.find_runs(session, limit=limit), read_health(session)
@@ -65,6 +70,15 @@ def status(context: click.Context, limit: int, as_json: bool) -> None:
     console.print(table)
     if warnings:
         console.print(_warnings_table(warnings))
+
+
+def _print_metrics(context: click.Context, settings: Settings) -> None:
+    try:
+        with session_of(context) as session:
+            health = read_health(session)
+    except NothingYetError:
+        health = None
+    click.echo(openmetrics(health, settings.crm_schema), nl=False)
 
 
 def _warnings_table(groups: Sequence[dict[str, Any]]) -> Table:
