@@ -47,6 +47,11 @@ def with_word(section, name, example):
     if section == "column":
         source = "" if name in ("from", "field", "template") else "field: INN, "
         return of_stream(f"columns:\n  title: {{{source}{name}: {example}}}\n")
+    if section == "through":
+        given = {"table": "member", "parent": "firm_id", "target": "person_id", "from": "main_contact_id",
+                 "link": "contacts", name: example}  # fmt: skip
+        inside = ", ".join(f"{word}: {value}" for word, value in given.items())
+        return of_stream(f"columns: {{title: name}}\nthrough:\n  people: {{{inside}}}\n")
     given = {"table": "phones", "parent": "firm_id", "field": "PHONE", "item": "phone", name: example}
     inside = ", ".join(f"{word}: {value}" for word, value in given.items())
     return of_stream(f"columns: {{title: name}}\nsets:\n  phones: {{{inside}}}\n")

@@ -86,6 +86,8 @@ def _show(live: dict[str, LiveTable]) -> None:
             shown.add_row(*first, column.name, f"{source} ({by})" if by else source, column.policy or "")
         for one in table.mapping.sets:
             shown.add_row("", one.table, one.columns["value"], f"set {one.name}", "")
+        for through in table.mapping.through:
+            shown.add_row("", through.table, through.target, f"{through.path[0]} (rows of {through.link})", "")
     console.print(shown)
     for stream, table in live.items():
         for column in table.mapping.columns:

@@ -67,6 +67,8 @@ class LiveTable:
     sets: dict[str, LiveTable]
     has_versions: bool = False
     rewrites: bool = False
+    # Join tables by name.
+    through: dict[str, LiveTable] = field(default_factory=dict)
 
     @property
     def identifier(self) -> sql.Identifier:

@@ -19,6 +19,7 @@ from target_crm.mapping.check_table import (
     check_templates,
     check_written_once,
 )
+from target_crm.mapping.check_through import check_through
 from target_crm.mapping.findings import Findings
 from target_crm.mapping.model import ItemSet, Mapping, Table
 
@@ -47,7 +48,14 @@ def _check_table(findings: Findings, table: Table) -> LiveTable | None:
         if found is not None:
             sets[item_set.name], given = found
             prepared.append(given)
-    return replace(live, mapping=replace(mapping, sets=tuple(prepared)), sets=sets)
+    joins = {t.name: joined for t in table.through if (joined := check_through(findings, table, t, live))}
+    through = tuple(joins[t.name][1] for t in table.through if t.name in joins)
+    return replace(
+        live,
+        mapping=replace(mapping, sets=tuple(prepared), through=through),
+        sets=sets,
+        through={name: joined for name, (joined, _) in joins.items()},
+    )
 
 
 def naive_columns(live: Mapping_[str, LiveTable]) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from target_crm.mapping.catalogue import (
     split_name,
 )
 from target_crm.mapping.load import is_zone
-from target_crm.mapping.model import ItemSet, Mapping, Table
+from target_crm.mapping.model import ItemSet, Mapping, Table, Through
 
 _NO_TABLES = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
 
@@ -117,7 +117,7 @@ class Findings:
             return False
         return fits.value_problem(self.connection, "", column, facts.checks.get(column.name, ())) is None
 
-    def defaults(self, table: Table | ItemSet, live: LiveTable, facts: Facts) -> dict[str, Any]:
+    def defaults(self, table: Table | ItemSet | Through, live: LiveTable, facts: Facts) -> dict[str, Any]:
         """The fixed values as the database takes them."""
         checked: dict[str, Any] = {}
         for name, value in table.defaults.items():

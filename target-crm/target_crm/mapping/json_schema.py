@@ -18,6 +18,7 @@ _CONTENT: dict[tuple[str, str], Schema] = {
     ("stream", "columns"): {
         "additionalProperties": {"anyOf": [{"type": "string", "minLength": 1}, {"$ref": "#/$defs/column"}]}
     },
+    ("stream", "through"): {"additionalProperties": {"$ref": "#/$defs/through"}},
     ("stream", "sets"): {"additionalProperties": {"$ref": "#/$defs/set"}},
     ("set", "columns"): {"properties": dict.fromkeys(SET_COLUMNS, _NAME), "additionalProperties": False},
     ("set", "service"): {"properties": dict.fromkeys(SET_SERVICE, _NAME), "additionalProperties": False},
@@ -37,6 +38,7 @@ _DEPRECATED = {("column", "transform"): "task_type"}
 _REQUIRED = {
     "root": ["streams"],
     "source": ["account"],
+    "through": ["table", "parent", "target", "from", "link"],
     "stream": ["table", "columns"],
     "set": ["table", "parent", "field", "item"],
 }

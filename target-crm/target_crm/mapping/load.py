@@ -67,7 +67,9 @@ def _number_texts(tables: dict[str, Table]) -> dict[str, Table]:
     foreign = {stream for stream, table in tables.items() if table.record.is_foreign}
     return {
         stream: replace(
-            table, columns=tuple(replace(c, numbers_text=True) if c.link in foreign else c for c in table.columns)
+            table,
+            columns=tuple(replace(c, numbers_text=True) if c.link in foreign else c for c in table.columns),
+            through=tuple(replace(t, numbers_text=True) if t.link in foreign else t for t in table.through),
         )
         for stream, table in tables.items()
     }
@@ -75,14 +77,15 @@ def _number_texts(tables: dict[str, Table]) -> dict[str, Table]:
 
 def _links(reader: StreamReader, tables: dict[str, Table], streams: Collection[str]) -> None:
     for table in tables.values():
-        for column in table.columns:
-            if column.link and column.link not in streams:
-                near = difflib.get_close_matches(column.link, streams, 1)
+        wanted = [(c.link, c.line, f"column {table.table}.{c.name}") for c in table.columns if c.link]
+        wanted += [(t.link, t.line, f"through {t.name} of {table.stream}") for t in table.through]
+        for link, line, what in wanted:
+            if link not in streams:
+                near = difflib.get_close_matches(link, streams, 1)
                 meant = f" (did you mean {near[0]}?)" if near else ""
                 reader.note(
-                    column.line or table.line,
-                    f"column {table.table}.{column.name} links to stream {column.link}, "
-                    f"which is not mapped{meant}; map it or take the link out.",
+                    line or table.line,
+                    f"{what} links to stream {link}, which is not mapped{meant}; map it or take the link out.",
                 )
 
 

@@ -86,6 +86,25 @@ class ItemSet:
 
 
 @dataclass(frozen=True)
+class Through:
+    """A join table that links each row to rows of another stream (`link`): `parent` points to the row, `target` to
+    the other. `key` is its primary key where that is one column."""
+
+    name: str
+    table: str
+    parent: str
+    target: str
+    path: tuple[str, ...]
+    link: str
+    defaults: dict[str, Any] = field(default_factory=dict)
+    numbers_text: bool = False
+    key: str | None = field(default=None, repr=False)
+    relation: str = field(default="", repr=False)
+    line: int | None = field(default=None, repr=False)
+    default_lines: dict[str, int] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
 class RecordKey:
     """Which properties say what a record is, when it changed and whether it is deleted.
 
@@ -129,6 +148,7 @@ class Table:
     table: str
     columns: tuple[Column, ...]
     sets: tuple[ItemSet, ...] = ()
+    through: tuple[Through, ...] = ()
     id: str = "id"
     account: str | None = "amo_account_id"
     amo_id: str | None = "amo_id"

@@ -31,7 +31,22 @@ def share_tables(tables: dict[str, Table]) -> tuple[dict[str, Table], list[tuple
         label = table.table if first else f"{table.table}[{stream}]"
         named[stream] = replace(table, table=label, relation=table.table, marks=marks)
     sets, set_problems = _share_sets(named)
-    return sets, problems + set_problems
+    return _name_throughs(sets), problems + set_problems
+
+
+def _name_throughs(tables: dict[str, Table]) -> dict[str, Table]:
+    """The tables; a join table that several streams fill goes by a name of its own in each."""
+    used = {table.relation for table in tables.values()}
+    used |= {item_set.relation for table in tables.values() for item_set in table.sets}
+    found: dict[str, Table] = {}
+    for stream, table in tables.items():
+        named = []
+        for one in table.through:
+            label = f"{one.table}[{stream}.{one.name}]" if one.table in used else one.table
+            used.add(one.table)
+            named.append(replace(one, table=label, relation=one.table))
+        found[stream] = replace(table, through=tuple(named))
+    return found
 
 
 def _written(group: list[Table], table: Table) -> Iterator[Table]:

@@ -18,6 +18,7 @@ from target_crm.mapping.model import (
 )
 from target_crm.mapping.section_reader import SectionReader
 from target_crm.mapping.sources import source_problems, stream_problem
+from target_crm.mapping.through_reader import read_throughs
 from target_crm.mapping.vocabulary import names
 from target_crm.mapping.yaml_lines import as_said, bare, key_lines, line_of, plain
 
@@ -90,6 +91,7 @@ class StreamReader(SectionReader):
             resurrect=self.attempt(lambda: self.choice(spec, "resurrect", RESURRECT, f"resurrect of {stream}"), None)
             or "never",
             match_only=self.attempt(lambda: self.flag(spec, "match_only", f"match_only of {stream}"), False),
+            through=read_throughs(self, stream, known_as, spec, more),
             properties=more,
             reads=reads,
             record=record,

@@ -79,6 +79,7 @@ STREAM = (
     ),
     Word("columns", _SECTION, "column → source, see below", "{title: name}"),
     Word("sets", _SECTION, "related tables of phones and e-mails, see below", "{phones: {...}}"),
+    Word("through", _SECTION, "join tables, see below", "{companies: {...}}"),
     Word(
         "defaults",
         _SECTION,
@@ -222,6 +223,14 @@ SET = (
     ),
     Word("defaults", _SECTION, "column → value, for columns of its own", "{is_public: false}"),
 )
+THROUGH = (
+    Word("table", _TEXT, "the join table", "account_contacts"),
+    Word("parent", _TEXT, "its column that points to the row of this stream", "contact_id"),
+    Word("target", _TEXT, "its column that points to the other row", "account_id"),
+    Word("from", _TEXT, "the property that holds the other records' ids: one or a list", "company_id"),
+    Word("link", _TEXT, "the stream of the other records", "companies"),
+    Word("defaults", _SECTION, "column → value, for columns of its own", "{role: member}"),
+)
 SOURCE = (
     Word(
         "account",
@@ -239,7 +248,7 @@ SOURCE = (
         "IsDeleted",
     ),
 )
-SECTIONS = {"root": ROOT, "stream": STREAM, "source": SOURCE, "column": COLUMN, "set": SET}
+SECTIONS = {"root": ROOT, "stream": STREAM, "source": SOURCE, "column": COLUMN, "set": SET, "through": THROUGH}
 
 
 def names(section: str) -> frozenset[str]:

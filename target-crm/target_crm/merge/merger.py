@@ -14,6 +14,7 @@ from target_crm.merge.matching import count_matched, match_rows
 from target_crm.merge.references import resolve_references
 from target_crm.merge.session import MergeSession
 from target_crm.merge.staging import Staged, stage
+from target_crm.merge.through import link_waiting_pairs, merge_links
 from target_crm.merge.update import update_staged
 from target_crm.records.envelope import SeenRecord
 from target_crm.records.extractor import Extracted
@@ -41,12 +42,13 @@ def merge(
         psycopg.Error: the database refused a value.
     """
     statements = session.prepare(stream)
-    keys, staged = session.row_keys.get(stream), list[Staged]()
+    keys, staged, linked = session.row_keys.get(stream), list[Staged](), list[Extracted]()
     batch = classify(session, statements, records)
     counts = batch.counts
     if batch.new:
         found = extract(batch.new)
         resolve_references(session, statements, found, lock=lock)
+        linked.append(found)
         if keys is not None:
             counts.inserted = insert_new(session.connection, statements, keys, found, batch.arrival)
         else:
@@ -55,11 +57,14 @@ def merge(
         found = extract(batch.changed)
         leave_incomplete(session, statements.spec, found)
         resolve_references(session, statements, found, lock=lock)
+        linked.append(found)
         staged.append(Staged(found, is_new=False))
     if staged:
         counts.add(_merge_staged(session, statements, stream, staged, lock=lock))
     if batch.new or statements.spec.live.mapping.match:
         link_waiting(session, statements.spec, stream, records, lock=lock)
+        link_waiting_pairs(session, stream, records)
+    merge_links(session, stream, linked)
     return counts
 
 

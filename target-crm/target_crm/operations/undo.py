@@ -14,6 +14,7 @@ from target_crm.operations.undo_entries import collect_entries, count_rewritten,
 from target_crm.operations.undo_issues import follow
 from target_crm.operations.undo_remove import remove_rows
 from target_crm.operations.undo_restore import restore_columns, restore_items, return_rows
+from target_crm.operations.undo_through import restore_links
 from target_crm.operations.undo_work import KeptFor, Undone, Work
 from target_crm.sql.spec import S
 from target_crm.sql.undo_entries import undone
@@ -111,6 +112,7 @@ def _put_back(work: Work) -> None:
             step(work, live)
     for item_set in session.item_sets:
         restore_items(work, item_set)
+    restore_links(work)
     for live in reversed(tables):
         remove_rows(work, live)
     follow(work)

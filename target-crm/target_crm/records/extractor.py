@@ -26,6 +26,7 @@ from target_crm.records.bad_cells import BadCell
 from target_crm.records.column_readers import Reader, compile_column
 from target_crm.records.decoder import CUSTOM_FIELDS, ODD, FieldIndex, FieldIndexer, Record, RecordDecoder, wanted_keys
 from target_crm.records.envelope import SeenRecord, instant
+from target_crm.records.link_reader import LinkReader
 from target_crm.records.reference_data import EMBEDDED_NAMES, named_items
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -57,6 +58,8 @@ class Extracted:
     bases: list[dict[str, Any]] = field(default_factory=list)
     items: list[list[list[Item]]] = field(default_factory=list)
     created: list[str | None] = field(default_factory=list)
+    # For each join table what each record links to; None where a record says nothing of it.
+    links: list[list[list[int] | None]] = field(default_factory=list)
     bad: list[BadCell] = field(default_factory=list)
     # Records that lack some of the properties a column is made of: place, number of the column, what they lack.
     partial: list[tuple[int, int, tuple[str, ...]]] = field(default_factory=list)
@@ -150,15 +153,17 @@ class Extractor:
         table = live.mapping
         parts: list[Column | ItemSet] = [*table.columns, *table.sets]
         wanted = [key for part in parts for key in wanted_keys(part.fields)]
-        paths = [path for column in table.columns for path in column.path]
+        linked = [path for through in table.through for path in through.path]
+        paths = [path for column in table.columns for path in column.path] + linked
         embedded = {c.lookup: EMBEDDED_NAMES[c.lookup] for c in table.columns if c.lookup in EMBEDDED_NAMES}
         several = [(number, c) for number, c in enumerate(table.columns) if len(c.path) > 1 and not c.source]
         self._live = live
         self._decoder = RecordDecoder(
             [*paths, "entity_type", table.record.updated_at, table.record.created_at, *embedded.values()],
             with_fields=bool(wanted),
-            tracked=[path for _, column in several for path in column.path],
+            tracked=[path for _, column in several for path in column.path] + linked,
         )
+        self._links = [LinkReader(through, self._decoder) for through in table.through]
         self._several = [(number, self._decoder.missing(column.path)) for number, column in several]
         self._named = [(str(kind), self._decoder.reader(path)) for kind, path in embedded.items()]
         self._indexer = FieldIndexer(wanted) if wanted else None
@@ -196,10 +201,11 @@ class Extractor:
         """
         found = Extracted([], [[] for _ in self._columns], [], [[] for _ in self._sets])
         found.incomplete = [set() for _ in self._sets]
+        found.links = [[] for _ in self._links]
         for start in range(0, len(records), _CHUNK_RECORDS):
             part, before = self._extract_some(records[start : start + _CHUNK_RECORDS], on_error), len(found.records)
             found.records += part.records
-            for columns, more in ((found.columns, part.columns), (found.items, part.items)):
+            for columns, more in ((found.columns, part.columns), (found.items, part.items), (found.links, part.links)):
                 for values, new in zip(columns, more, strict=True):
                     values += new
             found.bases += part.bases
@@ -238,6 +244,7 @@ class Extractor:
             found.columns.append(values)
         for number, find_missing in self._several:
             found.partial += [(place, number, tuple(names)) for place, names in find_missing(decoded)]
+        found.links = [self._read_links(reader, found, decoded) for reader in self._links]
         self._read_times(found, decoded)
         self._take_items(found, decoded, indexes)
         self._tell_unreadable(found, indexes)
@@ -316,6 +323,17 @@ class Extractor:
             return [item.value for item in items]
         given = [self._decoder.reader(path)([record])[0] for path in column.path]
         return given[0] if len(given) == 1 else given
+
+    def _read_links(self, reader: LinkReader, found: Extracted, decoded: Sequence[Record]) -> list[list[int] | None]:
+        """What records link to through a join table; nothing of those whose ids are not readable."""
+        links: list[list[int] | None] = []
+        for place, record in enumerate(decoded):
+            try:
+                links.append(reader.read(record))
+            except CellError as error:
+                links.append(None)
+                self._warn(found, place, reader.through.target, error.problem, reader.through.table)
+        return links
 
     def _warn(self, found: Extracted, place: int, column: str, problem: Problem, table: str | None = None) -> None:
         record, mapping = found.records[place], self._live.mapping

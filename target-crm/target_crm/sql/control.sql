@@ -158,6 +158,18 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_pending (
     ref text NOT NULL,
     PRIMARY KEY (account_id, source, ref, table_name, column_name, amo_id)
 );
+-- Of each record what it links to through a join table: the base of that set. document is the row that was written for
+-- it; none where the row was there already, or has not been made yet (is_made).
+CREATE TABLE IF NOT EXISTS {schema}.sync_links (
+    account_id bigint NOT NULL,
+    table_name text NOT NULL,
+    amo_id bigint NOT NULL,
+    ref bigint NOT NULL,
+    is_made boolean NOT NULL DEFAULT false,
+    document jsonb,
+    PRIMARY KEY (account_id, table_name, amo_id, ref)
+);
+CREATE INDEX IF NOT EXISTS sync_links_waiting ON {schema}.sync_links (account_id, table_name, ref) WHERE NOT is_made;
 CREATE TABLE IF NOT EXISTS {schema}.sync_lookups (
     account_id bigint NOT NULL,
     source text NOT NULL,
