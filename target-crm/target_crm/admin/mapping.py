@@ -13,6 +13,7 @@ from target_crm.errors import MappingError
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.json_schema import mapping_schema
 from target_crm.mapping.load import load_mapping, read_mapping
+from target_crm.mapping.model import Column
 from target_crm.mapping.proposal import migration, write_mapping
 from target_crm.mapping.propose import propose
 from target_crm.mapping.sources import unknown_properties
@@ -81,7 +82,12 @@ def _show(live: dict[str, LiveTable]) -> None:
     for stream, table in live.items():
         for number, column in enumerate(table.mapping.columns):
             source = ", ".join(column.path) or "field " + ", ".join(map(str, column.fields))
-            by = column.transform or (column.link and f"row of {column.link}") or (column.lookup and "its name")
+            source = ".".join(column.via) if column.via and not column.path else source
+            by = (
+                column.transform
+                or (column.source and not column.lookup and f"row of {_linked(column)}")
+                or (column.lookup and "its name")
+            )
             first = (stream, table.mapping.table) if number == 0 else ("", "")
             shown.add_row(*first, column.name, f"{source} ({by})" if by else source, column.policy or "")
         for one in table.mapping.sets:
@@ -103,6 +109,11 @@ def _show(live: dict[str, LiveTable]) -> None:
             "(naive_timezone in the mapping; left out, the database's time zone)."
         )
     click.echo("The mapping fits the database.")
+
+
+def _linked(column: Column) -> str:
+    """The streams whose rows a column points to."""
+    return column.link or " or ".join(stream for stream, _ in column.links) or (column.via or ("",))[0]
 
 
 def _init(settings: Settings, schemas: tuple[str, ...], output: Path | None, sql_file: Path | None) -> None:

@@ -24,7 +24,7 @@ def open_warnings(connection: Connection, schema: str) -> dict[tuple[str, int, i
     """The cells with an open warning, by stream, account and id; whole records that wait are not among them."""
     query = sql.SQL(
         "SELECT stream, account_id, amo_id, table_name, column_name FROM {} WHERE resolved_at IS NULL "
-        "AND code <> 'W_ROW_HELD'"
+        "AND code NOT IN ('W_ROW_HELD', 'W_RECORD_WAITS')"
     ).format(sql.Identifier(schema, "sync_warnings"))
     found: dict[tuple[str, int, int], set[Cell]] = {}
     for stream, account, identity, table, column in connection.execute(query).fetchall():

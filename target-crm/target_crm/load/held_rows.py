@@ -22,7 +22,7 @@ from psycopg import errors
 from target_crm.database.session import PinnedConnection
 from target_crm.errors import BusyError
 from target_crm.mapping.check import LiveTable
-from target_crm.problems import Problem
+from target_crm.problems import Problem, as_jsonb
 from target_crm.records.envelope import SeenRecord
 from target_crm.sql import held as statements
 
@@ -69,7 +69,9 @@ class Waiting(NamedTuple):
     column: str
     document: bytes
     zone: str
-    holder: Holder
+    holder: Holder | None
+    # Why it waits, where no session holds the row.
+    problem: Problem | None = None
 
     @property
     def cell(self) -> tuple[int, str, int, str]:
@@ -323,11 +325,18 @@ def _parameters(run_id: int, waiting: Sequence[Waiting], spell: Callable[[bytes]
         [w.account_id for w in waiting],
         [w.amo_id for w in waiting],
         [w.table for w in waiting],
-        [w.holder.row for w in waiting],
+        [w.holder.row if w.holder else None for w in waiting],
         [w.column for w in waiting],
         [spell(w.document) for w in waiting],
-        [json.dumps({**problem_of(w.holder).args, "zone": w.zone}) for w in waiting],
+        [as_jsonb({**_why(w).args, "zone": w.zone}) for w in waiting],
+        [_why(w).code for w in waiting],
     )
+
+
+def _why(waiting: Waiting) -> Problem:
+    if waiting.problem is not None:
+        return waiting.problem
+    return problem_of(waiting.holder or Holder(waiting.table, "-"))
 
 
 def _armoured(document: bytes) -> str:
@@ -339,8 +348,18 @@ def read_waiting(connection: PinnedConnection, schema: str, accounts: set[int] |
     wanted = None if accounts is None else sorted(accounts)
     rows = connection.execute(statements.read_waiting(schema), (wanted, wanted, _MOST_AT_ONCE)).fetchall()
     return [
-        Waiting(stream, account, amo_id, table, column, _document(value), args.get("zone", "UTC"), Holder(table, "-"))
-        for stream, account, amo_id, table, column, value, args in rows
+        Waiting(
+            stream,
+            account,
+            amo_id,
+            table,
+            column,
+            _document(value),
+            args.get("zone", "UTC"),
+            Holder(table, "-") if code == statements.CODE else None,
+            None if code == statements.CODE else Problem(code, args),
+        )
+        for stream, account, amo_id, table, column, value, args, code in rows
     ]
 
 

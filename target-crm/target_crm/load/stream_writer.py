@@ -14,6 +14,7 @@ from target_crm.database.deferred_constraints import DeferredConstraints
 from target_crm.database.refusals import belongs_to_records, may_pass_later, refusal
 from target_crm.errors import RecordError
 from target_crm.load.batch import Batch
+from target_crm.load.held_rows import RECORD, Waiting
 from target_crm.load.isolation import Isolator
 from target_crm.load.run_context import RunContext
 from target_crm.merge.counts import ContendedError, Counts, SkippedError
@@ -21,6 +22,7 @@ from target_crm.merge.merger import merge
 from target_crm.merge.session import MergeSession
 from target_crm.merge.unfit import UnfitValues, may_be_unfit
 from target_crm.normalise import Context
+from target_crm.problems import Problem
 from target_crm.records.envelope import SeenRecord
 from target_crm.records.extractor import Extracted, Extractor
 
@@ -189,7 +191,12 @@ class _Slice:
         self._unfit.leave_out(found)
         self._batch.note_cells(self._run.warnings.seen(self._stream, self._extractor, found))
         found.tell = lambda bad: self._batch.note_cells({bad.cell: bad})
+        found.wait = self._wait
         return found
+
+    def _wait(self, record: SeenRecord, problem: Problem) -> None:
+        table, zone = self._run.live[self._stream].mapping.table, str(self._batch.context.zone)
+        self._batch.hold(Waiting(self._stream, *record.key, table, RECORD, record.raw, zone, None, problem))
 
     def _reject(self, record: SeenRecord, error: RecordError) -> None:
         self._run.refuse_if_strict(self._stream, error.problem, record.key[1])

@@ -51,6 +51,8 @@ class WaitingRecords:
         self._open: set[Cell] = set()
         # What began to wait in this run, and may become free before its end.
         self._fresh: set[Cell] = set()
+        # What waits for another record, not for a session.
+        self._for_records: set[Cell] = set()
 
     @property
     def seconds(self) -> float:
@@ -122,7 +124,9 @@ class WaitingRecords:
 
     def load(self, schema: str) -> None:
         """Remember what earlier runs left."""
-        self._open = {waiting.cell for waiting in read_waiting(self._sessions.first, schema, None)}
+        found = read_waiting(self._sessions.first, schema, None)
+        self._open = {waiting.cell for waiting in found}
+        self._for_records = {waiting.cell for waiting in found if waiting.holder is None}
 
     def settle(self, batch: Batch, run_id: int) -> list[str]:
         """Write down what of a batch waits, and close what was waiting and is merged now. The caller commits.
@@ -137,7 +141,8 @@ class WaitingRecords:
         self._fresh -= merged
         write_waiting(connection, schema, run_id, list(batch.held.values()))
         new = batch.held.keys() - self._open
-        self._fresh |= new
+        self._fresh |= {cell for cell in new if batch.held[cell].holder is not None}
+        self._for_records = (self._for_records - merged) | {c for c, w in batch.held.items() if w.holder is None}
         self._open |= new
         return [table for _, table, _, _ in new if table in self._tables]
 
@@ -146,6 +151,7 @@ class WaitingRecords:
         close_waiting(self._sessions.first, self._settings.crm_schema, sorted(cells))
         self._open -= cells
         self._fresh -= cells
+        self._for_records -= cells
 
     def again(
         self, accounts: set[int], context_of: Callable[[tzinfo], Batch]
@@ -167,7 +173,10 @@ class WaitingRecords:
                 break
             time.sleep(min(pause, max(deadline - time.monotonic(), 0)))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
-        left = {cell for cell in self._open if cell[0] in accounts}
+        left = {cell for cell in self._open - self._for_records if cell[0] in accounts}
+        waiting_on = len([cell for cell in self._for_records if cell[0] in accounts])
+        if waiting_on:
+            logger.warning("%d records wait for records that they link to (see sync_warnings).", waiting_on)
         if left:
             logger.warning(
                 "%d records wait for rows that other sessions hold; the next run takes them (see sync_warnings).",

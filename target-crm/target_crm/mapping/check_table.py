@@ -13,6 +13,7 @@ from target_crm.mapping.column_reader import PLACEHOLDER
 from target_crm.mapping.findings import Findings
 from target_crm.mapping.model import Column, Table
 
+_REQUIRED = "say required: skip (leave such records out) or wait (until the linked record comes), "
 _KEY_FAMILIES = ("integer", "uuid", "text")
 
 
@@ -146,6 +147,33 @@ def check_column(findings: Findings, table: Table, column: Column, live: LiveTab
     if column.link:
         parent = findings.mapping.tables[column.link]
         findings.points_at(column.line, live, column.name, parent, facts)
+    for stream, _ in column.links if found.family != "text" else ():
+        # A text holds any key.
+        findings.points_at(column.line, live, column.name, findings.mapping.tables[stream], facts)
+    if column.via:
+        _check_via(findings, table, column, live)
+
+
+def _check_via(findings: Findings, table: Table, column: Column, live: LiveTable) -> None:
+    """The column of another row: that it is there, and of the same type."""
+    first, second = column.via or ("", "")
+    link = next((c.link for c in table.columns if c.name == first), None)
+    if link is None:
+        return
+    other = findings.mapping.tables[link].relation
+    found = findings.columns_of(other).get(second)
+    if found is None:
+        findings.problem(
+            column.line,
+            f"column {live.name}.{column.name} goes via {first} to column {second}, which {other} does not have; "
+            "correct the name.",
+        )
+    elif found.family != live.columns[column.name].family:
+        findings.problem(
+            column.line,
+            f"column {live.name}.{column.name} is {live.columns[column.name].type_sql}, but {other}.{second}, from "
+            f"which it is taken, is {found.type_sql}; change one of them.",
+        )
 
 
 def check_required(findings: Findings, table: Table, live: LiveTable, facts: Facts) -> dict[str, Any]:
@@ -156,6 +184,8 @@ def check_required(findings: Findings, table: Table, live: LiveTable, facts: Fac
     for name, column in live.columns.items():
         if not column.not_null or name in table.defaults:
             continue
+        if name in mapped and mapped[name].required:
+            continue
         if name in mapped and findings.takes_blank(column, facts):
             blank[name] = ""
         elif name in mapped:
@@ -163,7 +193,7 @@ def check_required(findings: Findings, table: Table, live: LiveTable, facts: Fac
             findings.problem(
                 mapped[name].line,
                 f"column {live.name}.{name} is NOT NULL, but amoCRM may leave it empty{own}; give it a value under "
-                "defaults for that case, or drop NOT NULL.",
+                f"defaults for that case, {_REQUIRED if mapped[name].source else ''}or drop NOT NULL.",
             )
         elif column.required and name not in {*stamps, table.id, table.account, table.amo_id}:
             remedy = "give it a value under defaults, or name it under service if it is a stamp"

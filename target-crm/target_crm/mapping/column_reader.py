@@ -39,9 +39,9 @@ def read_column(
     if spec.get("transform") == "task_type":
         # Version 0.1 had the names in its code; they come from the account now.
         spec = {**spec, "transform": None, "lookup": "task_type"}
-    wanted = 0 if "template" in spec else 1
-    if ("from" in spec and (wanted == 0 or "field" in spec)) or ("from" in spec) + ("field" in spec) < wanted:
-        raise reader.fail(line, f"{what} needs either from or field, or template.")
+    wanted = 0 if "template" in spec or "via" in spec else 1
+    if ("from" in spec and ("template" in spec or "field" in spec)) or ("from" in spec) + ("field" in spec) < wanted:
+        raise reader.fail(line, f"{what} needs either from or field, or template or via.")
     column = _with_template(reader, spec, _plain_column(reader, name, spec, line), what)
     problem = _contradiction(column) or _odd_choice(column)
     if problem:
@@ -59,7 +59,11 @@ def _plain_column(reader: SectionReader, name: str, spec: dict[str, Any], line: 
         fields=reader.several(spec, "field", (str, int), f"field of {name}"),
         part=reader.text(spec, "part", f"part of {name}"),
         transform=reader.choice(spec, "transform", sorted(TRANSFORMS), f"transform of {name}"),
-        link=reader.text(spec, "link", f"link of {name}"),
+        link=None if isinstance(spec.get("link"), dict) else reader.text(spec, "link", f"link of {name}"),
+        links=_links(reader, spec, name),
+        type_column=reader.text(spec, "type_column", f"type_column of {name}"),
+        via=_via(reader, spec, name),
+        required=reader.choice(spec, "required", ("skip", "wait"), f"required of {name}"),
         lookup=reader.choice(spec, "lookup", LOOKUPS, f"lookup of {name}"),
         when_entity=reader.text(spec, "when_entity", f"when_entity of {name}"),
         values=None if values is None else {as_said(k): bare(v) for k, v in plain(values).items()},
@@ -75,6 +79,36 @@ def _plain_column(reader: SectionReader, name: str, spec: dict[str, Any], line: 
         factor=_factor(reader, spec, name),
         line=line,
     )
+
+
+def _links(reader: SectionReader, spec: dict[str, Any], name: str) -> tuple[tuple[str, Any], ...]:
+    """The streams of a polymorphic link, each with what the column of the type holds."""
+    if not isinstance(spec.get("link"), dict):
+        return ()
+    section = reader.part(spec, "link", f"link of {name}")
+    for stream, kind in plain(section).items():
+        if not isinstance(kind, (str, int)) or isinstance(kind, bool):
+            raise reader.fail(line_of(section, stream), f"link of {name}: {stream} takes a text or a number.")
+    return tuple(plain(section).items())
+
+
+def _via(reader: SectionReader, spec: dict[str, Any], name: str) -> tuple[str, str] | None:
+    given = reader.text(spec, "via", f"via of {name}")
+    if given is None:
+        return None
+    first, dot, second = given.partition(".")
+    if not first or not dot or not second or "." in second:
+        raise reader.fail(line_of(spec, "via"), f"via of {name} is LINK.COLUMN (contact_id.company_id), not {given!r}.")
+    return first, second
+
+
+def type_column_of(column: Column) -> Column | None:
+    """The column that says what a polymorphic link points to, as one of the mapping; None for other columns."""
+    if column.type_column is None:
+        return None
+    values = {**dict(column.links), "*": None}
+    required = "skip" if column.required else None
+    return Column(column.type_column, path=("entity_type",), values=values, required=required, line=column.line)
 
 
 def _factor(reader: SectionReader, spec: dict[str, Any], name: str) -> Decimal | None:
@@ -111,11 +145,19 @@ def _contradiction(column: Column) -> str | None:
         return "has both link and lookup; a value is either a row or a name."
     if column.source and column.fields:
         return "takes a custom field, but link and lookup need an id: use from."
+    if bool(column.links) != (column.type_column is not None):
+        return "has a polymorphic link only with both: link as stream → type, and type_column."
+    if column.links and (column.path == () or column.when_entity or column.transform or column.values or column.part):
+        return "has a polymorphic link, which takes from and nothing to transform it."
+    if column.via and (column.fields or column.lookup or column.links or (column.path and not column.link)):
+        return "has via, which only goes with from and link."
+    if column.required == "wait" and not (column.link or column.links or column.via):
+        return "has required: wait, but no link to wait for; say skip."
     if column.link and (column.transform or column.values or column.part):
         return "has a link, which leaves nothing to transform, values or part; take those out."
     if column.lookup and (column.transform or column.part):
         return "has a lookup, which gives a name: take transform and part out; values translate the name."
-    if column.link and len(column.path) != 1:
+    if (column.link or column.links) and len(column.path) != 1:
         return "links by more than one property; name one."
     wanted = LOOKUPS.get(column.lookup or "")
     if wanted and len(column.path) != wanted:

@@ -111,6 +111,10 @@ class Findings:
                 f"{schema}.{table}; name the right column or stream.",
             )
 
+    def columns_of(self, relation: str) -> dict[str, LiveColumn]:
+        """The columns of a table that the mapping names."""
+        return read_columns(self.connection, *split_name(relation, self.schema))
+
     def takes_blank(self, column: LiveColumn, facts: Facts) -> bool:
         """Whether a NOT NULL column can hold '' for nothing: a text that need not differ from row to row."""
         if column.family != "text" or frozenset({column.name}) in facts.distinct:

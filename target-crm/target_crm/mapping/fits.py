@@ -51,7 +51,7 @@ def type_problems(column: Column, live: LiveColumn, where: str) -> Iterator[str]
         better = "jsonb" if live.type_sql == "json" else "text"
         yield f"{what}, whose values can't be compared; make it {better}, or map another column."
         return
-    if column.link:
+    if column.link or column.links or column.via:
         return
     if column.lookup:
         if live.family not in ("text", *(_FOR_CHOICES if column.values else ())):

@@ -77,7 +77,12 @@ def _number_texts(tables: dict[str, Table]) -> dict[str, Table]:
 
 def _links(reader: StreamReader, tables: dict[str, Table], streams: Collection[str]) -> None:
     for table in tables.values():
-        wanted = [(c.link, c.line, f"column {table.table}.{c.name}") for c in table.columns if c.link]
+        wanted = [
+            (link, c.line, f"column {table.table}.{c.name}")
+            for c in table.columns
+            for link in (c.link, *(stream for stream, _ in c.links))
+            if link
+        ]
         wanted += [(t.link, t.line, f"through {t.name} of {table.stream}") for t in table.through]
         for link, line, what in wanted:
             if link not in streams:

@@ -31,6 +31,10 @@ class Column:
     fields are what stands in its braces, or, with fields alone, the parts of a field's value do. `factor` multiplies.
     `label` is what pages call it.
     `numbers_text`: the link's ids may be any text.
+
+    `links` are the streams that a polymorphic link may point to, each with what `type_column` says then. `via` is a
+    link column of the same table and the column of its row that the value is taken from. `required`: what becomes of a
+    record without the value, `skip` or `wait`.
     """
 
     name: str
@@ -53,12 +57,22 @@ class Column:
     factor: Decimal | None = None
     label: str | None = field(default=None, repr=False)
     numbers_text: bool = False
+    links: tuple[tuple[str, Any], ...] = ()
+    type_column: str | None = None
+    via: tuple[str, str] | None = None
+    required: str | None = None
     line: int | None = field(default=None, repr=False)
 
     @property
     def source(self) -> str | None:
         """What the value refers to: a linked stream, a kind of lookup, or None for a plain value."""
-        return self.link or self.lookup
+        return (
+            self.link or self.lookup or (self.via and self.via[0]) or next((stream for stream, _ in self.links), None)
+        )
+
+    def links_to(self, stream: str) -> bool:
+        """Whether the column may point to a row of that stream."""
+        return self.link == stream or any(one == stream for one, _ in self.links)
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def source_problems(stream: str, column: Column, more: Collection[str]) -> Itera
 
 
 def _takes_one(column: Column) -> bool:
-    return bool(column.link or column.lookup) or column.transform in _SINGLE
+    return bool(column.link or column.lookup or column.links) or column.transform in _SINGLE
 
 
 def _name_problems(stream: str, steps: list[str], more: Collection[str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from target_crm.mapping.column_reader import read_column
+from target_crm.mapping.column_reader import read_column, type_column_of
 from target_crm.mapping.model import (
     RESURRECT,
     SERVICE_COLUMNS,
@@ -67,6 +67,8 @@ class StreamReader(SectionReader):
             lambda: self.section(spec.get("columns"), f"columns of {stream}", line_of(spec, "columns") or line), {}
         )
         parsed = self.each(columns, lambda n, v, at: read_column(self, stream, known_as, n, v, at, more))
+        parsed += [kind for column in parsed if (kind := type_column_of(column)) is not None]
+        self._vias(stream, parsed)
         match = self.attempt(lambda: self.several(spec, "match", (str,), f"match of {stream}"), ())
         for column in match:
             if column not in columns:
@@ -101,6 +103,17 @@ class StreamReader(SectionReader):
             line=line,
             default_lines=key_lines(defaults),
         )
+
+    def _vias(self, stream: str, columns: list[Column]) -> None:
+        """Values through another row need a link to that row."""
+        links = [column.name for column in columns if column.link]
+        for column in columns:
+            if column.via and (column.via[0] not in links or column.via[0] == column.name):
+                self.note(
+                    column.line,
+                    f"column {column.name} of {stream} goes via {column.via[0]}, which is not one of its link columns "
+                    f"({', '.join(links) or 'there are none'}); name one of them.",
+                )
 
     def _record_key(self, stream: str, spec: dict[str, Any]) -> RecordKey:
         """What says which record it is; of a source that is not amoCRM the mapping names it."""

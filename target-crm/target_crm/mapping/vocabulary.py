@@ -183,7 +183,34 @@ COLUMN = (
         'warning and leaves the column as it is, unless `"*"` is listed, too',
         "{Клиент: client}",
     ),
-    Word("link", _TEXT, "the stream whose row the value (an ID) points to", "companies"),
+    Word(
+        "link",
+        ("string", "object"),
+        "the stream whose row the value (an ID) points to; of a polymorphic link each stream with what `type_column` "
+        "holds for it (`{companies: Account, contacts: Contact}`)",
+        "companies",
+    ),
+    Word(
+        "type_column",
+        _TEXT,
+        "the column that says what a polymorphic link points to (`record_type`, `content_type_id`, `res_model`)",
+        "record_type",
+    ),
+    Word(
+        "via",
+        _TEXT,
+        "LINK.COLUMN: the value is that column of the row which the link column LINK of this table points to; beside "
+        "`link` only where that finds none",
+        "contact_id.company_id",
+    ),
+    Word(
+        "required",
+        _TEXT,
+        "what becomes of a new record without this value, for NOT NULL columns: `skip` leaves it out, `wait` keeps it "
+        "until the record that it links to has come; both are warnings",
+        "wait",
+        ("skip", "wait"),
+    ),
     Word(
         "lookup",
         _TEXT,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from target_crm.mapping.model import Column
 from target_crm.merge.session import MergeSession
 from target_crm.merge.update import update_column
 from target_crm.records.envelope import SeenRecord
@@ -25,7 +27,26 @@ def link_waiting(
     waiting = session.run(links.LATE_COLUMNS).fetchall()
     for child, live in session.live.items():
         for column in live.mapping.columns:
-            if column.link == stream and (live.mapping.table, column.name) in waiting:
-                part = session.spec(child, column.name)
-                update_column(session, part, links.late_rows(part, column), lock=lock)
+            if column.links_to(stream) and (live.mapping.table, column.name) in waiting:
+                plain = replace(
+                    column, link=stream, links=(), when_entity=stream if column.links else column.when_entity
+                )
+                part = _with(session.spec(child, column.name), plain)
+                update_column(session, part, links.late_rows(part, plain), lock=lock)
+                _follow(session, child, column, lock=lock)
     session.run(links.forget_pending(session.schema))
+
+
+def _follow(session: MergeSession, child: str, link: Column, *, lock: bool) -> None:
+    """Fill the columns that take their value through a link which has been made just now."""
+    for column in session.live[child].mapping.columns:
+        if column.via and column.via[0] == link.name:
+            part = _with(session.spec(child, column.name), replace(column, link=None, path=()))
+            update_column(session, part, links.rows_through(part, column, link), lock=lock)
+
+
+def _with(spec: MergeSpec, column: Column) -> MergeSpec:
+    """The spec of a partial merge with another reading of its column."""
+    mapping = spec.live.mapping
+    columns = tuple(column if one.name == column.name else one for one in mapping.columns)
+    return replace(spec, live=replace(spec.live, mapping=replace(mapping, columns=columns)))

@@ -12,6 +12,7 @@ from target_crm.merge.insert import insert_staged
 from target_crm.merge.late_links import link_waiting
 from target_crm.merge.matching import count_matched, match_rows
 from target_crm.merge.references import resolve_references
+from target_crm.merge.required import leave_required
 from target_crm.merge.session import MergeSession
 from target_crm.merge.staging import Staged, stage
 from target_crm.merge.through import link_waiting_pairs, merge_links
@@ -47,7 +48,8 @@ def merge(
     counts = batch.counts
     if batch.new:
         found = extract(batch.new)
-        resolve_references(session, statements, found, lock=lock)
+        waiting = resolve_references(session, statements, found, lock=lock)
+        leave_required(statements.spec, found, waiting)
         linked.append(found)
         if keys is not None:
             counts.inserted = insert_new(session.connection, statements, keys, found, batch.arrival)

@@ -33,16 +33,17 @@ class Waiting(NamedTuple):
     ref: int
 
 
-def resolve_references(session: MergeSession, statements: Statements, found: Extracted, *, lock: bool) -> None:
-    """Resolve what the records refer to, and keep the links that must wait."""
+def resolve_references(session: MergeSession, statements: Statements, found: Extracted, *, lock: bool) -> list[Waiting]:
+    """Resolve what the records refer to, and keep the links that must wait; these."""
     live = statements.spec.live
     waiting = resolve(session.connection, session.schema, live, session.live, found, lock=lock)
     if not waiting or live.mapping.match_only:
-        return
+        return waiting
     columns = [dump_column(values) for values in zip(*waiting, strict=True)]
     copy_in(session.connection, statements.copy_waiting_links, columns)
     session.run(statements.keep_waiting_links)
     session.run(statements.forget_waiting_links)
+    return waiting
 
 
 def resolve(
@@ -77,10 +78,11 @@ def resolve(
         for place, (record, value) in enumerate(zip(found.records, values, strict=True)):
             if value is None:
                 continue
-            if column.link:
-                resolved = keys[column.link, record.account_id].get(value)
+            if column.link or column.links:
+                stream, ref = value if column.links else (str(column.link), value)
+                resolved = keys[stream, record.account_id].get(ref)
                 if resolved is None:
-                    waiting.append(Waiting(record.account_id, column.name, record.amo_id, column.link, value))
+                    waiting.append(Waiting(record.account_id, column.name, record.amo_id, stream, ref))
             else:
                 kind = str(column.lookup)
                 resolved = names[record.account_id].get((kind, value))
@@ -91,7 +93,30 @@ def resolve(
             values[place] = resolved
             if resolved is not None and resolved != "":
                 found.bases[place][column.name] = resolved
+    for number, column in enumerate(live.mapping.columns):
+        if column.via:
+            _take_through(connection, live, parents, found, number)
     return waiting
+
+
+def _take_through(
+    connection: Connection, live: LiveTable, parents: Mapping[str, LiveTable], found: Extracted, number: int
+) -> None:
+    """Fill a column from the rows that another column of the same records points to, where it has no value yet."""
+    column = live.mapping.columns[number]
+    first, second = column.via or ("", "")
+    place_of = next(place for place, other in enumerate(live.mapping.columns) if other.name == first)
+    parent = parents[str(live.mapping.columns[place_of].link)]
+    values, keys = found.columns[number], found.columns[place_of]
+    wanted = {key for key, value in zip(keys, values, strict=True) if value is None and key is not None}
+    if not wanted:
+        return
+    given = dict(connection.execute(references.find_values(parent, second, wanted)).fetchall())
+    for place, key in enumerate(keys):
+        value = given.get(str(key)) if values[place] is None and key is not None else None
+        if value is not None:
+            values[place] = value
+            found.bases[place][column.name] = value
 
 
 def _translated(
@@ -124,13 +149,11 @@ def _translated(
 def _wanted(live: LiveTable, found: Extracted, account: int) -> dict[str, set[int]]:
     wanted: dict[str, set[int]] = {}
     for column, values in zip(live.mapping.columns, found.columns, strict=True):
-        if column.link:
-            ids = wanted.setdefault(column.link, set())
-            ids.update(
-                value
-                for record, value in zip(found.records, values, strict=True)
-                if value is not None and record.account_id == account
-            )
+        if column.link or column.links:
+            for record, value in zip(found.records, values, strict=True):
+                if value is not None and record.account_id == account:
+                    stream, ref = value if column.links else (str(column.link), value)
+                    wanted.setdefault(stream, set()).add(ref)
     return {stream: ids for stream, ids in wanted.items() if ids}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.foreign_keys import ForeignKey, keys_to
 from target_crm.operations.session import SetTable
@@ -92,5 +94,7 @@ def _wait_again(work: Work, parent: LiveTable) -> None:
         if table.match_only or table.account is None or table.amo_id is None:
             continue
         for column in table.columns:
-            if column.link == parent.mapping.stream:
-                work.session.execute(statements.wait_again(work.spec, live, column))
+            stream = parent.mapping.stream
+            if column.links_to(stream):
+                named = replace(column, link=stream, when_entity=stream) if column.links else column
+                work.session.execute(statements.wait_again(work.spec, live, named))

@@ -170,7 +170,9 @@ def _only(values: Sequence[Any], *, first: bool) -> Any:
 
 def _compile_link(column: Column, decoder: RecordDecoder) -> Reader:
     read = decoder.reader(column.path[0])
-    read_entity = decoder.reader("entity_type") if column.when_entity is not None else None
+    named = column.when_entity is not None or column.links
+    read_entity = decoder.reader("entity_type") if named else None
+    streams = {stream for stream, _ in column.links}
 
     def as_id(value: Any) -> int | None:
         if value.__class__ is not int:
@@ -191,6 +193,11 @@ def _compile_link(column: Column, decoder: RecordDecoder) -> Reader:
         if read_entity is None:
             return [as_id(value) for value in values]
         entities = read_entity(records)
+        if streams:
+            return [
+                (entity, found) if isinstance(entity, str) and entity in streams and (found := as_id(value)) else None
+                for value, entity in zip(values, entities, strict=True)
+            ]
         return [
             as_id(value) if entity == column.when_entity else None
             for value, entity in zip(values, entities, strict=True)
@@ -218,8 +225,10 @@ def compile_column(column: Column, live: LiveColumn, decoder: RecordDecoder, con
     The reader raises `ValueError`, `TypeError` or `OverflowError` when one of the records holds what the column can't
     take.
     """
-    if column.link:
+    if column.link or column.links:
         return _compile_link(column, decoder)
+    if column.via:
+        return lambda records, _: [None] * len(records)
     if column.lookup:
         return _compile_lookup(column, decoder)
     translate, limit = translator(column), _limiter(live)

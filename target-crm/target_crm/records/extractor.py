@@ -71,6 +71,17 @@ class Extracted:
     names: dict[tuple[int, str, str], str] = field(default_factory=dict)
     # Takes a warning that is found only when references are resolved.
     tell: Callable[[BadCell], None] = field(default=lambda _: None)
+    # Takes a record that can't be merged before another one has come.
+    wait: Callable[[SeenRecord, Problem], None] = field(default=lambda _, __: None)
+
+    def drop(self, places: Set[int]) -> None:
+        """Take records out, before they are merged."""
+        kept = [place for place in range(len(self.records)) if place not in places]
+        self.records = [self.records[place] for place in kept]
+        self.bases = [self.bases[place] for place in kept]
+        self.created = [self.created[place] for place in kept]
+        for values in (*self.columns, *self.items, *self.links):
+            values[:] = [values[place] for place in kept]
 
     def leave_out(self, place: int, number: int, name: str) -> None:
         """Let a column of a record count as if nothing had come for it."""

@@ -91,7 +91,8 @@ def theirs(spec: MergeSpec, slot: Slot) -> sql.Composed:
     if not slot.refers:
         return S("s.{}").format(slot.name("c"))
     if slot.column.link:
-        return S("{}.{}").format(alias, I(spec.parents[slot.column.link].mapping.id))
+        key = S("{}.{}").format(alias, I(spec.parents[slot.column.link].mapping.id))
+        return S("{}::{}").format(key, trusted(slot.live.type_sql))
     name = S("{}.name").format(alias)
     if slot.column.values is None:
         return name

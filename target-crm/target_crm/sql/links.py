@@ -79,7 +79,7 @@ def late_rows(spec: MergeSpec, column: Column) -> sql.Composed:
     """The source of a partial merge: one link column of the rows whose parent has come, if they still name it."""
     return _partial(spec, column, S("l.account_id AS a, l.amo_id AS i"), S("l.ref::bigint")) + S(
         " FROM crm_late AS l JOIN {} AS t ON t.{} = l.account_id AND t.{} = l.amo_id{} "
-        "WHERE l.table_name = {} AND l.column_name = {} AND l.ref = {}"
+        "WHERE l.table_name = {} AND l.column_name = {} AND l.ref = {}{}"
     ).format(
         spec.live.identifier,
         I(spec.live.mapping.account or ""),
@@ -88,6 +88,33 @@ def late_rows(spec: MergeSpec, column: Column) -> sql.Composed:
         spec.table_name,
         sql.Literal(column.name),
         _reference(spec, column),
+        S(" AND l.source = {entity} AND t.{raw}#>>'{{amo,entity_type}}' = {entity}").format(
+            entity=sql.Literal(column.when_entity), raw=I(spec.live.mapping.raw_fields)
+        )
+        if column.when_entity
+        else S(""),
+    )
+
+
+def rows_through(spec: MergeSpec, column: Column, link: Column) -> sql.Composed:
+    """The source of a partial merge: a column that takes its value from the row which a late link points to now."""
+    parent, table = spec.parents[str(link.link)], spec.live.mapping
+    _, second = column.via or ("", "")
+    value = S("p.{}").format(I(second))
+    return _partial(spec, column, S("l.account_id AS a, l.amo_id AS i"), value) + S(
+        " FROM crm_late AS l JOIN {} AS t ON t.{} = l.account_id AND t.{} = l.amo_id{} JOIN {} AS p ON p.{} = t.{} "
+        "WHERE l.table_name = {} AND l.column_name = {} AND p.{} IS NOT NULL"
+    ).format(
+        spec.live.identifier,
+        I(table.account or ""),
+        I(table.amo_id or ""),
+        of_stream(spec.live, "t"),
+        parent.identifier,
+        I(parent.mapping.id),
+        I(link.name),
+        spec.table_name,
+        sql.Literal(link.name),
+        I(second),
     )
 
 

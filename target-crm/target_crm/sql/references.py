@@ -10,6 +10,19 @@ from target_crm.mapping.check import LiveTable
 from target_crm.sql.spec import I, S, of_stream
 
 
+def find_values(parent: LiveTable, column: str, keys: Iterable[object]) -> sql.Composed:
+    """Pairs (row key as text, value) of a column of the parent's rows; whole numbers as such, all else as text."""
+    is_number = parent.columns[column].family == "integer"
+    value = (S("t.{}::bigint") if is_number else S("t.{}::text")).format(I(column))
+    return S("SELECT t.{id}::text, {} FROM {} AS t WHERE t.{id} = ANY({}::text[]::{}[])").format(
+        value,
+        parent.identifier,
+        sql.Literal(sorted(map(str, keys))),
+        S(parent.columns[parent.mapping.id].type_sql),
+        id=I(parent.mapping.id),
+    )
+
+
 def find_rows(parent: LiveTable, schema: str, account: int, amo_ids: Iterable[int], *, lock: bool) -> sql.Composed:
     """Pairs (amo id, row key) of the parent's rows.
 

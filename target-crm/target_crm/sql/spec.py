@@ -65,6 +65,11 @@ class Slot:
         return S("bigint") if self.column.link else S("text")
 
 
+def is_reference(column: Column) -> bool:
+    """Whether a partial merge stages what the record refers to, and not a value."""
+    return bool(column.link or column.lookup)
+
+
 @dataclass(frozen=True)
 class MergeSpec:
     """One stream's merge: its table, the linked tables, the schema of the sync_* tables, the default policy.
@@ -100,7 +105,7 @@ class MergeSpec:
     def slots(self) -> tuple[Slot, ...]:
         """The columns taking part."""
         return tuple(
-            Slot(index, column, self.live.columns[column.name], self.only is not None)
+            Slot(index, column, self.live.columns[column.name], self.only is not None and is_reference(column))
             for index, column in enumerate(self.live.mapping.columns)
             if self.only in (None, column.name) and self.group in (None, index // MOST_IN_GROUP)
         )

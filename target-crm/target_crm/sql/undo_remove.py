@@ -11,6 +11,7 @@ from psycopg import sql
 from target_crm.mapping.catalogue import LiveTable
 from target_crm.mapping.foreign_keys import ForeignKey
 from target_crm.mapping.model import Column, ItemSet
+from target_crm.records.decoder import json_path
 from target_crm.sql.pointing import POINTING, points_at
 from target_crm.sql.spec import I, S
 from target_crm.sql.typed import as_key
@@ -145,13 +146,17 @@ def wait_again(undo: UndoSpec, live: LiveTable, column: Column) -> sql.Composed:
     table = live.mapping
     record = S("(c.{}->'amo')").format(I(table.raw_fields))
     entity: sql.Composable = S("true")
+    path = column.path[0]
+    ref = S("jsonb_path_query_first({}, {}::jsonpath)#>>'{{}}'").format(record, sql.Literal(json_path(path)))
+    if "[" not in path:
+        ref = S("{}#>>{}").format(record, sql.Literal(path.split(".")))
     if column.when_entity is not None:
         entity = S("{}->>'entity_type' = {}").format(record, sql.Literal(column.when_entity))
     return S(
         "INSERT INTO {pending} (account_id, table_name, column_name, amo_id, source, ref) "
         "SELECT c.{account}, {name}, {column}, c.{amo_id}, {source}, x.amo_id::text "
         "FROM undo_removed AS x JOIN {table} AS c ON c.{account} = x.account "
-        "AND {record}#>>{path} = x.amo_id::text AND {entity} ON CONFLICT DO NOTHING"
+        "AND {ref} = x.amo_id::text AND {entity} ON CONFLICT DO NOTHING"
     ).format(
         pending=undo.control("sync_pending"),
         account=I(table.account or ""),
@@ -160,7 +165,6 @@ def wait_again(undo: UndoSpec, live: LiveTable, column: Column) -> sql.Composed:
         column=sql.Literal(column.name),
         source=sql.Literal(column.link),
         table=live.identifier,
-        record=record,
-        path=sql.Literal(column.path[0].split(".")),
+        ref=ref,
         entity=entity,
     )

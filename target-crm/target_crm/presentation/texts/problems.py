@@ -170,6 +170,18 @@ RECORD_PROBLEMS: dict[str, Text] = {
         "Исправьте значение в amoCRM или расширьте тип поля.",
     ),
     # Warned of: a record
+    "W_RECORD_WAITS": Text(
+        "{table}.{column} needs record {ref} of {stream}, which has not come; the record waits for it.",
+        "Для {table}.{column} нужна запись {ref} потока {stream}, она ещё не пришла; запись ждёт.",
+        "Load that record too; the next load then takes this one by itself.",
+        "Загрузите и ту запись; следующая загрузка возьмёт эту сама.",
+    ),
+    "W_RECORD_LEFT_OUT": Text(
+        "{table}.{column} is required and the record has no value for it; the record was left out.",
+        "Поле {table}.{column} обязательно, а в записи нет значения; запись пропущена.",
+        "Fill the value in at the source, or give the column a value under defaults in mapping_file.",
+        "Заполните значение в источнике или задайте его в defaults файла mapping_file.",
+    ),
     "W_ROW_HELD": Text(
         "Row {row} of {table} is held by session {session} (application {application}, user {user}); the record waits.",
         "Строку {row} таблицы {table} держит сеанс {session} (программа {application}, роль {user}); запись ждёт.",
