@@ -56,10 +56,12 @@ test-system: $(VENV)/.installed-dev  ## the pair, the model and the kills on the
 	@CRM_KILLS=2 CRM_EXAMPLES=6 $(BIN)/python tests/support/on_system_server.py $(BIN)/python -m pytest -n $(WORKERS) \
 	  --dist loadgroup tests/test_pair.py target-crm/tests/test_crm_model.py target-crm/tests/test_crm_kill.py --hypothesis-seed=1 $(ARGS)
 
-lint: $(VENV)/.installed-dev  ## ruff and mypy --strict
+lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, dead code, duplicated code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/vulture
+	@$(BIN)/python tests/support/duplicates.py $(SOURCES)
 
 format: $(VENV)/.installed-dev  ## let ruff put the code in shape
 	@$(BIN)/ruff check --fix .

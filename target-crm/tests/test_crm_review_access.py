@@ -81,7 +81,7 @@ def test_a_local_path_stays_on_this_site_whatever_is_asked_for(text):
     path = local_path(text)
     assert path.startswith("/")
     assert not path.startswith(("//", "/\\"))
-    assert all(c.isprintable() and c != "\\" and c != " " for c in path)
+    assert all(c.isprintable() and c not in ("\\", " ") for c in path)
 
 
 def test_a_proxy_with_tls_on_its_usual_port_works_and_gets_secure_cookies(crm):

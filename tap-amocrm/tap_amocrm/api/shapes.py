@@ -48,16 +48,6 @@ def seconds(record: Record, name: str) -> int:
     return whole(record.get(name)) or 0
 
 
-def is_unreadable(value: Any) -> bool:
-    """Whether something is there that is no whole number; null, an empty text and false are nothing."""
-    return value not in (None, "", False) and whole(value) is None
-
-
-def is_since(record: Record, second: int) -> bool:
-    """Whether a record was updated at or after a second; one whose time can't be read counts as updated."""
-    return is_unreadable(record.get("updated_at")) or seconds(record, "updated_at") >= second
-
-
 def items(container: Any) -> list[Record]:
     """The objects in a list, or in an object with the list's indexes as keys (`{"0": …}`, as PHP may send it)."""
     if isinstance(container, dict):

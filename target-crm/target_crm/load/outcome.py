@@ -137,11 +137,6 @@ class Outcome:
         streams = (self._bookmarks or self.input.streams) & self._tables.keys()
         return Problem("W_STATE_GAP", {"streams": ", ".join(s for s in self._tables if s in streams) or "all streams"})
 
-    @property
-    def has_gap(self) -> bool:
-        """Whether the run started from a state that was never let go here."""
-        return self._has_gap
-
 
 def write_notices(connection: Connection, schema: str, run_id: int, notices: Iterable[Problem]) -> None:
     """Keep what is told beside the counts. The caller commits."""

@@ -311,7 +311,7 @@ def _defaults(table: Found, taken: set[str], mapped: set[str], lists: set[str]) 
     return found
 
 
-def _proposed_set(parent: Found, table: Found, item: str, owner: str) -> ProposedSet | None:
+def _proposed_set(table: Found, item: str, owner: str) -> ProposedSet | None:
     """A related table as a set, None when it has no column for the value."""
     value = pick(table, words.SET_COLUMNS[item], words.TEXT, {owner, table.key})
     if value is None:
@@ -346,7 +346,7 @@ def _sets(proposed: Proposed, tables: Sequence[Found], used: set[str]) -> list[P
             )
             if owner is None or table.full_name in used or not any(p in table.name.lower() for p in parts):
                 continue
-            made = _proposed_set(owner_table, table, item, owner)
+            made = _proposed_set(table, item, owner)
             if made is not None:
                 found.append(made)
                 used.add(table.full_name)

@@ -14,7 +14,6 @@ MOMENTS = frozenset({"timestamp", "date"})
 LISTS = frozenset({"array", "json"})
 FLAG = frozenset({"boolean"})
 JSON = frozenset({"json"})
-KEYS = frozenset({"integer", "uuid", "text"})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from psycopg import sql
 from target_crm.load.runs import is_alive
 from target_crm.operations.history import CURRENT_STATUS
 from target_crm.operations.session import Row, Session
-from target_crm.presentation.texts.rendering import problem_text, whole_text
+from target_crm.presentation.texts.rendering import problem_text
 
 S = sql.SQL
 # Complete syncs whose distances tell the usual interval, and how many distances are the least to tell it.
@@ -71,11 +71,6 @@ class Health:
     rejects: int
     warnings: int
     gaps: list[Gap] = field(default_factory=list)
-
-    @property
-    def last_complete(self) -> Complete | None:
-        """That of the account that waits the longest, a stale one first."""
-        return self.accounts[0] if self.accounts else None
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -161,11 +156,6 @@ def _gaps(session: Session) -> list[Gap]:
         Gap(row["id"], row["tap"] or "", row["args"]["streams"], problem_text("W_STATE_GAP", row["args"]))
         for row in found
     ]
-
-
-def notice_texts(notices: list[dict[str, Any]], language: str = "en") -> list[str]:
-    """A run's notices with their remedies, in one of `LANGUAGES`."""
-    return [whole_text(n.get("code"), n.get("args"), language) for n in notices]
 
 
 def age_text(seconds: float) -> str:

@@ -69,14 +69,3 @@ def require_column(session: Session, table: str | None, column: str | None) -> N
     if column is not None and column not in known:
         found = {"nearest": nearest(column, known), "known": known}
         raise UnknownError.of("E_COLUMN_UNKNOWN", column=column, table=table, **found)
-
-
-def require_stream(session: Session, stream: str) -> None:
-    """Make sure that a stream is mapped.
-
-    Raises:
-        UnknownError: it is not; names the nearest.
-    """
-    known = [table.mapping.stream for table in session.tables.values()]
-    if stream not in known:
-        raise UnknownError.of("E_STREAM_UNKNOWN", stream=stream, nearest=nearest(stream, known), known=known)

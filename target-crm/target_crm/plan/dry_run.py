@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from target_crm.config.settings import Settings
@@ -16,8 +15,6 @@ from target_crm.plan.text import plan_block, print_plan
 from target_crm.presentation.terminal import make_console
 
 logger = logging.getLogger("target-crm")
-# Takes the plan, and how to see what is left out of it.
-OnPlan = Callable[[Plan, str], None]
 
 
 def show_plan(plan: Plan, hint: str) -> None:

@@ -66,7 +66,7 @@ def _reference(spec: MergeSpec, column: Column) -> sql.Composed:
     return text_rules(spec.live.columns[raw_name].encoding).source_number(whole) if column.numbers_text else whole
 
 
-def _partial(spec: MergeSpec, column: Column, rows: sql.Composable, ref: sql.Composable) -> sql.Composed:
+def _partial(spec: MergeSpec, rows: sql.Composable, ref: sql.Composable) -> sql.Composed:
     """Rows as staging would give them, with one column and no record."""
     (slot,) = spec.slots
     return S(
@@ -77,7 +77,7 @@ def _partial(spec: MergeSpec, column: Column, rows: sql.Composable, ref: sql.Com
 
 def late_rows(spec: MergeSpec, column: Column) -> sql.Composed:
     """The source of a partial merge: one link column of the rows whose parent has come, if they still name it."""
-    return _partial(spec, column, S("l.account_id AS a, l.amo_id AS i"), S("l.ref::bigint")) + S(
+    return _partial(spec, S("l.account_id AS a, l.amo_id AS i"), S("l.ref::bigint")) + S(
         " FROM crm_late AS l JOIN {} AS t ON t.{} = l.account_id AND t.{} = l.amo_id{} "
         "WHERE l.table_name = {} AND l.column_name = {} AND l.ref = {}{}"
     ).format(
@@ -142,7 +142,7 @@ def named_rows(spec: MergeSpec, column: Column) -> sql.Composed:
     """The source of a partial merge: one name column of the rows that use a new or changed name."""
     table, ref = spec.live.mapping, _reference(spec, column)
     rows = S("t.{} AS a, t.{} AS i").format(I(table.account or ""), I(table.amo_id or ""))
-    return _partial(spec, column, rows, ref) + S(
+    return _partial(spec, rows, ref) + S(
         " FROM {} AS t JOIN crm_named AS x ON x.a = t.{} AND x.s = {} AND x.f = {}{}"
     ).format(
         spec.live.identifier,
