@@ -66,7 +66,7 @@ class InputLoad:
         _collect_seldom()
         with Database(settings) as database:
             load = _open_load(settings, database)
-            status, error = "failed", None
+            status, error, failure = "failed", None, None
             try:
                 for number, line in enumerate(read_lines(file_input), 1):
                     self._take(load, line, number, stats)
@@ -82,7 +82,8 @@ class InputLoad:
                 load.outcome.require_good()
                 status = "succeeded"
             except (Interrupted, KeyboardInterrupt):
-                status, error = "interrupted", "stopped by a signal"
+                status, failure = "interrupted", Problem("E_RUN_STOPPED")
+                error = failure.text()
                 raise
             except OutcomeError as fault:
                 status = "incomplete" if isinstance(fault, IncompleteInputError) else "failed"
@@ -90,13 +91,13 @@ class InputLoad:
                 raise
             except psycopg.Error as fault:
                 told = as_sentence(fault)
-                error = str(told)
+                error, failure = str(told), told.problem
                 raise told from None
             except Exception as fault:
-                error = without_secrets(str(fault))
+                error, failure = without_secrets(str(fault)), getattr(fault, "problem", None)
                 raise
             finally:
-                load.finish(status, error)
+                load.finish(status, error, failure)
         return stats
 
     def _tell(self, load: Load) -> None:
@@ -150,11 +151,7 @@ class InputLoad:
         self._schemas.add(stream)
         unmapped = not load.knows(stream) and stream not in load.mapping.ignored
         if unmapped and load.settings.unmapped_streams == "fail":
-            msg = (
-                f"Stream {stream} is not mapped. Map it in mapping_file, list it there under ignore, or set "
-                "unmapped_streams to warn."
-            )
-            raise MappingError(msg)
+            raise MappingError.of("E_STREAM_REFUSED", stream=stream)
         load.schema(stream, schema)
 
 

@@ -43,6 +43,10 @@ class Problem:
         """What happened and what to do."""
         return whole_text(self.code, self.args, language)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Code and arguments as `sync_runs.notices` holds them."""
+        return {"code": self.code, "args": dict(self.args)}
+
     @property
     def args_json(self) -> str:
         """The arguments as jsonb takes them."""

@@ -16,7 +16,7 @@ from target_crm.problems import Problem
 PACKAGE = Path(__file__).resolve().parents[1] / "target_crm"
 PAGE = PACKAGE.parents[1] / "docs" / "errors.md"
 
-FOREIGN_WORDS = {"{reason}", "{message}", "{detail}", "{text}"}
+FOREIGN_WORDS = {"{reason}", "{message}", "{detail}", "{text}", "{said}", "{problem}", "{why}"}
 
 
 def test_the_page_is_made_of_the_registry():

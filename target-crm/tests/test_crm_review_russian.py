@@ -9,6 +9,8 @@ import pytest
 import review_data
 from review_server import Browser, hidden, plain, serving
 
+from target_crm.errors import MappingError, StrictError, TooManyRejectsError
+
 # English words in a row are a sentence; names of commands, options, tables and settings are words without blanks.
 SENTENCE = re.compile(r"(?<![\w./-])[A-Za-z][a-z']+(?:[ ,]+[A-Za-z']+){2,}")
 TEMPLATES = Path(__file__).parents[1] / "target_crm" / "web" / "templates"
@@ -65,6 +67,34 @@ def test_a_run_that_is_undone_twice_is_refused_in_russian(served):
     assert answer.status_code == 409
     assert re.search(r"Загрузка 1 уже отменена загрузкой \d+\.", plain(answer.text))
     assert english(plain(answer.text)) == []
+
+
+def test_runs_that_failed_say_why_in_russian(crm, served):
+    bad = [crm.schema_message("leads"), *crm.messages("leads", {"id": "x9"})]
+    with pytest.raises(TooManyRejectsError):
+        crm.load(bad, max_bad_records=0)
+    with pytest.raises(StrictError):
+        crm.load(bad, on_bad_record="fail")
+    with pytest.raises(MappingError):
+        crm.load([crm.schema_message("unheard_of")], unmapped_streams="fail")
+    crm.execute("INSERT INTO sync_runs (status, kind) VALUES ('running', 'load')")
+    crm.execute(
+        "INSERT INTO sync_runs (status, kind, error, finished_at) "
+        "VALUES ('failed', 'load', 'Some words of an earlier version', now())"
+    )
+    browser = served.enter("ru")
+    page = plain(browser.get("/runs").text)
+    assert english(page) == []
+    for said in (
+        "Отклонено записей: 1, больше max_bad_records = 0.",
+        "Поток leads: запись отклонена (E_KEY_NOT_A_NUMBER), а on_bad_record — fail",
+        "Для потока unheard_of не указана таблица.",
+        "Процесс завершился, не закрыв загрузку.",
+        "Причину по-английски покажет target-crm-admin status.",
+    ):
+        assert said in page
+    for (number,) in (row.values() for row in crm.execute("SELECT id FROM sync_runs")):
+        assert english(plain(browser.get(f"/runs/{number}").text)) == [], number
 
 
 def test_every_unknown_thing_is_named_in_russian(served):

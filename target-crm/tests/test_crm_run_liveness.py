@@ -94,7 +94,7 @@ def test_a_run_whose_session_is_gone_can_be_undone_at_once(crm):
     with open_session(Settings.from_config(crm.config)) as session:
         undo(session, number)
     assert crm.row("contacts")["last_name"] == "Иванов"
-    assert ("interrupted", "the process ended without closing its run") in status(crm)
+    assert ("interrupted", "The process ended without closing its run.") in status(crm)
 
 
 def test_a_run_whose_session_lives_is_not_undone(crm):

@@ -98,7 +98,7 @@ def test_a_killed_run_is_interrupted_at_once_and_nothing_is_written(crm, status)
         assert status("--json")["runs"][0]["status"] == "running"
     shown = status("--json")["runs"][0]
     assert (shown["id"], shown["status"]) == (run, "interrupted")
-    assert shown["error"] == "the process ended without closing its run"
+    assert shown["error"] == "The process ended without closing its run."
     assert f"The last run, {run}, is interrupted." in status()
     assert crm.execute("SELECT status FROM sync_runs WHERE id = %s", run) == [{"status": "running"}]
 

@@ -27,7 +27,11 @@ from target_crm.plan.text import print_plan
 from target_crm.presentation.openmetrics import openmetrics
 from target_crm.presentation.terminal import Table, visible
 from target_crm.presentation.terminal import cell as as_cell
+from target_crm.presentation.texts import Texts
+from target_crm.presentation.texts.common import COMMON
 from target_crm.presentation.texts.rendering import problem_text, remedy_text
+
+_ENGLISH = Texts("en", COMMON)
 
 
 @click.command()
@@ -65,7 +69,8 @@ def status(context: click.Context, limit: int, as_json: bool, as_metrics: bool) 
         seconds = "" if run["seconds"] is None else f"{run['seconds']:.1f}"
         started = f"{run['started_at']:%Y-%m-%d %H:%M:%S}"
         did = "; ".join(_told(name, counts) for name, counts in run["counts"].items() if any(counts.values()))
-        what = [run["error"] or did, *(n["text"] for n in _with_texts(run["notices"]))]
+        error = _ENGLISH.failure(run) if run["error"] else did
+        what = [error, *(n["text"] for n in _with_texts(run["notices"]))]
         table.add_row(str(run["id"]), run["kind"], started, seconds, run["status"], " ".join(filter(None, what)))
     console.print(table)
     if warnings:

@@ -156,8 +156,11 @@ class Load:
         """The counts by table as `sync_runs.counts` holds them."""
         return self.run.counts_document()
 
-    def finish(self, status: str, error: str | None = None) -> None:
-        """Close the run: `succeeded`, `incomplete`, `failed`, `interrupted`. What was not committed is rolled back."""
+    def finish(self, status: str, error: str | None = None, failure: Problem | None = None) -> None:
+        """Close the run: `succeeded`, `incomplete`, `failed`, `interrupted`. What was not committed is rolled back.
+
+        `error` says in English why it failed, `failure` the same as a code.
+        """
         try:
             self._intake.abandon()
             if self.settings.dry_run:
@@ -165,7 +168,8 @@ class Load:
             self.run.sessions.renew_to_close()
             connection, schema, run_id = self.connection, self.settings.crm_schema, self.run_id
             connection.rollback()
-            write_notices(connection, schema, run_id, self.notices())
+            notices = [*self.notices(), failure] if failure else self.notices()
+            write_notices(connection, schema, run_id, notices)
             runs.close_run(connection, schema, run_id, status, error)
             runs.note_merge_seconds(connection, schema, run_id, self._writer.seconds)
             if status == "succeeded" and self.settings.journal_retention_days:

@@ -140,7 +140,7 @@ class Outcome:
 
 def write_notices(connection: Connection, schema: str, run_id: int, notices: Iterable[Problem]) -> None:
     """Keep what is told beside the counts. The caller commits."""
-    document = [{"code": notice.code, "args": dict(notice.args)} for notice in notices]
+    document = [notice.as_dict() for notice in notices]
     connection.execute(
         sql.SQL("UPDATE {} SET notices = %s WHERE id = %s").format(sql.Identifier(schema, "sync_runs")),
         (Jsonb(document), run_id),

@@ -106,12 +106,8 @@ class RunContext:
             StrictError: `on_bad_record` is `fail`.
         """
         if self.settings.on_bad_record == "fail":
-            record = "" if amo_id is None else f", record {amo_id}"
-            msg = (
-                f"Stream {stream}{record}: {problem.text()} on_bad_record is fail: the run stops; quarantine would go "
-                "on without it."
-            )
-            raise StrictError(msg)
+            found = {"stream": stream, "record": amo_id, "problem": problem.text(), "why": problem.code}
+            raise StrictError.of("E_STRICT", **found)
 
     def refuse_too_many(self) -> None:
         """Stop where too many records were rejected.
@@ -120,11 +116,8 @@ class RunContext:
             TooManyRejectsError: more than `max_bad_records`.
         """
         if self.rejected > self.settings.max_bad_records:
-            msg = (
-                f"{self.rejected} records were rejected, more than max_bad_records = {self.settings.max_bad_records}. "
-                f"Look into the table {self.schema}.sync_rejects (target-crm-admin rejects)."
-            )
-            raise TooManyRejectsError(msg)
+            most = self.settings.max_bad_records
+            raise TooManyRejectsError.of("E_TOO_MANY_REJECTS", number=self.rejected, most=most, schema=self.schema)
 
     def lock_accounts(self, accounts: set[int]) -> None:
         """One load at a time for an account; accounts do not hinder one another.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from typing import Any
@@ -13,8 +14,11 @@ from psycopg.types.json import Jsonb
 from target_crm.database.run_setting import work_for
 from target_crm.database.url import without_secrets
 from target_crm.errors import BusyError
+from target_crm.problems import Problem
 
 logger = logging.getLogger("target-crm")
+# What is said of a run whose session is gone.
+ENDED = Problem("E_RUN_ENDED")
 Connection = psycopg.Connection[Any]
 
 
@@ -44,8 +48,8 @@ def close_dead_runs(connection: Connection, schema: str) -> int:
     return connection.execute(
         sql.SQL(
             "UPDATE {} AS r SET status = 'interrupted', finished_at = now(), "
-            "error = coalesce(error, 'the process ended without closing its run') WHERE status = 'running' AND NOT {}"
-        ).format(sql.Identifier(schema, "sync_runs"), is_alive(schema))
+            "error = coalesce(error, {}), notices = notices || {}::jsonb WHERE status = 'running' AND NOT {}"
+        ).format(sql.Identifier(schema, "sync_runs"), ENDED.text(), json.dumps([ENDED.as_dict()]), is_alive(schema))
     ).rowcount
 
 

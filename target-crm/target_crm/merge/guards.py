@@ -28,12 +28,8 @@ def guard_deletes(session: MergeSession, live: LiveTable, marked: int) -> None:
     rows = row[0] + session.deleted_so_far.get(name, 0)
     most = session.settings.max_deletes_percent
     if total >= _LEAST_DELETES and total * 100 > rows * most and not session.settings.allow_mass_delete:
-        msg = (
-            f"This run would mark {total} of {rows} rows of {name} deleted, more than max_deletes_percent = "
-            f"{most:g}. Nothing was marked. If that is right, set allow_mass_delete: true "
-            "(TARGET_CRM_ALLOW_MASS_DELETE=true) for one run."
-        )
-        raise GuardError(msg)
+        found = {"number": total, "rows": rows, "table": name, "percent": f"{most:g}"}
+        raise GuardError.of("E_MASS_DELETE", **found)
     session.deleted_so_far[name] = total
 
 
@@ -52,9 +48,5 @@ def guard_changes(session: MergeSession, spec: MergeSpec, plan: PlanSummary) -> 
         return
     for slot, changed in zip(spec.slots, plan.overwrites, strict=True):
         if changed * 100 > rows * most:
-            msg = (
-                f"This batch would overwrite {spec.live.mapping.table}.{slot.column.name} in {changed} of {rows} "
-                f"rows, more than max_changes_percent = {most:g}. None of these was written. Look at the mapping "
-                "with target-crm-admin plan; if the change is right, raise max_changes_percent for one run."
-            )
-            raise GuardError(msg)
+            cell = {"table": spec.live.mapping.table, "column": slot.column.name}
+            raise GuardError.of("E_MASS_CHANGE", number=changed, rows=rows, percent=f"{most:g}", **cell)

@@ -7,7 +7,7 @@ from datetime import date
 
 from psycopg import sql
 
-from target_crm.load.runs import is_alive
+from target_crm.load.runs import ENDED, is_alive
 from target_crm.operations.session import Row, Session, UnknownError
 
 S = sql.SQL
@@ -67,7 +67,8 @@ def find_runs(
     for run in found:
         current = run.pop("current_status")
         if current != run["status"]:
-            run["status"], run["error"] = current, run["error"] or "the process ended without closing its run"
+            run["status"], run["error"] = current, run["error"] or ENDED.text()
+            run["notices"] = [*run["notices"], ENDED.as_dict()]
     return found
 
 

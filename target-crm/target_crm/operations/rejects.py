@@ -84,7 +84,7 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
     tried = [r for r in waiting if r["stream"] and r["record"]]
     with _database_of(session) as database:
         load = Load.open(session.settings, database, kind="retry")
-        status, error = "failed", None
+        status, error, failure = "failed", None, None
         try:
             for reject in tried:
                 if load.knows(reject["stream"]):
@@ -95,10 +95,10 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
             load.drain()
             status = "succeeded"
         except Exception as fault:
-            error = str(fault)
+            error, failure = str(fault), getattr(fault, "problem", None)
             raise
         finally:
-            load.finish(status, error)
+            load.finish(status, error, failure)
             session.rows(S("SELECT pg_advisory_unlock_all()"))
             session.connection.commit()
     return load.run_id, len(tried), load.rejected

@@ -77,6 +77,13 @@ class Texts:
         """What is wrong, of a reject or a warning: from its code and arguments, or as it was written."""
         return problem_text(entry["code"], entry["args"], self.language, str(entry.get("error") or ""))
 
+    def failure(self, run: Mapping[str, Any]) -> str:
+        """Why a run failed, where none of its notices says so; earlier versions wrote it in English alone."""
+        told = any(str(notice["code"]).startswith("E_") for notice in run["notices"])
+        if not run["error"] or told:
+            return ""
+        return str(run["error"]) if self.language == "en" else self("failure_in_english")
+
     def remedy(self, entry: Mapping[str, Any]) -> str:
         """What to do about a reject or a warning."""
         return remedy_text(entry["code"], entry["args"], self.language)

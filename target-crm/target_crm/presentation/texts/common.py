@@ -47,6 +47,10 @@ COMMON: dict[str, tuple[str, str]] = {
     "count_left_edited": ("left: edited since", "не тронем: правили позже"),
     "count_left_referenced": ("left: other records refer to it", "не тронем: на запись ссылаются"),
     "count_left_rewritten": ("left: changed by a later run", "не тронем: позже изменила другая загрузка"),
+    "failure_in_english": (
+        "target-crm-admin status says why.",
+        "Причину по-английски покажет target-crm-admin status.",
+    ),
     "whole_rows": ("whole records", "новые записи"),
     "row": ("record", "запись"),
     "was": ("was", "было"),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from target_crm.presentation.texts.command_problems import COMMAND_PROBLEMS
 from target_crm.presentation.texts.problems import RECORD_PROBLEMS
+from target_crm.presentation.texts.run_problems import RUN_PROBLEMS
 from target_crm.presentation.texts.text import Text
 
 _HEAD = """# Codes of errors and warnings
@@ -15,6 +16,13 @@ _HEAD = """# Codes of errors and warnings
 Rejects (`sync_rejects`), warnings (`sync_warnings`) and notices of a run (`sync_runs.notices`) carry a code and its
 arguments (`args`); the texts that people read are made of both. `E_...`: a record or a line was rejected, the rest of
 the run was loaded. `W_...`: a value was left out, or something else should be looked at; the record was loaded.
+
+"""
+_RUNS = """
+## Loads
+
+Errors that end a load with exit code 1. What was committed stays, and `sync_runs.notices` keeps the code with its
+arguments. `said` are the database's own words.
 
 """
 _COMMANDS = """
@@ -29,7 +37,7 @@ _TABLE = "| code | meaning | remedy |\n| --- | --- | --- |\n"
 
 def errors_page() -> str:
     """The page: tables of all codes."""
-    return _HEAD + _table(RECORD_PROBLEMS) + _COMMANDS + _table(COMMAND_PROBLEMS)
+    return _HEAD + _table(RECORD_PROBLEMS) + _RUNS + _table(RUN_PROBLEMS) + _COMMANDS + _table(COMMAND_PROBLEMS)
 
 
 def _table(problems: Mapping[str, Text]) -> str:

@@ -6,6 +6,7 @@ Names in braces are a code's arguments. docs/errors.md is made from this file by
 from __future__ import annotations
 
 from target_crm.presentation.texts.command_problems import COMMAND_PROBLEMS
+from target_crm.presentation.texts.run_problems import RUN_PROBLEMS
 from target_crm.presentation.texts.text import Text
 
 _SOURCE = "Correct the value in amoCRM; the next load takes it."
@@ -270,4 +271,4 @@ RECORD_PROBLEMS: dict[str, Text] = {
     ),
 }
 
-PROBLEMS: dict[str, Text] = RECORD_PROBLEMS | COMMAND_PROBLEMS
+PROBLEMS: dict[str, Text] = RECORD_PROBLEMS | RUN_PROBLEMS | COMMAND_PROBLEMS

@@ -10,6 +10,8 @@ from typing import Any
 from target_crm.presentation.texts.problems import PROBLEMS
 
 _LONGEST = 200
+# The database's own words, and a problem within another one, are sentences.
+_LONGEST_SENTENCE, _SENTENCES = 1000, ("said", "problem")
 _PARAMETER = re.compile(r"\{(\w+)\}")
 # What is left out where an argument in it is empty, and what is shown instead.
 _OPTIONAL = re.compile(r"\[\[(.*?)(?:\|\|(.*?))?\]\]")
@@ -63,4 +65,5 @@ def _shown(name: str, value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, default=str)
     else:
         text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    most = _LONGEST_SENTENCE if name in _SENTENCES else _LONGEST
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,204 @@
+"""Texts of the errors that end a load: guards, limits, and every trouble with the database.
+
+`said` are the server's own words, in the server's language: the Russian texts leave them out.
+"""
+
+from __future__ import annotations
+
+from target_crm.presentation.texts.text import Text
+
+_AGAIN = "What was committed stays; run again."
+_AGAIN_RU = "Записанное осталось; запустите ещё раз."
+_URL = "Check setting database_url."
+_URL_RU = "Проверьте настройку database_url."
+_SERVER_LOG = f"The server's log says more. {_AGAIN}"
+_SERVER_LOG_RU = f"Подробности — в журнале сервера. {_AGAIN_RU}"
+
+RUN_PROBLEMS: dict[str, Text] = {
+    # Guards and limits
+    "E_MASS_DELETE": Text(
+        "This run would mark {number} of {rows} rows of {table} deleted, more than max_deletes_percent = {percent}. "
+        "Nothing was marked.",
+        "Загрузка пометила бы удалёнными строк таблицы {table}: {number} из {rows}, больше max_deletes_percent = "
+        "{percent}. Ничего не помечено.",
+        "If that is right, set allow_mass_delete: true (TARGET_CRM_ALLOW_MASS_DELETE=true) for one run.",
+        "Если так и надо, задайте на одну загрузку allow_mass_delete: true (TARGET_CRM_ALLOW_MASS_DELETE=true).",
+    ),
+    "E_MASS_CHANGE": Text(
+        "This batch would overwrite {table}.{column} in {number} of {rows} rows, more than max_changes_percent = "
+        "{percent}. None of these was written.",
+        "Пакет переписал бы {table}.{column} в строках: {number} из {rows}, больше max_changes_percent = {percent}. "
+        "Ни одна не записана.",
+        "Look at the mapping with target-crm-admin plan. If the change is right, raise max_changes_percent for one "
+        "run.",
+        "Проверьте сопоставление командой target-crm-admin plan; если так и надо, увеличьте на одну загрузку "
+        "max_changes_percent.",
+    ),
+    "E_TOO_MANY_REJECTS": Text(
+        "{number} records were rejected, more than max_bad_records = {most}.",
+        "Отклонено записей: {number}, больше max_bad_records = {most}.",
+        "Look into the table {schema}.sync_rejects (target-crm-admin rejects).",
+        "Причины — в таблице {schema}.sync_rejects (target-crm-admin rejects).",
+    ),
+    "E_STRICT": Text(
+        "Stream {stream}[[, record {record}]]: {problem} on_bad_record is fail: the run stops.",
+        "Поток {stream}[[, запись {record}]]: запись отклонена ({why}), а on_bad_record — fail: загрузка остановлена.",
+        "Correct the record in amoCRM; on_bad_record: quarantine would go on without it.",
+        "Исправьте запись в amoCRM; с on_bad_record: quarantine загрузка продолжилась бы без неё.",
+    ),
+    "E_STREAM_REFUSED": Text(
+        "Stream {stream} is not mapped.",
+        "Для потока {stream} не указана таблица.",
+        "Map it in mapping_file, list it there under ignore, or set unmapped_streams to warn.",
+        "Опишите его в mapping_file, внесите там в ignore или задайте unmapped_streams: warn.",
+    ),
+    # Connecting
+    "E_DATABASE_UNREACHABLE": Text("The database can't be reached: {said}", "База данных недоступна.", _URL, _URL_RU),
+    "E_DATABASE_PASSWORD_MISSING": Text(
+        "The server requires a password: {said}",
+        "Серверу нужен пароль.",
+        "Put it into setting database_url.",
+        "Укажите его в настройке database_url.",
+    ),
+    "E_DATABASE_LOGIN": Text(
+        "The server refused user or password: {said}", "Сервер не принял имя или пароль.", _URL, _URL_RU
+    ),
+    "E_DATABASE_HBA": Text(
+        "The server does not let this user in from here: {said}",
+        "Сервер не пускает этого пользователя отсюда.",
+        "An administrator allows it in pg_hba.conf.",
+        "Администратор может разрешить это в pg_hba.conf.",
+    ),
+    "E_DATABASE_NO_ROOM": Text(
+        "The database takes no more connections: {said}",
+        "База данных не принимает новых подключений.",
+        "Raise the limit, lower parallel_merges, or end sessions that are not needed.",
+        "Увеличьте предел, уменьшите parallel_merges или завершите лишние сеансы.",
+    ),
+    "E_DATABASE_NOT_READY": Text(
+        "The server is not ready: {said}", "Сервер ещё не готов.", "Try again in a moment.", "Повторите чуть позже."
+    ),
+    "E_DATABASE_UNKNOWN": Text(
+        "The database does not exist: {said}",
+        "Такой базы данных нет.",
+        "Check the name in setting database_url.",
+        "Проверьте имя в настройке database_url.",
+    ),
+    "E_DATABASE_ROLE_UNKNOWN": Text("The database role does not exist: {said}", "Такой роли нет.", _URL, _URL_RU),
+    "E_DATABASE_CLOSED": Text(
+        "The database does not let this role in: {said}",
+        "База данных не пускает эту роль.",
+        "An administrator may GRANT CONNECT, or allow connections.",
+        "Администратор может выполнить GRANT CONNECT или разрешить подключения.",
+    ),
+    "E_DATABASE_SERVER_KIND": Text(
+        "No server of database_url is of the kind that target_session_attrs asks for: {said}",
+        "Ни один сервер из database_url не подходит под target_session_attrs.",
+        "Check both.",
+        "Проверьте обе настройки.",
+    ),
+    "E_DATABASE_POOLER": Text(
+        "The pooler refuses a parameter: {said}",
+        "Пулер не принимает параметр.",
+        "Leave it out of database_url, and PGOPTIONS out of the environment.",
+        "Уберите его из database_url, а PGOPTIONS — из окружения.",
+    ),
+    # Afterwards
+    "E_DATABASE_LOST": Text("The database went away: {said}", "Связь с базой данных прервалась.", _AGAIN, _AGAIN_RU),
+    "E_DATABASE_ENDED": Text(
+        "The database ended the connection: {said}", "База данных закрыла подключение.", _AGAIN, _AGAIN_RU
+    ),
+    "E_DATABASE_DISK_FULL": Text(
+        "The disk of the database is full: {said}",
+        "Диск базы данных заполнен.",
+        f"Free some space. {_AGAIN}",
+        f"Освободите место. {_AGAIN_RU}",
+    ),
+    "E_DATABASE_MEMORY": Text(
+        "The database is out of memory: {said}",
+        "Базе данных не хватает памяти.",
+        "Lower batch_size_rows or parallel_merges, or give it more memory.",
+        "Уменьшите batch_size_rows или parallel_merges либо добавьте памяти.",
+    ),
+    "E_DATABASE_CONFIGURED_LIMIT": Text(
+        "A limit of the database is exceeded: {said}",
+        "Превышено ограничение базы данных.",
+        "Raise it (temp_file_limit, say), or lower batch_size_rows.",
+        "Увеличьте его (например, temp_file_limit) или уменьшите batch_size_rows.",
+    ),
+    "E_DATABASE_LIMIT": Text(
+        "A limit of PostgreSQL is exceeded: {said}",
+        "Превышено ограничение PostgreSQL.",
+        "Shorten the value, or leave its column out of the mapping.",
+        "Сократите значение или уберите его поле из сопоставления.",
+    ),
+    "E_DATABASE_INDEX_WIDTH": Text(
+        "A value is too long for an index: {said}",
+        "Значение слишком длинное для индекса.",
+        "Drop that index, or index a part or a hash of the value.",
+        "Удалите индекс либо индексируйте часть значения или его хеш.",
+    ),
+    "E_DATABASE_DOCUMENT_SIZE": Text(
+        "A document is larger than the 256 MB that PostgreSQL takes: {said}",
+        "Документ больше 256 МБ, которые принимает PostgreSQL.",
+        "The record can't be loaded.",
+        "Такую запись не загрузить.",
+    ),
+    "E_DATABASE_LOCK": Text(
+        "A lock was not free in time: {said}",
+        "Блокировка не освободилась вовремя.",
+        "The view pg_stat_activity shows who holds it; lock_timeout_seconds sets how long a load waits.",
+        "Кто её держит, видно в pg_stat_activity; сколько ждать, задаёт lock_timeout_seconds.",
+    ),
+    "E_DATABASE_CANCELLED": Text(
+        "A statement was cancelled from outside: {said}",
+        "Запрос отменили извне.",
+        f"An administrator did that, or a pooler's query_timeout. {_AGAIN}",
+        f"Это сделал администратор или query_timeout пулера. {_AGAIN_RU}",
+    ),
+    "E_DATABASE_READ_ONLY": Text(
+        "The server is read-only: {said}",
+        "Сервер доступен только для чтения.",
+        "It may be a standby: name the primary in database_url, or add target_session_attrs=read-write.",
+        "Возможно, это реплика: укажите в database_url основной сервер или добавьте target_session_attrs=read-write.",
+    ),
+    "E_DATABASE_RIGHTS": Text(
+        "The database role lacks a right: {said}",
+        "Роли не хватает прав.",
+        "docs/least-rights.md lists the rights that are needed.",
+        "Нужные права перечислены в docs/least-rights.md.",
+    ),
+    "E_DATABASE_SCHEMA_UNKNOWN": Text(
+        "The schema does not exist: {said}",
+        "Такой схемы нет.",
+        "Check setting crm_schema.",
+        "Проверьте настройку crm_schema.",
+    ),
+    "E_DATABASE_CONTENDED": Text(
+        "Other sessions were in the way again and again: {said}",
+        "Другие сеансы раз за разом мешали.",
+        _AGAIN,
+        _AGAIN_RU,
+    ),
+    "E_DATABASE_FILES": Text(
+        "The server has trouble with its files: {said}", "У сервера неполадки с файлами.", _SERVER_LOG, _SERVER_LOG_RU
+    ),
+    "E_DATABASE_DAMAGED": Text(
+        "The database's data is damaged: {said}",
+        "Данные базы повреждены.",
+        "The server's log says more; restore it from a backup.",
+        "Подробности — в журнале сервера; восстановите базу из резервной копии.",
+    ),
+    "E_DATABASE_INDEX_DAMAGED": Text(
+        "An index of the database is damaged: {said}",
+        "Индекс базы повреждён.",
+        "REINDEX it; the server's log says more.",
+        "Выполните REINDEX; подробности — в журнале сервера.",
+    ),
+    "E_DATABASE_STATEMENT": Text(
+        "The database refused a statement: {said}",
+        "База данных отклонила запрос.",
+        "The words are the server's; its log says more.",
+        "Подробности — в журнале сервера.",
+    ),
+}
