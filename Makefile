@@ -60,7 +60,7 @@ lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, dead code, duplicated code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/vulture
+	@$(BIN)/python tests/support/dead_code.py
 	@$(BIN)/python tests/support/duplicates.py $(SOURCES)
 
 format: $(VENV)/.installed-dev  ## let ruff put the code in shape

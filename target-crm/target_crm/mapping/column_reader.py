@@ -139,7 +139,7 @@ def _with_template(reader: SectionReader, spec: dict[str, Any], column: Column, 
     return replace(column, path=paths, fields=fields)
 
 
-def _contradiction(column: Column) -> str | None:
+def _contradiction(column: Column) -> str | None:  # noqa: PLR0911 - one rule after the other
     """What is wrong between the words of one column."""
     if column.link and column.lookup:
         return "has both link and lookup; a value is either a row or a name."

@@ -216,7 +216,12 @@ class Extractor:
         for start in range(0, len(records), _CHUNK_RECORDS):
             part, before = self._extract_some(records[start : start + _CHUNK_RECORDS], on_error), len(found.records)
             found.records += part.records
-            for columns, more in ((found.columns, part.columns), (found.items, part.items), (found.links, part.links)):
+            slots: Sequence[tuple[list[Any], list[Any]]] = (
+                (found.columns, part.columns),
+                (found.items, part.items),
+                (found.links, part.links),
+            )
+            for columns, more in slots:
                 for values, new in zip(columns, more, strict=True):
                     values += new
             found.bases += part.bases

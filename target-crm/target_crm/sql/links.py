@@ -101,7 +101,7 @@ def rows_through(spec: MergeSpec, column: Column, link: Column) -> sql.Composed:
     parent, table = spec.parents[str(link.link)], spec.live.mapping
     _, second = column.via or ("", "")
     value = S("p.{}").format(I(second))
-    return _partial(spec, column, S("l.account_id AS a, l.amo_id AS i"), value) + S(
+    return _partial(spec, S("l.account_id AS a, l.amo_id AS i"), value) + S(
         " FROM crm_late AS l JOIN {} AS t ON t.{} = l.account_id AND t.{} = l.amo_id{} JOIN {} AS p ON p.{} = t.{} "
         "WHERE l.table_name = {} AND l.column_name = {} AND p.{} IS NOT NULL"
     ).format(

@@ -73,6 +73,10 @@ class Texts:
         size, russian = units[name]
         return f"{self.n(int(seconds // size))}\u00a0{name if self.language == 'en' else russian}"
 
+    def age(self, seconds: float) -> str:
+        """How long ago."""
+        return f"{self.span(seconds)} {'ago' if self.language == 'en' else 'назад'}"
+
     def problem(self, entry: Mapping[str, Any]) -> str:
         """What is wrong, of a reject or a warning: from its code and arguments, or as it was written."""
         return problem_text(entry["code"], entry["args"], self.language, str(entry.get("error") or ""))
