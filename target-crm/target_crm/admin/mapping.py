@@ -15,7 +15,8 @@ from target_crm.mapping.json_schema import mapping_schema
 from target_crm.mapping.load import load_mapping, read_mapping
 from target_crm.mapping.model import Column
 from target_crm.mapping.proposal import migration, write_mapping
-from target_crm.mapping.propose import propose
+from target_crm.mapping.propose import propose, read_tables
+from target_crm.mapping.propose_joins import propose_joins, unlinked
 from target_crm.mapping.sources import unknown_properties
 from target_crm.operations.session import open_database
 from target_crm.presentation.terminal import Table
@@ -123,7 +124,9 @@ def _init(settings: Settings, schemas: tuple[str, ...], output: Path | None, sql
             where = f"the schemas {', '.join(schemas)}" if schemas else "this database"
             msg = f"In {where} no table looks like companies, contacts, deals, tasks, notes or users."
             raise MappingError(msg)
-        text = write_mapping(connection, proposals)
+        joins = propose_joins(proposals, read_tables(connection, schemas))
+        remarks = list(unlinked(proposals, joins))
+        text = write_mapping(connection, proposals, joins, remarks)
         statements = migration(connection, proposals)
         if output is None:
             click.echo(text, nl=False)
@@ -133,6 +136,8 @@ def _init(settings: Settings, schemas: tuple[str, ...], output: Path | None, sql
             sql_file.write_text("".join(f"{statement}\n" for statement in statements), "utf-8")
         name = str(output) if output else "the mapping"
         click.echo(f"Mapped: {', '.join(f'{p.stream} to {p.table.full_name}' for p in proposals)}.", err=True)
+        for remark in remarks:
+            click.echo(f"{remark[0].upper()}{remark[1:]}", err=True)
         if statements:
             where = f"see {sql_file}" if sql_file else "they stand in the mapping's remarks; --sql FILE writes them"
             click.echo(f"The tables lack columns or constraints ({len(statements)} statements, {where}).", err=True)

@@ -168,6 +168,10 @@ def _contradiction(column: Column) -> str | None:  # noqa: PLR0911 - one rule af
     one_of_many = column.lookup is None and column.template is None and column.transform not in _OF_SEVERAL
     if len(column.path) > 1 and one_of_many and not column.first:
         return "takes several properties; say first: true for the first that is not empty, or name one."
+    if column.part and column.transform in ("phone", "email"):
+        return (
+            f"has part, which is a key inside an object value; a {column.transform} of a kind is kind: {column.part}."
+        )
     if column.part and not column.fields:
         return "has part, which only means something beside field; a property's part is named in its path."
     return None

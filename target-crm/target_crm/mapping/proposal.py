@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -10,6 +10,7 @@ from psycopg import sql
 
 from target_crm.mapping.catalogue import Connection
 from target_crm.mapping.propose import Found, Proposed, ProposedSet
+from target_crm.mapping.propose_joins import ProposedJoin
 from target_crm.mapping.words import TABLES
 
 _OTHER_STREAMS = ("account", "task_types", "custom_fields", "tags", "events")
@@ -56,6 +57,9 @@ def migration(connection: Connection, proposals: Sequence[Proposed]) -> list[str
         changes = _added(proposed.missing)
         if proposed.add_unique and not proposed.match_only:
             changes.append(_unique(proposed))
+        if proposed.key_default is not None and not proposed.match_only:
+            key = sql.Identifier(proposed.key["id"])
+            changes.append(sql.SQL("ALTER COLUMN {} SET DEFAULT {}").format(key, sql.SQL(proposed.key_default)))
         if changes:
             statements.append(_alter(connection, proposed.table, changes))
         for one in proposed.sets:
@@ -104,7 +108,7 @@ def _set_lines(one: ProposedSet) -> list[str]:
     return [*lines, f"        defaults: {_flow(one.defaults)}"] if one.defaults else lines
 
 
-def _stream(connection: Connection, proposed: Proposed) -> list[str]:
+def _stream(connection: Connection, proposed: Proposed, joins: Sequence[ProposedJoin]) -> list[str]:
     lines = [*_remarks(connection, proposed), f"  {proposed.stream}:", f"    table: {_flow(proposed.table.full_name)}"]
     lines.append(f"    key: {_flow(proposed.key)}")
     if proposed.match_only:
@@ -131,17 +135,26 @@ def _stream(connection: Connection, proposed: Proposed) -> list[str]:
     if proposed.sets:
         lines.append("    sets:")
         lines += [line for one in proposed.sets for line in _set_lines(one)]
+    if joins:
+        lines.append("    through:")
+        lines += [f"      {join.name}: {_flow(join.words)}" for join in joins]
     return lines
 
 
-def write_mapping(connection: Connection, proposals: Sequence[Proposed]) -> str:
+def write_mapping(
+    connection: Connection,
+    proposals: Sequence[Proposed],
+    joins: Mapping[str, Sequence[ProposedJoin]],
+    remarks: Iterable[str] = (),
+) -> str:
     """The proposal as YAML text with remarks."""
     mapped = [p.stream for p in proposals]
     without = [stream for stream in TABLES if stream not in mapped]
     lines = [_HEAD + f"ignore: {_flow([*_OTHER_STREAMS, *without])}"]
     if without:
         lines.append(f"# No table was found for: {', '.join(without)}.")
+    lines += [f"# {remark}" for remark in remarks]
     lines += ["", "streams:" if proposals else "streams: {}"]
     for proposed in proposals:
-        lines += [*_stream(connection, proposed), ""]
+        lines += [*_stream(connection, proposed, joins.get(proposed.stream, ())), ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -23,6 +23,8 @@ _TABLES = """
 _ZERO: dict[str, Any] = {
     "text": "", "boolean": False, "integer": 0, "number": 0, "timestamp": "now", "date": "now", "array": [], "json": {},
 }  # fmt: skip
+# What fills new keys in, of tables whose application does so itself.
+_KEY_DEFAULTS = {"uuid": "gen_random_uuid()", "text": "gen_random_uuid()::text"}
 # A name alone is enough to take a table; a few known columns make up for a doubtful name.
 _LEAST_SCORE = 2.0
 _LAST_WORD, _FIRST_WORD, _KNOWN_COLUMN = 3.0, 1.5, 0.2
@@ -84,6 +86,8 @@ class Proposed:
     unused: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     add_unique: bool = False
+    # The default that the primary key lacks, as SQL.
+    key_default: str | None = None
     sets: list[ProposedSet] = field(default_factory=list)
 
 
@@ -229,6 +233,9 @@ class _Proposer:
             p.key[role] = found or name
             if found is None:
                 p.missing[name] = "bigint"
+        identity = self.table.columns.get(self.table.key)
+        if identity is not None and identity.required:
+            p.key_default = _KEY_DEFAULTS.get(identity.family)
         pair = frozenset((p.key["account"], p.key["amo_id"]))
         p.add_unique = pair not in self.table.facts.unique
         for role, (families, known) in words.SERVICE.items():
@@ -309,6 +316,11 @@ def _defaults(table: Found, taken: set[str], mapped: set[str], lists: set[str]) 
         elif column.family in _ZERO:
             found[column.name] = _ZERO[column.family]
     return found
+
+
+def default_values(table: Found, taken: set[str]) -> dict[str, Any]:
+    """Values for those columns of a table that nothing fills."""
+    return _defaults(table, taken, set(), set())
 
 
 def _proposed_set(table: Found, item: str, owner: str) -> ProposedSet | None:
