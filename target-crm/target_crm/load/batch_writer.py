@@ -60,6 +60,7 @@ class BatchWriter:
             counts.read = buffer.read
             run.count(stream).add(counts)
         run.waiting.delete(batch, tombstones, self._delete)
+        run.matching.close_deleted(tombstones)
         self._close(batch)
         if len(self._postponed) > run.settings.max_bad_records:
             self.write_postponed()
@@ -86,6 +87,28 @@ class BatchWriter:
             run.waiting.delete(batch, tombstones, self._delete)
             run.waiting.closed(cells - batch.held.keys())
             self._close(batch)
+
+    def write_decided(self, context: Context, accounts: set[int]) -> None:
+        """Decide which of the records that are like rows become which, and write these; of the run's accounts and
+        these."""
+        run = self._run
+        for decided in run.matching.decide(run.accounts | accounts, context):
+            batch = Batch(replace(context, zone=decided.zone))
+            run.lock_accounts({record.account_id for record in decided.records})
+            buffer = batch.buffers.setdefault(decided.stream, Buffer())
+            for record in decided.records:
+                buffer.put(record)
+            self._streams.tie(decided.stream, decided.ties)
+            # They were read in the batch that they came with.
+            counts = self._streams.merge(batch, decided.stream, buffer.sorted())
+            run.count(decided.stream).add(replace(counts, read=0))
+            run.matching.done(decided)
+            self._close(batch)
+        for table, number in run.matching.proposed.items():
+            run.counts.setdefault(table, Counts()).proposed += number
+        run.matching.proposed.clear()
+        run.write_counts()
+        run.commit()
 
     def write_postponed(self) -> None:
         """Write records that other rows were in the way of, when all else is done; what still is refused is rejected.

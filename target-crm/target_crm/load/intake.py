@@ -250,6 +250,8 @@ class Intake:
         self.wait()
         self._job = self._thread.submit(self._writer.write_waiting, self._context, self._named_accounts)
         self.wait()
+        self._job = self._thread.submit(self._writer.write_decided, self._context, self._named_accounts)
+        self.wait()
         self._job = self._thread.submit(self._writer.write_postponed)
         self.wait()
         self._release()

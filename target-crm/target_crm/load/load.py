@@ -150,7 +150,7 @@ class Load:
     def notices(self) -> list[Problem]:
         """What is reported of the run beside its counts."""
         found = self.outcome.notices(self.run.counts, self._streams.merge_sessions, ended=self._drained)
-        return [*found, *self._watch.notices()]
+        return [*found, *self._watch.notices(), *self.run.matching.notices()]
 
     def counts_document(self) -> dict[str, dict[str, int]]:
         """The counts by table as `sync_runs.counts` holds them."""

@@ -20,6 +20,7 @@ from target_crm.load.waiting import WaitingRecords
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping
 from target_crm.mapping.model import Mapping
+from target_crm.matching.matching import Matching
 from target_crm.merge.counts import Counts
 from target_crm.merge.row_keys import RowKeys, find_row_keys
 from target_crm.problems import Problem
@@ -34,6 +35,7 @@ class _Begun(NamedTuple):
     rejects: OpenRejects
     warnings: CellWarnings
     run_id: int
+    matching: Matching
 
 
 @dataclass
@@ -51,6 +53,8 @@ class RunContext:
     rejects: OpenRejects
     warnings: CellWarnings
     run_id: int
+    # Records that are like rows which belong to no record.
+    matching: Matching
     outcome: Outcome
     # By table.
     counts: dict[str, Counts] = field(default_factory=dict)
@@ -148,7 +152,7 @@ def open_run(settings: Settings, database: Database, kind: str) -> RunContext:
         begun = when_free(
             sessions.first,
             settings.lock_timeout_seconds,
-            lambda: _begin(settings, mapping, sessions, database, kind),
+            lambda: _begin(settings, mapping, sessions, database, kind, letters),
         )
         sessions.open_more(1 if settings.dry_run else settings.parallel_merges)
     except BaseException:
@@ -159,7 +163,9 @@ def open_run(settings: Settings, database: Database, kind: str) -> RunContext:
     return RunContext(settings, mapping, sessions, letters, *begun, outcome=outcome)
 
 
-def _begin(settings: Settings, mapping: Mapping, sessions: LoadSessions, database: Database, kind: str) -> _Begun:
+def _begin(
+    settings: Settings, mapping: Mapping, sessions: LoadSessions, database: Database, kind: str, letters: Letters
+) -> _Begun:
     """The first transaction of a run; may be done again from its beginning."""
     connection, schema = sessions.first, settings.crm_schema
     database.prepare(connection, builtin=mapping.builtin, commit=not settings.dry_run)
@@ -170,7 +176,8 @@ def _begin(settings: Settings, mapping: Mapping, sessions: LoadSessions, databas
     waiting.load(schema)
     rejects, warnings = OpenRejects(connection, schema), CellWarnings(connection, schema)
     run_id = runs.begin_run(connection, schema, kind)
+    matching = Matching(settings, live, lambda: sessions.first, run_id, letters)
     if not settings.dry_run:
         connection.commit()
     sessions.belongs_to(run_id)
-    return _Begun(live, row_keys, waiting, rejects, warnings, run_id)
+    return _Begun(live, row_keys, waiting, rejects, warnings, run_id, matching)

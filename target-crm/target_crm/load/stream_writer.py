@@ -1,5 +1,5 @@
-"""Merges one stream's records of a batch: in slices over several connections, again after conflicts with others, and
-without the records that the database refuses."""
+"""Merges one stream's records of a batch, but for those that must wait: in slices over several connections, again after
+conflicts with others, and without the records that the database refuses."""
 
 from __future__ import annotations
 
@@ -59,6 +59,11 @@ class StreamWriter:
         """The one over the session of the run."""
         return self.merge_sessions[0]
 
+    def tie(self, stream: str, ties: dict[tuple[int, int], tuple[str, str]]) -> None:
+        """Give records of the stream that are merged next rows that are there: row and rule by key."""
+        for session in self.merge_sessions:
+            session.ties[stream] = ties
+
     def renew_sessions(self) -> None:
         """Open again what was closed while it was idle.
 
@@ -71,9 +76,15 @@ class StreamWriter:
 
     def merge(self, batch: Batch, stream: str, records: list[SeenRecord]) -> Counts:
         """Merge records in slices that share no row, over several connections where that is worth it."""
-        # A guard that looks at the share of a table needs all of it in one hand, as matching by e-mail or name does.
-        if self._run.settings.max_changes_percent < 100 or self._run.live[stream].mapping.match:
-            return self._merge_slice(self.first, batch, stream, records)
+        came = len(records)
+        records = self._run.matching.hold(stream, records, batch.context)
+        counts = Counts(read=came - len(records))
+        if not records:
+            return counts
+        # A guard that looks at the share of a table needs all of it in one hand.
+        if self._run.settings.max_changes_percent < 100 or self._run.live[stream].mapping.match_only:
+            counts.add(self._merge_slice(self.first, batch, stream, records))
+            return counts
         sessions = self.merge_sessions if len(records) >= _LEAST_TO_SHARE else self.merge_sessions[:1]
         size = min(-(-len(records) // len(sessions)), _MOST_AT_ONCE)
         slices = [records[start : start + size] for start in range(0, len(records), size)]
@@ -84,7 +95,6 @@ class StreamWriter:
                 counts.add(self._merge_slice(sessions[number], batch, stream, part))
             return counts
 
-        counts = Counts()
         for done in [self._pool.submit(merge_share, number) for number in range(len(sessions))]:
             counts.add(done.result())
         return counts

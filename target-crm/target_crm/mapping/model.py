@@ -15,6 +15,8 @@ SERVICE_COLUMNS = {
     "amo_updated_at": "amo_updated_at",
     "amo_deleted_at": "amo_deleted_at",
 }
+ON_AMBIGUOUS = ("propose", "insert")
+ADOPT_BASES = ("distrust", "trust")
 SET_COLUMNS = ("value", "comment", "type", "position", "source")
 
 
@@ -146,10 +148,21 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Adoption:
+    """How a row that was there before is merged for the first time. `base`: whether what an importer of before left as
+    base is believed; `policy`: in the place of the run's default policy."""
+
+    base: str = "distrust"
+    policy: str | None = None
+
+
+@dataclass(frozen=True)
 class Table:
     """One stream's table. With `match_only` its rows are only matched, never written; it then needs no key but `id`.
     `properties` are those that amoCRM does not send by itself: a stream map adds them. `label` and `url` are templates
     of the row's columns, for pages.
+    `match` are rules by which records are recognised in rows that are there already, the strongest first: names of
+    columns or sets that must all agree.
 
     `table` is the name in the loader's own tables, `relation` the table in the database: they differ where several
     streams go into one table, which `marks` tells apart (a column and the value that it has in this stream's rows).
@@ -168,7 +181,9 @@ class Table:
     amo_id: str | None = "amo_id"
     service: dict[str, str | None] = field(default_factory=lambda: dict(SERVICE_COLUMNS))
     defaults: dict[str, Any] = field(default_factory=dict)
-    match: tuple[str, ...] = ()
+    match: tuple[tuple[str, ...], ...] = ()
+    on_ambiguous: str = "propose"
+    adopt: Adoption = Adoption()
     resurrect: str = "never"
     match_only: bool = False
     properties: frozenset[str] = field(default=frozenset(), repr=False)

@@ -6,10 +6,13 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from target_crm.mapping.column_reader import read_column, type_column_of
+from target_crm.mapping.match_reader import read_adoption, read_rules
 from target_crm.mapping.model import (
+    ON_AMBIGUOUS,
     RESURRECT,
     SERVICE_COLUMNS,
     SET_COLUMNS,
+    Adoption,
     Column,
     Condition,
     ItemSet,
@@ -69,15 +72,10 @@ class StreamReader(SectionReader):
         parsed = self.each(columns, lambda n, v, at: read_column(self, stream, known_as, n, v, at, more))
         parsed += [kind for column in parsed if (kind := type_column_of(column)) is not None]
         self._vias(stream, parsed)
-        match = self.attempt(lambda: self.several(spec, "match", (str,), f"match of {stream}"), ())
-        for column in match:
-            if column not in columns:
-                self.note(
-                    line_of(spec, "match"), f"stream {stream} matches by {column}, which is not among its columns."
-                )
         if isinstance(spec.get("resurrect"), bool):
             spec["resurrect"] = "changed" if spec["resurrect"] else "never"
         sets = self.attempt(lambda: self.part(spec, "sets", f"sets of {stream}"), {})
+        match = self.attempt(lambda: read_rules(self, stream, spec, columns, sets), ())
         defaults = self.attempt(lambda: self.part(spec, "defaults", f"defaults of {stream}"), {})
         return Table(
             stream=stream,
@@ -90,6 +88,11 @@ class StreamReader(SectionReader):
             service=service,
             defaults=bare(defaults),
             match=match,
+            on_ambiguous=self.attempt(
+                lambda: self.choice(spec, "on_ambiguous", ON_AMBIGUOUS, f"on_ambiguous of {stream}"), None
+            )
+            or "propose",
+            adopt=self.attempt(lambda: read_adoption(self, stream, spec), Adoption()),
             resurrect=self.attempt(lambda: self.choice(spec, "resurrect", RESURRECT, f"resurrect of {stream}"), None)
             or "never",
             match_only=self.attempt(lambda: self.flag(spec, "match_only", f"match_only of {stream}"), False),

@@ -10,7 +10,7 @@ import sys
 from typing import NamedTuple
 
 from target_crm.config.settings import POLICIES
-from target_crm.mapping.model import RESURRECT
+from target_crm.mapping.model import ON_AMBIGUOUS, RESURRECT
 from target_crm.normalise import TRANSFORMS
 
 # Kinds of names, and how many properties make their reference: a status is named within its pipeline.
@@ -90,9 +90,24 @@ STREAM = (
     Word(
         "match",
         _TEXTS,
-        "columns by which rows that the CRM has already are adopted (one unclaimed row with the same e-mail, then "
-        "name)",
-        "[inn, email]",
+        "rules by which records are recognised in rows that the table has already, the strongest first: columns, sets, "
+        "lists of those that must all agree ([matching.md](matching.md))",
+        "[inn, phones, [name, city]]",
+    ),
+    Word(
+        "on_ambiguous",
+        _TEXT,
+        "what becomes of a record that is like several rows, or like one that others are like, too: it waits for a "
+        "person, or gets a row of its own",
+        "insert",
+        ON_AMBIGUOUS,
+    ),
+    Word(
+        "adopt",
+        _SECTION,
+        "how an adopted row is merged for the first time: `base` (`distrust`, `trust`) and `policy` "
+        "([matching.md](matching.md))",
+        "{base: trust, policy: amo_wins}",
     ),
     Word(
         "match_only",

@@ -38,6 +38,9 @@ class Counts:
     unmatched: int = 0
     warnings: int = 0
     skipped_by_database: int = 0
+    # Rows that were there before and belong to a record now; records that wait for a person.
+    adopted: int = 0
+    proposed: int = 0
 
     def add(self, other: Counts) -> None:
         """Sum up."""

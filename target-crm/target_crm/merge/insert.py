@@ -10,18 +10,15 @@ from target_crm.merge import stored_forms
 from target_crm.merge.counts import Counts
 from target_crm.merge.session import MergeSession
 from target_crm.merge.staging import Staged
-from target_crm.sql import insert, merge, sets
+from target_crm.sql import insert, sets
 from target_crm.sql.statements import Statements
 
 
 def insert_staged(session: MergeSession, statements: Statements, parts: Sequence[Staged]) -> Counts:
     """Insert the staged records that are new, the items of their sets, their keys and the journal."""
-    spec = statements.spec
     new = sum(len(part.found.records) for part in parts if part.is_new)
     if not new:
         return Counts()
-    if spec.live.mapping.match:
-        new -= session.run(merge.mark_adopted(spec)).rowcount
     inserted = _insert_rows(session, statements)
     if inserted:
         session.run(statements.remember_keys)

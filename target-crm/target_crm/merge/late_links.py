@@ -20,7 +20,7 @@ def link_waiting(
     accounts = sorted({record.account_id for record in records})
     if not session.run(links.some_wait(session.schema, stream, accounts)).fetchone():
         return
-    came = "stage" if spec.live.mapping.match else "seen"
+    came = "stage" if spec.live.mapping.match_only else "seen"
     session.run(links.DROP_LATE)
     if not session.run(links.take_pending(spec, stream, came)).rowcount:
         return

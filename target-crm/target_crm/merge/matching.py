@@ -1,19 +1,22 @@
-"""Matches staged records with rows that the CRM already had, by e-mail or name."""
+"""Rows that were there before: tied to records that were chosen for them, counted where they are only matched."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from target_crm.merge.counts import Counts
 from target_crm.merge.session import MergeSession
+from target_crm.records.envelope import SeenRecord
 from target_crm.sql import links
 from target_crm.sql.spec import MergeSpec
+from target_crm.sql.ties import tie_rows
 
 
-def match_rows(session: MergeSession, spec: MergeSpec) -> None:
-    """Give rows that match a staged record the record's key."""
-    table = spec.live.mapping
-    for name in table.match:
-        column = next(c for c in table.columns if c.name == name)
-        session.run(links.adopt_rows(spec, column))
+def tie_chosen(session: MergeSession, spec: MergeSpec, stream: str, records: Sequence[SeenRecord]) -> int:
+    """Give rows that were chosen for some of the records their keys; how many."""
+    chosen = session.ties.get(stream)
+    ties = [(*r.key, *chosen[r.key]) for r in records if r.key in chosen] if chosen else []
+    return session.run(tie_rows(spec.live, spec.schema, spec.run_id, ties)).rowcount if ties else 0
 
 
 def count_matched(session: MergeSession, spec: MergeSpec, stream: str, rows: int) -> Counts:

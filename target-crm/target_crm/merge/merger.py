@@ -10,7 +10,7 @@ from target_crm.merge.direct_insert import insert_new
 from target_crm.merge.incomplete import leave_incomplete
 from target_crm.merge.insert import insert_staged
 from target_crm.merge.late_links import link_waiting
-from target_crm.merge.matching import count_matched, match_rows
+from target_crm.merge.matching import count_matched, tie_chosen
 from target_crm.merge.references import resolve_references
 from target_crm.merge.required import leave_required
 from target_crm.merge.session import MergeSession
@@ -44,8 +44,10 @@ def merge(
     """
     statements = session.prepare(stream)
     keys, staged, linked = session.row_keys.get(stream), list[Staged](), list[Extracted]()
+    adopted = tie_chosen(session, statements.spec, stream, records)
     batch = classify(session, statements, records)
     counts = batch.counts
+    counts.adopted = adopted
     if batch.new:
         found = extract(batch.new)
         waiting = resolve_references(session, statements, found, lock=lock)
@@ -63,7 +65,7 @@ def merge(
         staged.append(Staged(found, is_new=False))
     if staged:
         counts.add(_merge_staged(session, statements, stream, staged, lock=lock))
-    if batch.new or statements.spec.live.mapping.match:
+    if batch.new or adopted or statements.spec.live.mapping.match_only:
         link_waiting(session, statements.spec, stream, records, lock=lock)
         link_waiting_pairs(session, stream, records)
     merge_links(session, stream, linked)
@@ -76,10 +78,9 @@ def _merge_staged(
     """Merge records that are not copied straight into their table."""
     spec, table = statements.spec, statements.spec.live.mapping
     rows = stage(session, statements, parts)
-    match_rows(session, spec)
     if table.match_only:
         return count_matched(session, spec, stream, rows)
     counts = insert_staged(session, statements, parts)
-    if table.match or not all(part.is_new for part in parts):
+    if not all(part.is_new for part in parts):
         counts.add(update_staged(session, statements, rows, lock=lock))
     return counts

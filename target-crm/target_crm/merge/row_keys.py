@@ -79,7 +79,7 @@ def find_row_keys(connection: Connection, live: Mapping[str, LiveTable]) -> dict
     found: dict[str, RowKeys] = {}
     for stream, table in live.items():
         mapping = table.mapping
-        if mapping.match or mapping.match_only:
+        if mapping.match_only:
             continue
         keys = row_keys(connection, table, mapping.id)
         sets = [row_keys(connection, table.sets[s.name], s.id) for s in mapping.sets]

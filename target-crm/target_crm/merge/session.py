@@ -44,6 +44,8 @@ class MergeSession:
     kept_cells: list[tuple[Any, ...]] = field(default_factory=list)
     # Name and e-mail of records that match no row, by stream, account and amoCRM id.
     unmatched: dict[tuple[str, int, int], tuple[str | None, str | None]] = field(default_factory=dict)
+    # Rows that records become which are merged next: row and rule, by stream and key.
+    ties: dict[str, dict[tuple[int, int], tuple[str, str]]] = field(default_factory=dict)
     _with_triggers: dict[str, bool] = field(default_factory=dict)
     _statements: dict[str, Statements] = field(default_factory=dict)
 

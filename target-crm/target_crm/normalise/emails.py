@@ -19,6 +19,15 @@ _RESERVED = (".test", ".local", ".localhost", ".invalid", ".example")
 _WITHIN = re.compile(r"[^\s<>,;:()\[\]\"']+@[^\s<>,;:()\[\]\"']+")
 
 
+def all_emails(text: str) -> list[str]:
+    """Every address in a text in lower case, each once."""
+    found: dict[str, None] = {}
+    for place in _WITHIN.finditer(visible(text)):
+        if (address := parse_email(place.group()).value) is not None:
+            found[address] = None
+    return list(found)
+
+
 class Email(NamedTuple):
     """`value` is the address in lower case or None; `comment` is what else stood there."""
 

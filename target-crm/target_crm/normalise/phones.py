@@ -68,6 +68,20 @@ def _find(text: str, region: str) -> tuple[str, int, int] | None:
     return None
 
 
+def all_phones(text: str, region: str = "RU") -> list[str]:
+    """Every valid number in a text as E.164, each once; extensions and remarks are left out."""
+    stripped = visible(text)
+    if region == "RU" and _RUSSIAN_MOBILE.match(stripped):
+        return [value] if (value := parse_phone(stripped, region).value) else []
+    found: dict[str, None] = {}
+    for line in re.split(r"[,;/|\n]+", _EXTENSION.sub(" , ", _DASHES.sub("-", stripped))):
+        rest = line
+        while (number := _find(rest, region)) is not None:
+            found[number[0]] = None
+            rest = rest[number[2] :]
+    return list(found)
+
+
 def _is_russian(national: str) -> bool:
     """Whether ten digits are a number of Russia's plan: for mobiles known here, for others told by the area code."""
     if national[0] == "9":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 
 from target_crm.load import runs
@@ -13,8 +12,9 @@ from target_crm.operations.session import NotPossibleError, Row, Session
 from target_crm.operations.undo_entries import collect_entries, count_rewritten, lock_entries
 from target_crm.operations.undo_issues import follow
 from target_crm.operations.undo_remove import remove_rows
-from target_crm.operations.undo_restore import restore_columns, restore_items, return_rows
+from target_crm.operations.undo_restore import restore_items, return_rows
 from target_crm.operations.undo_through import restore_links
+from target_crm.operations.undo_ties import restore_rows
 from target_crm.operations.undo_work import KeptFor, Undone, Work
 from target_crm.sql.spec import S
 from target_crm.sql.undo_entries import undone
@@ -106,10 +106,10 @@ def _put_back(work: Work) -> None:
         work.count(table).left_rewritten += number
     # Tables that are only matched were never written to, and have no columns for that.
     tables = [live for live in session.tables.values() if not live.mapping.match_only]
-    steps: list[Callable[[Work, LiveTable], None]] = [return_rows, restore_columns]
-    for step in steps:
-        for live in tables:
-            step(work, live)
+    for live in tables:
+        return_rows(work, live)
+    for live in session.tables.values():
+        restore_rows(work, live)
     for item_set in session.item_sets:
         restore_items(work, item_set)
     restore_links(work)

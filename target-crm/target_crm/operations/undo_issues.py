@@ -1,4 +1,5 @@
-"""Conflicts, rejects and warnings follow the undoing of a run: what it opened is void, what it closed is open again."""
+"""Conflicts, rejects, warnings and proposals follow the undoing of a run: what it opened is void, what it closed
+is open again."""
 
 from __future__ import annotations
 
@@ -16,13 +17,13 @@ def follow(work: Work) -> None:
     tables = list(session.tables.values())
     for live in tables:
         session.execute(statements.close_opened_conflicts(undo, live))
-    for issues in (statements.REJECTS, statements.WARNINGS):
+    for issues in statements.OF_RECORDS:
         session.execute(statements.close_opened(undo, issues))
     for opening in (False, True):
         for live in tables:
             allowed = statements.conflict_may_return(undo, live)
             session.execute(statements.restore_issues(undo, statements.CONFLICTS, allowed, opening=opening))
-        for issues in (statements.REJECTS, statements.WARNINGS):
+        for issues in statements.OF_RECORDS:
             allowed = statements.record_may_return(undo)
             session.execute(statements.restore_issues(undo, issues, allowed, opening=opening))
     for live in tables:

@@ -36,7 +36,7 @@ def remove_rows(work: Work, live: LiveTable) -> None:
     removed = session.execute(statements.remove_rows(work.spec, live))
     counts.removed_rows += removed
     if removed:
-        _wait_again(work, live)
+        wait_again(work, live)
     kept = {row["why"]: row["n"] for row in session.rows(statements.COUNT_KEPT)}
     counts.left_edited += kept.get(statements.EDITED, 0)
     counts.left_referenced += kept.get(statements.REFERENCED, 0)
@@ -88,7 +88,8 @@ def _name_what_keeps(
             work.kept_for.append(KeptFor(live.mapping.table, number, key.name, pointing, key.readable))
 
 
-def _wait_again(work: Work, parent: LiveTable) -> None:
+def wait_again(work: Work, parent: LiveTable) -> None:
+    """Let the links to records of the table undo_removed wait for them."""
     for live in work.session.tables.values():
         table = live.mapping
         if table.match_only or table.account is None or table.amo_id is None:

@@ -16,6 +16,7 @@ class Undone:
     removed_rows: int = 0
     returned_rows: int = 0
     restored_items: int = 0
+    restored_ties: int = 0
     left_edited: int = 0
     left_referenced: int = 0
     left_rewritten: int = 0

@@ -27,6 +27,8 @@ COUNTS = (
     "deleted_by_person",
     "superseded",
     "unmatched",
+    "adopted",
+    "proposed",
 )
 
 

@@ -19,6 +19,11 @@ class Tombstone(NamedTuple):
     when: datetime
     line: bytes
 
+    @property
+    def is_deletion(self) -> bool:
+        """Whether it tells of a deletion alone."""
+        return msgspec.json.decode(self.line)["o"] is None
+
 
 def tombstone(record: dict[str, Any], seq: int) -> Tombstone:
     """A record of `deleted_records`.

@@ -11,9 +11,10 @@ TAKE, MOVE, CONFLICT, EDIT = 1, 2, 4, 8
 
 
 def phone_digits(value: sql.Composable) -> sql.Composed:
-    """A phone's digits, 8 before ten digits read as 7: one number in two spellings gives one text."""
+    """A phone's digits; ten digits of a Russian number, with 8 before them or nothing, are read with 7: one number in
+    two spellings gives one text."""
     digits = S("regexp_replace({}, '\\D', '', 'g')").format(value)
-    return S("regexp_replace({}, '^8(\\d{{10}})$', '7\\1')").format(digits)
+    return S("regexp_replace({}, '^(?:8(?=\\d{{10}}$)|(?=[3489]))(\\d{{10}})$', '7\\1')").format(digits)
 
 
 def is_empty(slot: Slot, value: sql.Composable) -> sql.Composed:

@@ -106,7 +106,7 @@ def record_conflicts(spec: MergeSpec) -> sql.Composed | None:
             bit(slot, CONFLICT),
         )
         for slot in spec.slots
-        if spec.policy(slot.column) == "soft"
+        if "soft" in (spec.policy(slot.column), spec.first_policy(slot.column))
     ]
     if not branches:
         return None

@@ -1,4 +1,4 @@
-"""SQL of what comes late: links whose parent arrives after its child, names of pipelines, rows to adopt."""
+"""SQL of what comes late: links whose parent arrives after its child, names of pipelines, records without a row."""
 
 from __future__ import annotations
 
@@ -150,56 +150,6 @@ def named_rows(spec: MergeSpec, column: Column) -> sql.Composed:
         sql.Literal(column.lookup),
         ref,
         of_stream(spec.live, "t"),
-    )
-
-
-def adopt_rows(spec: MergeSpec, column: Column) -> sql.Composed:
-    """Gives rows that the CRM already had their amoCRM key: one row, unclaimed, with the same e-mail or name.
-
-    Where several rows or several records share the value, nothing is guessed.
-    """
-    table = spec.live.mapping
-    slot = next(x for x in spec.slots if x.column.name == column.name)
-    rules = text_rules(slot.live.encoding)
-    theirs = rules.lower_key(S("s.{}").format(slot.name("c")))
-    ours = rules.lower_key(S("t.{}").format(I(column.name)))
-    keys, name = spec.control("sync_keys"), spec.table_name
-    unclaimed, unknown = (
-        (S("true"), S("k.amo_id IS NULL"))
-        if table.match_only
-        else (
-            S("t.{} IS NULL{}").format(I(table.amo_id or ""), of_stream(spec.live, "t")),
-            S("NOT EXISTS (SELECT FROM {} AS u WHERE u.{} = s.a AND u.{} = s.i)").format(
-                spec.live.identifier, I(table.account or ""), I(table.amo_id or "")
-            ),
-        )
-    )
-    claim: sql.Composable = S("")
-    if not table.match_only:
-        claim = S(
-            ", claimed AS (UPDATE {} AS t SET {} = one.a, {} = one.i FROM one WHERE t.{}::text = one.row_id)"
-        ).format(spec.live.identifier, I(table.account or ""), I(table.amo_id or ""), I(table.id))
-    return S(
-        "WITH found AS (SELECT s.a, s.i, t.{id}::text AS row_id, count(*) OVER (PARTITION BY s.a, s.i) AS rows, "
-        "count(*) OVER (PARTITION BY t.{id}) AS records FROM {stage} AS s "
-        "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = {name} AND k.amo_id = s.i "
-        "AND k.row_id IS NOT NULL "
-        "JOIN {table} AS t ON {ours} = {theirs} AND {theirs} <> '' AND {unclaimed} "
-        "WHERE k.amo_id IS NULL AND {unknown}), "
-        "one AS (SELECT a, i, row_id FROM found WHERE rows = 1 AND records = 1) {claim} "
-        "INSERT INTO {keys} AS k (account_id, table_name, amo_id, row_id) SELECT a, {name}, i, row_id FROM one "
-        "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id"
-    ).format(
-        id=I(table.id),
-        stage=spec.temp("stage"),
-        keys=keys,
-        name=name,
-        table=spec.live.identifier,
-        ours=ours,
-        theirs=theirs,
-        unclaimed=unclaimed,
-        unknown=unknown,
-        claim=claim,
     )
 
 

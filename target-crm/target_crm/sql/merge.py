@@ -85,13 +85,6 @@ def touched(spec: MergeSpec) -> sql.Composed:
     return S("SELECT array_agg(q) FILTER (WHERE changed), array_agg(q) FILTER (WHERE edited) FROM {}").format(spec.plan)
 
 
-def mark_adopted(spec: MergeSpec) -> sql.Composed:
-    """A staged record whose key a row has been given meanwhile is not new any more."""
-    return S("UPDATE {} AS s SET is_new = false FROM {} AS t WHERE s.is_new AND {}").format(
-        spec.temp("stage"), spec.live.identifier, spec.on_key
-    )
-
-
 def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     """Staged records beside their rows: theirs t*, ours o*, base b*. OFFSET 0 keeps PostgreSQL from
     working out each value again wherever a decision names it."""
@@ -113,16 +106,20 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         ]
     mark = spec.service("amo_deleted_at")
     fields = [S("{} {}").format(I(x.column.name), S(x.live.type_sql)) for x in spec.slots]
+    base = S("t.{}->'amo_values'").format(I(table.raw_fields))
+    if table.adopt.base != "trust":
+        # What another program left as base may be anything; of our own rows the keys know.
+        base = S("CASE WHEN k.row_id IS NOT NULL THEN {} END").format(base)
     return S(
         "SELECT s.q, s.a, s.i, s.u, s.n, s.h, s.doc AS new_doc, s.new_base, "
         # A document that is a list or a text (a column's default may be one) holds nothing of ours.
         "CASE WHEN jsonb_typeof(t.{raw}) = 'object' THEN t.{raw} END AS old_doc, r.old_base, "
-        "r.old_stored, "
+        "r.old_stored, k.row_id IS NULL AS is_adopted, "
         "t.{id} AS row_id, {version} AS version, {mark} AS old_mark, {own_mark} AS own_mark, "
         "k.record_hash AS known_hash, k.account_id IS NOT NULL AS has_key{values} "
         "FROM {source} AS s JOIN {table} AS t ON {on_key} "
         "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = s.name AND k.amo_id = s.i "
-        "CROSS JOIN LATERAL (SELECT t.{raw}->'amo_values' AS old_base, t.{raw}->'amo_stored' AS old_stored OFFSET 0) "
+        "CROSS JOIN LATERAL (SELECT {base} AS old_base, t.{raw}->'amo_stored' AS old_stored OFFSET 0) "
         "AS r "
         "LEFT JOIN LATERAL jsonb_to_record(r.old_base) AS b({fields}) ON true {joins} OFFSET 0"
     ).format(
@@ -131,6 +128,7 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         mark=S("t.{}").format(mark) if mark else S("NULL::timestamptz"),
         own_mark=own_mark(spec.live),
         raw=I(table.raw_fields),
+        base=base,
         values=tail(values),
         source=under_name(S("({})").format(source), spec.table_name),
         table=spec.live.identifier,
@@ -170,14 +168,19 @@ def _new_document(spec: MergeSpec) -> sql.Composed:
     ).format(document=document, kept=kept_forms(spec), name=sql.Literal(STORED))
 
 
+def _decision(spec: MergeSpec, slot: Slot) -> sql.Composed:
+    """A column's decision; of a row that is adopted by the policy for that, unless the column has its own."""
+    late = spec.only is not None
+    usual = decision(slot, spec.policy(slot.column), late=late)
+    first = spec.first_policy(slot.column)
+    if late or first == spec.policy(slot.column):
+        return usual
+    return S("CASE WHEN is_adopted THEN {} ELSE {} END").format(decision(slot, first), usual)
+
+
 def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     """The plan: each column's decision d*, what they add up to for the row, and the document it will have."""
-    decisions = [
-        S("({})::integer AS {}").format(
-            decision(slot, spec.policy(slot.column), late=spec.only is not None), slot.name("d")
-        )
-        for slot in spec.slots
-    ]
+    decisions = [S("({})::integer AS {}").format(_decision(spec, slot), slot.name("d")) for slot in spec.slots]
     indexes = range(len(spec.item_sets))
     sets = [I(f"{kind}{index}") for kind in "hg" for index in indexes]
     return S(

@@ -127,6 +127,10 @@ class MergeSpec:
         """The column's own policy or the default one."""
         return column.policy or self.default_policy
 
+    def first_policy(self, column: Column) -> str:
+        """The policy of a row's first merge, where the row was there before."""
+        return column.policy or self.live.mapping.adopt.policy or self.default_policy
+
     @property
     def table_name(self) -> sql.Literal:
         """The table as sync_* tables name it."""

@@ -13,17 +13,32 @@ from target_crm.sql.typed import as_key
 from target_crm.sql.undo_restore import UndoSpec
 
 CONFLICTS, REJECTS, WARNINGS = "sync_conflicts", "sync_rejects", "sync_warnings"
+PROPOSALS = "sync_proposals"
+OF_RECORDS = (REJECTS, WARNINGS, PROPOSALS)
 # Columns by which an issue that may be open only once is known.
 _IDENTITY = {
     CONFLICTS: ("table_name", "row_id", "column_name"),
     REJECTS: ("stream", "account_id", "amo_id"),
     WARNINGS: ("account_id", "table_name", "amo_id", "column_name"),
+    PROPOSALS: ("stream", "account_id", "amo_id"),
 }
 # What a run may change in them.
 _COLUMNS = {
     CONFLICTS: ("run_id", "resolved_at", "resolution"),
     REJECTS: ("run_id", "record", "error", "resolved_at", "resolution", "code", "args", "updated_at"),
     WARNINGS: ("run_id", "row_id", "value", "code", "args", "resolved_at"),
+    PROPOSALS: (
+        "run_id",
+        "record",
+        "zone",
+        "candidates",
+        "refused",
+        "rule",
+        "amo_updated_at",
+        "updated_at",
+        "resolved_at",
+        "resolution",
+    ),
 }
 
 
@@ -71,7 +86,7 @@ def close_opened_conflicts(undo: UndoSpec, live: LiveTable) -> sql.Composed:
 
 def close_opened(undo: UndoSpec, issues: str) -> sql.Composed:
     """Closes the rejects or warnings that the run opened, unless a later run wrote their rows."""
-    closed = S("resolved_at = now(), resolution = 'undone'") if issues == REJECTS else S("resolved_at = now()")
+    closed = S("resolved_at = now(), resolution = 'undone'") if issues != WARNINGS else S("resolved_at = now()")
     return S(
         "UPDATE {table} AS c SET {closed} WHERE c.run_id = {run} AND c.resolved_at IS NULL AND {free} "
         "AND NOT EXISTS (SELECT FROM {changed} AS x WHERE x.row_id = c.id "

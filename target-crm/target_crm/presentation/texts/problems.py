@@ -248,6 +248,16 @@ RECORD_PROBLEMS: dict[str, Text] = {
         "Add such rows to the table, or correct the e-mail or the name on one side; the next load matches them.",
         "Добавьте такие строки или исправьте почту либо имя с одной из сторон; следующая загрузка их сопоставит.",
     ),
+    "W_LOOKS_THE_SAME": Text(
+        "{number} records get rows of their own in {table} although a row there looks the same ({by}), such as "
+        "{examples}.",
+        "В таблице {table} для записей ({number}) заводятся новые строки, хотя похожие там уже есть ({by}); например: "
+        "{examples}.",
+        "If they are the same, undo the run, name those columns under match in the mapping, and load again; single "
+        "rows are joined by target-crm-admin tie.",
+        "Если это одно и то же, отмените загрузку, укажите эти столбцы в match сопоставления и загрузите снова; "
+        "отдельные строки соединяет target-crm-admin tie.",
+    ),
     "W_DELETED_BY_PERSON": Text(
         "{number} records have no row in {table}, because people deleted it. They stay away.",
         "Нет строк в таблице {table} у записей, которые удалили люди: {number}. Они не возвращаются.",

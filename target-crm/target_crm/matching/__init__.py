@@ -1,0 +1,1 @@
+"""Records that are like rows a table has already: found, adopted, or put before a person."""

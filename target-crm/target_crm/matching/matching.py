@@ -1,0 +1,234 @@
+"""Matching within a load: new records that are like a row wait in sync_proposals until all records have come.
+
+Only then is decided which of them become which row: what is unique must be unique in the account, not in a batch. What
+waits is committed before the STATE behind it leaves, so that a load that dies loses none of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+from target_crm.config.settings import Settings
+from target_crm.database.encoding import Letters
+from target_crm.database.session import PinnedConnection
+from target_crm.mapping.check import LiveTable
+from target_crm.matching.decide import Decisions, decide
+from target_crm.matching.proposals import Proposals, WaitingRecord
+from target_crm.matching.rules import Rule, rules_of
+from target_crm.matching.stream_rows import Compared, StreamRows
+from target_crm.normalise import Context
+from target_crm.problems import Problem
+from target_crm.records.envelope import KeyReader, SeenRecord
+from target_crm.records.tombstones import Tombstone
+
+_AT_ONCE = 2500
+_MOST_EXAMPLES = 5
+Key = tuple[int, int]
+
+
+@dataclass
+class Looks:
+    """Records that were inserted although a row looks the same: how many by which rule, and some of them."""
+
+    by_rule: Counter[str] = field(default_factory=Counter)
+    examples: list[tuple[int, str]] = field(default_factory=list)
+
+    def note(self, amo_id: int, rule: Rule, row: str) -> None:
+        """Take note of one."""
+        self.by_rule[rule.name] += 1
+        if len(self.examples) < _MOST_EXAMPLES:
+            self.examples.append((amo_id, row))
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Records that are merged now: of one stream and time zone, with the row and the rule of those that are adopted."""
+
+    stream: str
+    zone: tzinfo
+    records: list[SeenRecord]
+    ties: dict[Key, tuple[str, str]]
+    numbers: dict[str, list[int]]
+
+
+class Matching:
+    """Matches the records of one load.
+
+    Args:
+        settings: The load's.
+        live: Every mapped stream with its table.
+        session: Gives the session that the load writes with.
+        run_id: The run.
+        letters: What the database can hold.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        live: Mapping[str, LiveTable],
+        session: Callable[[], PinnedConnection],
+        run_id: int,
+        letters: Letters,
+    ) -> None:
+        self._policy, self._session, self._run_id = settings.default_policy, session, run_id
+        schema = settings.crm_schema
+        self._streams = {
+            stream: StreamRows(table, schema, number, rules, session)
+            for number, (stream, table) in enumerate(live.items())
+            if (rules := rules_of(table))
+        }
+        self._proposals = Proposals(schema, letters)
+        self._open = self._proposals.open_keys(session())
+        # Records that are decided, and go on to the merge.
+        self._decided: set[tuple[str, int, int]] = set()
+        self.proposed: Counter[str] = Counter()
+        self.looks: dict[str, Looks] = {}
+
+    def let_pass(self, stream: str, keys: Collection[Key]) -> None:
+        """Let records go on to the merge, whatever they are like."""
+        self._decided.update((stream, *key) for key in keys)
+
+    def hold(self, stream: str, records: list[SeenRecord], context: Context) -> list[SeenRecord]:
+        """Let those records wait that are new and like a row, or that wait already; the others are returned."""
+        rows = self._streams.get(stream)
+        if rows is None:
+            return records
+        some = [r for r in records if (stream, *r.key) not in self._decided] if self._decided else records
+        opened = [r for r in some if (stream, *r.key) in self._open] if self._open else []
+        with self._session().transaction():
+            if not some or (not opened and rows.is_empty()):
+                return records
+            waiting = list(opened)
+            if not rows.is_empty():
+                known = {id(record) for record in opened}
+                waiting += self._like_rows(rows, [r for r in some if id(r) not in known], context)
+            for start in range(0, len(waiting), _AT_ONCE):
+                part = waiting[start : start + _AT_ONCE]
+                self._proposals.wait(self._session(), self._run_id, stream, str(context.zone), part)
+        self._open.update((stream, *r.key) for r in waiting)
+        left_out = {id(record) for record in waiting}
+        return [record for record in records if id(record) not in left_out]
+
+    def _like_rows(self, rows: StreamRows, records: Sequence[SeenRecord], context: Context) -> list[SeenRecord]:
+        """Those of the records that are new and like a row by a rule of the mapping."""
+        found: list[SeenRecord] = []
+        new = rows.new(records) if records else []
+        for start in range(0, len(new), _AT_ONCE):
+            part = new[start : start + _AT_ONCE]
+            hits = rows.hits([Compared(number, record) for number, record in enumerate(part)], context)
+            for number, by_rule in hits.items():
+                if any(not rule.implied for rule, _ in by_rule):
+                    found.append(part[number])
+                else:
+                    self.looks.setdefault(rows.live.mapping.table, Looks()).note(part[number].amo_id, *by_rule[0])
+        return found
+
+    def close_deleted(self, tombstones: Sequence[Tombstone]) -> None:
+        """Let records that are deleted in amoCRM wait no longer. The caller commits."""
+        some = [t for t in tombstones if t.is_deletion and (t.stream, *t.key) in self._open] if self._open else []
+        if some:
+            self._proposals.close_by_tombstones(self._session(), some)
+
+    def decide(self, accounts: Collection[int], default: Context) -> Iterator[Decided]:
+        """Decide on all that waits, stream by stream; what is to be merged now, in parts.
+
+        The caller merges each part, and calls `done`, before the next one is asked for.
+        """
+        for stream, rows in self._streams.items():
+            if not any(key[0] == stream for key in self._open):
+                continue
+            connection = self._session()
+            with connection.transaction():
+                self._proposals.close_deleted(connection, rows.live)
+                waiting = self._proposals.waiting(connection, stream, accounts)
+                decisions = self._decide_stream(rows, waiting, default)
+                self._propose(rows, waiting, decisions)
+            yield from self._parts(rows, waiting, decisions, default)
+        self._open = self._proposals.open_keys(self._session())
+
+    def _decide_stream(self, rows: StreamRows, waiting: Sequence[WaitingRecord], default: Context) -> Decisions:
+        if not waiting or not rows.matched or rows.is_empty(again=True):
+            return Decisions()
+        rows.start(default)
+        for context, part in _parts_of(waiting, default):
+            seen = self._seen(rows, part, context)
+            rows.stage([Compared(w.number, seen[w.number], w.refused) for w in part], context)
+        return decide(rows.pairs({w.number: w.account_id for w in waiting}), rows.rules)
+
+    def _propose(self, rows: StreamRows, waiting: Sequence[WaitingRecord], decisions: Decisions) -> None:
+        table, proposed = rows.live.mapping, decisions.proposed
+        if table.on_ambiguous == "insert":
+            for one in waiting:
+                if one.number in proposed:
+                    proposal = proposed.pop(one.number)
+                    looks = self.looks.setdefault(table.table, Looks())
+                    looks.note(one.amo_id, rows.rules[proposal.rule], proposal.rows[0])
+            return
+        changed = {}
+        for one in waiting:
+            found = proposed.get(one.number)
+            if found is not None:
+                self.proposed[table.table] += one.rule is None
+                if (one.rule, one.candidates) != (rows.rules[found.rule].name, found.rows):
+                    changed[one.number] = found
+        self._proposals.propose(self._session(), changed, rows.rules)
+
+    def _seen(self, rows: StreamRows, waiting: Sequence[WaitingRecord], context: Context) -> dict[int, SeenRecord]:
+        """The records of what waits, by its number."""
+        texts = self._proposals.records(self._session(), [w.number for w in waiting])
+        reader = KeyReader(rows.live, context, self._policy)
+        return {number: reader.see(text, seq)[0] for seq, (number, text) in enumerate(texts.items(), 1)}
+
+    def _parts(
+        self, rows: StreamRows, waiting: Sequence[WaitingRecord], decisions: Decisions, default: Context
+    ) -> Iterator[Decided]:
+        stream, adopted = rows.live.mapping.stream, decisions.adopted
+        going = [w for w in waiting if w.number not in decisions.proposed]
+        for context, part in _parts_of(going, default):
+            seen = self._seen(rows, part, context)
+            ties: dict[Key, tuple[str, str]] = {}
+            numbers: dict[str, list[int]] = {}
+            for one in part:
+                if one.number in adopted:
+                    row, rule = adopted[one.number]
+                    ties[one.key] = row, rows.rules[rule].name
+                numbers.setdefault("adopted" if one.number in adopted else "inserted", []).append(one.number)
+            self.let_pass(stream, [w.key for w in part])
+            yield Decided(stream, context.zone, [seen[w.number] for w in part], ties, numbers)
+
+    def done(self, decided: Decided) -> None:
+        """Take off what has been merged. The caller commits."""
+        for resolution, numbers in decided.numbers.items():
+            self._proposals.done(self._session(), self._run_id, numbers, resolution)
+
+    def notices(self) -> list[Problem]:
+        """That records were inserted although a row looks the same."""
+        found = []
+        for table, looks in self.looks.items():
+            by = ", ".join(f"{name}: {number}" for name, number in looks.by_rule.most_common())
+            examples = ", ".join(f"amo:{amo_id} = {row}" for amo_id, row in looks.examples)
+            args = {"table": table, "number": sum(looks.by_rule.values()), "by": by, "examples": examples}
+            found.append(Problem("W_LOOKS_THE_SAME", args))
+        return found
+
+
+def _parts_of(waiting: Sequence[WaitingRecord], default: Context) -> Iterator[tuple[Context, list[WaitingRecord]]]:
+    """What waits by time zone, some thousand at a time."""
+    by_zone: dict[str, list[WaitingRecord]] = {}
+    for one in waiting:
+        by_zone.setdefault(one.zone, []).append(one)
+    for zone, some in by_zone.items():
+        context = replace(default, zone=_zone(zone))
+        for start in range(0, len(some), _AT_ONCE):
+            yield context, some[start : start + _AT_ONCE]
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return timezone.utc

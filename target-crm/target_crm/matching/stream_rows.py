@@ -1,0 +1,166 @@
+"""The rows of one stream's table that belong to no record: their keys in a temporary table, made once for a load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import tzinfo
+from typing import NamedTuple
+
+from target_crm.database.session import PinnedConnection
+from target_crm.mapping.check import LiveTable
+from target_crm.matching.decide import Pair
+from target_crm.matching.record_keys import RecordKeys, rule_keys
+from target_crm.matching.rules import Part, Rule
+from target_crm.merge.copy_format import dump_column
+from target_crm.merge.copying import copy_in
+from target_crm.normalise import Context
+from target_crm.normalise.match_keys import match_keys
+from target_crm.records.envelope import SeenRecord
+from target_crm.sql import matching as statements
+
+_ROWS_AT_ONCE = 5000
+
+
+class Compared(NamedTuple):
+    """A record that is compared with rows: a number of the caller's, and the rows that it is known not to be."""
+
+    number: int
+    record: SeenRecord
+    refused: Sequence[str] = ()
+
+
+class StreamRows:
+    """Compares records with the rows of one stream's table. All methods want a transaction of the caller.
+
+    Args:
+        live: The table.
+        schema: That of the loader's own tables.
+        number: What tells the stream's temporary table from others'.
+        rules: By which is compared; the mapping's come first.
+        session: Gives the session that the load writes with.
+    """
+
+    def __init__(
+        self,
+        live: LiveTable,
+        schema: str,
+        number: int,
+        rules: Sequence[Rule],
+        session: Callable[[], PinnedConnection],
+    ) -> None:
+        self.live, self.rules = live, rules
+        self._schema, self._number, self._session = schema, number, session
+        self._is_empty: bool | None = None
+        # The session that holds the keys: another one knows no temporary tables of it.
+        self._built_on: PinnedConnection | None = None
+        self._readers: dict[tuple[str, tzinfo], RecordKeys] = {}
+
+    @property
+    def matched(self) -> int:
+        """How many of the rules are the mapping's."""
+        return sum(not rule.implied for rule in self.rules)
+
+    def is_empty(self, *, again: bool = False) -> bool:
+        """Whether the table has no row that a record could be; asked once unless `again`."""
+        if self._is_empty is None or again:
+            self._is_empty = self._session().execute(statements.some_free(self.live)).fetchone() is None
+        return self._is_empty
+
+    def new(self, records: Sequence[SeenRecord]) -> list[SeenRecord]:
+        """Those of the records that have no row and never had one."""
+        query = statements.new_keys(self.live, self._schema, [r.key for r in records])
+        return [records[place - 1] for (place,) in self._session().execute(query)]
+
+    def hits(self, records: Sequence[Compared], context: Context) -> dict[int, list[tuple[Rule, str]]]:
+        """The rules by which records share a key with a row, the strongest first, each with one such row."""
+        self._begin(context)
+        self.stage(records, context)
+        self._session().execute(statements.INDEX_RECORDS)
+        found: dict[int, list[tuple[Rule, str]]] = {}
+        for number, rule, row in self._session().execute(statements.hits(self._number)):
+            found.setdefault(number, []).append((self.rules[rule], row))
+        return found
+
+    def _begin(self, context: Context) -> None:
+        connection = self._session()
+        if self._built_on is not connection:
+            self._build(connection, context.region)
+            self._built_on = connection
+        connection.execute(statements.CREATE_RECORDS)
+
+    def start(self, context: Context) -> None:
+        """Begin a comparison of many records: `stage` takes them in parts, `pairs` ends it."""
+        self._begin(context)
+
+    def stage(self, records: Sequence[Compared], context: Context) -> None:
+        """Put the keys of records into the temporary table."""
+        lines: list[tuple[int, int, int, str, str]] = []
+        keys_of = self._reader(context).read([one.record for one in records])
+        for one, keys in zip(records, keys_of, strict=True):
+            lines += [(one.number, one.record.account_id, rule, key, _array(one.refused)) for rule, key in keys]
+        if lines:
+            copy = statements.COPY_RECORDS.as_bytes(self._session())
+            copy_in(self._session(), copy, [dump_column(list(values)) for values in zip(*lines, strict=True)])
+
+    def pairs(self, accounts: Mapping[int, int]) -> list[Pair]:
+        """The records that were staged beside the rows that agree with them by a rule of the mapping.
+
+        `accounts` are those of the records, by their numbers.
+        """
+        connection = self._session()
+        connection.execute(statements.INDEX_RECORDS)
+        for statement in statements.find_pairs(self.live, self._schema, self._number, self.matched):
+            connection.execute(statement)
+        found = connection.execute(statements.read_pairs(self._number)).fetchall()
+        wanted: dict[tuple[int, int], dict[str, set[int]]] = {}
+        for record, rule, _, keys, _, _ in found:
+            for key in keys:
+                wanted.setdefault((accounts[record], rule), {}).setdefault(key, set()).add(record)
+        claimed = self._claimed(wanted)
+        return [
+            Pair(record, rule, row, against, crowded or all((record, rule, key) in claimed for key in keys))
+            for record, rule, row, keys, crowded, against in found
+        ]
+
+    def _claimed(self, wanted: Mapping[tuple[int, int], Mapping[str, set[int]]]) -> set[tuple[int, int, str]]:
+        """Of the keys that records share with rows those that rows of other records hold, too."""
+        found: set[tuple[int, int, str]] = set()
+        for (account, rule), by_key in wanted.items():
+            query = statements.claimed_keys(self.live, self.rules[rule], account, list(by_key))
+            for (key,) in self._session().execute(query) if query is not None else ():
+                found.update((record, rule, key) for record in by_key.get(key, ()))
+        return found
+
+    def _reader(self, context: Context) -> RecordKeys:
+        place = context.region, context.zone
+        found = self._readers.get(place)
+        if found is None:
+            found = self._readers[place] = RecordKeys(self.live, self.rules, context)
+        return found
+
+    def _build(self, connection: PinnedConnection, region: str) -> None:
+        parts = list(dict.fromkeys(part for rule in self.rules for part in rule.parts))
+        connection.execute(statements.create_rows(self._number))
+        copy = statements.copy_rows(self._number).as_bytes(connection)
+        with connection.cursor(name=f"crm_match_{self._number}") as cursor:
+            cursor.execute(statements.read_rows(self.live, self._schema, parts))
+            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+                keys = list(_keys_of_rows(rows, parts, self.rules, region))
+                if keys:
+                    copy_in(connection, copy, [dump_column(list(values)) for values in zip(*keys, strict=True)])
+        connection.execute(statements.index_rows(self._number))
+
+
+def _keys_of_rows(
+    rows: Sequence[tuple[str | None, ...]], parts: Sequence[Part], rules: Sequence[Rule], region: str
+) -> Iterator[tuple[int, str, str]]:
+    for row_id, *values in rows:
+        found = {part: match_keys(part.kind, value, region) for part, value in zip(parts, values, strict=True)}
+        for rule in rules:
+            for key in dict.fromkeys(rule_keys(rule, [found[part] for part in rule.parts])):
+                yield rule.number, key, str(row_id)
+
+
+def _array(values: Sequence[str]) -> str:
+    """Texts as PostgreSQL writes an array."""
+    return "{" + ",".join('"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values) + "}"

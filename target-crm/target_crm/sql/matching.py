@@ -1,0 +1,236 @@
+"""SQL that finds rows which are like records: keys of both sides in temporary tables, pairs, and what contradicts them.
+
+The keys are made in Python, once for the rows and once for the records (`normalise.match_keys`); PostgreSQL joins them
+by an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from target_crm.mapping.check import LiveTable
+from target_crm.matching.rules import Part, Rule
+from target_crm.normalise.match_keys import DIGITS, INN, NUMBER, PHONE
+from target_crm.sql.expressions import phone_digits
+from target_crm.sql.spec import I, S, comma, of_stream, tail, trusted
+from target_crm.sql.text import text_rules
+
+# Of one key so many rows are looked at; what is shared by more tells nobody apart.
+MOST_OF_A_KEY = 20
+
+
+def rows_table(number: int) -> sql.Identifier:
+    """The temporary table of the keys of one stream's rows."""
+    return I(f"crm_match_rows_{number}")
+
+
+def is_free(live: LiveTable, schema: str) -> sql.Composed:
+    """Whether row `t` belongs to no record: it has no id of amoCRM and never had one (`sync_keys` would know)."""
+    table = live.mapping
+    if table.match_only:
+        return S("true").format()
+    return S(
+        "t.{} IS NULL{} AND NOT EXISTS (SELECT FROM {} AS k WHERE k.table_name = {} AND k.row_id = t.{}::text)"
+    ).format(I(table.amo_id or ""), of_stream(live, "t"), I(schema, "sync_keys"), sql.Literal(table.table), I(table.id))
+
+
+def some_free(live: LiveTable) -> sql.Composed:
+    """One row if any row of the table has no id of amoCRM."""
+    table = live.mapping
+    free = S("true") if table.match_only else S("t.{} IS NULL{}").format(I(table.amo_id or ""), of_stream(live, "t"))
+    return S("SELECT 1 FROM {} AS t WHERE {} LIMIT 1").format(live.identifier, free)
+
+
+def create_rows(number: int) -> sql.Composed:
+    """The table of keys of rows, empty; it lives as long as the session."""
+    return S("DROP TABLE IF EXISTS {t}; CREATE TEMP TABLE {t} (rule integer, key text, row_id text)").format(
+        t=rows_table(number)
+    )
+
+
+def copy_rows(number: int) -> sql.Composed:
+    """COPY of keys of rows."""
+    return S("COPY {} (rule, key, row_id) FROM STDIN").format(rows_table(number))
+
+
+def index_rows(number: int) -> sql.Composed:
+    """Indexes and statistics of a filled table."""
+    return S("CREATE INDEX ON {t} (key, rule); CREATE INDEX ON {t} (row_id); ANALYZE {t}").format(t=rows_table(number))
+
+
+def read_rows(live: LiveTable, schema: str, parts: Sequence[Part]) -> sql.Composed:
+    """Key of each free row, then for each part its values as text, those of related tables included."""
+    values, joins = [], []
+    for number, part in enumerate(parts):
+        found: list[sql.Composable] = [S("t.{}::text").format(I(c.name)) for c in part.columns]
+        for place, item_set in enumerate(part.sets):
+            alias = I(f"x{number}_{place}")
+            found.append(S("{}.v").format(alias))
+            child = live.sets[item_set.name]
+            joins.append(
+                S(
+                    "LEFT JOIN (SELECT c.{parent} AS parent, string_agg(c.{value}::text, ' , ') AS v FROM {table} AS c "
+                    "GROUP BY c.{parent}) AS {alias} ON {alias}.parent = t.{id}"
+                ).format(
+                    parent=I(item_set.parent),
+                    value=I(item_set.columns["value"]),
+                    table=child.identifier,
+                    alias=alias,
+                    id=I(live.mapping.id),
+                )
+            )
+        values.append(found[0] if len(found) == 1 else S("concat_ws(' , ', {})").format(comma(found)))
+    return S("SELECT t.{}::text{} FROM {} AS t {} WHERE {}").format(
+        I(live.mapping.id), tail(values), live.identifier, S(" ").join(joins), is_free(live, schema)
+    )
+
+
+def new_keys(live: LiveTable, schema: str, keys: Sequence[tuple[int, int]]) -> sql.Composed:
+    """Of the records with these keys the places, from 1, of those that have no row and never had one."""
+    table = live.mapping
+    joined: sql.Composable = S("")
+    condition: sql.Composable = S("k.row_id IS NULL")
+    if not table.match_only:
+        joined = S("LEFT JOIN {} AS t ON t.{} = x.a AND t.{} = x.i{}").format(
+            live.identifier, I(table.account or ""), I(table.amo_id or ""), of_stream(live, "t")
+        )
+        condition = S("k.row_id IS NULL AND t.{} IS NULL").format(I(table.id))
+    accounts, ids = ("{" + ",".join(str(key[place]) for key in keys) + "}" for place in range(2))
+    return S(
+        "SELECT x.n FROM unnest({}::bigint[], {}::bigint[]) WITH ORDINALITY AS x(a, i, n) {} "
+        "LEFT JOIN {} AS k ON k.account_id = x.a AND k.table_name = {} AND k.amo_id = x.i WHERE {}"
+    ).format(
+        sql.Literal(accounts),
+        sql.Literal(ids),
+        joined,
+        I(schema, "sync_keys"),
+        sql.Literal(table.table),
+        condition,
+    )
+
+
+CREATE_RECORDS = S(
+    "DROP TABLE IF EXISTS crm_match_records; CREATE TEMP TABLE crm_match_records (rec bigint, a bigint, rule integer, "
+    "key text, refused text[])"
+)
+COPY_RECORDS = S("COPY crm_match_records (rec, a, rule, key, refused) FROM STDIN")
+INDEX_RECORDS = S("CREATE INDEX ON crm_match_records (rec, rule); ANALYZE crm_match_records")
+
+
+def hits(number: int) -> sql.Composed:
+    """Of the staged records those that share a key with a row: record, the strongest such rule, one such row."""
+    return S(
+        "SELECT m.rec, m.rule, min(r.row_id) FROM crm_match_records AS m JOIN {} AS r ON r.key = m.key "
+        "AND r.rule = m.rule GROUP BY m.rec, m.rule ORDER BY m.rec, m.rule"
+    ).format(rows_table(number))
+
+
+def find_pairs(live: LiveTable, schema: str, number: int, rules: int) -> list[sql.Composed]:
+    """The table crm_match_pairs: records and rows that share a key of one of the first `rules` rules.
+
+    `keys` are those that they share, `crowded` tells that more rows share one than are looked at.
+    """
+    table = live.mapping
+    taken: sql.Composable = S("")
+    if table.match_only:
+        taken = S(
+            "AND NOT EXISTS (SELECT FROM {} AS k WHERE k.account_id = m.a AND k.table_name = {} "
+            "AND k.row_id = r.row_id)"
+        ).format(I(schema, "sync_keys"), sql.Literal(table.table))
+    free = S("true") if table.match_only else S("t.{} IS NULL").format(I(table.amo_id or ""))
+    still = S("EXISTS (SELECT FROM {} AS t WHERE t.{} = r.row_id::{} AND {})").format(
+        live.identifier, I(table.id), trusted(live.columns[table.id].type_sql), free
+    )
+    return [
+        S("DROP TABLE IF EXISTS crm_match_pairs").format(),
+        S(
+            "CREATE TEMP TABLE crm_match_pairs AS SELECT m.rec, m.rule, r.row_id, array_agg(m.key) AS keys, "
+            "bool_or(r.n > {most}) AS crowded FROM crm_match_records AS m JOIN (SELECT x.*, "
+            "row_number() OVER w AS place, count(*) OVER (PARTITION BY x.rule, x.key) AS n "
+            "FROM {rows} AS x "
+            "WHERE (x.rule, x.key) IN (SELECT rule, key FROM crm_match_records) "
+            "WINDOW w AS (PARTITION BY x.rule, x.key ORDER BY length(x.row_id), x.row_id)) AS r "
+            "ON r.rule = m.rule AND r.key = m.key "
+            "WHERE m.rule < {rules} AND r.place <= {most} AND r.row_id <> ALL(m.refused) AND {still} {taken} "
+            "GROUP BY m.rec, m.rule, r.row_id"
+        ).format(
+            most=sql.Literal(MOST_OF_A_KEY),
+            rows=rows_table(number),
+            rules=sql.Literal(rules),
+            still=still,
+            taken=taken,
+        ),
+        S("ANALYZE crm_match_pairs").format(),
+    ]
+
+
+def read_pairs(number: int) -> sql.Composed:
+    """Each pair with the stronger rules that contradict it (both sides have values, and none in common), the keys that
+    it shares, and whether the rows of one are too many."""
+    return S(
+        "SELECT p.rec, p.rule, p.row_id, p.keys, p.crowded, ARRAY(SELECT DISTINCT a.rule FROM crm_match_records AS a "
+        "WHERE a.rec = p.rec AND a.rule < p.rule "
+        "AND EXISTS (SELECT FROM {rows} AS b WHERE b.row_id = p.row_id AND b.rule = a.rule) "
+        "AND NOT EXISTS (SELECT FROM {rows} AS b JOIN crm_match_records AS c ON c.rule = b.rule AND c.key = b.key "
+        "WHERE b.row_id = p.row_id AND b.rule = a.rule AND c.rec = p.rec)) AS against "
+        "FROM crm_match_pairs AS p ORDER BY p.rule, p.rec, length(p.row_id), p.row_id"
+    ).format(rows=rows_table(number))
+
+
+def _column_key(part: Part, value: sql.Composable, encoding: str) -> sql.Composable:
+    """A column's value as `match_keys` makes it, for values that a load wrote."""
+    if part.kind == PHONE:
+        return S("('+' || {})").format(phone_digits(S("{}::text").format(value)))
+    if part.kind in (INN, DIGITS):
+        return S("pg_catalog.regexp_replace({}::text, '\\D', '', 'g')").format(value)
+    if part.kind == NUMBER:
+        return S("pg_catalog.trim_scale({}::numeric)::text").format(value)
+    return text_rules(encoding).lower_key(S("{}::text").format(value))
+
+
+def claimed_keys(live: LiveTable, rule: Rule, account: int, keys: Sequence[str]) -> sql.Composed | None:
+    """Those of the keys of a rule that rows of this account hold which belong to records already.
+
+    None where that can't be told in SQL, and for tables whose rows are only matched: all their rows may match.
+    """
+    table = live.mapping
+    if table.match_only:
+        return None
+    encoding = next(iter(live.columns.values())).encoding
+    own = S("t.{} = {} AND t.{} IS NOT NULL{}").format(
+        I(table.account or ""), sql.Literal(account), I(table.amo_id or ""), of_stream(live, "t")
+    )
+    wanted = S("ANY({}::text[])").format(sql.Literal(list(keys)))
+    plain: list[sql.Composable] = []
+    branches: list[sql.Composable] = []
+    if len(rule.parts) == 1:
+        (part,) = rule.parts
+        plain = [_column_key(part, S("t.{}").format(I(c.name)), encoding) for c in part.columns]
+        for item_set in part.sets:
+            key = _column_key(part, S("c.{}").format(I(item_set.columns["value"])), encoding)
+            branches.append(
+                S(
+                    "SELECT {e} AS key FROM {c} AS c JOIN {t} AS t ON t.{id} = c.{parent} "
+                    "WHERE {own} AND {e} = {wanted}"
+                ).format(
+                    e=key,
+                    c=live.sets[item_set.name].identifier,
+                    t=live.identifier,
+                    id=I(table.id),
+                    parent=I(item_set.parent),
+                    own=own,
+                    wanted=wanted,
+                )
+            )
+    elif all(len(part.columns) == 1 and not part.sets for part in rule.parts):
+        one = [_column_key(part, S("t.{}").format(I(part.columns[0].name)), encoding) for part in rule.parts]
+        plain = [S(" || chr(31) || ").join(one)]
+    branches += [
+        S("SELECT {e} AS key FROM {t} AS t WHERE {own} AND {e} = {wanted}").format(
+            e=key, t=live.identifier, own=own, wanted=wanted
+        )
+        for key in plain
+    ]
+    return S(" UNION ").join(branches) if branches else None

@@ -1,0 +1,110 @@
+"""SQL that takes back which rows belong to which records: ids, stamps and the lines of sync_keys, as they were.
+
+`undo_ties` holds one line for each entry of column TIE that can go back: its row is as the run left it, and no other
+row has the ids that it had before. `untouched` tells that nobody wrote the row since.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from target_crm.mapping.catalogue import LiveTable
+from target_crm.sql.spec import I, S, comma
+from target_crm.sql.ties import TIE, stamps_kept, tie_document
+from target_crm.sql.typed import as_key
+from target_crm.sql.undo_restore import UndoSpec
+
+DROP = S("DROP TABLE IF EXISTS pg_temp.undo_ties, pg_temp.undo_removed")
+# The ids on either side of an entry, and those of the record that it is about.
+_OLD_IDS = ("(e.old_value->>'account_id')::bigint", "(e.old_value->>'amo_id')::bigint")
+_NEW_IDS = ("(e.new_value->>'account_id')::bigint", "(e.new_value->>'amo_id')::bigint")
+_OF = ("(e.new_value->'of'->>0)::bigint", "(e.new_value->'of'->>1)::bigint")
+
+
+def collect(undo: UndoSpec, live: LiveTable) -> sql.Composed:
+    """Fills `undo_ties` for one table; its entries are locked with the other rows."""
+    table = live.mapping
+    possible: sql.Composable = S("true")
+    untouched: sql.Composable = S("false")
+    if not table.match_only:
+        account, amo_id = I(table.account or ""), I(table.amo_id or "")
+        possible = S(
+            "t.{account} IS NOT DISTINCT FROM {new_account} AND t.{amo_id} IS NOT DISTINCT FROM {new_id} "
+            "AND NOT EXISTS (SELECT FROM {table} AS o WHERE o.{account} = {old_account} AND o.{amo_id} = {old_id} "
+            "AND o.{id} <> t.{id})"
+        ).format(
+            account=account,
+            amo_id=amo_id,
+            table=live.identifier,
+            id=I(table.id),
+            new_account=S(_NEW_IDS[0]),
+            new_id=S(_NEW_IDS[1]),
+            old_account=S(_OLD_IDS[0]),
+            old_id=S(_OLD_IDS[1]),
+        )
+        if live.has_versions:
+            untouched = S("(k.row_version = t.xmin::text::bigint) IS TRUE")
+    return S(
+        "CREATE TEMP TABLE undo_ties ON COMMIT DROP AS SELECT e.row_id, e.old_value, g.a, g.i, "
+        "{untouched} AS untouched, {now} AS now FROM undo_entries AS e "
+        "CROSS JOIN LATERAL (SELECT {of_account} AS a, {of_id} AS i) AS g JOIN {table} AS t ON t.{id} = {key} "
+        "LEFT JOIN {keys} AS k ON k.account_id = g.a AND k.table_name = e.table_name AND k.amo_id = g.i "
+        "WHERE e.table_name = {name} AND e.column_name = {tie} AND NOT e.rewritten AND {possible}"
+    ).format(
+        untouched=untouched,
+        now=tie_document(live, undo.schema, S("NULL::text")),
+        of_account=S(_OF[0]),
+        of_id=S(_OF[1]),
+        table=live.identifier,
+        id=I(table.id),
+        key=as_key(live, S("e.row_id")),
+        keys=undo.control("sync_keys"),
+        name=sql.Literal(table.table),
+        tie=sql.Literal(TIE),
+        possible=possible,
+    )
+
+
+def restore_ids(live: LiveTable) -> sql.Composed:
+    """Puts the rows' ids and stamps back."""
+    table = live.mapping
+    stamps: list[sql.Composable] = []
+    for name in stamps_kept(live):
+        old = S("(u.old_value->'stamps'->>{})::{}").format(sql.Literal(name), S(live.columns[name].type_sql))
+        if name in (table.service.get("created_at"), table.service.get("updated_at")):
+            # Of a row that somebody wrote since, the time of that stays.
+            old = S("CASE WHEN u.untouched THEN {} ELSE t.{} END").format(old, I(name))
+        stamps.append(S("{} = {}").format(I(name), old))
+    ids = [
+        S("{} = (u.old_value->>'account_id')::bigint").format(I(table.account or "")),
+        S("{} = (u.old_value->>'amo_id')::bigint").format(I(table.amo_id or "")),
+    ]
+    return S("UPDATE {} AS t SET {} FROM undo_ties AS u WHERE t.{} = {}").format(
+        live.identifier, comma([*ids, *stamps]), I(table.id), as_key(live, S("u.row_id"))
+    )
+
+
+def restore_keys(undo: UndoSpec, live: LiveTable) -> list[sql.Composed]:
+    """Puts the records' lines of sync_keys back, and journals it all."""
+    keys, name = undo.control("sync_keys"), sql.Literal(live.mapping.table)
+    return [
+        S(
+            "DELETE FROM {} AS k USING undo_ties AS u WHERE k.account_id = u.a AND k.table_name = {} AND k.amo_id = u.i"
+        ).format(keys, name),
+        S(
+            "INSERT INTO {keys} SELECT r.* FROM undo_ties AS u, "
+            "LATERAL jsonb_populate_record(NULL::{keys}, u.old_value->'key') AS r "
+            "WHERE jsonb_typeof(u.old_value->'key') = 'object' ON CONFLICT DO NOTHING"
+        ).format(keys=keys),
+        S(
+            "INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
+            "SELECT {}, {}, u.row_id, {}, u.now, u.old_value FROM undo_ties AS u"
+        ).format(undo.control("sync_changes"), sql.Literal(undo.new_run), name, sql.Literal(TIE)),
+    ]
+
+
+REMOVED = S(
+    "CREATE TEMP TABLE undo_removed ON COMMIT DROP AS SELECT u.a AS account, u.i AS amo_id FROM undo_ties AS u "
+    "WHERE u.old_value->>'amo_id' IS NULL"
+)
+COUNT = S("SELECT count(*) AS n FROM undo_ties")
