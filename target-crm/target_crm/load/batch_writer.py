@@ -14,6 +14,7 @@ from target_crm.load import rejects
 from target_crm.load.batch import Batch, Buffer, Reject
 from target_crm.load.run_context import RunContext
 from target_crm.load.stream_writer import StreamWriter
+from target_crm.matching.matching import Chosen, Decided
 from target_crm.merge.counts import Counts
 from target_crm.merge.deletes import delete
 from target_crm.merge.reference_data import write_names
@@ -93,22 +94,35 @@ class BatchWriter:
         these."""
         run = self._run
         for decided in run.matching.decide(run.accounts | accounts, context):
-            batch = Batch(replace(context, zone=decided.zone))
-            run.lock_accounts({record.account_id for record in decided.records})
-            buffer = batch.buffers.setdefault(decided.stream, Buffer())
-            for record in decided.records:
-                buffer.put(record)
-            self._streams.tie(decided.stream, decided.ties)
-            # They were read in the batch that they came with.
-            counts = self._streams.merge(batch, decided.stream, buffer.sorted())
-            run.count(decided.stream).add(replace(counts, read=0))
-            run.matching.done(decided)
-            self._close(batch)
+            self._write_decided(context, decided)
         for table, number in run.matching.proposed.items():
             run.counts.setdefault(table, Counts()).proposed += number
         run.matching.proposed.clear()
         run.write_counts()
         run.commit()
+
+    def write_chosen(self, context: Context, chosen: Sequence[Chosen]) -> None:
+        """Write records for which a person chose rows.
+
+        Raises:
+            As `write_postponed`.
+        """
+        for decided in self._run.matching.choose(chosen, context):
+            self._write_decided(context, decided)
+        self.write_postponed()
+
+    def _write_decided(self, context: Context, decided: Decided) -> None:
+        run, batch = self._run, Batch(replace(context, zone=decided.zone))
+        run.lock_accounts({record.account_id for record in decided.records})
+        buffer = batch.buffers.setdefault(decided.stream, Buffer())
+        for record in decided.records:
+            buffer.put(record)
+        self._streams.tie(decided.stream, decided.ties)
+        # They were read in the batch that they came with.
+        counts = self._streams.merge(batch, decided.stream, buffer.sorted())
+        run.count(decided.stream).add(replace(counts, read=0))
+        run.matching.done(decided)
+        self._close(batch)
 
     def write_postponed(self) -> None:
         """Write records that other rows were in the way of, when all else is done; what still is refused is rejected.

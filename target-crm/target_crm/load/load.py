@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timezone
 from typing import Any
 
 import psycopg
@@ -20,6 +21,8 @@ from target_crm.load.run_context import RunContext, open_run
 from target_crm.load.source_watch import SourceWatch
 from target_crm.load.stream_writer import StreamWriter
 from target_crm.mapping.model import Mapping
+from target_crm.matching.matching import Chosen
+from target_crm.normalise import Context
 from target_crm.problems import Problem
 from target_crm.singer_io.released_states import forget_old_states
 
@@ -141,6 +144,15 @@ class Load:
         self._intake.drain()
         self._drained = True
         self.run.warnings.log()
+
+    def write_chosen(self, chosen: Sequence[Chosen]) -> None:
+        """Let records become the rows that a person chose for them.
+
+        Raises:
+            BusyError, TooManyRejectsError, DatabaseError, psycopg.Error: as of any batch.
+        """
+        region = self.mapping.default_region or self.settings.default_region
+        self._writer.write_chosen(Context(region, timezone.utc), chosen)
 
     @property
     def kept_cells(self) -> list[tuple[Any, ...]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from target_crm.mapping.model import SERVICE_COLUMNS, SET_COLUMNS
+from target_crm.config.settings import POLICIES
+from target_crm.mapping.model import ADOPT_BASES, SERVICE_COLUMNS, SET_COLUMNS
 from target_crm.mapping.stream_reader import KEY_ROLES, SET_SERVICE
 from target_crm.mapping.vocabulary import SECTIONS, Word
 
 Schema = dict[str, Any]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_TEXT: Schema = {"type": "string", "minLength": 1}
 _NAME: Schema = {"type": ["string", "null"], "minLength": 1}
 # Words whose value is a section of its own.
 _CONTENT: dict[tuple[str, str], Schema] = {
@@ -30,6 +32,14 @@ _CONTENT: dict[tuple[str, str], Schema] = {
         "properties": {"value": {"type": "integer", "minimum": 0}},
         "required": ["value"],
         "additionalProperties": False,
+    },
+    ("stream", "adopt"): {
+        "properties": {"base": {"enum": list(ADOPT_BASES)}, "policy": {"enum": list(POLICIES)}},
+        "additionalProperties": False,
+    },
+    # Rules: names, and lists of names that must all agree.
+    ("stream", "match"): {
+        "anyOf": [_TEXT, {"type": "array", "items": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}}]
     },
     ("stream", "service"): {"properties": dict.fromkeys(SERVICE_COLUMNS, _NAME), "additionalProperties": False},
 }

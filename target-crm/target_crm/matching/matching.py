@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timezone, tzinfo
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from target_crm.config.settings import Settings
@@ -55,6 +56,17 @@ class Decided:
     numbers: dict[str, list[int]]
 
 
+class Chosen(NamedTuple):
+    """A record for which a person chose a row: that with this key, or, for None, one of its own."""
+
+    number: int
+    stream: str
+    zone: str
+    text: bytes
+    row: str | None
+    rule: str
+
+
 class Matching:
     """Matches the records of one load.
 
@@ -74,7 +86,7 @@ class Matching:
         run_id: int,
         letters: Letters,
     ) -> None:
-        self._policy, self._session, self._run_id = settings.default_policy, session, run_id
+        self._live, self._policy, self._session, self._run_id = live, settings.default_policy, session, run_id
         schema = settings.crm_schema
         self._streams = {
             stream: StreamRows(table, schema, number, rules, session)
@@ -199,6 +211,21 @@ class Matching:
                 numbers.setdefault("adopted" if one.number in adopted else "inserted", []).append(one.number)
             self.let_pass(stream, [w.key for w in part])
             yield Decided(stream, context.zone, [seen[w.number] for w in part], ties, numbers)
+
+    def choose(self, chosen: Sequence[Chosen], default: Context) -> Iterator[Decided]:
+        """What a person chose, in parts as of `decide`."""
+        for stream, zone in dict.fromkeys((one.stream, one.zone) for one in chosen):
+            context = replace(default, zone=_zone(zone))
+            reader = KeyReader(self._live[stream], context, self._policy)
+            records, ties, numbers = list[SeenRecord](), dict[Key, tuple[str, str]](), dict[str, list[int]]()
+            for one in chosen:
+                if (one.stream, one.zone) == (stream, zone):
+                    records.append(reader.see(one.text, len(records) + 1)[0])
+                    if one.row is not None:
+                        ties[records[-1].key] = one.row, one.rule
+                    numbers.setdefault("insert" if one.row is None else "take", []).append(one.number)
+            self.let_pass(stream, [record.key for record in records])
+            yield Decided(stream, context.zone, records, ties, numbers)
 
     def done(self, decided: Decided) -> None:
         """Take off what has been merged. The caller commits."""

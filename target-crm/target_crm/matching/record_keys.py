@@ -22,7 +22,7 @@ _FAULTS = (ValueError, OverflowError, TypeError, msgspec.MsgspecError, RecordErr
 _TEXT = LiveColumn("", "text", "text", None, required=False)
 
 
-def rule_keys(rule: Rule, values: Sequence[Sequence[str]]) -> list[str]:
+def rule_keys(values: Sequence[Sequence[str]]) -> list[str]:
     """The keys of a rule from those of its parts; none unless each part has one."""
     if len(values) == 1:
         return list(values[0])
@@ -76,9 +76,7 @@ class RecordKeys:
                 yield []
                 continue
             parts = {part: self._part(part, decoded, index) for part in self._readers}
-            yield [
-                (rule.number, key) for rule in self._rules for key in rule_keys(rule, [parts[p] for p in rule.parts])
-            ]
+            yield [(rule.number, key) for rule in self._rules for key in rule_keys([parts[p] for p in rule.parts])]
 
     def _part(self, part: Part, record: Record, index: Sequence[FieldIndex]) -> list[str]:
         found: dict[str, None] = {}

@@ -157,7 +157,7 @@ def _keys_of_rows(
     for row_id, *values in rows:
         found = {part: match_keys(part.kind, value, region) for part, value in zip(parts, values, strict=True)}
         for rule in rules:
-            for key in dict.fromkeys(rule_keys(rule, [found[part] for part in rule.parts])):
+            for key in dict.fromkeys(rule_keys([found[part] for part in rule.parts])):
                 yield rule.number, key, str(row_id)
 
 

@@ -10,13 +10,21 @@ from psycopg import sql
 from target_crm.config.setting_names import nearest
 from target_crm.operations.session import NotPossibleError, Session, UnknownError
 
-_UNKNOWN = {"sync_conflicts": "E_CONFLICT_UNKNOWN", "sync_rejects": "E_REJECT_UNKNOWN"}
-_CLOSED = {"sync_conflicts": "E_CONFLICT_RESOLVED", "sync_rejects": "E_REJECT_CLOSED"}
+_UNKNOWN = {
+    "sync_conflicts": "E_CONFLICT_UNKNOWN",
+    "sync_rejects": "E_REJECT_UNKNOWN",
+    "sync_proposals": "E_PROPOSAL_UNKNOWN",
+}
+_CLOSED = {
+    "sync_conflicts": "E_CONFLICT_RESOLVED",
+    "sync_rejects": "E_REJECT_CLOSED",
+    "sync_proposals": "E_PROPOSAL_CLOSED",
+}
 _MOST_LISTED = 10
 
 
 def require_numbers(session: Session, table: str, numbers: Sequence[int], *, are_open: bool) -> None:
-    """Make sure that conflicts (`sync_conflicts`) or rejects (`sync_rejects`) of these numbers exist.
+    """Make sure that conflicts (`sync_conflicts`), rejects or proposals of these numbers exist.
 
     Args:
         session: The CRM.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg import sql
 
-from target_crm.database.connection import Database
 from target_crm.load.load import Load
+from target_crm.operations.loads import database_of
 from target_crm.operations.session import Row, Session
 from target_crm.problems import Problem
 
@@ -82,7 +81,7 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
     """
     waiting = _claim(session, find_rejects(session, ids=ids, limit=1_000_000))
     tried = [r for r in waiting if r["stream"] and r["record"]]
-    with _database_of(session) as database:
+    with database_of(session) as database:
         load = Load.open(session.settings, database, kind="retry")
         status, error, failure = "failed", None, None
         try:
@@ -102,16 +101,6 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
             session.rows(S("SELECT pg_advisory_unlock_all()"))
             session.connection.commit()
     return load.run_id, len(tried), load.rejected
-
-
-@contextmanager
-def _database_of(session: Session) -> Iterator[Database]:
-    """The session's database, which stays open; another holder would stop the embedded server under the session."""
-    if session.database is not None:
-        yield session.database
-        return
-    with Database(session.settings) as database:
-        yield database
 
 
 def _claim(session: Session, rejects: Sequence[Row]) -> list[Row]:

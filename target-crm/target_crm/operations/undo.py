@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from target_crm.load import runs
 from target_crm.mapping.catalogue import read_columns, read_facts
 from target_crm.mapping.check import LiveTable
+from target_crm.operations import undo_ties
 from target_crm.operations.history import unknown_run
 from target_crm.operations.session import NotPossibleError, Row, Session
 from target_crm.operations.undo_entries import collect_entries, count_rewritten, lock_entries
@@ -14,7 +15,6 @@ from target_crm.operations.undo_issues import follow
 from target_crm.operations.undo_remove import remove_rows
 from target_crm.operations.undo_restore import restore_items, return_rows
 from target_crm.operations.undo_through import restore_links
-from target_crm.operations.undo_ties import restore_rows
 from target_crm.operations.undo_work import KeptFor, Undone, Work
 from target_crm.sql.spec import S
 from target_crm.sql.undo_entries import undone
@@ -108,13 +108,15 @@ def _put_back(work: Work) -> None:
     tables = [live for live in session.tables.values() if not live.mapping.match_only]
     for live in tables:
         return_rows(work, live)
+    undo_ties.begin(work)
     for live in session.tables.values():
-        restore_rows(work, live)
+        undo_ties.restore_rows(work, live)
     for item_set in session.item_sets:
         restore_items(work, item_set)
     restore_links(work)
     for live in reversed(tables):
         remove_rows(work, live)
+    undo_ties.wait_for_untied(work)
     follow(work)
 
 

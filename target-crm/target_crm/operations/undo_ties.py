@@ -26,6 +26,18 @@ def restore_rows(work: Work, live: LiveTable) -> None:
     for statement in statements.restore_keys(work.spec, live):
         session.execute(statement)
     work.count(live.mapping.table).restored_ties += ties
-    session.execute(statements.REMOVED)
-    if not live.mapping.match_only:
-        wait_again(work, live)
+    session.execute(statements.note_untied(live.mapping.stream))
+
+
+def begin(work: Work) -> None:
+    """Before the first table."""
+    work.session.execute(statements.DROP_UNTIED)
+    work.session.execute(statements.CREATE_UNTIED)
+
+
+def wait_for_untied(work: Work) -> None:
+    """Let the links to records that have no row any more wait for them; after rows that go are gone."""
+    for live in work.session.tables.values():
+        work.session.execute(statements.DROP_REMOVED)
+        if work.session.execute(statements.removed(live.mapping.stream)):
+            wait_again(work, live)

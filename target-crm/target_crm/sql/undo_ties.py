@@ -14,7 +14,7 @@ from target_crm.sql.ties import TIE, stamps_kept, tie_document
 from target_crm.sql.typed import as_key
 from target_crm.sql.undo_restore import UndoSpec
 
-DROP = S("DROP TABLE IF EXISTS pg_temp.undo_ties, pg_temp.undo_removed")
+DROP = S("DROP TABLE IF EXISTS pg_temp.undo_ties")
 # The ids on either side of an entry, and those of the record that it is about.
 _OLD_IDS = ("(e.old_value->>'account_id')::bigint", "(e.old_value->>'amo_id')::bigint")
 _NEW_IDS = ("(e.new_value->>'account_id')::bigint", "(e.new_value->>'amo_id')::bigint")
@@ -103,8 +103,20 @@ def restore_keys(undo: UndoSpec, live: LiveTable) -> list[sql.Composed]:
     ]
 
 
-REMOVED = S(
-    "CREATE TEMP TABLE undo_removed ON COMMIT DROP AS SELECT u.a AS account, u.i AS amo_id FROM undo_ties AS u "
-    "WHERE u.old_value->>'amo_id' IS NULL"
-)
-COUNT = S("SELECT count(*) AS n FROM undo_ties")
+DROP_UNTIED = S("DROP TABLE IF EXISTS pg_temp.undo_untied")
+CREATE_UNTIED = S("CREATE TEMP TABLE undo_untied (stream text, account bigint, amo_id bigint) ON COMMIT DROP")
+DROP_REMOVED = S("DROP TABLE IF EXISTS pg_temp.undo_removed")
+
+
+def note_untied(stream: str) -> sql.Composed:
+    """Notes the records that have no row any more."""
+    return S(
+        "INSERT INTO undo_untied SELECT {}, u.a, u.i FROM undo_ties AS u WHERE u.old_value->>'amo_id' IS NULL"
+    ).format(sql.Literal(stream))
+
+
+def removed(stream: str) -> sql.Composed:
+    """The table undo_removed (`undo_remove.wait_again`) of those of a stream."""
+    return S(
+        "CREATE TEMP TABLE undo_removed ON COMMIT DROP AS SELECT account, amo_id FROM undo_untied WHERE stream = {}"
+    ).format(sql.Literal(stream))

@@ -97,6 +97,48 @@ COMMAND_PROBLEMS: dict[str, Text] = {
         "target-crm-admin rejects --resolved lists closed ones, too.",
         "Закрытые тоже показывает target-crm-admin rejects --resolved.",
     ),
+    "E_PROPOSAL_UNKNOWN": Text(
+        "There is no proposal {numbers}. [[Open proposals: {open}.||No proposal is open.]]",
+        "Нет предложения {numbers}. [[Открытые предложения: {open}.||Открытых предложений нет.]]",
+        "target-crm-admin proposals lists them.",
+        "Список: target-crm-admin proposals.",
+    ),
+    "E_PROPOSAL_CLOSED": Text(
+        "Decided already: proposal {resolved}. [[Open proposals: {open}.||No proposal is open.]]",
+        "Уже решено предложение {resolved}. [[Открытые: {open}.||Открытых предложений нет.]]",
+        "target-crm-admin proposals --resolved lists decided ones, too; undo takes a decision back.",
+        "Решённые тоже показывает target-crm-admin proposals --resolved; undo отменяет решение.",
+    ),
+    "E_ROW_TAKEN": Text(
+        "Row {row} of {table} belongs to record amo:{amo_id} already.",
+        "Строка {row} таблицы {table} уже принадлежит записи amo:{amo_id}.",
+        "Untie it first: target-crm-admin untie {table} amo:{amo_id}.",
+        "Сначала отвяжите её: target-crm-admin untie {table} amo:{amo_id}.",
+    ),
+    "E_ROW_CHOSEN_TWICE": Text(
+        "Two records can't become one row ({row}).",
+        "Две записи не могут стать одной строкой ({row}).",
+        "Decide on them one by one.",
+        "Решайте по одной.",
+    ),
+    "E_NOT_A_RECORD_KEY": Text(
+        "{record} is not a record of amoCRM.",
+        "{record} — не запись amoCRM.",
+        "Write amo:ID, or amo:ACCOUNT:ID.",
+        "Напишите amo:НОМЕР или amo:АККАУНТ:НОМЕР.",
+    ),
+    "E_RECORD_IN_SEVERAL_ACCOUNTS": Text(
+        "{record} waits in several accounts.",
+        "{record} ждёт решения в нескольких аккаунтах.",
+        "Name the account, too: amo:ACCOUNT:ID.",
+        "Укажите и аккаунт: amo:АККАУНТ:НОМЕР.",
+    ),
+    "E_ROW_NEVER_MERGED": Text(
+        "Row {row} of {table} holds no record of amoCRM: no load has merged it yet.",
+        "В строке {row} таблицы {table} нет записи amoCRM: ни одна загрузка её не сливала.",
+        "Empty its id columns by SQL.",
+        "Очистите столбцы с идентификаторами через SQL.",
+    ),
     "E_RULE_UNKNOWN": Text(
         "There is no rule {rule}.",
         "Нет правила {rule}.",

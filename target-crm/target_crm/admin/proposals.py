@@ -1,0 +1,114 @@
+"""proposals, tie, untie: records that are like rows, decided on by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from target_crm.admin.common import console, plain_errors, print_json, session_of, short
+from target_crm.operations import known
+from target_crm.operations.proposals import decide, find_proposals, ignore, live_of, tie, untie
+from target_crm.operations.records import names_of
+from target_crm.operations.rejects import record_name
+from target_crm.operations.session import Row, Session
+from target_crm.presentation.terminal import Table
+
+_MOST_SHOWN = 3
+
+
+@click.command()
+@click.argument("ids", type=int, nargs=-1)
+@click.option("--take", "row", help="The record is the row with this key; one number only.")
+@click.option("--insert", is_flag=True, help="The records get rows of their own.")
+@click.option("--ignore", "ignored", is_flag=True, help="The records are left out, also in versions to come.")
+@click.option("--stream", help="Only of this stream.")
+@click.option("--resolved", is_flag=True, help="Those that are decided, too.")
+@click.option("--after", default=0, help="Go on behind this proposal.")
+@click.option("--limit", default=50, show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_context
+@plain_errors
+def proposals(context: click.Context, ids: tuple[int, ...], **given: Any) -> None:
+    """List records that are like rows which are there already, or decide on them."""
+    row, insert, ignored = given["row"], given["insert"], given["ignored"]
+    if sum((row is not None, insert, ignored)) > 1:
+        msg = "--take, --insert and --ignore exclude one another."
+        raise click.UsageError(msg)
+    if row is None and not insert and not ignored:
+        _list(context, ids, given)
+        return
+    if not ids or (row is not None and len(ids) > 1):
+        msg = "--take wants the number of one proposal." if row is not None else "Name the numbers of proposals."
+        raise click.UsageError(msg)
+    with session_of(context) as session:
+        known.require_numbers(session, "sync_proposals", ids, are_open=ignored)
+        if ignored:
+            run, done = ignore(session, list(ids))
+        else:
+            run, done = decide(session, dict.fromkeys(ids, row)), len(ids)
+    if given["as_json"]:
+        print_json({"run": run, "decided": done})
+        return
+    click.echo(f"Decided {done}. This is run {run}; target-crm-admin undo {run} takes it back.")
+
+
+def _list(context: click.Context, ids: tuple[int, ...], given: dict[str, Any]) -> None:
+    with session_of(context) as session:
+        if ids:
+            known.require_numbers(session, "sync_proposals", ids, are_open=False)
+        found = find_proposals(
+            session,
+            ids=list(ids) or None,
+            stream=given["stream"],
+            resolved=given["resolved"] or bool(ids),
+            after=given["after"],
+            limit=given["limit"],
+        )
+        if given["as_json"]:
+            print_json(found)
+            return
+        table = Table("id", "record", "like by", "rows", "decided")
+        for one in found:
+            record = f"{one['stream']} amo:{one['amo_id']} {short(record_name(one['record']), 24)}"
+            table.add_row(str(one["id"]), record, one["rule"] or "", _rows(session, one), one["resolution"] or "")
+    console.print(table)
+    if found:
+        click.echo("Decide: target-crm-admin proposals ID --take ROW, --insert or --ignore.")
+
+
+def _rows(session: Session, one: Row) -> str:
+    table = live_of(session, one["stream"]).mapping.table
+    shown = one["candidates"][:_MOST_SHOWN]
+    names = names_of(session, ((table, key) for key in shown))
+    more = f", {len(one['candidates']) - len(shown)} more" if len(one["candidates"]) > len(shown) else ""
+    return ", ".join(f"{short(key, 36)} {short(names.get((table, key), ''), 24)}".strip() for key in shown) + more
+
+
+@click.command("tie")
+@click.argument("table")
+@click.argument("row")
+@click.argument("record")
+@click.pass_context
+@plain_errors
+def tie_command(context: click.Context, table: str, row: str, record: str) -> None:
+    """Let RECORD (amo:ID, or amo:ACCOUNT:ID) be that of ROW, a key of TABLE; a row that it has is untied before."""
+    with session_of(context) as session:
+        runs = tie(session, table, row, record)
+    undo = " and ".join(f"target-crm-admin undo {run}" for run in reversed(runs))
+    click.echo(f"{record} is row {row} of {table}. {undo} takes it back.")
+
+
+@click.command("untie")
+@click.argument("table")
+@click.argument("record")
+@click.pass_context
+@plain_errors
+def untie_command(context: click.Context, table: str, record: str) -> None:
+    """Take RECORD (amo:ID, or amo:ACCOUNT:ID) off its row of TABLE, which stays as it is."""
+    with session_of(context) as session:
+        run = untie(session, table, record)
+    click.echo(
+        f"{record} is untied; the next load gives it a row of its own, unless target-crm-admin proposals decides "
+        f"otherwise. This is run {run}; target-crm-admin undo {run} takes it back."
+    )

@@ -1,0 +1,242 @@
+"""Proposals: records that are like rows, decided by a person; rows tied to records and untied again by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from psycopg import sql
+
+from target_crm.config.setting_names import nearest
+from target_crm.load.load import Load
+from target_crm.mapping.check import LiveTable
+from target_crm.matching.matching import Chosen
+from target_crm.operations.explain import find_row
+from target_crm.operations.known import require_numbers
+from target_crm.operations.loads import database_of
+from target_crm.operations.session import NotPossibleError, Row, Session, UnknownError, as_key
+from target_crm.sql import untie as statements
+from target_crm.sql.proposals import IGNORED
+from target_crm.sql.spec import I, S
+from target_crm.sql.undo_remove import wait_again
+from target_crm.sql.undo_restore import UndoSpec
+
+BY_HAND = "by hand"
+
+
+def find_proposals(
+    session: Session,
+    *,
+    ids: Sequence[int] | None = None,
+    stream: str | None = None,
+    resolved: bool = False,
+    after: int = 0,
+    limit: int = 50,
+) -> list[Row]:
+    """Proposals with an id above `after`, those that wait unless `resolved`."""
+    parts: list[sql.Composable] = [S("id > {}").format(sql.Literal(after))]
+    if not resolved:
+        parts.append(S("resolved_at IS NULL"))
+    if ids is not None:
+        parts.append(S("id = ANY({})").format(sql.Literal(list(ids))))
+    if stream is not None:
+        parts.append(S("stream = {}").format(sql.Literal(stream)))
+    return session.rows(
+        S("SELECT * FROM {} WHERE {} ORDER BY id LIMIT %s").format(
+            session.control("sync_proposals"), S(" AND ").join(parts)
+        ),
+        limit,
+    )
+
+
+def live_of(session: Session, stream: str) -> LiveTable:
+    """The table of a stream.
+
+    Raises:
+        UnknownError: the mapping has no such stream.
+    """
+    found = next((live for live in session.tables.values() if live.mapping.stream == stream), None)
+    if found is None:
+        known = [live.mapping.stream for live in session.tables.values()]
+        raise UnknownError.of("E_STREAM_UNKNOWN", stream=stream, nearest=nearest(stream, known), known=known)
+    return found
+
+
+def decide(session: Session, choices: Mapping[int, str | None]) -> int:
+    """Let records become rows: by the number of the proposal the key of a row that is there, or None for a new one.
+
+    The decision is a run of kind `decide`, so that it can be undone; its number.
+
+    Raises:
+        UnknownError: a proposal is closed, a row is not there or belongs to another record, or two records would
+            become one row.
+        BusyError: a load was in the way for `lock_timeout_seconds`.
+    """
+    found = find_proposals(session, ids=list(choices), resolved=True, limit=len(choices) + 1)
+    open_ones = [p for p in found if p["resolved_at"] is None or p["resolution"] == IGNORED]
+    missing = sorted(set(choices) - {p["id"] for p in open_ones})
+    if missing:
+        require_numbers(session, "sync_proposals", missing, are_open=True)
+    rows = Counter(row for row in choices.values() if row is not None)
+    twice = [row for row, number in rows.items() if number > 1]
+    if twice:
+        raise NotPossibleError.of("E_ROW_CHOSEN_TWICE", row=twice[0])
+    chosen: list[Chosen] = []
+    for one in open_ones:
+        row = choices[one["id"]]
+        if row is not None:
+            require_free(session, live_of(session, one["stream"]), row)
+        text = _text_of(session, one["id"])
+        chosen.append(Chosen(one["id"], one["stream"], one["zone"], text, row, one["rule"] or BY_HAND))
+    session.connection.commit()
+    with database_of(session) as database:
+        load = Load.open(session.settings, database, kind="decide")
+        status, error = "failed", None
+        try:
+            load.write_chosen(chosen)
+            status = "succeeded"
+        except Exception as fault:
+            error = str(fault)
+            raise
+        finally:
+            load.finish(status, error)
+    return load.run_id
+
+
+def _text_of(session: Session, number: int) -> bytes:
+    """The record as it came: as JSON its numbers would lose their spelling."""
+    (found,) = session.rows(
+        S("SELECT record::text AS text FROM {} WHERE id = %s").format(session.control("sync_proposals")), number
+    )
+    return str(found["text"]).encode()
+
+
+def require_free(session: Session, live: LiveTable, row: str) -> None:
+    """Make sure that a row is there and belongs to no record.
+
+    Raises:
+        UnknownError: it is not, or does.
+    """
+    table = live.mapping
+    amo_id = S("NULL") if table.match_only else S("t.{}").format(I(table.amo_id or ""))
+    with session.connection.transaction():
+        found = session.rows(
+            S("SELECT {} AS amo_id FROM {} AS t WHERE t.{} = {}").format(
+                amo_id, live.identifier, I(table.id), as_key(live, sql.Literal(row))
+            )
+        )
+    if not found:
+        raise UnknownError.of("E_ROW_UNKNOWN", row=row, table=table.table, example=None)
+    if found[0]["amo_id"] is not None:
+        raise NotPossibleError.of("E_ROW_TAKEN", row=row, table=table.table, amo_id=found[0]["amo_id"])
+
+
+def ignore(session: Session, ids: Sequence[int]) -> tuple[int, int]:
+    """Leave records out, also in versions to come; the run (of kind `decide`), and how many.
+
+    Raises:
+        BusyError: a load was in the way for `lock_timeout_seconds`.
+    """
+
+    def work(run: int) -> tuple[int, int]:
+        done = session.execute(
+            S(
+                "UPDATE {} SET resolved_at = now(), updated_at = now(), resolution = %s WHERE id = ANY(%s) "
+                "AND resolved_at IS NULL"
+            ).format(session.control("sync_proposals")),
+            IGNORED,
+            list(ids),
+        )
+        session.count(run, {"sync_proposals": {"settled": done}})
+        return run, done
+
+    return session.run("decide", work)
+
+
+def tie(session: Session, table: str, row: str, key: str) -> list[int]:
+    """Let a record (`amo:ID`, `amo:ACCOUNT:ID`) be that of a row; the runs, in the order in which they are undone last
+    to first. A row that the record has is untied before.
+
+    Raises:
+        UnknownError: there is no such row or record, or the row belongs to another record.
+        BusyError: a load was in the way for `lock_timeout_seconds`.
+    """
+    live = session.table(table)
+    require_free(session, live, row)
+    number, runs = _waiting(session, live, key), list[int]()
+    if number is None:
+        runs.append(untie(session, table, key))
+        number = _waiting(session, live, key)
+        assert number is not None
+    return [*runs, decide(session, {number: row})]
+
+
+def _waiting(session: Session, live: LiveTable, key: str) -> int | None:
+    """The number of the record's open proposal."""
+    account, amo_id = record_key(key)
+    found = session.rows(
+        S(
+            "SELECT id FROM {} WHERE stream = %s AND amo_id = %s AND (%s::bigint IS NULL OR account_id = %s) "
+            "AND (resolved_at IS NULL OR resolution = %s) ORDER BY id"
+        ).format(session.control("sync_proposals")),
+        live.mapping.stream,
+        amo_id,
+        account,
+        account,
+        IGNORED,
+    )
+    if len(found) > 1:
+        raise NotPossibleError.of("E_RECORD_IN_SEVERAL_ACCOUNTS", record=key)
+    return int(found[0]["id"]) if found else None
+
+
+def record_key(key: str) -> tuple[int | None, int]:
+    """Account, as far as it is named, and id of `amo:ID` or `amo:ACCOUNT:ID`.
+
+    Raises:
+        UnknownError: it is neither.
+    """
+    kind, _, rest = key.partition(":")
+    parts = rest.split(":")
+    if kind != "amo" or not 1 <= len(parts) <= 2 or not all(p.isascii() and p.isdigit() for p in parts):
+        raise UnknownError.of("E_NOT_A_RECORD_KEY", record=key)
+    return (int(parts[0]) if len(parts) == 2 else None), int(parts[-1])
+
+
+def untie(session: Session, table: str, key: str) -> int:
+    """Take a record (`amo:ID`, `amo:ACCOUNT:ID`) off its row; the run, of kind `untie`.
+
+    The row stays as it is, as one that belongs to no record. The record waits in sync_proposals; unless somebody
+    decides, the next load gives it another row that it is like, or one of its own.
+
+    Raises:
+        UnknownError: the record has no row there.
+        BusyError: a load, or another session that holds the row, was in the way for `lock_timeout_seconds`.
+    """
+    live = session.table(table)
+    record_key(key)
+    if live.mapping.match_only:
+        raise NotPossibleError.of("E_TABLE_MATCH_ONLY", table=table)
+    found = find_row(session, live, key)
+    row, document = str(found["__key"]), found.get(live.mapping.raw_fields) or {}
+    record = document.get("amo")
+    if not isinstance(record, dict):
+        raise NotPossibleError.of("E_ROW_NEVER_MERGED", row=row, table=table)
+    session.connection.commit()
+
+    def work(run: int) -> int:
+        for statement in statements.untie(live, session.settings.crm_schema, run, row):
+            session.execute(statement)
+        spec = UndoSpec(session.settings.crm_schema, run, run)
+        for child in session.tables.values():
+            for column in child.mapping.columns:
+                if column.link == live.mapping.stream and not child.mapping.match_only:
+                    session.execute(wait_again(spec, child, column))
+        session.count(run, {table: {"untied": 1}})
+        return run
+
+    return session.run("untie", work, prepare=lambda: _lock(session, live, row))
+
+
+def _lock(session: Session, live: LiveTable, row: str) -> None:
+    session.execute(statements.lock(live, row))

@@ -1,0 +1,96 @@
+"""SQL that takes a record off its row: the row stays as it is, the record waits in sync_proposals."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from target_crm.mapping.catalogue import LiveTable
+from target_crm.sql.spec import I, S, comma
+from target_crm.sql.ties import TIE, tie_document
+from target_crm.sql.typed import as_key
+from target_crm.sql.untouched import DOCUMENT_KEYS
+
+
+def _row(live: LiveTable, row: str) -> sql.Composed:
+    """The row `t` with its record `g`, if it has one."""
+    table = live.mapping
+    return S(
+        "{table} AS t CROSS JOIN LATERAL (SELECT t.{account} AS a, t.{amo_id} AS i) AS g "
+        "WHERE t.{id} = {key} AND t.{amo_id} IS NOT NULL"
+    ).format(
+        table=live.identifier,
+        account=I(table.account or ""),
+        amo_id=I(table.amo_id or ""),
+        id=I(table.id),
+        key=as_key(live, sql.Literal(row)),
+    )
+
+
+def lock(live: LiveTable, row: str) -> sql.Composed:
+    """Locks the row."""
+    return S("SELECT FROM {} AS t WHERE t.{} = {} FOR UPDATE").format(
+        live.identifier, I(live.mapping.id), as_key(live, sql.Literal(row))
+    )
+
+
+def untie(live: LiveTable, schema: str, run: int, row: str) -> list[sql.Composed]:
+    """Lets the record wait, journals what the row was, closes its conflicts, and takes the record off it."""
+    table, found = live.mapping, _row(live, row)
+    name, run_id, raw = sql.Literal(table.table), sql.Literal(run), I(table.raw_fields)
+    emptied = [table.account, table.amo_id]
+    emptied += [table.service[role] for role in ("amo_created_at", "amo_updated_at")]
+    return [
+        S("DROP TABLE IF EXISTS pg_temp.undo_removed").format(),
+        S(
+            "CREATE TEMP TABLE undo_removed ON COMMIT DROP AS SELECT g.a AS account, g.i AS amo_id FROM {}"
+        ).format(found),
+        S(
+            "INSERT INTO {proposals} (run_id, stream, account_id, amo_id, record, zone, refused, amo_updated_at) "
+            "SELECT {run}, {stream}, g.a, g.i, (t.{raw}->'amo')::text::json, "
+            "coalesce((SELECT x.timezone FROM {accounts} AS x WHERE x.account_id = g.a), 'UTC'), ARRAY[{row}]::text[], "
+            "(SELECT k.amo_updated_at FROM {keys} AS k WHERE k.account_id = g.a AND k.table_name = {name} "
+            "AND k.amo_id = g.i) FROM {found} ON CONFLICT DO NOTHING"
+        ).format(
+            proposals=I(schema, "sync_proposals"),
+            run=run_id,
+            stream=sql.Literal(table.stream),
+            raw=raw,
+            accounts=I(schema, "sync_accounts"),
+            keys=I(schema, "sync_keys"),
+            name=name,
+            row=sql.Literal(row),
+            found=found,
+        ),
+        S(
+            "INSERT INTO {changes} (run_id, table_name, row_id, column_name, old_value, new_value) "
+            "SELECT {run}, {name}, t.{id}::text, {tie}, {before}, jsonb_build_object("
+            "'of', jsonb_build_array(g.a, g.i), 'account_id', NULL, 'amo_id', NULL) FROM {found}"
+        ).format(
+            changes=I(schema, "sync_changes"),
+            run=run_id,
+            name=name,
+            id=I(table.id),
+            tie=sql.Literal(TIE),
+            before=tie_document(live, schema, S("NULL::text")),
+            found=found,
+        ),
+        S(
+            "INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
+            "SELECT {}, {}, t.{}::text, {}, t.{}, NULL FROM {}"
+        ).format(I(schema, "sync_changes"), run_id, name, I(table.id), sql.Literal(table.raw_fields), raw, found),
+        S(
+            "UPDATE {} AS c SET resolved_at = now(), resolution = 'untied' WHERE c.table_name = {} AND c.row_id = {} "
+            "AND c.resolved_at IS NULL"
+        ).format(I(schema, "sync_conflicts"), name, sql.Literal(row)),
+        S("DELETE FROM {} AS k USING undo_removed AS u WHERE k.account_id = u.account AND k.table_name = {} "
+          "AND k.amo_id = u.amo_id").format(I(schema, "sync_keys"), name),
+        S("UPDATE {} AS t SET {}, {} = t.{} - {}::text[] WHERE t.{} = {}").format(
+            live.identifier,
+            comma(S("{} = NULL").format(I(column)) for column in emptied if column),
+            raw,
+            raw,
+            sql.Literal(DOCUMENT_KEYS),
+            I(table.id),
+            as_key(live, sql.Literal(row)),
+        ),
+    ]  # fmt: skip
