@@ -33,11 +33,11 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 IMAGES = ROOT / "docs" / "images"
 HEAD = (
     "Made by `python benchmarks/page.py` from `benchmarks/results/*.json`, no figure by hand. `make",
-    "bench` measures all anew, which took {minutes:.0f} minutes on this machine; `python",
+    "bench` measures all again, which took {minutes:.0f} minutes on this machine; `python",
     "benchmarks/run.py NAME` measures one part. All runs are against the simulator: the live service was",
-    "not reached. Figures of different ways stand side by side only where they come from one run on one",
+    "not reached. Figures of different ways are compared only where they come from one run on one",
     "machine, in turns, and are medians where there is more than one run; look at the ratios. The machine",
-    "is a shared one: other work may want the cores at the same time, which slows what starts processes",
+    "is a shared one: other work may use the cores at the same time, which slows what starts processes",
     "or keeps both cores busy more than what waits. Peers are installed by the benchmarks into",
     "environments of their own, at pinned versions (`benchmarks/peers/environments.py`).",
 )

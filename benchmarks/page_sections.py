@@ -90,9 +90,9 @@ def target_growth(result: Result) -> str:
     """Seconds for a part by the size of the table, and memory."""
     runs = len(next(iter(result["sizes"].values()))["ours"])
     head = paragraph(
-        f"Seconds for {result['part']:,} contacts, the start of the process included, into a table that holds so",
-        f"many already; {runs_of(runs)} of each in turns. CPU seconds are those of the target's process, without",
-        "PostgreSQL.",
+        f"Seconds for {result['part']:,} contacts, the start of the process included, into a table that holds the",
+        f"number of contacts in the first column; {runs_of(runs)} of each in turns. CPU seconds are those of the",
+        "target's process, without PostgreSQL.",
     )
     rows: list[list[Any]] = []
     for size, ways in result["sizes"].items():

@@ -20,7 +20,7 @@ from typing import Any
 _SO_TIMESTAMPNS = 35
 _STAMP = struct.Struct("@qq")
 _ROOM = socket.CMSG_SPACE(_STAMP.size) if hasattr(socket, "CMSG_SPACE") else 0
-# A stamp further back than this is no lateness: the machine's clock was set between packet and reading.
+# A stamp further back than this is not lateness: the machine's clock was set between packet and reading.
 _LONGEST_LATENESS = 60.0
 # Readings of two clocks closer together than this are of one moment.
 _ONE_MOMENT = 0.0002

@@ -114,6 +114,6 @@ def serve(host: str, port: int, ready_file: Path | None, **given: Any) -> None:
         part = ready_file.with_name(ready_file.name + ".part")
         part.write_text(url)
         part.replace(ready_file)
-    # An answer under way in its thread lets arrivals in between after so many seconds.
+    # An answer under way in its thread lets arrivals in between after this time.
     sys.setswitchinterval(0.0005)
     server.run(sockets=[listener])

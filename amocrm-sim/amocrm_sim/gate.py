@@ -1,4 +1,4 @@
-"""What stands before every API request: the request log, the rate limit, the ban, tokens, faults and latency."""
+"""What every API request passes first: the request log, the rate limit, the ban, tokens, faults and latency."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Latency:
             self.low = float(match.group(1))
             self.high = float(match.group(2) or match.group(1))
         else:
-            msg = f"latency {text!r} is none of 300, 200-400, normal:300,80"
+            msg = f"latency {text!r} is not one of 300, 200-400, normal:300,80"
             raise ValueError(msg)
 
     def draw(self) -> float:

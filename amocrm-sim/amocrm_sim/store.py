@@ -44,7 +44,7 @@ class Store:
         names = {k: sizes[k] for k in ("companies", "contacts", "leads", "tasks", "customers")} | parts
         self.kinds = {name: Kind(self.account, name, size) for name, size in names.items()}
         self.clock_offset = clock_offset
-        # What vanished together with an entity, to come back with it.
+        # What was deleted together with an entity, to come back with it.
         self.hidden_with: dict[tuple[str, int], list[tuple[str, int]]] = {}
         self.events: list[Record] = [] if plain else events.history(self.account)
         self.statics = directories(plain)
@@ -158,7 +158,7 @@ class Store:
         return ids
 
     def delete(self, kind: str, ids: list[int]) -> list[int]:
-        """Delete records; their notes and tasks vanish with them, without events of their own."""
+        """Delete records; their notes and tasks are deleted with them, without events of their own."""
         store = self.kinds[kind]
         for record_id in ids:
             if not store.exists(record_id):

@@ -222,7 +222,7 @@ def test_map_holds_the_other_rows_column_against_the_database(own_tables, via, s
         ({"via": "person_id"}, "is LINK.COLUMN (contact_id.company_id), not 'person_id'"),
         ({"field": "X", "via": "person_id.firm_id"}, "takes a custom field, but link and lookup need an id"),
         ({"from": "text", "required": "wait"}, "has required: wait, but no link to wait for"),
-        ({"from": "entity_id", "required": "never", "link": "companies"}, "'never' is none of skip, wait"),
+        ({"from": "entity_id", "required": "never", "link": "companies"}, "'never' is not one of skip, wait"),
         ({"from": "entity_id", "link": {"companies": "Account"}}, "only with both: link as stream"),
         ({"from": "entity_id", "link": {"firms": "Account"}, "type_column": "t"}, "links to stream firms"),
         ({"from": "entity_id", "link": {"companies": True}, "type_column": "t"}, "takes a text or a number"),

@@ -244,7 +244,7 @@ def read(column, **table):
         ({"template": "{city"}, "needs names in braces"),
         ({"from": "name", "template": "{name}"}, "needs either from or field, or template"),
         ({"template": "{nmae}"}, "did you mean name?"),
-        ({"template": "{name}", "first": True}, "has a template, which already says what stands where"),
+        ({"template": "{name}", "first": True}, "has a template, which already says the order"),
         ({"field": "PHONE", "part": "MOB", "transform": "phone"}, "a phone of a kind is kind: MOB"),
         ({"from": "loss_reason_id", "lookup": "loss_reason", "part": "name"}, "values translate the name"),
     ],

@@ -20,7 +20,7 @@ from target_crm.presentation.terminal import Table
 @click.option("--table", help="Only of this table.")
 @click.option("--column", help="Only of this column.")
 @click.option("--run", type=int, help="Only those that this run recorded.")
-@click.option("--rule", type=click.Choice(list(RULES)), help="Only those whose two values stand so to each other.")
+@click.option("--rule", type=click.Choice(list(RULES)), help="Only those whose two values have this relation.")
 @click.option("--resolved", is_flag=True, help="Settled ones, too.")
 @click.option("--after", default=0, help="Go on behind this conflict.")
 @click.option("--limit", default=50, show_default=True)
@@ -43,10 +43,10 @@ def conflicts(context: click.Context, ids: tuple[int, ...], **given: Any) -> Non
         _show(found, given["as_json"])
         return
     if not ids and not given["everything"]:
-        msg = "--take wants the numbers of conflicts, or --all."
+        msg = "--take needs the numbers of conflicts, or --all."
         raise click.UsageError(msg)
     if take == "value" and given["value"] is None:
-        msg = "--take value wants --value."
+        msg = "--take value needs --value."
         raise click.UsageError(msg)
     with session_of(context) as session:
         _require_known(session, which, are_open=True)

@@ -139,11 +139,11 @@ def _init(settings: Settings, schemas: tuple[str, ...], output: Path | None, sql
         for remark in remarks:
             click.echo(f"{remark[0].upper()}{remark[1:]}", err=True)
         if statements:
-            where = f"see {sql_file}" if sql_file else "they stand in the mapping's remarks; --sql FILE writes them"
+            where = f"see {sql_file}" if sql_file else "they are in the mapping's comments; --sql FILE writes them"
             click.echo(f"The tables lack columns or constraints ({len(statements)} statements, {where}).", err=True)
         try:
             check_mapping(connection, read_mapping(text, name), settings.crm_schema)
         except MappingError as error:
             click.echo(f"Still to be done:\n{error}", err=True)
         else:
-            click.echo("It fits the database as it stands; correct what was guessed wrong.", err=True)
+            click.echo("It fits the database as it is; correct what was guessed wrong.", err=True)

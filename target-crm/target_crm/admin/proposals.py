@@ -39,7 +39,7 @@ def proposals(context: click.Context, ids: tuple[int, ...], **given: Any) -> Non
         _list(context, ids, given)
         return
     if not ids or (row is not None and len(ids) > 1):
-        msg = "--take wants the number of one proposal." if row is not None else "Name the numbers of proposals."
+        msg = "--take needs the number of one proposal." if row is not None else "Name the numbers of proposals."
         raise click.UsageError(msg)
     with session_of(context) as session:
         known.require_numbers(session, "sync_proposals", ids, are_open=ignored)

@@ -31,7 +31,7 @@ def rejects(
     limit: int,
     as_json: bool,
 ) -> None:
-    """List records that were put aside, load them again, or drop them."""
+    """List records that were rejected, load them again, or drop them."""
     with session_of(context) as session:
         if ids:
             known.require_numbers(session, "sync_rejects", ids, are_open=again or reason is not None)
@@ -44,7 +44,7 @@ def rejects(
             return
         if reason is not None:
             if not ids:
-                msg = "--drop wants the numbers of rejects."
+                msg = "--drop needs the numbers of rejects."
                 raise click.UsageError(msg)
             click.echo(f"Dropped {drop(session, list(ids), reason)}.")
             return

@@ -14,7 +14,7 @@ from target_crm.extras import require_extra
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8420, show_default=True, help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--allow-remote", is_flag=True, help="Listen on an address that other machines reach; wants a password.")
+@click.option("--allow-remote", is_flag=True, help="Listen on an address that other machines reach; needs a password.")
 @click.option("--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its first line.")
 @click.option("--allowed-host", "allowed", multiple=True, help="A name under which browsers may come; repeatable.")
 @click.option(

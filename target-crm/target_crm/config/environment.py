@@ -29,7 +29,7 @@ def from_variables(variables: Mapping[str, str | None]) -> dict[str, Any]:
 
 
 def _typed(kinds: str | list[str], text: str) -> Any:
-    """The text as what the schema wants; as it is where it can't be read, so that validation names it."""
+    """The text as the type that the schema declares; as it is where it can't be read, so that validation names it."""
     if "boolean" in kinds:
         word = text.strip().lower()
         return True if word in TRUTHS else False if word in _FALSEHOODS else text

@@ -234,15 +234,15 @@ def _check(settings: Settings) -> None:
 
         check_database_url(settings.database_url)
     if settings.default_policy not in POLICIES:
-        msg = f"Setting default_policy: {settings.default_policy!r} is none of {', '.join(POLICIES)}."
+        msg = f"Setting default_policy: {settings.default_policy!r} is not one of {', '.join(POLICIES)}."
         raise ConfigError(msg)
     choices = {"on_bad_record": ("quarantine", "fail"), "unmapped_streams": ("warn", "fail")}
     for name, allowed in choices.items():
         if getattr(settings, name) not in allowed:
-            msg = f"Setting {name}: {getattr(settings, name)!r} is none of {', '.join(allowed)}."
+            msg = f"Setting {name}: {getattr(settings, name)!r} is not one of {', '.join(allowed)}."
             raise ConfigError(msg)
     if not re.fullmatch(r"[A-Z]{2}", settings.default_region):
-        msg = f"Setting default_region: {settings.default_region!r} is no ISO country code such as RU."
+        msg = f"Setting default_region: {settings.default_region!r} is not an ISO country code such as RU."
         raise ConfigError(msg)
     if not settings.crm_schema or len(settings.crm_schema.encode()) > 63:
         msg = "Setting crm_schema: a schema name of 1 to 63 bytes is needed."

@@ -17,7 +17,7 @@ Connection = psycopg.Connection[Any]
 
 # Of the built-in tables and of the loader's own.
 CURRENT = 3
-# Columns by which the built-in table of leads is told from a user's own.
+# Columns by which the built-in table of leads is distinguished from a user's own.
 _LEADS = ("amo_account_id", "loss_reason", "pipeline", "price", "raw_fields", "status")
 
 
@@ -128,7 +128,7 @@ def _widen_price(connection: Connection, schema: str) -> None:
         _widen_under_views(connection, schema, statement, error)
 
 
-# The views that stand on a table, directly or on one another, those below first.
+# The views that depend on a table, directly or on one another, those below first.
 _VIEWS = """
     WITH RECURSIVE above AS (
         SELECT r.ev_class AS view, 1 AS depth FROM pg_catalog.pg_depend AS d

@@ -28,7 +28,7 @@ from target_crm.sql import held as statements
 
 logger = logging.getLogger("target-crm")
 Done = TypeVar("Done")
-# How long a merge waits for a row before somebody is told, and after that.
+# How long a merge waits for a row before it is reported, and after that.
 _SECONDS_TO_NOTICE, _SECONDS_TO_LOOK = 5.0, 0.5
 # Looking for the records that are in the way of one another's merge takes no longer than that.
 _SECONDS_TO_DIVIDE = 15.0

@@ -1,4 +1,4 @@
-"""How a run ended: what its input said, which streams were rejected whole, and what is told beside the counts."""
+"""How a run ended: what its input said, which streams were rejected whole, and what is reported beside the counts."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Outcome:
     def notices(
         self, counts: Mapping[str, Counts], sessions: Collection[MergeSession], *, ended: bool
     ) -> list[Problem]:
-        """What is told beside the counts. `ended`: the input was read to where it ends."""
+        """What is reported beside the counts. `ended`: the input was read to where it ends."""
         found = [self.gap()] if self._has_gap else []
         if ended and self.expects_input and not self.input.messages:
             found.append(Problem("E_NO_MESSAGES"))
@@ -139,7 +139,7 @@ class Outcome:
 
 
 def write_notices(connection: Connection, schema: str, run_id: int, notices: Iterable[Problem]) -> None:
-    """Keep what is told beside the counts. The caller commits."""
+    """Keep what is reported beside the counts. The caller commits."""
     document = [notice.as_dict() for notice in notices]
     connection.execute(
         sql.SQL("UPDATE {} SET notices = %s WHERE id = %s").format(sql.Identifier(schema, "sync_runs")),
@@ -148,7 +148,7 @@ def write_notices(connection: Connection, schema: str, run_id: int, notices: Ite
 
 
 def log_notices(notices: Iterable[Problem]) -> None:
-    """Tell what is told beside the counts, with the remedy."""
+    """Log what is reported beside the counts, with the remedy."""
     for notice in notices:
         if notice.code.startswith("W_"):
             logger.warning("%s %s", notice.text(), remedy_text(notice.code, notice.args))

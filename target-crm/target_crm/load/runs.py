@@ -123,7 +123,7 @@ def note_merge_seconds(connection: Connection, schema: str, run_id: int, seconds
 
 
 def prune_journal(connection: Connection, schema: str, days: int) -> int:
-    """Forget the journal of runs older than so many days; how many entries. The caller commits."""
+    """Forget the journal of runs older than a number of days; how many entries. The caller commits."""
     done = 0
     for table in ("sync_changes", "sync_issue_changes"):
         done += connection.execute(
@@ -137,7 +137,7 @@ def prune_journal(connection: Connection, schema: str, days: int) -> int:
 
 
 def lock_account(connection: Connection, schema: str, account: int, patience: float, *, keep_open: bool) -> None:
-    """Take the lock of an account, waiting so many seconds for another load of it; it is held by the connection.
+    """Take the lock of an account, waiting at most `patience` seconds for another load of it; the connection holds it.
 
     Raises:
         BusyError: the other load did not end in time.

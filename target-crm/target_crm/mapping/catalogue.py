@@ -31,7 +31,7 @@ class LiveColumn:
     """A column as the database has it. `length` is a varchar's limit, `type_sql` its type as SQL names it.
 
     A domain counts as the type beneath it. `required`: NOT NULL, and the database fills nothing in. `generated`: the
-    database works it out itself and takes no value. `labels` are an enum's. `comparable`: values can be told apart.
+    database works it out itself and takes no value. `labels` are an enum's. `comparable`: values can be compared.
     `zone`: of a `timestamp` without time zone that in which its times are written, the database's own. `encoding`: the
     database's.
     `computed`: it follows from the row's other columns. `default`: SQL of a constant that new rows get; `is_filled`:

@@ -16,7 +16,7 @@ from target_crm.mapping.vocabulary import LOOKUPS, names
 from target_crm.mapping.yaml_lines import as_said, bare, line_of, plain
 from target_crm.normalise import TRANSFORMS
 
-# What stands in a template's braces, and how it names a custom field there.
+# What is in a template's braces, and how it names a custom field there.
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 FIELD_PREFIX = "field:"
 _OF_SEVERAL = ("first_name", "note_text")
@@ -187,7 +187,7 @@ def _odd_choice(column: Column) -> str | None:
     if column.kinds and (not column.fields or column.template):
         return "has kind, which only means something beside field: values of properties have no kinds."
     if column.template and (given or column.part or column.first or column.transform in _OF_SEVERAL):
-        return "has a template, which already says what stands where; take part, first, kind, nth, rest and join out."
+        return "has a template, which already says the order; take part, first, kind, nth, rest and join out."
     if column.nth and (column.rest or column.first):
         return "has nth beside rest or first; say one of them."
     if column.rest and column.first:

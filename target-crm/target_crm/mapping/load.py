@@ -31,7 +31,7 @@ def _mapping(reader: StreamReader, document: Any, builtin: bool) -> Mapping:
     region = root.get("default_region")
     if region is not None and not re.fullmatch(r"[A-Z]{2}", str(region)):
         reader.note(
-            line_of(root, "default_region"), f"default_region {region!r} is no country code such as RU (in quotes)."
+            line_of(root, "default_region"), f"default_region {region!r} is not a country code such as RU (in quotes)."
         )
     zone = reader.attempt(lambda: reader.text(root, "naive_timezone", "naive_timezone"), None)
     if zone is not None and not is_zone(zone):

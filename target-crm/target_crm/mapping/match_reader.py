@@ -19,7 +19,7 @@ def read_rules(
     """The rules of `match`, each the names of what must agree.
 
     Raises:
-        MappingError: a rule is no name and no list of names; names that are not mapped are noted.
+        MappingError: a rule is neither a name nor a list of names; names that are not mapped are noted.
     """
     given, line = spec.get("match"), line_of(spec, "match")
     entries = [] if given is None else given if isinstance(given, list) else [given]

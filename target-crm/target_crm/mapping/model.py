@@ -29,8 +29,8 @@ class Column:
     values or properties that is not empty. `link` names the stream whose row the
     value points to, `lookup` the kind of name it stands for. `policy` None means the run's default policy.
 
-    Of several values `kinds`, `nth` (from 1) and `rest` choose, `join` stands between them. With `template` path and
-    fields are what stands in its braces, or, with fields alone, the parts of a field's value do. `factor` multiplies.
+    Of several values `kinds`, `nth` (from 1) and `rest` choose, `join` separates them. With `template` path and
+    fields are what is in its braces, or, with fields alone, the parts of a field's value do. `factor` multiplies.
     `label` is what pages call it.
     `numbers_text`: the link's ids may be any text.
 
@@ -168,7 +168,7 @@ class Table:
     streams go into one table, which `marks` tells apart (a column and the value that it has in this stream's rows).
     `reads` is the Singer stream whose records come, those of them that `where` lets through: path to values.
 
-    Lines are where the mapping says so; they are no part of what the mapping means.
+    Lines are where the mapping says so; they are not part of what the mapping means.
     """
 
     stream: str

@@ -123,7 +123,7 @@ def _column_names(column: str, table: Found) -> set[str]:
 
 
 def pick(table: Found, known: Sequence[str], families: Iterable[str] | None, taken: Iterable[str]) -> str | None:
-    """The table's column that is called so and of one of those kinds; names count in the order in which they stand."""
+    """The table's column that is called so and of one of those kinds; names count in their order."""
     free = [c for c in table.columns.values() if c.name not in taken and (families is None or c.family in families)]
     for word in known:
         for column in free:
@@ -305,7 +305,7 @@ def _defaults(table: Found, taken: set[str], mapped: set[str], lists: set[str]) 
         if not wanted or column.generated or column.name in table.facts.references:
             continue
         if any(column.name in unique for unique in table.facts.distinct if len(unique) == 1):
-            # The same value in all rows is no value for it.
+            # The same value in all rows is not a value for it.
             continue
         if column.labels:
             found[column.name] = column.labels[0]

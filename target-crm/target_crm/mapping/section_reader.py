@@ -61,7 +61,7 @@ class SectionReader:
                 continue
             near = difflib.get_close_matches(name, allowed, 1)
             meant = f" (did you mean {near[0]}?)" if near else ""
-            # What is no name may be a line of quite another file, which is nobody's business.
+            # What is not a name may be a line of quite another file, which must not be shown.
             is_name = re.fullmatch(r"[\w.-]{1,63}", str(name)) is not None
             shown = name if is_name else "what is written there"
             self.note(
@@ -76,7 +76,7 @@ class SectionReader:
         if given is None:
             return None
         if given not in allowed:
-            raise self.fail(line_of(spec, key), f"{what} {given!r} is none of {', '.join(allowed)}.")
+            raise self.fail(line_of(spec, key), f"{what} {given!r} is not one of {', '.join(allowed)}.")
         return str(given)
 
     def text(self, spec: dict[str, Any], key: str, what: str) -> str | None:

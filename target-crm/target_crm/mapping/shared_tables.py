@@ -16,7 +16,7 @@ def share_tables(tables: dict[str, Table]) -> tuple[dict[str, Table], list[tuple
     """The tables with names of their own where several streams go into one, and what is wrong with that (by line).
 
     The first stream keeps the table's name; a later one is known as `table[stream]`, in counts, the journal and
-    commands. Streams that share the key columns, too, are told apart by a column that has another fixed value in each.
+    commands. Streams that share the key columns, too, differ in a column that has another fixed value in each.
     """
     problems: list[tuple[int | None, str]] = []
     shared: dict[str, list[Table]] = {}

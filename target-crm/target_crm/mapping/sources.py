@@ -1,7 +1,7 @@
 """Whether a column's source can hold anything: streams, properties and paths that amoCRM's records have.
 
 The names are those that tap-amocrm sends. A stream map may add others, so only what looks like a slip of the pen is
-refused; `properties` of a stream in the mapping lists what is meant as it stands.
+refused; `properties` of a stream in the mapping lists what is meant as it is.
 """
 
 from __future__ import annotations

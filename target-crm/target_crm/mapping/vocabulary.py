@@ -118,7 +118,7 @@ STREAM = (
     Word(
         "properties",
         _TEXTS,
-        "names of properties that a stream map of yours adds; they are taken as they stand",
+        "names of properties that a stream map of yours adds; they are taken as they are",
         "[main_contact_id]",
     ),
     Word(
@@ -160,7 +160,7 @@ COLUMN = (
         "part",
         _TEXT,
         "a key inside an object value (`vat_id` of a legal entity, `city` of an address), always of the first value "
-        "that is filled in, so that the parts of one whole belong together; a plain text counts as it stands",
+        "that is filled in, so that the parts of one whole belong together; a plain text counts as it is",
         "vat_id",
     ),
     Word(

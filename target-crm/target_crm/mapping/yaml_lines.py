@@ -12,14 +12,14 @@ _LINES = "__lines__"
 
 
 class _Lines(NamedTuple):
-    """Where a YAML mapping begins, and where each of its keys stands."""
+    """Where a YAML mapping begins, and where each of its keys is."""
 
     start: int
     keys: dict[Any, int]
 
 
 class LineLoader(yaml.SafeLoader):
-    """Keeps the lines, so that an error can say where to look; refuses a name that stands twice."""
+    """Keeps the lines, so that an error can say where to look; refuses a name that is given twice."""
 
     last_line = 1
 
@@ -36,7 +36,7 @@ class LineLoader(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in lines and key != "<<":
-                problem = f"{key} stands here for the second time (first in line {lines[key]}); keep one of them"
+                problem = f"{key} is given here for the second time (first in line {lines[key]}); keep one of them"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             lines[repr(key) if isinstance(key, (list, dict)) else key] = key_node.start_mark.line + 1
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
@@ -93,14 +93,14 @@ def read_yaml(text: str, source_name: str) -> Any:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         character = error.character if isinstance(error.character, int) else ord(error.character[0])
-        msg = f"{source_name}, line {line}: the character U+{character:04X} may not stand in YAML; take it out."
+        msg = f"{source_name}, line {line}: the character U+{character:04X} is not allowed in YAML; take it out."
         raise MappingError(msg) from None
     except RecursionError:
         line = loader.line + 1 if loader is not None else 1
         msg = f"{source_name}, line {line}: lists and mappings are nested too deeply; correct the YAML there."
         raise MappingError(msg) from None
     except ValueError as error:
-        # A number or a date that YAML reads as one, and that is none.
+        # A number or a date that YAML reads as one, but that does not exist.
         place = f"{source_name}, line {loader.last_line if loader is not None else 1}"
         msg = f"{place}: a value can't be read: {error}; correct it, or write it in quotes."
         raise MappingError(msg) from None

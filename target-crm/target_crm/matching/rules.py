@@ -17,7 +17,7 @@ _BY_TRANSFORM = {"phone": PHONE, "email": EMAIL, "inn": INN, "digits": DIGITS}
 class Part:
     """What is compared: values of these columns and of these sets, all of one kind.
 
-    Phones and e-mails of a record may stand in any of the columns and sets of their kind, on either side.
+    Phones and e-mails of a record may be in any of the columns and sets of their kind, on either side.
     """
 
     kind: str
@@ -41,7 +41,7 @@ class Rule:
 
     @property
     def is_several(self) -> bool:
-        """Whether a record may hold several values, so that another one is no contradiction by itself."""
+        """Whether a record may hold several values, so that another one is not a contradiction by itself."""
         return len(self.parts) == 1 and self.parts[0].kind in SEVERAL
 
     @property
@@ -51,7 +51,7 @@ class Rule:
 
 
 def rules_of(live: LiveTable) -> tuple[Rule, ...]:
-    """The rules of the mapping, the strongest first, then those by which rows that look the same are told of."""
+    """The rules of the mapping, the strongest first, then those by which rows that look the same are distinguished."""
     table = live.mapping
     named = [(", ".join(names), tuple(_part(live, name) for name in names), False) for names in table.match]
     known = {tuple(part.place for part in parts) for _, parts, _ in named}

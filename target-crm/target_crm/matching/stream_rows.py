@@ -30,7 +30,7 @@ class Compared(NamedTuple):
 
 
 class StreamRows:
-    """Compares records with the rows of one stream's table. All methods want a transaction of the caller.
+    """Compares records with the rows of one stream's table. All methods need a transaction of the caller.
 
     Args:
         live: The table.

@@ -41,7 +41,7 @@ def dump_column(values: Sequence[Any]) -> list[bytes]:
 def _escape_all(texts: Sequence[str]) -> list[bytes]:
     if not texts:
         return []
-    # PostgreSQL's text holds no NUL, so that NUL can stand between the values.
+    # PostgreSQL's text holds no NUL, so that NUL can separate the values.
     parts = escape("\0".join(texts).encode()).split(b"\0")
     if len(parts) != len(texts):
         parts = [escape(text.replace("\0", "").encode()) for text in texts]

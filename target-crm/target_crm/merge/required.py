@@ -11,7 +11,7 @@ from target_crm.sql.spec import MergeSpec
 
 
 def leave_required(spec: MergeSpec, found: Extracted, waiting: list[Waiting]) -> None:
-    """Take the records out whose required columns have no value; each is told as a warning, or kept to wait.
+    """Take the records out whose required columns have no value; each is reported as a warning, or kept to wait.
 
     A record waits only for a link that it names: one that names none is left out.
     """

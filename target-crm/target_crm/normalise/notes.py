@@ -78,7 +78,7 @@ def _call_of(head: str) -> Callable[[Params], str | None]:
 
 
 def _duration(value: Any) -> str | None:
-    """Seconds as people say them; what is no number of seconds as it is."""
+    """Seconds as people say them; anything else as it is."""
     text = readable(value)
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > 9:
         return text

@@ -40,7 +40,7 @@ def as_integer(value: Any) -> int:
     """A whole number; `83.0` is one.
 
     Raises:
-        CellError: it is none, or has a fraction.
+        CellError: it is not a number, or has a fraction.
     """
     if value.__class__ is int:
         return int(value)
@@ -59,7 +59,7 @@ def as_number(value: Any) -> str:
     """A number as text, with all its digits.
 
     Raises:
-        CellError: it is none.
+        CellError: it is not a number.
     """
     text = plain_number(value)
     if text is None:

@@ -1,4 +1,4 @@
-"""Phones as people type them, to E.164; what is no phone number is never passed off as one."""
+"""Phones as people type them, to E.164; what is not a phone number is never passed off as one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CANDIDATE = re.compile(r"\+?\(?\d[\d\s\-().]{5,}\d")
 
 
 class Phone(NamedTuple):
-    """`value` is E.164 or None; `comment` is what else stood there (extension, remark, the text that is no number)."""
+    """`value` is E.164 or None; `comment` is the rest (extension, remark, the text that is not a number)."""
 
     value: str | None
     comment: str | None
@@ -57,7 +57,7 @@ def parse_phone(text: str, region: str = "RU") -> Phone:
 
 
 def _find(text: str, region: str) -> tuple[str, int, int] | None:
-    """The first valid number in a text as E.164, and where it stands."""
+    """The first valid number in a text as E.164, and where it is."""
     for candidate in _CANDIDATE.finditer(text):
         number = _valid(candidate.group(), region)
         if number:
@@ -83,7 +83,7 @@ def all_phones(text: str, region: str = "RU") -> list[str]:
 
 
 def _is_russian(national: str) -> bool:
-    """Whether ten digits are a number of Russia's plan: for mobiles known here, for others told by the area code."""
+    """Whether ten digits are a number of Russia's plan: for mobiles known here, for others by the area code."""
     if national[0] == "9":
         return not national.startswith(_GAPS)
     return national[0] in "348" and _is_area(national[:3])

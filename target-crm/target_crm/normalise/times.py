@@ -15,7 +15,7 @@ def as_instant(value: Any, zone: tzinfo) -> datetime | None:
     """A time from Unix seconds or RFC 3339; a time without a zone is read in the account's.
 
     Raises:
-        CellError: it is neither, or lies outside the years 1 to 9999.
+        CellError: it is neither, or is outside the years 1 to 9999.
     """
     if value in (None, "", 0):
         return None

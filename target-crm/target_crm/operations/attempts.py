@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 # with us gets the row when we give up, and is not the one who is cancelled.
 LOCK_WAIT_SECONDS = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-# A row that something refers to went away between the look and the write. More than that is no coincidence.
+# A row that something refers to went away between the look and the write. More than that is not a coincidence.
 _MOST_BROKEN_LINKS = 3
 
 _IN_THE_WAY = (

@@ -206,7 +206,7 @@ def resolve(
     when nothing was settled.
 
     Raises:
-        UnknownError: `take` is none of these.
+        UnknownError: `take` is not one of these.
         BusyError: a load, or another session that holds rows, was in the way for `lock_timeout_seconds`.
     """
     if take not in TAKE:
@@ -326,7 +326,7 @@ def _lock_rows(session: Session, which: Filter, cells: Sequence[Row]) -> None:
 
 
 class _NothingSettledError(Exception):
-    """Rolls a decision back that settled nothing: it is no run."""
+    """Rolls a decision back that settled nothing: it is not a run."""
 
     def __init__(self, settled: Settled) -> None:
         super().__init__()

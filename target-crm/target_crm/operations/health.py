@@ -58,7 +58,7 @@ class Complete:
 
 @dataclass(frozen=True)
 class Health:
-    """What a person wants to know first.
+    """What a person needs to know first.
 
     `accounts`: first the one whose last complete sync is overdue or the oldest. `last_run`: the last load, whatever
     became of it. Open things are counted up to 10,001.
@@ -86,7 +86,7 @@ class Health:
 
 
 def read_health(session: Session) -> Health:
-    """How the CRM stands now; nothing is written."""
+    """The state of the CRM now; nothing is written."""
     last = session.rows(
         S("SELECT r.id, {} AS status FROM {} AS r WHERE kind = 'load' ORDER BY id DESC LIMIT 1").format(
             CURRENT_STATUS.format(alive=is_alive(session.settings.crm_schema)), session.control("sync_runs")

@@ -93,7 +93,7 @@ def unknown_run(session: Session, run: int | None) -> UnknownError:
 
 
 def undone_by(session: Session, run: int) -> int | None:
-    """The run that undid this one and stands, or None."""
+    """The run that undid this one and is not undone itself, or None."""
     found = session.rows(
         S(
             "SELECT u.id FROM {r} AS u WHERE u.undoes = %s AND u.status = 'succeeded' AND NOT EXISTS "

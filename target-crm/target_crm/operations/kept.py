@@ -30,7 +30,7 @@ class KeptCell:
 def kept_cells(session: Session, table: str, limit: int = 50) -> tuple[dict[str, int], list[KeptCell]]:
     """How many cells of a table are kept as they are now, by reason, and the first of them.
 
-    Only rows that the last load found edited are read. Cells that one side leaves empty are no edit.
+    Only rows that the last load found edited are read. Cells that one side leaves empty are not edits.
 
     Raises:
         UnknownError: no stream is mapped to the table.

@@ -1,4 +1,4 @@
-"""Rejects: records that were put aside, tried again or dropped."""
+"""Rejects: records that were rejected, tried again or dropped."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def find_rejects(
 
 
 def read_record(text: str | None) -> dict[str, Any]:
-    """A rejected record out of its text; empty for what is none."""
+    """A rejected record out of its text; empty for anything else."""
     try:
         found = json.loads(text or "")
     except (ValueError, RecursionError):

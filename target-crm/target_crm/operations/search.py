@@ -130,7 +130,7 @@ def _in_set(live: LiveTable, item_set: SetTable, value: str) -> sql.Composed:
 
 
 def _named(live: LiveTable, text: str) -> sql.Composed:
-    """Each word of the text stands in one of the columns that make the name."""
+    """Each word of the text is in one of the columns that make the name."""
     columns = name_columns(live)
     parts: list[sql.Composable] = [S("true") if columns else S("false")]
     for word in text.split()[:8]:

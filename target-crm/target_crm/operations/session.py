@@ -1,4 +1,4 @@
-"""An open CRM: the connection, the mapping held against the live tables, and runs of the operations' own."""
+"""An open CRM: the connection, the mapping compared with the live tables, and runs of the operations' own."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _nothing() -> None:
 
 
 def beside_values(statement: Statement, values: Sequence[Any]) -> Statement:
-    """The statement as it is executed with values: a per cent sign in a name or a literal is no placeholder."""
+    """The statement as it is executed with values: a per cent sign in a name or a literal is not a placeholder."""
     return statement if not values or isinstance(statement, sql.SQL) else _escaped(statement)
 
 

@@ -7,7 +7,7 @@ from target_crm.sql import undo_entries as statements
 
 
 def collect_entries(session: Session, run: int) -> None:
-    """Gather what the run changed, one entry for each cell or row, and whether a later run that stands wrote it, too.
+    """Gather what the run changed, one entry for each cell or row, and whether a later run (not undone) wrote it, too.
 
     A run may write a cell several times: what counts is what was there before the first and after the last. The entries
     are in the temporary tables undo_entries and undo_born until the transaction ends.

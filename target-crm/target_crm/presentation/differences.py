@@ -130,7 +130,7 @@ def _joined(parts: Sequence[str], differs: Sequence[bool]) -> list[Part]:
 
 
 def _cut(parts: list[Part]) -> list[Part]:
-    """Shared passages reduced to what stands next to a difference."""
+    """Shared passages reduced to what is next to a difference."""
     if not any(part.differs for part in parts):
         return parts
     found = []

@@ -14,7 +14,7 @@ _MINUS = "\u2212"
 
 
 def zone_of(name: str | None) -> tzinfo | None:
-    """A time zone by its name; None for what is none."""
+    """A time zone by its name; None for anything else."""
     try:
         return ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -32,7 +32,7 @@ def plural(language: str, number: int, forms: str) -> str:
 
 
 def grouped(language: str, value: Any, *, sign: bool = False) -> str:
-    """A number with its thousands apart, every digit kept; what is no number as it is. `sign` shows a plus, too."""
+    """A number with its thousands apart, every digit kept; anything else as it is. `sign` shows a plus, too."""
     try:
         number = Decimal(str(value))
     except InvalidOperation:
@@ -73,7 +73,7 @@ def read_moment(text: str, zone: tzinfo | None) -> datetime:
     Without an offset of its own it is one of the zone's clock; without a zone of UTC's.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not valid.
     """
     text = text.replace("\u00a0", " ").strip()
     match = _TYPED_MOMENT.fullmatch(text)

@@ -11,7 +11,7 @@ from typing import Any
 
 from target_crm.presentation.formats import read_moment
 
-# In the order in which they are told.
+# In the order in which they are shown.
 COUNTS = (
     "read",
     "inserted",
@@ -65,13 +65,13 @@ def short(value: Any, width: int = 200) -> str:
 
 
 def ordered(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """A run's counts of a table in the order in which they are told; jsonb keeps none."""
+    """A run's counts of a table in the order in which they are shown; jsonb keeps no order."""
     names = sorted(counts, key=lambda name: COUNTS.index(name) if name in COUNTS else len(COUNTS))
     return [(name, counts[name]) for name in names]
 
 
 def as_moment(value: Any) -> datetime | None:
-    """A time of a column or of a record (RFC 3339 or Unix seconds), in UTC; None for what is none."""
+    """A time of a column or of a record (RFC 3339 or Unix seconds), in UTC; None for anything else."""
     if isinstance(value, datetime):
         return value.astimezone(timezone.utc) if value.tzinfo else value.replace(tzinfo=timezone.utc)
     try:

@@ -58,7 +58,7 @@ def _field_values(column: Column) -> Callable[[FieldIndex], list[Any]]:
     """Reads a custom field's values.
 
     With `part` they are the part of the first value that is there, so that the parts of one whole (a firm's name and
-    its numbers) never come from two; a plain text counts as it stands.
+    its numbers) never come from two; a plain text counts as it is.
     """
     keys, part, kinds = wanted_keys(column.fields), column.part, column.kinds
 

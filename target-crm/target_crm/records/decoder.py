@@ -143,7 +143,7 @@ def _said(value: Any) -> str:
 
 
 def _rest(steps: Sequence[str]) -> Callable[[Any], Any] | None:
-    """Reads what lies behind a path's first step; a list in the way gives the list of what its elements hold."""
+    """Reads what is behind a path's first step; a list in the way gives the list of what its elements hold."""
     if not steps:
         return None
 
@@ -205,7 +205,7 @@ class RecordDecoder:
         """The record.
 
         Raises:
-            RecordError: it is no JSON object.
+            RecordError: it is not a JSON object.
         """
         try:
             record: Record = self._decode(raw)
@@ -308,7 +308,7 @@ def _plain(name: Any) -> int | str | None:
 
 
 def wanted_keys(wanted: Sequence[str | int]) -> tuple[str | int, ...]:
-    """The keys under which a column's fields may stand in an index, in the order in which they count."""
+    """The keys under which a column's fields may be in an index, in the order in which they count."""
     keys: list[str | int] = []
     for key in wanted:
         keys.append(key)

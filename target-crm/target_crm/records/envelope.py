@@ -53,7 +53,7 @@ class KeyReader:
     Args:
         live: The table that the records go to.
         context: Region and time zone.
-        default_policy: Part of what a record's hash stands for: another mapping or policy merges all records anew.
+        default_policy: Part of what a record's hash stands for: another mapping or policy merges all records again.
     """
 
     def __init__(self, live: LiveTable, context: Context, default_policy: str) -> None:

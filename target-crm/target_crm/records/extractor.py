@@ -1,4 +1,4 @@
-"""Reads what the mapping wants out of records: values column by column, the items of sets, and the new base.
+"""Reads what the mapping takes out of records: values column by column, the items of sets, and the new base.
 
 A value that its column can't take costs its cell alone: the column counts as if nothing had come for it.
 """
@@ -127,7 +127,7 @@ def _compile_set(
                 continue
             taken.add(key)
             if skip and value:
-                # The first number or address stands in the row itself.
+                # The first number or address is in the row itself.
                 skip = False
                 continue
             kind = given.kind
@@ -151,7 +151,7 @@ def _compile_set(
 
 
 class Extractor:
-    """Reads what the mapping wants out of the records of one stream.
+    """Reads what the mapping takes out of the records of one stream.
 
     Args:
         live: The table that the records go to.
@@ -208,7 +208,7 @@ class Extractor:
     def extract(self, records: Sequence[SeenRecord], on_error: Callable[[SeenRecord, RecordError], None]) -> Extracted:
         """Read records, some hundred at a time: what they are decoded into then stays in the processor's cache.
 
-        Those that can't be decoded are told to `on_error` and left out.
+        Those that can't be decoded are passed to `on_error` and left out.
         """
         found = Extracted([], [[] for _ in self._columns], [], [[] for _ in self._sets])
         found.incomplete = [set() for _ in self._sets]

@@ -41,7 +41,7 @@ def flat(values: Sequence[Any]) -> list[Any]:
 
 
 def chooser(column: Column, context: Context) -> Callable[[Sequence[Any]], list[Any]] | None:
-    """Takes from a column's values those that `nth` and `rest` want; None where it has neither.
+    """Takes from a column's values those that `nth` and `rest` choose; None where it has neither.
 
     Of phones and addresses only valid ones count, each once.
     """

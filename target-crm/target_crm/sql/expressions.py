@@ -39,7 +39,7 @@ def same(slot: Slot, left: sql.Composable, right: sql.Composable) -> sql.Compose
     if slot.live.family != "text":
         return S("({} = {})").format(left, right)
     if slot.column.transform == "phone":
-        # A text without digits is no phone; it equals only itself.
+        # A text without digits is not a phone; it equals only itself.
         return S("({l} = {r} OR ({dl} <> '' AND {dl} = {dr}))").format(
             l=left, r=right, dl=phone_digits(left), dr=phone_digits(right)
         )
@@ -65,7 +65,7 @@ def decision(slot: Slot, policy: str, *, late: bool = False) -> sql.Composed:
     """The truth table of docs/soft-update.md for one column of a row that exists.
 
     A sum of: 1 write theirs, 2 the base moves to theirs, 4 conflict, 8 the row holds a manual edit. `late`: the value
-    is a link or a name that could not be told when its record came.
+    is a link or a name that was not known when its record came.
 
     What the loader itself left in the row counts as the base, in whatever spelling; a default that it wrote where the
     record said nothing counts as empty.

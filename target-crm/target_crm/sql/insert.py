@@ -11,7 +11,7 @@ from target_crm.sql.untouched import ITEM_COLUMNS, OWN, SOURCE, left_columns, le
 
 
 def insert_rows(spec: MergeSpec) -> sql.Composed:
-    """Inserts the new records in the order in which they came; `born` remembers row, version and base."""
+    """Inserts the new records in the order in which they came; the temporary table remembers row, version and base."""
     table = spec.live.mapping
     written: list[tuple[sql.Composable, sql.Composable]] = []
     for slot in spec.slots:

@@ -17,7 +17,7 @@ from target_crm.sql.expressions import phone_digits
 from target_crm.sql.spec import I, S, comma, of_stream, tail, trusted
 from target_crm.sql.text import text_rules
 
-# Of one key so many rows are looked at; what is shared by more tells nobody apart.
+# The number of rows of one key that are looked at; what is shared by more tells nobody apart.
 MOST_OF_A_KEY = 20
 
 
@@ -193,7 +193,7 @@ def _column_key(part: Part, value: sql.Composable, encoding: str) -> sql.Composa
 def claimed_keys(live: LiveTable, rule: Rule, account: int, keys: Sequence[str]) -> sql.Composed | None:
     """Those of the keys of a rule that rows of this account hold which belong to records already.
 
-    None where that can't be told in SQL, and for tables whose rows are only matched: all their rows may match.
+    None where that can't be decided in SQL, and for tables whose rows are only matched: all their rows may match.
     """
     table = live.mapping
     if table.match_only:

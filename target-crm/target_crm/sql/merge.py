@@ -209,7 +209,7 @@ def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
 
 
 def fill_plan(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
-    """Works the plan out; that of a partial merge has a table of its own, made anew each time."""
+    """Works the plan out; that of a partial merge has a table of its own, made again each time."""
     query = plan_query(spec, source)
     if spec.only is None:
         return S("INSERT INTO {} {}").format(spec.plan, query)

@@ -11,7 +11,7 @@ from psycopg import sql
 from target_crm.mapping.check import LiveColumn, LiveTable
 from target_crm.mapping.model import Column, ItemSet
 
-I = sql.Identifier  # noqa: E741 - the two names stand in every other line
+I = sql.Identifier  # noqa: E741 - the two names are in every other line
 S = sql.SQL
 # Columns of one plan: a row of it holds three values and a number of each, and must fit into a page of 8 kB also where
 # each value is as wide as values get that can't be stored elsewhere (32 bytes).

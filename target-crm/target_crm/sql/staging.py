@@ -33,7 +33,7 @@ class Classified(NamedTuple):
 
 
 def create_tables(spec: MergeSpec) -> list[sql.Composed]:
-    """The temporary tables: keys seen, records staged, items of their sets, rows born, links that wait, the plan.
+    """The temporary tables: keys seen, records staged, items of their sets, rows inserted, links that wait, the plan.
 
     They are empty after each commit and live as long as the connection.
     """
@@ -133,7 +133,7 @@ def count_seen(spec: MergeSpec) -> sql.Composed:
 
 
 def limited(table: sql.Composable, rows: int) -> sql.Composed:
-    """A temporary table with its number of rows told to the planner, rounded up: reading a wide table for statistics
+    """A temporary table with its number of rows known to the planner, rounded up: reading a wide table for statistics
     costs more than that."""
     return S("(SELECT * FROM {} LIMIT {})").format(table, sql.Literal(limit_of(rows)))
 

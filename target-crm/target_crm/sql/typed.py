@@ -32,7 +32,7 @@ def as_key(live: LiveTable, text: sql.Composable) -> sql.Composed:
     return sql.SQL("({})::text::{}").format(text, sql.SQL(live.columns[live.mapping.id].type_sql))
 
 
-# RFC 3339 with days that exist; what else a record calls its time is no time of the row.
+# RFC 3339 with days that exist; anything else that a record calls its time does not count.
 _DAY = (
     r"\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
     r"|\d\d(?:0[48]|[2468][048]|[13579][26])-02-29"
@@ -41,7 +41,7 @@ _MOMENT = rf"^(?:{_DAY})[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{{1,9}})?
 
 
 def as_moment(text: sql.Composable) -> sql.Composed:
-    """SQL that reads a record's own time out of a text; NULL for what is none."""
+    """SQL that reads a record's own time out of a text; NULL for anything else."""
     return sql.SQL(
         "(CASE WHEN {text} ~ {moment} THEN ({text})::timestamptz "
         "WHEN {text} ~ '^[0-9]{{1,11}}$' THEN to_timestamp(({text})::double precision) END)"

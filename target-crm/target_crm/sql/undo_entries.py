@@ -12,7 +12,7 @@ from target_crm.sql.spec import I, S
 from target_crm.sql.typed import as_key
 from target_crm.sql.untouched import OWN
 
-# What a key of a family looks like: a table may have had other keys once, which are no keys of any row now.
+# What a key of a family looks like: a table may have had other keys once, which are not keys of any row now.
 _KEYS = {
     "uuid": "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
     "integer": "^-?[0-9]{1,18}$",
@@ -21,7 +21,7 @@ DROP = S("DROP TABLE IF EXISTS pg_temp.undo_entries, pg_temp.undo_born")
 
 
 def undone(runs: sql.Composable, run: sql.Composable) -> sql.Composed:
-    """Whether a run has been undone by another that stands."""
+    """Whether a run has been undone by another one that is not undone itself."""
     return S(
         "EXISTS (SELECT FROM {runs} AS u WHERE u.undoes = {run} AND u.status = 'succeeded' "
         "AND NOT EXISTS (SELECT FROM {runs} AS w WHERE w.undoes = u.id AND w.status = 'succeeded'))"
@@ -30,7 +30,7 @@ def undone(runs: sql.Composable, run: sql.Composable) -> sql.Composed:
 
 def entries(changes: sql.Composable, runs: sql.Composable, run: int, *, same_cell: bool) -> sql.Composed:
     """The table undo_entries: one row for each cell or row that the run changed, with what was before its first write
-    and after its last, and whether a later run that stands wrote the row (with `same_cell`: that cell), too."""
+    and after its last, and whether a later run that is not undone wrote the row (with `same_cell`: that cell), too."""
     cell = S("AND later.column_name IN (e.column_name, '*')") if same_cell else S("")
     return S(
         "CREATE TEMP TABLE undo_entries ON COMMIT DROP AS "
@@ -96,7 +96,7 @@ def born(live: Sequence[LiveTable]) -> sql.Composed:
 
 
 INDEX_BORN = S("CREATE INDEX ON undo_born (table_name, row_id); ANALYZE undo_born")
-# Inserted rows go or stay as they are: what else the run wrote in them is no entry of its own.
+# Inserted rows go or stay as they are: what else the run wrote in them is not an entry of its own.
 FORGET_CELLS_OF_BORN = S(
     "DELETE FROM undo_entries AS e USING undo_born AS b "
     "WHERE e.table_name = b.table_name AND e.row_id = b.row_id AND e.column_name <> '*'"

@@ -1,7 +1,7 @@
 """SQL that tells whether somebody edited a row: whether it holds anything that the loader did not leave there.
 
 What the mapping knows is compared with the base or the journal. A column of the application's own counts as untouched
-while it holds what a row gets by itself; where that is no constant (a time, a number of a sequence, what a trigger
+while it holds what a row gets by itself; where that is not a constant (a time, a number of a sequence, what a trigger
 makes), the journal's entry of an inserted row keeps it under `OWN` (`left_columns`). The loader's own stamps never
 count.
 """
@@ -18,7 +18,7 @@ from target_crm.sql.expressions import is_empty
 from target_crm.sql.spec import I, S, Slot, trusted
 from target_crm.sql.typed import as_value
 
-# What stands in the column of an item's source.
+# The value in the column of an item's source.
 SOURCE = "amocrm"
 # The columns of an item, and how they are called where items are staged.
 ITEM_COLUMNS = {"value": "v", "comment": "c", "type": "t", "position": "n"}

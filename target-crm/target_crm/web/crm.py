@@ -1,4 +1,4 @@
-"""The CRM as the page needs it: a pool of connections, and the mapping held against the tables once in a while."""
+"""The CRM as the page needs it: a pool of connections, and the mapping compared with the tables once in a while."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Crm:
                     continue
                 tell(f"Making the index {name}; a load that is running is waited for ...")
                 try:
-                    # What an earlier start left half made is no index.
+                    # What an earlier start left half made is not an index.
                     connection.execute(
                         sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(schema, name))
                     )

@@ -1,4 +1,4 @@
-"""The page's words, in the language that its reader wants."""
+"""The page's words, in its reader's language."""
 
 from __future__ import annotations
 

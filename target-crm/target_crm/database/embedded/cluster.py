@@ -13,7 +13,7 @@ from target_crm.database.embedded.privileges import Runner
 from target_crm.errors import DatabaseError
 
 USER = "postgres"
-# A new cluster is made here and moved up when it is whole, PG_VERSION last: a cluster with that file is no half one.
+# A new cluster is made here and moved up when it is whole, PG_VERSION last: a cluster with that file is complete.
 _NEW, _MADE = ".target-crm.new", ".target-crm.made"
 _OURS = {HOLD, START, GUARD, _NEW, _MADE, "log", "lost+found"}
 

@@ -106,7 +106,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def _forget_socket(directory: Path, socket_dir: str) -> None:
-    """Remove the private folder of the socket where data_dir's path was no place for it."""
+    """Remove the private folder of the socket where data_dir's path was not suitable for it."""
     with suppress(OSError):
         if socket_dir and not directory.samefile(socket_dir):
             Path(socket_dir).rmdir()

@@ -13,7 +13,7 @@ LANGUAGES = ("en", "ru")
 
 
 class Texts:
-    """Texts of one language: `texts("key", n=5)`; a key that is missing is an error, as it is nobody's name.
+    """Texts of one language: `texts("key", n=5)`; a key that is missing is an error.
 
     Args:
         language: One of `LANGUAGES`.

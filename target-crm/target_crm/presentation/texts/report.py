@@ -20,7 +20,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "tile_updated": ("rows changed", "строк изменено"),
     "tile_unchanged": ("unchanged: nothing written", "без изменений: ничего не записано"),
     "tile_kept": ("rows with edits kept", "строк с сохранёнными правками"),
-    "tile_rejected": ("records put aside", "записей отложено"),
+    "tile_rejected": ("records rejected", "записей отложено"),
     "counts_title": ("What came and what was written", "Что пришло и что записано"),
     "counts": ("Counts by table", "Числа по таблицам"),
     "counts_note": (
@@ -88,7 +88,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "rejects_counted": ("Rejects: {n}", "Отложенные записи: {n}"),
     "rejects": ("Rejects", "Отложенные записи"),
     "rejects_note": (
-        "These records were put aside, the rest was loaded; target-crm-admin rejects --retry tries them again.",
+        "These records were rejected, the rest was loaded; target-crm-admin rejects --retry tries them again.",
         "Эти записи отложены, остальные загружены; повторить их: target-crm-admin rejects --retry.",
     ),
     # warnings

@@ -120,7 +120,7 @@ def _how(page: Page, conflict: Row) -> str | None:
 
 
 def settle(page: Page) -> Response:
-    """Settle one conflict, and go on to the next. The second of two people is told."""
+    """Settle one conflict, and go on to the next. The second of two people learns that."""
     session, number = page.session, int(page.in_path("conflict"))
     conflict = find_conflict(session, number)
     texts, take, typed = page.texts, page.given("take") or "", page.given("value") or ""
