@@ -164,6 +164,12 @@ COMMAND_PROBLEMS: dict[str, Text] = {
         _MAPPED,
         _MAPPED_RU,
     ),
+    "E_STREAM_UNKNOWN": Text(
+        "There is no mapped stream {stream}.[[ Did you mean {nearest}?]] Known: {known}.",
+        "В сопоставлении нет потока {stream}.[[ Похожее имя: {nearest}.]] Есть: {known}.",
+        _MAPPED,
+        _MAPPED_RU,
+    ),
     "E_TABLE_MATCH_ONLY": Text(
         "Rows of {table} are only matched (match_only): nothing in them comes from amoCRM.",
         "Строки таблицы {table} только сопоставляются (match_only): из amoCRM в них ничего не приходит.",
