@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import meltano_settings
 import psycopg
 import pytest
 import yaml
@@ -50,6 +51,17 @@ def test_every_setting_is_declared_with_its_kind_and_secrets_are_marked(project,
 @pytest.mark.parametrize("name", ["tap-amocrm", "target-crm"])
 def test_capabilities_are_those_of_the_plugin(project, name):
     assert set(plugin(project, name)["capabilities"]) == set(about(name)["capabilities"])
+
+
+@pytest.mark.parametrize("name", ["tap-amocrm", "target-crm"])
+def test_the_definition_for_other_projects_says_what_the_plugin_says_of_itself(name):
+    file = meltano_settings.definition_file(name)
+    assert file.read_text("utf-8") == meltano_settings.definition(name), "run: make settings"
+    found = yaml.safe_load(file.read_text("utf-8"))
+    spoken = about(name)
+    assert set(found["capabilities"]) == set(spoken["capabilities"])
+    assert {s["name"] for s in found["settings"]} == set(spoken["settings"]["properties"])
+    assert all((BIN / command["executable"]).exists() for command in found["commands"].values())
 
 
 def test_usage_statistics_are_off_and_there_is_a_job_and_a_schedule(project):

@@ -1,4 +1,5 @@
-"""Writes the settings of both plugins in meltano.yml as `--about` describes them: `make settings`."""
+"""Writes the settings of both plugins in meltano.yml as `--about` describes them, and their definitions in `plugins/`:
+`make settings`."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,18 @@ class _Indented(yaml.SafeDumper):
         return super().increase_indent(flow, indentless=False)
 
 
-def about(command: str) -> dict[str, Any]:
-    """A command's settings as JSON Schema, by name."""
+@cache
+def described(command: str) -> dict[str, Any]:
+    """What a command says of itself."""
     program = Path(sys.executable).parent / command
     done = subprocess.run([program, "--about", "--format=json"], capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)["settings"]["properties"]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def about(command: str) -> dict[str, Any]:
+    """A command's settings as JSON Schema, by name."""
+    found: dict[str, Any] = described(command)["settings"]["properties"]
     return found
 
 
@@ -73,5 +82,62 @@ def meltano_yml() -> str:
     return text
 
 
+# What a definition says beside what the plugin itself and meltano.yml do; the rest of it is as on Meltano Hub.
+_DEFINITIONS: dict[str, dict[str, Any]] = {
+    "tap-amocrm": {
+        "pip_url": "tap-amocrm",
+        "domain_url": "https://developers.kommo.com/",
+        "keywords": ["meltano_sdk", "api", "crm"],
+        "settings_group_validation": [
+            ["subdomain", "access_token"],
+            ["api_url", "access_token"],
+            ["subdomain", "client_id"],
+        ],
+    },
+    "target-crm": {
+        "pip_url": "target-crm[all]",
+        "domain_url": "https://www.postgresql.org/",
+        "keywords": ["meltano_sdk", "database", "crm"],
+        "settings_group_validation": [[]],
+    },
+}
+_HEAD = "# Made by `make settings`. meltano add {command} --from-ref FILE takes this file or its address.\n"
+
+
+def definition_file(command: str) -> Path:
+    """Where the definition of a plugin is."""
+    return FILE.parent / "plugins" / f"{command}.yml"
+
+
+def definition(command: str) -> str:
+    """A plugin's definition for `meltano add --from-ref` and Meltano Hub."""
+    plugins = yaml.safe_load(FILE.read_text("utf-8"))["plugins"]
+    (entry,) = (plugin for kind in plugins.values() for plugin in kind if plugin["name"] == command)
+    own, spoken = _DEFINITIONS[command], described(command)
+    found = {
+        "name": command,
+        "namespace": entry["namespace"],
+        "variant": "amocrm-to-crm",
+        "label": entry["label"],
+        "description": spoken["description"],
+        "domain_url": own["domain_url"],
+        "docs": f"https://pypi.org/project/{command}/",
+        "repo": f"https://pypi.org/project/{command}/",
+        "pip_url": own["pip_url"],
+        "executable": command,
+        "maintenance_status": "active",
+        "keywords": own["keywords"],
+        "capabilities": sorted(spoken["capabilities"]),
+        "commands": entry["commands"],
+        **({"select": entry["select"]} if "select" in entry else {}),
+        "settings_group_validation": own["settings_group_validation"],
+        "settings": [setting(name, schema) for name, schema in about(command).items()],
+    }
+    body = yaml.dump(found, Dumper=_Indented, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    return _HEAD.format(command=command) + body
+
+
 if __name__ == "__main__":
     FILE.write_text(meltano_yml(), "utf-8")
+    for command in PLUGINS:
+        definition_file(command).write_text(definition(command), "utf-8")
