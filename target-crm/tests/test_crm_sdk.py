@@ -3,7 +3,8 @@
 Its streams are none of amoCRM's. A CRM has tables that its own application made, and a target that put `test_cats`
 beside them would be wrong: such streams are skipped with a warning by default, and with `unmapped_streams: fail` they
 stop the run. So for most of the suite's files the promise is that a foreign stream neither breaks the load nor leaves
-anything behind, which is what is checked after each.
+anything behind, which is what is checked after each. That records of mapped streams arrive is checked in
+test_crm_sdk_mapped.py.
 
 Left out, with the reasons:
 
