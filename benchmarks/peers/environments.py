@@ -15,6 +15,10 @@ PEERS: dict[str, tuple[str, ...]] = {
     # Its wheel asks for psycopg2, its code imports psycopg 3.
     "amochka": ("amochka==0.7.0", "psycopg[binary]==3.2.13"),
     "target-postgres": ("meltanolabs-target-postgres==0.8.1",),
+    # Other loaders, which the tests of docs/other-loaders.md run. With duckdb 2 target-duckdb loses rows.
+    "target-csv": ("meltanolabs-target-csv==0.5.0",),
+    "target-jsonl": ("target-jsonl==0.1.4",),
+    "target-duckdb": ("target-duckdb==0.8.0", "duckdb==1.1.3"),
     "aioamocrm": ("aioamocrm==0.1.1",),
     "amocrm-api": ("amocrm-api==2.6.1",),
 }
