@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -375,3 +376,52 @@ def test_a_migration_that_is_missing_is_told_before_a_row_is_written(site, loade
         assert site.versions("companies_contact") == before
     finally:
         site.connection.execute("ALTER TABLE companies_contact RENAME post TO job_title")
+
+
+def load(site: Site, *companies: dict) -> None:
+    """Load companies with the command itself, which tells of each commit."""
+    lines = [{"type": "SCHEMA", "stream": "companies", "schema": {"properties": {"id": {"type": "integer"}}},
+              "key_properties": ["account_id", "id"]}]  # fmt: skip
+    common = {"account_id": 7, "updated_at": "2026-01-01T00:00:00+00:00", "custom_fields_values": None}
+    lines += [{"type": "RECORD", "stream": "companies", "record": {**common, **company}} for company in companies]
+    config = {"TARGET_CRM_DATABASE_URL": site.url, "TARGET_CRM_CRM_SCHEMA": "amocrm",
+              "TARGET_CRM_MAPPING_FILE": str(EXAMPLE / "mapping.yaml"),
+              "TARGET_CRM_NOTIFY_CHANNEL": "crm_loads"}  # fmt: skip
+    done = subprocess.run(
+        [str(BIN / "target-crm"), "--config", "ENV"],
+        input="\n".join(map(json.dumps, lines)) + "\n",
+        env={**os.environ, **config},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def indexed(site: Site) -> dict[str, str]:
+    """What the search index holds, by the company's title."""
+    query = (
+        "SELECT c.title, s.text FROM companies_companysearch AS s JOIN companies_company AS c ON c.id = s.company_id"
+    )
+    return {row["title"]: row["text"] for row in site.rows(query)}
+
+
+def test_an_index_that_a_signal_keeps_is_complete_when_loads_are_followed(new_site):
+    site = new_site()
+    load(site, {"id": 1, "name": "Ромашка"})
+    assert indexed(site) == {}
+    site.manage("follow_loads", "--run", "1")
+    assert indexed(site) == {"Ромашка": "ромашка"}
+    command = [sys.executable, "manage.py", "follow_loads"]
+    environment = {**os.environ, "DATABASE_URL": site.url, "PYTHONDONTWRITEBYTECODE": "1"}
+    with subprocess.Popen(command, cwd=EXAMPLE, env=environment, stdout=subprocess.PIPE, text=True) as follower:
+        try:
+            assert follower.stdout is not None
+            assert follower.stdout.readline() == "listening\n"
+            load(site, {"id": 1, "name": "Ромашка"}, {"id": 2, "name": "Лютик"})
+            deadline = time.monotonic() + 60
+            while len(indexed(site)) < 2 and time.monotonic() < deadline:
+                time.sleep(0.1)
+        finally:
+            follower.terminate()
+    assert indexed(site) == {"Ромашка": "ромашка", "Лютик": "лютик"}

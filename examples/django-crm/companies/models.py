@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.db.models.signals import post_save
+from django.dispatch import receiver
 
 from amocrm.models import FromAmoCRM, ItemFromAmoCRM
 
@@ -107,3 +109,22 @@ class ContactEmail(ItemFromAmoCRM):
 
     def __str__(self) -> str:
         return self.address or self.note or ""
+
+
+class CompanySearch(models.Model):
+    """What a search looks through, kept by a signal."""
+
+    company = models.OneToOneField(Company, models.CASCADE, primary_key=True, related_name="search")
+    text = models.TextField()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@receiver(post_save, sender=Company)
+def index_company(instance: Company, **_: object) -> None:
+    """Keep the search's text of a company that was saved."""
+    words = [instance.title, instance.tax_number, instance.address]
+    CompanySearch.objects.update_or_create(
+        company=instance, defaults={"text": " ".join(word for word in words if word).lower()}
+    )

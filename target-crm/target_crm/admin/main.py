@@ -21,6 +21,7 @@ _SUBCOMMANDS = {
     "proposals": "proposals:proposals",
     "tie": "proposals:tie_command",
     "untie": "proposals:untie_command",
+    "written": "written:written",
     "map": "mapping:map_tables",
     "psql": "database:psql",
     "report": "database:report",

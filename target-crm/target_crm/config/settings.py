@@ -136,6 +136,12 @@ _PROPERTIES = (
         description="Older runs' rows of sync_changes are removed at the end of a load; 0 keeps all.",
     ),
     setting(
+        "notify_channel",
+        StringType,
+        title="Channel of notifications",
+        description="After each commit the run's number is sent there (NOTIFY), for applications that LISTEN.",
+    ),
+    setting(
         "unmapped_streams",
         StringType,
         default="warn",
@@ -181,6 +187,7 @@ class Settings:
     lock_timeout_seconds: float = 600.0
     parallel_merges: int = 2
     journal_retention_days: int = 90
+    notify_channel: str | None = None
     unmapped_streams: str = "warn"
 
     @classmethod
@@ -246,6 +253,9 @@ def _check(settings: Settings) -> None:
         raise ConfigError(msg)
     if not settings.crm_schema or len(settings.crm_schema.encode()) > 63:
         msg = "Setting crm_schema: a schema name of 1 to 63 bytes is needed."
+        raise ConfigError(msg)
+    if settings.notify_channel is not None and len(settings.notify_channel.encode()) > 63:
+        msg = "Setting notify_channel: the name of a channel has at most 63 bytes."
         raise ConfigError(msg)
     for name in ("max_deletes_percent", "max_changes_percent"):
         if getattr(settings, name) > 100:

@@ -10,6 +10,7 @@ from functools import partial
 
 import psycopg
 
+from target_crm.database.notify import notify
 from target_crm.load import rejects
 from target_crm.load.batch import Batch, Buffer, Reject
 from target_crm.load.run_context import RunContext
@@ -223,6 +224,8 @@ class BatchWriter:
         run.write_counts()
         if batch.state is not None:
             self.keep_state(batch.state)
+        if not run.settings.dry_run:
+            notify(run.connection, run.settings.notify_channel, run.run_id)
         run.commit()
         run.refuse_too_many()
 

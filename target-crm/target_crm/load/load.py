@@ -11,6 +11,7 @@ import psycopg
 
 from target_crm.config.settings import Settings
 from target_crm.database.connection import Database
+from target_crm.database.notify import notify
 from target_crm.database.session import PinnedConnection
 from target_crm.errors import DatabaseError
 from target_crm.load import runs
@@ -187,6 +188,7 @@ class Load:
             if status == "succeeded" and self.settings.journal_retention_days:
                 runs.prune_journal(connection, schema, self.settings.journal_retention_days)
                 forget_old_states(connection, schema)
+            notify(connection, self.settings.notify_channel, run_id)
             connection.commit()
         except (psycopg.OperationalError, DatabaseError):
             logger.warning("The run %d could not be closed: the database is gone.", self.run_id)

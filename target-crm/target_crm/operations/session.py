@@ -16,6 +16,7 @@ from target_crm.config.setting_names import nearest
 from target_crm.config.settings import Settings
 from target_crm.database.connection import Database
 from target_crm.database.lenient import read_everything
+from target_crm.database.notify import notify
 from target_crm.database.run_setting import work_for
 from target_crm.database.schema_version import CURRENT, schema_version
 from target_crm.errors import DatabaseError, TargetError
@@ -180,6 +181,7 @@ class Session:
                 )
             done = work(run_id)
             runs.close_run(self.connection, self.settings.crm_schema, run_id, "succeeded", None)
+            notify(self.connection, self.settings.notify_channel, run_id)
             self.connection.commit()
             return done
         except BaseException:
