@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ErrorCode:
-    """A stable code, what it means, and what to do."""
+    """A stable code, what it means, what to do, and the parameters that every error of it carries."""
 
     code: str
     meaning: str
     remedy: str
+    parameters: tuple[str, ...] = ()
 
 
 CODES: dict[str, ErrorCode] = {
@@ -25,7 +26,10 @@ CODES: dict[str, ErrorCode] = {
         "Take the name that the message proposes, or remove the setting.",
     ),
     "FileError": ErrorCode(
-        "E_FILE", "A file that an option names can't be read, or is not JSON.", "Correct the path or the file."
+        "E_FILE",
+        "A file that an option names can't be read, or is not JSON.",
+        "Correct the path or the file.",
+        ("source",),
     ),
     "CatalogError": ErrorCode(
         "E_CATALOG",
@@ -68,20 +72,31 @@ CODES: dict[str, ErrorCode] = {
         "E_PAUSED",
         "amoCRM asks for a pause that is longer than a run waits.",
         "Run again after the time in the message.",
+        ("seconds", "until"),
     ),
     "ApiError": ErrorCode(
-        "E_API_REFUSED", "The API refuses a request.", "Look at the status, the path and the reason in the message."
+        "E_API_REFUSED",
+        "The API refuses a request.",
+        "Look at the status, the path and the reason in the message.",
+        ("status", "path"),
     ),
     "UrlTooLongError": ErrorCode(
-        "E_URL_TOO_LONG", "An address was too long for the API even with one id.", "Report it with the log."
+        "E_URL_TOO_LONG",
+        "An address was too long for the API even with one id.",
+        "Report it with the log.",
+        ("status", "path"),
     ),
     "EndlessListError": ErrorCode(
-        "E_LIST_ENDLESS", "A list of the API does not come to an end.", "Report it with the log; run again."
+        "E_LIST_ENDLESS",
+        "A list of the API does not come to an end.",
+        "Report it with the log; run again.",
+        ("path", "pages"),
     ),
     "LockedError": ErrorCode(
         "E_LOCKED",
         "Another process holds a file that processes share.",
         "End that process, or wait for it; run again.",
+        ("file",),
     ),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from tap_amocrm.error_codes import code_of
 
@@ -13,7 +14,23 @@ BLOCKED = (
 
 
 class TapError(Exception):
-    """Base of every error that tap-amocrm raises on purpose."""
+    """Base of every error that tap-amocrm raises on purpose.
+
+    Args:
+        message: What happened and what to do.
+        parameters: What the code's texts name, as JSON takes it (docs/errors.md); those of a kind that lists some are
+            required.
+
+    Raises:
+        KeyError: a parameter of the code is missing.
+    """
+
+    def __init__(self, message: str = "", **parameters: Any) -> None:
+        super().__init__(message)
+        missing = set(code_of(type(self)).parameters) - parameters.keys()
+        if missing:
+            raise KeyError(f"{type(self).__name__} lacks {', '.join(sorted(missing))}")
+        self.parameters: dict[str, Any] = parameters
 
     @property
     def code(self) -> str:
@@ -75,7 +92,9 @@ class PausedError(TapError):
         until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + seconds))
         return cls(
             f"{what} and asks to wait {seconds:,.0f} s (Retry-After), until {until}. No request is sent before; run "
-            "again then. What was loaded stays."
+            "again then. What was loaded stays.",
+            seconds=round(seconds),
+            until=until,
         )
 
 
@@ -83,7 +102,7 @@ class ApiError(TapError):
     """The API refused a request with a problem body."""
 
     def __init__(self, status: int, path: str, title: str) -> None:
-        super().__init__(f"{path}: the API answers {status} {title}".strip())
+        super().__init__(f"{path}: the API answers {status} {title}".strip(), status=status, path=path)
         self.status, self.path = status, path
 
 

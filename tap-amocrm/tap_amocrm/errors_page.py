@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import sys
 
-from tap_amocrm.error_codes import CODES
+from tap_amocrm.error_codes import CODES, ErrorCode
 
 HEADING = "## tap-amocrm"
 _HEAD = f"""{HEADING}
 
-An error of the tap ends its run with one line in the log, which ends with the code in brackets. What was loaded stays,
-and the next run goes on from there. Exit codes of all its commands: 0, all was read; 1, one of these errors; 2, the
-command line is wrong; 128 and the signal's number, stopped by a signal (143 for SIGTERM).
+An error of the tap ends its run with one line in the log, which ends with the code in brackets; logs in JSON carry
+code and parameters (`error_code`, `error_parameters`). What was loaded stays, and the next run goes on from there. Exit
+codes of all its commands: 0, all was read; 1, one of these errors; 2, the command line is wrong; 128 and the signal's
+number, stopped by a signal (143 for SIGTERM).
 
-| code | meaning | remedy |
-| --- | --- | --- |
+| code | meaning | parameters | remedy |
+| --- | --- | --- | --- |
 """
 
 
 def errors_section() -> str:
     """The section: a table of all codes."""
-    return _HEAD + "".join(f"| `{c.code}` | {c.meaning} | {c.remedy} |\n" for c in CODES.values())
+    return _HEAD + "".join(_row(code) for code in CODES.values())
+
+
+def _row(code: ErrorCode) -> str:
+    parameters = ", ".join(f"`{name}`" for name in code.parameters)
+    return f"| `{code.code}` | {code.meaning} | {parameters} | {code.remedy} |\n"
 
 
 if __name__ == "__main__":

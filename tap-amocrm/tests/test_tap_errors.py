@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import tap_amocrm
-from tap_amocrm.error_codes import CODES
-from tap_amocrm.errors import TapError
+from tap_amocrm.error_codes import CODES, code_of
+from tap_amocrm.errors import ApiError, PausedError, TapError
 from tap_amocrm.errors_page import HEADING, errors_section
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
@@ -70,6 +70,23 @@ def test_a_message_about_a_file_ends_with_its_code(start, tmp_path, options, con
     assert f" [{code}]" in output.log
 
 
+@pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: kind.__name__)
+def test_an_error_needs_the_parameters_of_its_code(kind):
+    needed = code_of(kind).parameters
+    if needed and kind.__init__ is TapError.__init__:
+        with pytest.raises(KeyError, match=needed[0]):
+            kind("What happened.")
+    elif kind.__init__ is TapError.__init__:
+        assert kind("What happened.").parameters == {}
+
+
+def test_errors_carry_their_parameters():
+    assert ApiError(402, "/api/v4/leads", "Payment Required").parameters == {"status": 402, "path": "/api/v4/leads"}
+    paused = PausedError.of(90, "/api/v4/leads answers 429")
+    assert paused.parameters["seconds"] == 90
+    assert paused.parameters["until"] in str(paused)
+
+
 def test_a_wrong_command_line_has_an_exit_code_of_its_own(start):
     assert start().run(None, "--no-such-option").code == 2
 
@@ -89,3 +106,4 @@ def test_logs_in_json_carry_the_code(start, tmp_path):
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     (error,) = [e for e in map(json.loads, filter(None, done.stderr.splitlines())) if e["level"] == "error"]
     assert "E_SETTING" in json.dumps(error)
+    assert "error_parameters" in json.dumps(error)

@@ -66,7 +66,7 @@ class Pages:
             f"{self._path}: amoCRM announces further pages, but {what} (after {self._count:,} pages). What was loaded "
             "stays; run again, and tell amoCRM's support if it happens again."
         )
-        raise EndlessListError(msg)
+        raise EndlessListError(msg, path=self._path, pages=self._count)
 
 
 def pages(client: Client, listing: Listing, params: Params, *, promised: bool = False) -> Iterator[list[Record]]:

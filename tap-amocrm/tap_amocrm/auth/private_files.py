@@ -211,7 +211,7 @@ class FileLock:
         self._prepare()
         if not self._acquire(delay, max_delay):
             msg = f"Another process has held the lock {self.path} for {self._limit:,.0f} s. {self._hint}"
-            raise LockedError(msg)
+            raise LockedError(msg, file=str(self.path))
         try:
             yield
         finally:

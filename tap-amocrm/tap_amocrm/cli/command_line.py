@@ -52,7 +52,7 @@ class TapCommand(SingerCommand):
 
 
 def _log(error: TapError) -> None:
-    logger.error("%s", error.message, extra={"error_code": error.code})
+    logger.error("%s", error.message, extra={"error_code": error.code, "error_parameters": error.parameters})
 
 
 def read_config(given: tuple[str, ...]) -> _ConfigInput:

@@ -24,10 +24,10 @@ def read_json_object(option: str, file: Path, example: str) -> dict[str, Any]:
         text = file.read_text("utf-8-sig")
     except OSError as error:
         msg = f"{option} {file} can't be read: {error.strerror}."
-        raise FileError(msg) from None
+        raise FileError(msg, source=f"{option} {file}") from None
     except UnicodeDecodeError:
         msg = f"{option} {file} is not text in UTF-8."
-        raise FileError(msg) from None
+        raise FileError(msg, source=f"{option} {file}") from None
     return parse_json_object(f"{option} {file}", text, example)
 
 
@@ -47,8 +47,8 @@ def parse_json_object(name: str, text: str, example: str) -> dict[str, Any]:
         where = "it is nested too deep"
     if where is not None:  # raised out here: the decoder's error carries the text
         msg = f"{name} is not valid JSON: {where}."
-        raise FileError(msg)
+        raise FileError(msg, source=name)
     if not isinstance(found, dict):
         msg = f"{name} must hold a JSON object such as {example}."
-        raise FileError(msg)
+        raise FileError(msg, source=name)
     return found
