@@ -14,10 +14,10 @@ import msgspec
 import psycopg
 from singer_sdk.exceptions import InvalidInputLine, RecordsWithoutSchemaException
 
+from target_crm.config.database_url import without_secrets
 from target_crm.config.settings import Settings
 from target_crm.database.connection import Database
 from target_crm.database.errors import as_sentence
-from target_crm.database.url import without_secrets
 from target_crm.errors import IncompleteInputError, Interrupted, MappingError, MessageError, OutcomeError
 from target_crm.load.load import Load
 from target_crm.load.outcome import log_notices

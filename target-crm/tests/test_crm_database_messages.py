@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from servers import Refusing, with_database
 
-from target_crm.database.url import check_database_url
+from target_crm.config.database_url import check_database_url
 from target_crm.errors import ConfigError, DatabaseError
 
 BIN = Path(sys.executable).parent

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from target_crm.database.encoding import Letters
+from target_crm.normalise.letters import Letters
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from target_crm.admin.common import console, name_database, plain_errors, session_of, short
+from target_crm.config.database_url import without_secrets
 from target_crm.database.lenient import read_everything
-from target_crm.database.url import without_secrets
 from target_crm.extras import require_extra
 from target_crm.operations.session import open_database
 from target_crm.presentation.terminal import Table, visible

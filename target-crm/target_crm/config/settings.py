@@ -237,7 +237,7 @@ def _coerce(name: str, value: Any, default: Any) -> Any:
 def _check(settings: Settings) -> None:
     if settings.database_url is not None:
         # The driver is not needed to describe the settings, and takes its time to import.
-        from target_crm.database.url import check_database_url
+        from target_crm.config.database_url import check_database_url
 
         check_database_url(settings.database_url)
     if settings.default_policy not in POLICIES:

@@ -10,7 +10,7 @@ import re
 
 import psycopg
 
-from target_crm.database.url import hide_secrets, without_secrets
+from target_crm.config.database_url import hide_secrets, without_secrets
 from target_crm.errors import DatabaseError, TooManyConnectionsError
 
 # SQLSTATE, or the class of one.

@@ -6,7 +6,7 @@ import re
 
 import psycopg
 
-from target_crm.database.url import without_secrets
+from target_crm.config.database_url import without_secrets
 from target_crm.problems import Problem
 
 _CODES = {

@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from target_crm.database.encoding import Letters
 from target_crm.load.batch import Batch
+from target_crm.normalise.letters import Letters
 from target_crm.problems import as_jsonb
 from target_crm.records.bad_cells import BadCell, Cell
 from target_crm.records.extractor import Extracted, Extractor

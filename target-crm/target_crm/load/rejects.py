@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from target_crm.database.encoding import Letters
 from target_crm.load.batch import Batch, Reject
 from target_crm.load.held_rows import RECORD
+from target_crm.normalise.letters import Letters
 
 logger = logging.getLogger("target-crm")
 Connection = psycopg.Connection[Any]

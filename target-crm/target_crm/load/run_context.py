@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from target_crm.config.settings import Settings
 from target_crm.database.connection import Database
-from target_crm.database.encoding import Letters
 from target_crm.database.session import PinnedConnection
 from target_crm.errors import StrictError, TooManyRejectsError
 from target_crm.load import runs
@@ -23,6 +22,7 @@ from target_crm.mapping.model import Mapping
 from target_crm.matching.matching import Matching
 from target_crm.merge.counts import Counts
 from target_crm.merge.row_keys import RowKeys, find_row_keys
+from target_crm.normalise.letters import Letters
 from target_crm.problems import Problem
 
 

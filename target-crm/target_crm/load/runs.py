@@ -11,8 +11,8 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from target_crm.config.database_url import without_secrets
 from target_crm.database.run_setting import work_for
-from target_crm.database.url import without_secrets
 from target_crm.errors import BusyError
 from target_crm.problems import Problem
 

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from target_crm.database.encoding import Letters
 from target_crm.errors import CellError, RecordError
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import Column, ItemSet
 from target_crm.normalise import Context
 from target_crm.normalise.custom_fields import readable
 from target_crm.normalise.emails import parse_email
+from target_crm.normalise.letters import Letters
 from target_crm.normalise.phones import parse_phone
 from target_crm.normalise.text import BLANKS, is_blank
 from target_crm.problems import Problem

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from target_crm.database.url import without_secrets
+from target_crm.config.database_url import without_secrets
 from target_crm.errors import BusyError, TargetError
 from target_crm.operations.attempts import RowsHeldError
 from target_crm.operations.session import NothingYetError, NotPossibleError, UnknownError

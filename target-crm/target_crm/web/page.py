@@ -14,8 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from target_crm.config.database_url import without_secrets
 from target_crm.database.refusals import refusal
-from target_crm.database.url import without_secrets
 from target_crm.operations.accounts import Accounts, read_accounts
 from target_crm.operations.overview import count_waiting
 from target_crm.operations.session import Session
