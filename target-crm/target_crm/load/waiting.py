@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime, timezone, tzinfo
+from datetime import timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from psycopg import errors
@@ -31,7 +30,7 @@ from target_crm.load.sessions import LoadSessions
 from target_crm.mapping.check import LiveTable
 from target_crm.merge.counts import Counts
 from target_crm.records.envelope import KeyReader, SeenRecord
-from target_crm.records.tombstones import Tombstone
+from target_crm.records.tombstones import Tombstone, tombstone_of_line
 
 logger = logging.getLogger("target-crm")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.3, 5.0
@@ -192,7 +191,7 @@ class WaitingRecords:
             elif one.stream not in self._live:
                 continue
             elif one.column == DELETION:
-                graves.append(_grave(one))
+                graves.append(tombstone_of_line(one.stream, (one.account_id, one.amo_id), one.document))
             else:
                 reader = KeyReader(self._live[one.stream], batch.context, self._settings.default_policy)
                 with suppress(RecordError):
@@ -208,12 +207,6 @@ def _is_of(cell: Cell, batch: Batch, tables: dict[str, str]) -> bool:
         return (account, column) in batch.names
     buffer = batch.buffers.get(tables.get(table, ""))
     return column == RECORD and buffer is not None and (account, amo_id) in buffer.records
-
-
-def _grave(one: Waiting) -> Tombstone:
-    line = json.loads(one.document)
-    when = datetime.fromisoformat((line.get("o") or line["u"]).replace("Z", "+00:00"))
-    return Tombstone(one.stream, (one.account_id, one.amo_id), when, one.document)
 
 
 def _zone(name: str) -> tzinfo:

@@ -56,7 +56,7 @@ def _insert_items(session: MergeSession, statements: Statements) -> None:
         done = session.run(statements.insert_items[index])
         live = spec.live.sets[item_set.name]
         if session.has_triggers(live):
-            row = session.run(insert.count_born_items(spec, index)).fetchone()
+            row = session.run(insert.count_items_of_new(spec, index)).fetchone()
             session.skip_items(live, (row[0] if row else 0) - done.rowcount)
         one = sets.SetSpec(spec, index)
         if one.remembers:

@@ -53,7 +53,7 @@ class UnfitValues:
                         self.cells.setdefault(record.seq, {})[number] = problems[as_copied(value)]
             for index, item_set in enumerate(self.live.mapping.sets):
                 live = self.live.sets[item_set.name]
-                for role in ITEM_COLUMNS.keys() & item_set.columns.keys():
+                for role in set(ITEM_COLUMNS) & item_set.columns.keys():
                     flat = [getattr(item, role) for own in found.items[index] for item in own]
                     problems = self._unfit(connection, live, item_set.columns[role], flat)
                     for record, own in zip(found.records, found.items[index], strict=True):

@@ -96,5 +96,5 @@ def _number(value: Any) -> int | None:
 
 
 def _line(account: int, source: str, ref: str, name: str, seq: int) -> NamedLine:
-    line = {"q": seq, "a": account, "s": source, "f": ref, "v": name}
+    line = {"seq": seq, "account_id": account, "source": source, "ref": ref, "name": name}
     return NamedLine(account, f"{source}:{ref}", msgspec.json.encode(line))

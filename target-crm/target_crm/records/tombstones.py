@@ -41,14 +41,35 @@ def tombstone(record: dict[str, Any], seq: int) -> Tombstone:
     merged = record.get("merged_into")
     if merged is not None:
         merged = whole_number(merged, "merged_into")
-    line = {"q": seq, "a": account, "i": entity, "u": deleted, "m": merged, "o": restored}
     when = restored or deleted
     assert when is not None
-    return Tombstone(kind, (account, entity), when, msgspec.json.encode(line))
+    return Tombstone(kind, (account, entity), when, _line(seq, (account, entity), deleted, merged, restored))
 
 
 def deletion(stream: str, seen: SeenRecord) -> Tombstone:
     """A record that amoCRM lists as deleted: nearly all its fields are null, so it is a mark and never a merge."""
     when = seen.updated_at or datetime.now(timezone.utc)
-    line = {"q": seen.seq, "a": seen.account_id, "i": seen.amo_id, "u": when, "m": None, "o": None}
-    return Tombstone(stream, seen.key, when, msgspec.json.encode(line))
+    return Tombstone(stream, seen.key, when, _line(seen.seq, seen.key, when, None, None))
+
+
+def _line(
+    seq: int, key: tuple[int, int], deleted: datetime | None, merged_into: int | None, restored: datetime | None
+) -> bytes:
+    """What is staged, and kept where a tombstone has to wait."""
+    return msgspec.json.encode(
+        {
+            "seq": seq,
+            "account_id": key[0],
+            "amo_id": key[1],
+            "deleted_at": deleted,
+            "merged_into": merged_into,
+            "restored_at": restored,
+        }
+    )
+
+
+def tombstone_of_line(stream: str, key: tuple[int, int], line: bytes) -> Tombstone:
+    """A tombstone of a line that was kept."""
+    kept = msgspec.json.decode(line)
+    when = datetime.fromisoformat((kept.get("restored_at") or kept["deleted_at"]).replace("Z", "+00:00"))
+    return Tombstone(stream, key, when, line)

@@ -8,13 +8,31 @@ from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
 from target_crm.sql.joins import own_mark, under_name
+from target_crm.sql.journal import write_entries
 from target_crm.sql.spec import I, S, of_stream
 
-# Staged as crm_lines lines {a: account, i: entity id, u: deleted at or null, m: merged into, o: restored at}.
+# Staged as lines of crm_lines (`records.tombstones`); of each record the newest counts.
 _STAGED = S(
-    "SELECT DISTINCT ON (x.a, x.i) x.a, x.i, x.u, x.m, x.o FROM crm_lines "
-    "CROSS JOIN LATERAL jsonb_to_record(crm_lines.line) AS x(q integer, a bigint, i bigint, u timestamptz, m bigint, "
-    "o timestamptz) ORDER BY x.a, x.i, coalesce(x.o, x.u) DESC NULLS LAST, x.q DESC"
+    """
+    SELECT DISTINCT ON (tombstone.account_id, tombstone.amo_id)
+        tombstone.account_id, tombstone.amo_id, tombstone.deleted_at, tombstone.merged_into, tombstone.restored_at
+    FROM crm_lines
+    CROSS JOIN LATERAL jsonb_to_record(crm_lines.line) AS tombstone(
+        seq integer, account_id bigint, amo_id bigint, deleted_at timestamptz, merged_into bigint,
+        restored_at timestamptz
+    )
+    ORDER BY tombstone.account_id, tombstone.amo_id,
+        coalesce(tombstone.restored_at, tombstone.deleted_at) DESC NULLS LAST, tombstone.seq DESC
+    """
+)
+DROP_DELETES = S("DROP TABLE IF EXISTS crm_deletes")
+COUNT_DELETES = S(
+    """
+    SELECT
+        count(*) FILTER (WHERE row_id IS NOT NULL AND old_mark IS NULL AND new_mark IS NOT NULL),
+        count(*) FILTER (WHERE row_id IS NOT NULL AND old_mark IS NOT NULL AND new_mark IS NULL)
+    FROM crm_deletes
+    """
 )
 
 
@@ -34,77 +52,93 @@ def plan_deletes(live: LiveTable, schema: str) -> sql.Composed:
     table = live.mapping
     mark, updated = table.service["amo_deleted_at"], table.service["amo_updated_at"]
     return S(
-        "CREATE TEMP TABLE crm_deletes ON COMMIT DROP AS SELECT s.a, s.i, s.u, s.m, s.o, t.{id} AS row_id, "
-        "t.{mark} AS old_mark, "
-        "CASE WHEN {own} AND (t.{mark} IS NOT NULL OR s.o IS NOT NULL OR s.u <= k.amo_deleted_at) THEN t.{mark} "
-        "WHEN s.o IS NOT NULL THEN CASE WHEN t.{mark} > s.o THEN t.{mark} END "
-        "WHEN {alive} THEN t.{mark} ELSE greatest(t.{mark}, s.u) END AS new_mark "
-        "FROM {staged} AS s LEFT JOIN {table} AS t ON t.{account} = s.a AND t.{amo_id} = s.i{of_stream} "
-        "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = s.name AND k.amo_id = s.i"
+        """
+        CREATE TEMP TABLE crm_deletes ON COMMIT DROP AS
+        SELECT
+            staged.account_id, staged.amo_id, staged.deleted_at, staged.merged_into, staged.restored_at,
+            crm.{id} AS row_id, crm.{mark} AS old_mark,
+            CASE
+                WHEN {own} AND (
+                    crm.{mark} IS NOT NULL OR staged.restored_at IS NOT NULL
+                    OR staged.deleted_at <= known.amo_deleted_at
+                ) THEN crm.{mark}
+                WHEN staged.restored_at IS NOT NULL THEN CASE WHEN crm.{mark} > staged.restored_at THEN crm.{mark} END
+                WHEN {alive} THEN crm.{mark}
+                ELSE greatest(crm.{mark}, staged.deleted_at)
+            END AS new_mark
+        FROM {staged} AS staged
+        LEFT JOIN {table} AS crm ON crm.{account} = staged.account_id AND crm.{amo_id} = staged.amo_id{of_stream}
+        LEFT JOIN {keys} AS known
+            ON known.account_id = staged.account_id AND known.table_name = staged.table_name
+            AND known.amo_id = staged.amo_id
+        """
     ).format(
         id=I(table.id),
         mark=I(mark or ""),
         own=own_mark(live),
-        alive=S("t.{} > s.u").format(I(updated)) if updated else S("false"),
+        alive=S("crm.{} > staged.deleted_at").format(I(updated)) if updated else S("false"),
         staged=under_name(S("({})").format(_STAGED), sql.Literal(table.table)),
         table=live.identifier,
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
-        of_stream=of_stream(live, "t"),
+        of_stream=of_stream(live, "crm"),
         keys=I(schema, "sync_keys"),
     )
 
 
-COUNT_DELETES = S(
-    "SELECT count(*) FILTER (WHERE row_id IS NOT NULL AND old_mark IS NULL AND new_mark IS NOT NULL), "
-    "count(*) FILTER (WHERE row_id IS NOT NULL AND old_mark IS NOT NULL AND new_mark IS NULL) FROM crm_deletes"
-)
-
-
 def count_live(live: LiveTable) -> sql.Composed:
     """How many rows came from amoCRM and are not marked deleted."""
-    return S("SELECT count(*) FROM {} AS t WHERE t.{} IS NOT NULL AND t.{} IS NULL{}").format(
+    return S("SELECT count(*) FROM {} AS crm WHERE crm.{} IS NOT NULL AND crm.{} IS NULL{}").format(
         live.identifier,
         I(live.mapping.amo_id or ""),
         I(live.mapping.service["amo_deleted_at"] or ""),
-        of_stream(live, "t"),
+        of_stream(live, "crm"),
     )
 
 
 def mark_rows(live: LiveTable, schema: str, run_id: int) -> sql.Composed:
     """Marks and unmarks rows, and journals it; nothing else of a row is touched."""
     table = live.mapping
-    mark = I(table.service["amo_deleted_at"] or "")
-    return S(
-        "WITH x AS (UPDATE {table} AS t SET {mark} = d.new_mark FROM crm_deletes AS d "
-        "WHERE t.{account} = d.a AND t.{id} = d.row_id AND d.old_mark IS DISTINCT FROM d.new_mark "
-        "RETURNING t.{id}::text AS row_id, d.old_mark, d.new_mark) "
-        "INSERT INTO {journal} (run_id, table_name, row_id, column_name, old_value, new_value) "
-        "SELECT {run}, {name}, x.row_id, {column}, to_jsonb(x.old_mark), to_jsonb(x.new_mark) FROM x"
+    changes = S(
+        """
+        WITH marked AS (
+            UPDATE {table} AS crm SET {mark} = deletes.new_mark
+            FROM crm_deletes AS deletes
+            WHERE crm.{account} = deletes.account_id AND crm.{id} = deletes.row_id
+                AND deletes.old_mark IS DISTINCT FROM deletes.new_mark
+            RETURNING crm.{id}::text AS row_id, deletes.old_mark, deletes.new_mark
+        )
+        """
     ).format(
         table=live.identifier,
-        mark=mark,
+        mark=I(table.service["amo_deleted_at"] or ""),
         account=I(table.account or ""),
         id=I(table.id),
-        journal=I(schema, "sync_changes"),
-        name=sql.Literal(table.table),
-        column=sql.Literal(table.service["amo_deleted_at"]),
-        run=sql.Literal(run_id),
     )
+    entries = S("SELECT row_id, {}, to_jsonb(old_mark), to_jsonb(new_mark) FROM marked").format(
+        sql.Literal(table.service["amo_deleted_at"])
+    )
+    return changes + write_entries(schema, run_id, table.table, entries)
 
 
 def remember_tombstones(live: LiveTable, schema: str) -> sql.Composed:
     """Remembers deletions, also of records that never came: should one come late, it comes as deleted."""
     return S(
-        "INSERT INTO {keys} AS k (account_id, table_name, amo_id, amo_deleted_at, merged_into) "
-        "SELECT d.a, d.name, d.i, CASE WHEN d.o IS NULL THEN d.u END, d.m FROM {deletes} AS d "
-        "WHERE d.o IS NULL OR NOT EXISTS (SELECT FROM {keys} AS known WHERE known.account_id = d.a "
-        "AND known.table_name = d.name AND known.amo_id = d.i AND known.amo_deleted_at > d.o) "
-        "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET amo_deleted_at = CASE WHEN "
-        "excluded.amo_deleted_at IS NOT NULL THEN greatest(k.amo_deleted_at, excluded.amo_deleted_at) END, "
-        "merged_into = excluded.merged_into "
-        "WHERE (k.amo_deleted_at, k.merged_into) IS DISTINCT FROM (excluded.amo_deleted_at, excluded.merged_into)"
+        """
+        INSERT INTO {keys} AS known (account_id, table_name, amo_id, amo_deleted_at, merged_into)
+        SELECT deletes.account_id, deletes.table_name, deletes.amo_id,
+            CASE WHEN deletes.restored_at IS NULL THEN deletes.deleted_at END, deletes.merged_into
+        FROM {deletes} AS deletes
+        WHERE deletes.restored_at IS NULL OR NOT EXISTS (
+            SELECT FROM {keys} AS later
+            WHERE later.account_id = deletes.account_id AND later.table_name = deletes.table_name
+                AND later.amo_id = deletes.amo_id AND later.amo_deleted_at > deletes.restored_at
+        )
+        ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET
+            amo_deleted_at = CASE WHEN excluded.amo_deleted_at IS NOT NULL
+                THEN greatest(known.amo_deleted_at, excluded.amo_deleted_at) END,
+            merged_into = excluded.merged_into
+        WHERE (known.amo_deleted_at, known.merged_into)
+            IS DISTINCT FROM (excluded.amo_deleted_at, excluded.merged_into)
+        """
     ).format(keys=I(schema, "sync_keys"), deletes=under_name(I("crm_deletes"), sql.Literal(live.mapping.table)))
-
-
-DROP_DELETES = S("DROP TABLE IF EXISTS crm_deletes")

@@ -1,4 +1,4 @@
-"""SQL that copies new records straight into their tables: rows, items of sets, keys, journal."""
+"""SQL that copies new records straight into their tables: rows, items of sets, keys."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from psycopg import sql
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import ItemSet
 from target_crm.records.envelope import SeenRecord
+from target_crm.sql.rules import lasting_tombstone
 from target_crm.sql.spec import I, MergeSpec, S, comma
 from target_crm.sql.untouched import ITEM_COLUMNS, left_document
 
@@ -72,25 +73,28 @@ def update_keys(spec: MergeSpec, version: int | None, known: Sequence[tuple[Seen
         for values, kind in zip(columns, ("bigint", "bigint", "text", "bigint", "timestamptz"), strict=True)
     ]
     return S(
-        "UPDATE {} AS k SET row_id = x.row_id, record_hash = x.h, row_version = {}, is_edited = false, "
-        "amo_updated_at = x.u, amo_deleted_at = CASE WHEN (x.u >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at "
-        "END FROM unnest({}) "
-        "AS x(a, i, row_id, h, u) WHERE k.account_id = x.a AND k.table_name = {} AND k.amo_id = x.i"
-    ).format(spec.control("sync_keys"), sql.Literal(version), comma(arrays), spec.table_name)
-
-
-def copy_journal(spec: MergeSpec) -> sql.Composed:
-    """COPY of the journal of new rows: column `*` with the new base, the items of the sets included."""
-    return S("COPY {} (run_id, table_name, row_id, column_name, new_value) FROM STDIN").format(
-        spec.control("sync_changes")
+        """
+        UPDATE {} AS known SET row_id = record.row_id, record_hash = record.record_hash, row_version = {},
+            is_edited = false, amo_updated_at = record.updated_at, amo_deleted_at = {}
+        FROM unnest({}) AS record(account_id, amo_id, row_id, record_hash, updated_at)
+        WHERE known.account_id = record.account_id AND known.table_name = {} AND known.amo_id = record.amo_id
+        """
+    ).format(
+        spec.control("sync_keys"),
+        sql.Literal(version),
+        lasting_tombstone(S("record.updated_at"), S("known.amo_deleted_at")),
+        comma(arrays),
+        spec.table_name,
     )
 
 
 def read_left(spec: MergeSpec) -> sql.Composed:
     """Of rows with the keys %s: key, and what the journal keeps beside the base (`untouched.left_columns`) as text."""
-    return S("SELECT t.{id}::text, {left}::text FROM {table} AS t WHERE t.{id} = ANY(%s::text[]::{type}[])").format(
+    return S(
+        "SELECT crm.{id}::text, {left}::text FROM {table} AS crm WHERE crm.{id} = ANY(%s::text[]::{type}[])"
+    ).format(
         id=I(spec.live.mapping.id),
-        left=left_document(spec.live, "t"),
+        left=left_document(spec.live, "crm"),
         table=spec.live.identifier,
         type=spec.key_type,
     )
@@ -98,6 +102,6 @@ def read_left(spec: MergeSpec) -> sql.Composed:
 
 def read_version(spec: MergeSpec, key: object) -> sql.Composed:
     """The version of the row with that key."""
-    return S("SELECT {} FROM {} AS t WHERE t.{} = {}::{}").format(
+    return S("SELECT {} FROM {} AS crm WHERE crm.{} = {}::{}").format(
         spec.version, spec.live.identifier, I(spec.live.mapping.id), sql.Literal(str(key)), spec.key_type
     )

@@ -50,7 +50,7 @@ def same(slot: Slot, left: sql.Composable, right: sql.Composable) -> sql.Compose
 
 def is_stored(slot: Slot) -> sql.Composed:
     """Whether ours is what the loader left in the row, in the database's own spelling, or a default that it wrote."""
-    name, ours = sql.Literal(slot.column.name), slot.name("o")
+    name, ours = sql.Literal(slot.column.name), slot.ours
     form = S("(old_stored->{})").format(name)
     if slot.live.family == "array":
         same_form = S("to_jsonb({}) = {}").format(ours, form)
@@ -70,7 +70,7 @@ def decision(slot: Slot, policy: str, *, late: bool = False) -> sql.Composed:
     What the loader itself left in the row counts as the base, in whatever spelling; a default that it wrote where the
     record said nothing counts as empty.
     """
-    base, ours, theirs = slot.name("b"), slot.name("o"), slot.name("t")
+    base, ours, theirs = slot.base, slot.ours, slot.theirs
     no_base, no_theirs = is_empty(slot, base), is_empty(slot, theirs)
     left = is_stored(slot)
     no_ours = S("({} OR ({} AND {}))").format(is_empty(slot, ours), left, no_base)

@@ -5,45 +5,35 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.mapping.model import ItemSet
+from target_crm.sql.journal import write_entries
+from target_crm.sql.rules import lasting_tombstone
 from target_crm.sql.spec import I, MergeSpec, S, comma
 from target_crm.sql.stored import default, with_defaults
 from target_crm.sql.untouched import ITEM_COLUMNS, OWN, SOURCE, left_columns, left_document
 
 
 def insert_rows(spec: MergeSpec) -> sql.Composed:
-    """Inserts the new records in the order in which they came; the temporary table remembers row, version and base."""
+    """Inserts the new records in the order in which they came; `inserted` remembers row, version and base."""
     table = spec.live.mapping
-    written: list[tuple[sql.Composable, sql.Composable]] = []
-    for slot in spec.slots:
-        value: sql.Composable = S("s.{}").format(slot.name("c"))
-        if slot.column.name in table.defaults:
-            value = S("coalesce({}, {})").format(value, default(spec, slot))
-        written.append((I(slot.column.name), value))
-    mapped = {slot.column.name for slot in spec.slots}
-    written += [(I(n), sql.Literal(v)) for n, v in table.defaults.items() if n not in mapped]
-    written += [
-        (I(table.account or ""), S("s.a")),
-        (I(table.amo_id or ""), S("s.i")),
-        (I(table.raw_fields), with_defaults(spec, S("s.doc"))),
-    ]
-    stamps = {
-        "created_at": S("now()"),
-        "updated_at": S("now()"),
-        "amo_created_at": S("s.n"),
-        "amo_updated_at": S("s.u"),
-        "amo_deleted_at": S("CASE WHEN (s.u >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END"),
-    }
-    for role, stamp in stamps.items():
-        name = spec.service(role)
-        if name is not None:
-            written.append((name, stamp))
+    written = _written(spec)
     return S(
-        "WITH x AS (INSERT INTO {table} AS t ({names}) SELECT {values} FROM {stage} AS s "
-        "LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = {name} AND k.amo_id = s.i "
-        "WHERE s.is_new ORDER BY s.q RETURNING t.{account} AS a, t.{amo_id} AS i, t.{id} AS row_id, "
-        "{version} AS version, (t.{raw}->'amo_values') || coalesce(t.{raw}->'amo_stored', '{{}}') AS base) "
-        "INSERT INTO {born} (q, a, i, row_id, version, base) "
-        "SELECT s.q, x.a, x.i, x.row_id, x.version, x.base FROM x JOIN {stage} AS s ON s.a = x.a AND s.i = x.i"
+        """
+        WITH written AS (
+            INSERT INTO {table} AS crm ({names})
+            SELECT {values}
+            FROM {stage} AS staged
+            LEFT JOIN {keys} AS known
+                ON known.account_id = staged.account_id AND known.table_name = {name} AND known.amo_id = staged.amo_id
+            WHERE staged.is_new
+            ORDER BY staged.seq
+            RETURNING crm.{account} AS account_id, crm.{amo_id} AS amo_id, crm.{id} AS row_id, {version} AS version,
+                (crm.{raw}->'amo_values') || coalesce(crm.{raw}->'amo_stored', '{{}}') AS base
+        )
+        INSERT INTO {inserted} (seq, account_id, amo_id, row_id, version, base)
+        SELECT staged.seq, written.account_id, written.amo_id, written.row_id, written.version, written.base
+        FROM written
+        JOIN {stage} AS staged ON staged.account_id = written.account_id AND staged.amo_id = written.amo_id
+        """
     ).format(
         table=spec.live.identifier,
         names=comma(name for name, _ in written),
@@ -56,38 +46,75 @@ def insert_rows(spec: MergeSpec) -> sql.Composed:
         id=I(table.id),
         version=spec.version,
         raw=I(table.raw_fields),
-        born=spec.temp("born"),
+        inserted=spec.temp("inserted"),
     )
+
+
+def _written(spec: MergeSpec) -> list[tuple[sql.Composable, sql.Composable]]:
+    """The columns of a new row and their values: mapped ones, defaults, keys, the document, times."""
+    table = spec.live.mapping
+    written: list[tuple[sql.Composable, sql.Composable]] = []
+    for slot in spec.slots:
+        value: sql.Composable = S("staged.{}").format(slot.staged)
+        if slot.column.name in table.defaults:
+            value = S("coalesce({}, {})").format(value, default(spec, slot))
+        written.append((I(slot.column.name), value))
+    mapped = {slot.column.name for slot in spec.slots}
+    written += [(I(n), sql.Literal(v)) for n, v in table.defaults.items() if n not in mapped]
+    written += [
+        (I(table.account or ""), S("staged.account_id")),
+        (I(table.amo_id or ""), S("staged.amo_id")),
+        (I(table.raw_fields), with_defaults(spec, S("staged.document"))),
+    ]
+    stamps = {
+        "created_at": S("now()"),
+        "updated_at": S("now()"),
+        "amo_created_at": S("staged.created_at"),
+        "amo_updated_at": S("staged.updated_at"),
+        "amo_deleted_at": lasting_tombstone(S("staged.updated_at"), S("known.amo_deleted_at")),
+    }
+    return written + [(name, stamp) for role, stamp in stamps.items() if (name := spec.service(role)) is not None]
 
 
 def remember_keys(spec: MergeSpec) -> sql.Composed:
     """Remembers which record became which row."""
     return S(
-        "INSERT INTO {keys} AS k (account_id, table_name, amo_id, row_id, record_hash, row_version, amo_updated_at) "
-        "SELECT b.a, {name}, b.i, b.row_id::text, s.h, b.version, s.u FROM {born} AS b JOIN {stage} AS s ON s.q = b.q "
-        "ORDER BY b.q ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id, "
-        "record_hash = excluded.record_hash, row_version = excluded.row_version, is_edited = false, "
-        "amo_updated_at = excluded.amo_updated_at, amo_deleted_at = CASE WHEN "
-        "(excluded.amo_updated_at >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END"
+        """
+        INSERT INTO {keys} AS known (account_id, table_name, amo_id, row_id, record_hash, row_version, amo_updated_at)
+        SELECT inserted.account_id, {name}, inserted.amo_id, inserted.row_id::text, staged.record_hash,
+            inserted.version, staged.updated_at
+        FROM {inserted} AS inserted
+        JOIN {stage} AS staged ON staged.seq = inserted.seq
+        ORDER BY inserted.seq
+        ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET
+            row_id = excluded.row_id, record_hash = excluded.record_hash, row_version = excluded.row_version,
+            is_edited = false, amo_updated_at = excluded.amo_updated_at, amo_deleted_at = {tombstone}
+        """
     ).format(
         keys=spec.control("sync_keys"),
         name=spec.table_name,
-        born=spec.temp("born"),
+        inserted=spec.temp("inserted"),
         stage=spec.temp("stage"),
+        tombstone=lasting_tombstone(S("excluded.amo_updated_at"), S("known.amo_deleted_at")),
     )
 
 
-def journal_born(spec: MergeSpec) -> sql.Composed:
+def journal_inserted(spec: MergeSpec) -> sql.Composed:
     """One entry for each inserted row: column `*` with the new base, the items of its sets included; beside the base
     what else the row holds that nobody could tell later (`untouched.left_columns`)."""
-    base, joined = S("b.base").format(), S("").format()
+    base, joined = S("inserted.base").format(), S("").format()
     if left_columns(spec.live):
-        base = S("b.base || jsonb_build_object({}, {})").format(sql.Literal(OWN), left_document(spec.live, "t"))
-        joined = S("JOIN {} AS t ON t.{} = b.row_id").format(spec.live.identifier, I(spec.live.mapping.id))
-    return S(
-        "INSERT INTO {} (run_id, table_name, row_id, column_name, new_value) "
-        "SELECT {}, {}, b.row_id::text, '*', {} FROM {} AS b {} ORDER BY b.q"
-    ).format(spec.control("sync_changes"), spec.run, spec.table_name, base, spec.temp("born"), joined)
+        base = S("inserted.base || jsonb_build_object({}, {})").format(
+            sql.Literal(OWN), left_document(spec.live, "crm")
+        )
+        joined = S("JOIN {} AS crm ON crm.{} = inserted.row_id").format(spec.live.identifier, I(spec.live.mapping.id))
+    entries = S(
+        """
+        SELECT inserted.row_id::text, '*', NULL::jsonb, {base}
+        FROM {inserted} AS inserted {joined} ORDER BY inserted.seq
+        """
+    ).format(base=base, inserted=spec.temp("inserted"), joined=joined)
+    return write_entries(spec.schema, spec.run_id, spec.live.mapping.table, entries)
 
 
 def item_value(item_set: ItemSet, role: str, value: sql.Composable) -> sql.Composable:
@@ -96,14 +123,14 @@ def item_value(item_set: ItemSet, role: str, value: sql.Composable) -> sql.Compo
 
 
 def item_columns(item_set: ItemSet, owner: sql.Composable) -> tuple[sql.Composed, sql.Composed]:
-    """Names and values of a set's row that is made of staged item `x`."""
+    """Names and values of a set's row that is made of the staged item `item`."""
     written: list[tuple[str, sql.Composable]] = [(item_set.parent, owner)]
     written += [
-        (item_set.columns[role], item_value(item_set, role, S("x.{}").format(I(staged))))
-        for role, staged in ITEM_COLUMNS.items()
+        (item_set.columns[role], item_value(item_set, role, S("item.{}").format(I(role))))
+        for role in ITEM_COLUMNS
         if role in item_set.columns
     ]
-    written.append((item_set.raw_fields, S("x.raw")))
+    written.append((item_set.raw_fields, S("item.document")))
     if "source" in item_set.columns:
         written.append((item_set.columns["source"], sql.Literal(SOURCE)))
     written += [(stamp, S("now()")) for stamp in (item_set.created_at, item_set.updated_at) if stamp]
@@ -111,18 +138,28 @@ def item_columns(item_set: ItemSet, owner: sql.Composable) -> tuple[sql.Composed
     return comma(I(name) for name, _ in written), comma(value for _, value in written)
 
 
-def insert_born_items(spec: MergeSpec, index: int) -> sql.Composed:
+def insert_items_of_new(spec: MergeSpec, index: int) -> sql.Composed:
     """The items of new rows: nothing can be there yet, so nothing is compared."""
     item_set = spec.live.mapping.sets[index]
     live = spec.live.sets[item_set.name]
-    names, values = item_columns(item_set, S("b.row_id"))
+    names, values = item_columns(item_set, S("inserted.row_id"))
     return S(
-        "INSERT INTO {} ({}) SELECT {} FROM {} AS x JOIN {} AS b ON b.q = x.q WHERE x.s = {} ORDER BY x.q, x.n"
-    ).format(live.identifier, names, values, spec.temp("items"), spec.temp("born"), sql.Literal(index))
+        """
+        INSERT INTO {} ({}) SELECT {}
+        FROM {} AS item
+        JOIN {} AS inserted ON inserted.seq = item.seq
+        WHERE item.set_number = {} ORDER BY item.seq, item.position
+        """
+    ).format(live.identifier, names, values, spec.temp("items"), spec.temp("inserted"), sql.Literal(index))
 
 
-def count_born_items(spec: MergeSpec, index: int) -> sql.Composed:
+def count_items_of_new(spec: MergeSpec, index: int) -> sql.Composed:
     """How many items new rows have in one set."""
-    return S("SELECT count(*) FROM {} AS x JOIN {} AS b ON b.q = x.q WHERE x.s = {} AND x.n >= 0").format(
-        spec.temp("items"), spec.temp("born"), sql.Literal(index)
-    )
+    return S(
+        """
+        SELECT count(*)
+        FROM {} AS item
+        JOIN {} AS inserted ON inserted.seq = item.seq
+        WHERE item.set_number = {} AND item.position >= 0
+        """
+    ).format(spec.temp("items"), spec.temp("inserted"), sql.Literal(index))

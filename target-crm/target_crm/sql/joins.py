@@ -25,18 +25,18 @@ def under_name(source: sql.Composable, name: sql.Literal) -> sql.Composed:
     Were the name a constant in the join, the planner would estimate the keys of that name from statistics, one row
     where they are old, and read them all first.
     """
-    return S("(SELECT n.*, {}::text AS name FROM {} AS n OFFSET 0)").format(name, source)
+    return S("(SELECT named.*, {}::text AS table_name FROM {} AS named OFFSET 0)").format(name, source)
 
 
 def own_mark(live: LiveTable) -> sql.Composable:
-    """Whether row `t` has a mark of deletion that is not amoCRM's, or lacks amoCRM's: a person set it or took it off.
+    """Whether row `crm` has a mark of deletion that is not amoCRM's, or lacks amoCRM's: a person set it or took it off.
 
-    `k` is the row's entry in sync_keys, which holds amoCRM's mark; without one nothing is known.
+    `known` is the row's entry in sync_keys, which holds amoCRM's mark; without one nothing is known.
     """
     name = live.mapping.service["amo_deleted_at"]
     if name is None:
         return S("false")
-    return S("(k.account_id IS NOT NULL AND t.{} IS DISTINCT FROM k.amo_deleted_at::{})").format(
+    return S("(known.account_id IS NOT NULL AND crm.{} IS DISTINCT FROM known.amo_deleted_at::{})").format(
         I(name), trusted(live.columns[name].type_sql)
     )
 
@@ -45,51 +45,64 @@ def _link(spec: MergeSpec, slot: Slot, alias: sql.Identifier, ref: sql.Composabl
     parent = spec.parents[slot.column.link or ""]
     keys = parent.mapping
     if not keys.match_only:
-        return S("LEFT JOIN {} AS {a} ON {a}.{account} = s.a AND {a}.{amo_id} = {ref}{of_stream}").format(
+        return S(
+            "LEFT JOIN {} AS {alias} ON {alias}.{account} = staged.account_id AND {alias}.{amo_id} = {ref}{of_stream}"
+        ).format(
             parent.identifier,
-            a=alias,
+            alias=alias,
             account=I(keys.account or ""),
             amo_id=I(keys.amo_id or ""),
             ref=ref,
-            of_stream=of_stream(parent, alias.as_string().strip('"')),
+            of_stream=of_stream(parent, _alias_of(slot)),
         )
-    matched = I(f"k{slot.index}")
+    matched = I(f"known_{slot.index}")
     return S(
-        "LEFT JOIN {keys} AS {k} ON {k}.account_id = s.a AND {k}.table_name = {name} AND {k}.amo_id = {ref} "
-        "LEFT JOIN {parent} AS {a} ON {a}.{id} = {k}.row_id::{type}"
+        """
+        LEFT JOIN {keys} AS {matched}
+            ON {matched}.account_id = staged.account_id AND {matched}.table_name = {name} AND {matched}.amo_id = {ref}
+        LEFT JOIN {parent} AS {alias} ON {alias}.{id} = {matched}.row_id::{type}
+        """
     ).format(
         keys=spec.control("sync_keys"),
-        k=matched,
+        matched=matched,
         name=sql.Literal(keys.table),
         ref=ref,
         parent=parent.identifier,
-        a=alias,
+        alias=alias,
         id=I(keys.id),
         type=trusted(parent.columns[keys.id].type_sql),
     )
 
 
 def _name(spec: MergeSpec, slot: Slot, alias: sql.Identifier, ref: sql.Composable) -> sql.Composed:
-    return S("LEFT JOIN {} AS {a} ON {a}.account_id = s.a AND {a}.source = {} AND {a}.ref = {}").format(
-        spec.control("sync_lookups"), sql.Literal(slot.column.lookup), ref, a=alias
-    )
+    return S(
+        """
+        LEFT JOIN {} AS {alias}
+            ON {alias}.account_id = staged.account_id AND {alias}.source = {} AND {alias}.ref = {}
+        """
+    ).format(spec.control("sync_lookups"), sql.Literal(slot.column.lookup), ref, alias=alias)
+
+
+def _alias_of(slot: Slot) -> str:
+    """What a reference of a partial merge is joined as."""
+    return f"referred_{slot.index}"
 
 
 def source_joins(spec: MergeSpec) -> sql.Composed:
-    """The joins that staged rows `s` of a partial merge need; those of a full one hold values already."""
+    """The joins that the rows `staged` of a partial merge need; those of a full one hold values already."""
     joins = []
     for slot in spec.slots:
         if slot.refers:
-            alias, ref = I(f"l{slot.index}"), S("s.{}").format(slot.name("c"))
+            alias, ref = I(_alias_of(slot)), S("staged.{}").format(slot.staged)
             joins.append((_link if slot.column.link else _name)(spec, slot, alias, ref))
     return S(" ").join(joins)
 
 
 def theirs(spec: MergeSpec, slot: Slot) -> sql.Composed:
     """The value that comes, as the column takes it."""
-    alias = I(f"l{slot.index}")
+    alias = I(_alias_of(slot))
     if not slot.refers:
-        return S("s.{}").format(slot.name("c"))
+        return S("staged.{}").format(slot.staged)
     if slot.column.link:
         key = S("{}.{}").format(alias, I(spec.parents[slot.column.link].mapping.id))
         return S("{}::{}").format(key, trusted(slot.live.type_sql))
@@ -98,5 +111,10 @@ def theirs(spec: MergeSpec, slot: Slot) -> sql.Composed:
         return name
     meant = sql.Literal(json.dumps({same_key(said): value for said, value in slot.column.values.items()}))
     key = text_rules(slot.live.encoding).key(name)
-    return S("(SELECT CASE WHEN m.v ? m.k THEN m.v->>m.k ELSE m.v->>'*' END FROM (SELECT {}::jsonb AS v, {} AS k) AS m "
-             "WHERE m.k <> '')::{}").format(meant, key, trusted(slot.live.type_sql))  # fmt: skip
+    return S(
+        """
+        (SELECT CASE WHEN meant.listed ? meant.said THEN meant.listed->>meant.said ELSE meant.listed->>'*' END
+        FROM (SELECT {}::jsonb AS listed, {} AS said) AS meant
+        WHERE meant.said <> '')::{}
+        """
+    ).format(meant, key, trusted(slot.live.type_sql))

@@ -1,4 +1,4 @@
-"""Compiles the journal and the conflicts of a merge from its plan."""
+"""The journal of changes: its one writer, and what a merge writes into it and into the conflicts from its plan."""
 
 from __future__ import annotations
 
@@ -13,6 +13,27 @@ from target_crm.sql.staging import limited
 from target_crm.sql.stored import STORED
 
 
+def write_entries(schema: str, run_id: int, table: str, entries: sql.Composable) -> sql.Composed:
+    """Writes entries of one table: rows of row_id, column_name, old_value, new_value.
+
+    Column `*` stands for a whole row, the column of raw records for the raw record and base that were replaced.
+    """
+    return S(
+        """
+        INSERT INTO {journal} (run_id, table_name, row_id, column_name, old_value, new_value)
+        SELECT {run}, {table}, entry.row_id, entry.column_name, entry.old_value, entry.new_value
+        FROM ({entries}) AS entry(row_id, column_name, old_value, new_value)
+        """
+    ).format(journal=I(schema, "sync_changes"), run=sql.Literal(run_id), table=sql.Literal(table), entries=entries)
+
+
+def copy_inserted(spec: MergeSpec) -> sql.Composed:
+    """COPY of entries for inserted rows: column `*` with the new base, the items of the sets included."""
+    return S("COPY {} (run_id, table_name, row_id, column_name, new_value) FROM STDIN").format(
+        spec.control("sync_changes")
+    )
+
+
 def journal_changes(spec: MergeSpec, rows: int, written: Iterable[Slot], *, marks: bool) -> sql.Composed:
     """One entry for each column that the plan writes, and one for the document that the row has now.
 
@@ -22,64 +43,72 @@ def journal_changes(spec: MergeSpec, rows: int, written: Iterable[Slot], *, mark
     row apart.
     """
     table = spec.live.mapping
-    entry = S("SELECT {}::bigint, {}, p.row_id::text, {}, {}, {} FROM {} AS p {}")
-    plan = spec.plan
     branches = [
-        entry.format(
-            spec.run,
-            spec.table_name,
-            sql.Literal(slot.column.name),
-            S("to_jsonb(p.{})").format(slot.name("o")),
-            S("coalesce(p.doc->{}->{}, to_jsonb(p.{}))").format(
-                sql.Literal(STORED), sql.Literal(slot.column.name), slot.name("t")
-            ),
-            plan,
-            S("WHERE p.changed AND {}").format(bit(slot, TAKE)),
+        S(
+            """
+            SELECT plan.row_id::text, {name}, to_jsonb(plan.{ours}),
+                coalesce(plan.document->{stored}->{name}, to_jsonb(plan.{theirs}))
+            FROM {plan} AS plan WHERE plan.changed AND {take}
+            """
+        ).format(
+            name=sql.Literal(slot.column.name),
+            ours=slot.ours,
+            stored=sql.Literal(STORED),
+            theirs=slot.theirs,
+            plan=spec.plan,
+            take=bit(slot, TAKE),
         )
         for slot in written
     ]
     branches.append(
-        entry.format(
-            spec.run,
-            spec.table_name,
-            sql.Literal(table.raw_fields),
-            S("t.{}").format(I(table.raw_fields)),
-            S("NULL::jsonb"),
-            limited(spec.plan, rows),
-            S("JOIN {} AS t ON t.{} = p.a AND t.{} = p.row_id WHERE p.changed").format(
-                spec.live.identifier, I(table.account or ""), I(table.id)
-            ),
+        S(
+            """
+            SELECT plan.row_id::text, {name}, crm.{raw}, NULL::jsonb
+            FROM {plan} AS plan
+            JOIN {table} AS crm ON crm.{account} = plan.account_id AND crm.{id} = plan.row_id
+            WHERE plan.changed
+            """
+        ).format(
+            name=sql.Literal(table.raw_fields),
+            raw=I(table.raw_fields),
+            plan=limited(spec.plan, rows),
+            table=spec.live.identifier,
+            account=I(table.account or ""),
+            id=I(table.id),
         )
     )
-    mark = spec.service("amo_deleted_at")
+    mark = table.service["amo_deleted_at"]
     if mark and marks and spec.only is None:
         branches.append(
-            entry.format(
-                spec.run,
-                spec.table_name,
-                sql.Literal(table.service["amo_deleted_at"]),
-                S("to_jsonb(p.old_mark)"),
-                S("to_jsonb(p.new_mark)"),
-                plan,
-                S("WHERE p.new_mark IS DISTINCT FROM p.old_mark"),
-            )
+            S(
+                """
+                SELECT plan.row_id::text, {}, to_jsonb(plan.old_mark), to_jsonb(plan.new_mark)
+                FROM {} AS plan WHERE plan.new_mark IS DISTINCT FROM plan.old_mark
+                """
+            ).format(sql.Literal(mark), spec.plan)
         )
-    return S("INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) {}").format(
-        spec.control("sync_changes"), S(" UNION ALL ").join(branches)
-    )
+    return write_entries(spec.schema, spec.run_id, table.table, S(" UNION ALL ").join(branches))
 
 
 def kept_cells(spec: MergeSpec) -> sql.Composed:
     """Edits that stay, conflicts left out: table, row, column, base, ours, theirs."""
     branches = [
-        S("SELECT {}, p.row_id::text, {}, to_jsonb(p.{}), to_jsonb(p.{}), to_jsonb(p.{}) FROM {} AS p WHERE {}").format(
-            spec.table_name,
-            sql.Literal(slot.column.name),
-            slot.name("b"),
-            slot.name("o"),
-            slot.name("t"),
-            spec.plan,
-            S("(p.{} & {}) = {}").format(slot.name("d"), sql.Literal(EDIT | CONFLICT), sql.Literal(EDIT)),
+        S(
+            """
+            SELECT {table}, plan.row_id::text, {name}, to_jsonb(plan.{base}), to_jsonb(plan.{ours}),
+                to_jsonb(plan.{theirs})
+            FROM {plan} AS plan WHERE (plan.{decision} & {flags}) = {edit}
+            """
+        ).format(
+            table=spec.table_name,
+            name=sql.Literal(slot.column.name),
+            base=slot.base,
+            ours=slot.ours,
+            theirs=slot.theirs,
+            plan=spec.plan,
+            decision=slot.decision,
+            flags=sql.Literal(EDIT | CONFLICT),
+            edit=sql.Literal(EDIT),
         )
         for slot in spec.slots
     ]
@@ -94,16 +123,20 @@ def record_conflicts(spec: MergeSpec) -> sql.Composed | None:
     """
     branches = [
         S(
-            "SELECT p.q, {} AS place, p.row_id::text AS row_id, {} AS column_name, to_jsonb(p.{}) AS base_value, "
-            "to_jsonb(p.{}) AS crm_value, to_jsonb(p.{}) AS amo_value FROM {} AS p WHERE {}"
+            """
+            SELECT plan.seq, {place} AS place, plan.row_id::text AS row_id, {name} AS column_name,
+                to_jsonb(plan.{base}) AS base_value, to_jsonb(plan.{ours}) AS crm_value,
+                to_jsonb(plan.{theirs}) AS amo_value
+            FROM {plan} AS plan WHERE {conflict}
+            """
         ).format(
-            sql.Literal(slot.index),
-            sql.Literal(slot.column.name),
-            slot.name("b"),
-            slot.name("o"),
-            slot.name("t"),
-            spec.plan,
-            bit(slot, CONFLICT),
+            place=sql.Literal(slot.index),
+            name=sql.Literal(slot.column.name),
+            base=slot.base,
+            ours=slot.ours,
+            theirs=slot.theirs,
+            plan=spec.plan,
+            conflict=bit(slot, CONFLICT),
         )
         for slot in spec.slots
         if "soft" in (spec.policy(slot.column), spec.first_policy(slot.column))
@@ -111,15 +144,21 @@ def record_conflicts(spec: MergeSpec) -> sql.Composed | None:
     if not branches:
         return None
     return S(
-        "WITH x AS ({entries}), old AS (UPDATE {conflicts} AS c SET resolved_at = now(), resolution = 'superseded' "
-        "FROM x WHERE c.table_name = {name} AND c.row_id = x.row_id AND c.column_name = x.column_name "
-        "AND c.resolved_at IS NULL) "
-        "INSERT INTO {conflicts} (run_id, table_name, row_id, column_name, base_value, crm_value, amo_value) "
-        "SELECT {run}, {name}, x.row_id, x.column_name, x.base_value, x.crm_value, x.amo_value FROM x "
-        "ORDER BY x.q, x.place"
+        """
+        WITH found AS ({entries}),
+        superseded AS (
+            UPDATE {conflicts} AS conflict SET resolved_at = now(), resolution = 'superseded'
+            FROM found
+            WHERE conflict.table_name = {table} AND conflict.row_id = found.row_id
+                AND conflict.column_name = found.column_name AND conflict.resolved_at IS NULL
+        )
+        INSERT INTO {conflicts} (run_id, table_name, row_id, column_name, base_value, crm_value, amo_value)
+        SELECT {run}, {table}, found.row_id, found.column_name, found.base_value, found.crm_value, found.amo_value
+        FROM found ORDER BY found.seq, found.place
+        """
     ).format(
         entries=S(" UNION ALL ").join(branches),
         conflicts=spec.control("sync_conflicts"),
-        name=spec.table_name,
+        table=spec.table_name,
         run=spec.run,
     )

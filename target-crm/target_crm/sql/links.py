@@ -39,27 +39,37 @@ def some_wait(schema: str, stream: str, accounts: Sequence[int]) -> sql.Composed
 def take_pending(spec: MergeSpec, stream: str, came: str) -> sql.Composed:
     """The pending links to records that came just now; `came` is the temporary table that holds their keys."""
     return S(
-        "CREATE TEMP TABLE crm_late ON COMMIT DROP AS SELECT q.* FROM {came} AS b JOIN {pending} AS q "
-        "ON q.account_id = b.a AND q.source = {stream} AND q.ref = b.i::text"
+        """
+        CREATE TEMP TABLE crm_late ON COMMIT DROP AS
+        SELECT pending.*
+        FROM {came} AS came
+        JOIN {pending} AS pending
+            ON pending.account_id = came.account_id AND pending.source = {stream} AND pending.ref = came.amo_id::text
+        """
     ).format(pending=spec.control("sync_pending"), stream=sql.Literal(stream), came=spec.temp(came))
 
 
 def forget_pending(schema: str) -> sql.Composed:
     """Removes what has been linked."""
     return S(
-        "DELETE FROM {} AS q USING crm_late AS l WHERE q.account_id = l.account_id AND q.source = l.source "
-        "AND q.ref = l.ref AND q.table_name = l.table_name AND q.column_name = l.column_name AND q.amo_id = l.amo_id"
+        """
+        DELETE FROM {} AS pending
+        USING crm_late AS late
+        WHERE pending.account_id = late.account_id AND pending.source = late.source AND pending.ref = late.ref
+            AND pending.table_name = late.table_name AND pending.column_name = late.column_name
+            AND pending.amo_id = late.amo_id
+        """
     ).format(I(schema, "sync_pending"))
 
 
 def _reference(spec: MergeSpec, column: Column) -> sql.Composed:
-    """What the record that row `t` holds says now in the column's place."""
+    """What the record that row `crm` holds says now in the column's place."""
     raw_name = spec.live.mapping.raw_fields
     raw = I(raw_name)
     parts = [
-        S("jsonb_path_query_first(t.{}->'amo', {}::jsonpath)#>>'{{}}'").format(raw, sql.Literal(json_path(path)))
+        S("jsonb_path_query_first(crm.{}->'amo', {}::jsonpath)#>>'{{}}'").format(raw, sql.Literal(json_path(path)))
         if "[" in path
-        else S("t.{}#>>{}").format(raw, sql.Literal(["amo", *path.split(".")]))
+        else S("crm.{}#>>{}").format(raw, sql.Literal(["amo", *path.split(".")]))
         for path in column.path
     ]
     whole = S("concat_ws(':', {})").format(S(", ").join(parts))
@@ -70,25 +80,31 @@ def _partial(spec: MergeSpec, rows: sql.Composable, ref: sql.Composable) -> sql.
     """Rows as staging would give them, with one column and no record."""
     (slot,) = spec.slots
     return S(
-        "SELECT (row_number() OVER ())::integer AS q, {rows}, NULL::timestamptz AS u, NULL::timestamptz AS n, "
-        "NULL::bigint AS h, NULL::jsonb AS doc, NULL::jsonb AS new_base, {ref} AS {c}"
-    ).format(rows=rows, ref=ref, c=slot.name("c"))
+        """
+        SELECT (row_number() OVER ())::integer AS seq, {rows}, NULL::timestamptz AS updated_at,
+            NULL::timestamptz AS created_at, NULL::bigint AS record_hash, NULL::jsonb AS document,
+            NULL::jsonb AS new_base, {ref} AS {name}
+        """
+    ).format(rows=rows, ref=ref, name=slot.staged)
 
 
 def late_rows(spec: MergeSpec, column: Column) -> sql.Composed:
     """The source of a partial merge: one link column of the rows whose parent has come, if they still name it."""
-    return _partial(spec, S("l.account_id AS a, l.amo_id AS i"), S("l.ref::bigint")) + S(
-        " FROM crm_late AS l JOIN {} AS t ON t.{} = l.account_id AND t.{} = l.amo_id{} "
-        "WHERE l.table_name = {} AND l.column_name = {} AND l.ref = {}{}"
+    return _partial(spec, S("late.account_id, late.amo_id"), S("late.ref::bigint")) + S(
+        """
+        FROM crm_late AS late
+        JOIN {} AS crm ON crm.{} = late.account_id AND crm.{} = late.amo_id{}
+        WHERE late.table_name = {} AND late.column_name = {} AND late.ref = {}{}
+        """
     ).format(
         spec.live.identifier,
         I(spec.live.mapping.account or ""),
         I(spec.live.mapping.amo_id or ""),
-        of_stream(spec.live, "t"),
+        of_stream(spec.live, "crm"),
         spec.table_name,
         sql.Literal(column.name),
         _reference(spec, column),
-        S(" AND l.source = {entity} AND t.{raw}#>>'{{amo,entity_type}}' = {entity}").format(
+        S(" AND late.source = {entity} AND crm.{raw}#>>'{{amo,entity_type}}' = {entity}").format(
             entity=sql.Literal(column.when_entity), raw=I(spec.live.mapping.raw_fields)
         )
         if column.when_entity
@@ -100,15 +116,19 @@ def rows_through(spec: MergeSpec, column: Column, link: Column) -> sql.Composed:
     """The source of a partial merge: a column that takes its value from the row which a late link points to now."""
     parent, table = spec.parents[str(link.link)], spec.live.mapping
     _, second = column.via or ("", "")
-    value = S("p.{}").format(I(second))
-    return _partial(spec, S("l.account_id AS a, l.amo_id AS i"), value) + S(
-        " FROM crm_late AS l JOIN {} AS t ON t.{} = l.account_id AND t.{} = l.amo_id{} JOIN {} AS p ON p.{} = t.{} "
-        "WHERE l.table_name = {} AND l.column_name = {} AND p.{} IS NOT NULL"
+    value = S("parent.{}").format(I(second))
+    return _partial(spec, S("late.account_id, late.amo_id"), value) + S(
+        """
+        FROM crm_late AS late
+        JOIN {} AS crm ON crm.{} = late.account_id AND crm.{} = late.amo_id{}
+        JOIN {} AS parent ON parent.{} = crm.{}
+        WHERE late.table_name = {} AND late.column_name = {} AND parent.{} IS NOT NULL
+        """
     ).format(
         spec.live.identifier,
         I(table.account or ""),
         I(table.amo_id or ""),
-        of_stream(spec.live, "t"),
+        of_stream(spec.live, "crm"),
         parent.identifier,
         I(parent.mapping.id),
         I(link.name),
@@ -119,44 +139,65 @@ def rows_through(spec: MergeSpec, column: Column, link: Column) -> sql.Composed:
 
 
 def new_names(schema: str) -> sql.Composed:
-    """Of the staged names {a, s: kind, f: reference, v: name} those that are new or renamed."""
+    """Of the staged names (lines of `records.reference_data`) those that are new or renamed."""
     return S(
-        "CREATE TEMP TABLE crm_named ON COMMIT DROP AS SELECT DISTINCT ON (x.a, x.s, x.f) x.a, x.s, x.f, x.v "
-        "FROM crm_lines CROSS JOIN LATERAL jsonb_to_record(crm_lines.line) "
-        "AS x(q integer, a bigint, s text, f text, v text) "
-        "WHERE NOT EXISTS (SELECT FROM {} AS k "
-        "WHERE k.account_id = x.a AND k.source = x.s AND k.ref = x.f AND k.name = x.v) "
-        "ORDER BY x.a, x.s, x.f, x.q DESC"
+        """
+        CREATE TEMP TABLE crm_named ON COMMIT DROP AS
+        SELECT DISTINCT ON (given.account_id, given.source, given.ref)
+            given.account_id, given.source, given.ref, given.name
+        FROM crm_lines
+        CROSS JOIN LATERAL jsonb_to_record(crm_lines.line)
+            AS given(seq integer, account_id bigint, source text, ref text, name text)
+        WHERE NOT EXISTS (
+            SELECT FROM {} AS known
+            WHERE known.account_id = given.account_id AND known.source = given.source AND known.ref = given.ref
+                AND known.name = given.name
+        )
+        ORDER BY given.account_id, given.source, given.ref, given.seq DESC
+        """
     ).format(I(schema, "sync_lookups"))
 
 
 def write_names(schema: str) -> sql.Composed:
     """Writes the names that are new or changed."""
     return S(
-        "INSERT INTO {} AS k (account_id, source, ref, name) SELECT a, s, f, v FROM crm_named "
-        "ON CONFLICT (account_id, source, ref) DO UPDATE SET name = excluded.name"
+        """
+        INSERT INTO {} (account_id, source, ref, name)
+        SELECT account_id, source, ref, name FROM crm_named
+        ON CONFLICT (account_id, source, ref) DO UPDATE SET name = excluded.name
+        """
     ).format(I(schema, "sync_lookups"))
 
 
 def named_rows(spec: MergeSpec, column: Column) -> sql.Composed:
     """The source of a partial merge: one name column of the rows that use a new or changed name."""
     table, ref = spec.live.mapping, _reference(spec, column)
-    rows = S("t.{} AS a, t.{} AS i").format(I(table.account or ""), I(table.amo_id or ""))
+    rows = S("crm.{} AS account_id, crm.{} AS amo_id").format(I(table.account or ""), I(table.amo_id or ""))
     return _partial(spec, rows, ref) + S(
-        " FROM {} AS t JOIN crm_named AS x ON x.a = t.{} AND x.s = {} AND x.f = {}{}"
+        """
+        FROM {} AS crm
+        JOIN crm_named AS named ON named.account_id = crm.{} AND named.source = {} AND named.ref = {}{}
+        """
     ).format(
         spec.live.identifier,
         I(table.account or ""),
         sql.Literal(column.lookup),
         ref,
-        of_stream(spec.live, "t"),
+        of_stream(spec.live, "crm"),
     )
 
 
 def unmatched(spec: MergeSpec) -> sql.Composed:
     """Of the staged records of a table that is only matched, those without a row (`Unmatched`)."""
     return S(
-        "SELECT s.a, s.i, s.doc->'amo'->>'name', s.doc->'amo'->>'email' FROM {} AS s WHERE NOT EXISTS (SELECT FROM {} "
-        "AS k WHERE k.account_id = s.a AND k.table_name = {} AND k.amo_id = s.i AND k.row_id IS NOT NULL) "
-        "ORDER BY s.a, s.i"
+        """
+        SELECT staged.account_id, staged.amo_id, staged.document->'amo'->>'name', staged.document->'amo'->>'email'
+        FROM {} AS staged
+        WHERE NOT EXISTS (
+            SELECT FROM {} AS known
+            WHERE known.account_id = staged.account_id AND known.table_name = {} AND known.amo_id = staged.amo_id
+                AND known.row_id IS NOT NULL
+        )
+        ORDER BY staged.account_id, staged.amo_id
+        """
     ).format(spec.temp("stage"), spec.control("sync_keys"), spec.table_name)

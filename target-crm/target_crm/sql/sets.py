@@ -15,9 +15,11 @@ from target_crm.mapping.catalogue import LiveTable
 from target_crm.mapping.foreign_keys import ForeignKey
 from target_crm.sql.expressions import phone_digits
 from target_crm.sql.insert import item_columns, item_value
+from target_crm.sql.journal import write_entries
 from target_crm.sql.pointing import unreferenced
 from target_crm.sql.spec import I, MergeSpec, S, comma
-from target_crm.sql.stored import STORED
+from target_crm.sql.staging import set_base, set_moves
+from target_crm.sql.stored import STORED, object_of
 from target_crm.sql.text import text_rules
 from target_crm.sql.untouched import (
     ITEM_COLUMNS,
@@ -49,28 +51,26 @@ class SetSpec:
 
     def column(self, role: str) -> sql.Composed:
         """A column of the related table by its role."""
-        return S("c.{}").format(I(self.item_set.columns[role]))
+        return S("child.{}").format(I(self.item_set.columns[role]))
 
     @property
     def base(self) -> sql.Composed:
         """The related row's own base."""
-        return S("(c.{}->'amo_values')").format(I(self.item_set.raw_fields))
+        return S("(child.{}->'amo_values')").format(I(self.item_set.raw_fields))
 
     @property
     def untouched(self) -> sql.Composed:
         """Whether what amoCRM sent for the related row is still in it."""
-        return item_roles_untouched(self.item_set, "c")
+        return item_roles_untouched(self.item_set, "child")
 
     def coming(self, role: str) -> sql.Composable:
         """What the column of that role becomes."""
-        return item_value(self.item_set, role, S("i.{}").format(I(ITEM_COLUMNS[role])))
+        return item_value(self.item_set, role, S("item.{}").format(I(role)))
 
     def journalled(self, changes: sql.Composable) -> sql.Composed:
-        """The statement with its changes (`WITH x AS (...)`) written to the journal: whole rows, column `*`."""
-        return changes + S(
-            " INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
-            "SELECT {}, {}, x.row_id, '*', x.old_value, x.new_value FROM x"
-        ).format(self.spec.control("sync_changes"), self.spec.run, sql.Literal(self.item_set.table))
+        """The statement with its changes (`WITH changed AS (...)`) written to the journal: whole rows, column `*`."""
+        entries = S("SELECT row_id, '*', old_value, new_value FROM changed")
+        return changes + write_entries(self.spec.schema, self.spec.run_id, self.item_set.table, entries)
 
     @property
     def id(self) -> sql.Identifier:
@@ -84,12 +84,20 @@ def create_items(s: SetSpec) -> list[sql.Composed]:
     return [
         S("DROP TABLE IF EXISTS {}, {}").format(owners, items),
         S(
-            "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT p.q, p.row_id AS owner, p.{} AS base FROM {} AS p WHERE p.{}"
-        ).format(owners, I(f"h{s.index}"), s.spec.plan, I(f"g{s.index}")),
+            """
+            CREATE TEMP TABLE {} ON COMMIT DROP AS
+            SELECT plan.seq, plan.row_id AS owner_id, plan.{} AS base FROM {} AS plan WHERE plan.{}
+            """
+        ).format(owners, set_base(s.index), s.spec.plan, set_moves(s.index)),
         S(
-            "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT o.owner, x.*, "
-            "NOT coalesce(o.base @> jsonb_build_array(jsonb_build_object('k', x.k)), false) AS fresh "
-            "FROM {} AS o JOIN {} AS x ON x.q = o.q AND x.s = {}"
+            """
+            CREATE TEMP TABLE {} ON COMMIT DROP AS
+            SELECT
+                owner.owner_id, item.*,
+                NOT coalesce(owner.base @> jsonb_build_array(jsonb_build_object('k', item.item_key)), false) AS fresh
+            FROM {} AS owner
+            JOIN {} AS item ON item.seq = owner.seq AND item.set_number = {}
+            """
         ).format(items, owners, s.spec.temp("items"), sql.Literal(s.index)),
         S("ANALYZE {}").format(owners),
         S("ANALYZE {}").format(items),
@@ -97,23 +105,32 @@ def create_items(s: SetSpec) -> list[sql.Composed]:
 
 
 def _gone(s: SetSpec, live: LiveTable) -> sql.Composed:
-    """Rows of owners `o` that came with them, are gone from amoCRM, and that nobody edited."""
+    """Child rows of `owner` that came with them, are gone from amoCRM, and that nobody edited."""
     return S(
-        "c.{parent} = o.owner AND o.base @> jsonb_build_array(jsonb_build_object('k', {base}->>'key')) "
-        "AND NOT EXISTS (SELECT FROM {items} AS i WHERE i.owner = o.owner AND i.k = {base}->>'key') AND {untouched}"
+        """
+        child.{parent} = owner.owner_id
+        AND owner.base @> jsonb_build_array(jsonb_build_object('k', {base}->>'key'))
+        AND NOT EXISTS (
+            SELECT FROM {items} AS item WHERE item.owner_id = owner.owner_id AND item.item_key = {base}->>'key'
+        )
+        AND {untouched}
+        """
     ).format(
         parent=I(s.item_set.parent),
         base=s.base,
         items=s.spec.temp("theirs"),
-        untouched=item_untouched(s.item_set, live, "c"),
+        untouched=item_untouched(s.item_set, live, "child"),
     )
 
 
 def lock_gone(s: SetSpec, live: LiveTable) -> sql.Composed:
     """Locks what is to be removed: from then on nobody can edit it or point at it."""
     return S(
-        "SELECT FROM {table} AS c WHERE c.{id} IN (SELECT c.{id} FROM {table} AS c JOIN {owners} AS o ON {gone}) "
-        "ORDER BY c.{id} FOR UPDATE"
+        """
+        SELECT FROM {table} AS child
+        WHERE child.{id} IN (SELECT child.{id} FROM {table} AS child JOIN {owners} AS owner ON {gone})
+        ORDER BY child.{id} FOR UPDATE
+        """
     ).format(table=live.identifier, id=s.id, owners=s.spec.temp("owners"), gone=_gone(s, live))
 
 
@@ -124,37 +141,51 @@ def remove_items(s: SetSpec, live: LiveTable, pointing: Sequence[ForeignKey]) ->
     """
     return s.journalled(
         S(
-            "WITH x AS (DELETE FROM {table} AS c USING {owners} AS o WHERE {gone} AND {free} "
-            "RETURNING c.{id}::text AS row_id, to_jsonb(c) AS old_value, NULL::jsonb AS new_value)"
+            """
+            WITH changed AS (
+                DELETE FROM {table} AS child USING {owners} AS owner
+                WHERE {gone} AND {free}
+                RETURNING child.{id}::text AS row_id, to_jsonb(child) AS old_value, NULL::jsonb AS new_value
+            )
+            """
         ).format(
             table=live.identifier,
             owners=s.spec.temp("owners"),
             gone=_gone(s, live),
-            free=unreferenced(pointing, "c"),
+            free=unreferenced(pointing, "child"),
             id=s.id,
         )
     )
 
 
+def _differs(s: SetSpec) -> sql.Composable:
+    """Whether a child row says something else than its item: its kind, its place, its remark."""
+    differs = [S("{} IS DISTINCT FROM {}").format(s.column(r), s.coming(r)) for r in s.data if r != "value"]
+    return S(" OR ").join(differs) if differs else S("false")
+
+
 def update_items(s: SetSpec) -> sql.Composed:
     """Follows amoCRM in what else an item says (its kind, its place, its remark), in rows that nobody edited."""
-    roles = [role for role in s.data if role != "value"]
-    writes = [S("{} = {}").format(I(s.item_set.columns[r]), s.coming(r)) for r in roles]
+    writes = [S("{} = {}").format(I(s.item_set.columns[r]), s.coming(r)) for r in s.data if r != "value"]
     writes.append(
-        S("{raw} = CASE WHEN jsonb_typeof(c.{raw}) = 'object' THEN c.{raw} - {name} ELSE '{{}}' END || i.raw").format(
-            raw=I(s.item_set.raw_fields), name=sql.Literal(STORED)
-        )
+        S(
+            "{raw} = CASE WHEN jsonb_typeof(child.{raw}) = 'object' THEN child.{raw} - {name} ELSE '{{}}' END "
+            "|| item.document"
+        ).format(raw=I(s.item_set.raw_fields), name=sql.Literal(STORED))
     )
     if s.item_set.updated_at:
         writes.append(S("{} = now()").format(I(s.item_set.updated_at)))
-    differs = [S("{} IS DISTINCT FROM {}").format(s.column(r), s.coming(r)) for r in roles]
     return s.journalled(
         S(
-            "WITH x AS (UPDATE {table} AS c SET {writes} FROM {items} AS i, {table} AS old "
-            "WHERE c.{parent} = i.owner AND {base}->>'key' = i.k AND old.{id} = c.{id} "
-            "AND ({differs}) AND {untouched} "
-            # c.*, because the staged items have a column c.
-            "RETURNING c.{id}::text AS row_id, to_jsonb(old.*) AS old_value, to_jsonb(c.*) AS new_value)"
+            """
+            WITH changed AS (
+                UPDATE {table} AS child SET {writes}
+                FROM {items} AS item, {table} AS old
+                WHERE child.{parent} = item.owner_id AND {base}->>'key' = item.item_key AND old.{id} = child.{id}
+                    AND ({differs}) AND {untouched}
+                RETURNING child.{id}::text AS row_id, to_jsonb(old.*) AS old_value, to_jsonb(child.*) AS new_value
+            )
+            """
         ).format(
             table=s.live.identifier,
             writes=comma(writes),
@@ -162,7 +193,7 @@ def update_items(s: SetSpec) -> sql.Composed:
             parent=I(s.item_set.parent),
             base=s.base,
             id=s.id,
-            differs=S(" OR ").join(differs) if differs else S("false"),
+            differs=_differs(s),
             untouched=s.untouched,
         )
     )
@@ -170,12 +201,17 @@ def update_items(s: SetSpec) -> sql.Composed:
 
 def insert_items(s: SetSpec) -> sql.Composed:
     """Adds what is new in amoCRM, unless the row is there already or a person deleted it."""
-    names, values = item_columns(s.item_set, S("x.owner"))
+    names, values = item_columns(s.item_set, S("item.owner_id"))
     return s.journalled(
         S(
-            "WITH x AS (INSERT INTO {table} AS c ({names}) SELECT {values} FROM {items} AS x WHERE {is_missing} "
-            "ORDER BY x.q, x.n "
-            "RETURNING c.{id}::text AS row_id, NULL::jsonb AS old_value, to_jsonb(c) AS new_value)"
+            """
+            WITH changed AS (
+                INSERT INTO {table} AS child ({names})
+                SELECT {values} FROM {items} AS item WHERE {is_missing}
+                ORDER BY item.seq, item.position
+                RETURNING child.{id}::text AS row_id, NULL::jsonb AS old_value, to_jsonb(child) AS new_value
+            )
+            """
         ).format(
             table=s.live.identifier,
             names=names,
@@ -191,30 +227,40 @@ def _is_missing(s: SetSpec) -> sql.Composed:
     """Whether an item is new in amoCRM and has no row."""
     value = s.column("value")
     present = (
-        S("{} = {}").format(phone_digits(value), phone_digits(S("x.v")))
+        S("{} = {}").format(phone_digits(value), phone_digits(S("item.value")))
         if s.item_set.item == "phone"
-        else S("{} = x.v").format(text_rules(s.encoding).lower_key(value))
+        else S("{} = item.value").format(text_rules(s.encoding).lower_key(value))
     )
     return S(
-        "x.fresh AND NOT EXISTS (SELECT FROM {table} AS c WHERE c.{parent} = x.owner "
-        "AND ({base}->>'key' = x.k OR {present}))"
+        """
+        item.fresh AND NOT EXISTS (
+            SELECT FROM {table} AS child
+            WHERE child.{parent} = item.owner_id AND ({base}->>'key' = item.item_key OR {present})
+        )
+        """
     ).format(table=s.live.identifier, parent=I(s.item_set.parent), base=s.base, present=present)
 
 
 def left_over(s: SetSpec) -> sql.Composed:
     """How many items a trigger kept from being added or changed: what is still to be done after it was done."""
-    roles = [role for role in s.data if role != "value"]
-    differs = [S("{} IS DISTINCT FROM {}").format(s.column(r), s.coming(r)) for r in roles]
     return S(
-        "SELECT (SELECT count(*) FROM {items} AS x WHERE {is_missing}) + (SELECT count(*) FROM {table} AS c "
-        "JOIN {items} AS i ON c.{parent} = i.owner AND {base}->>'key' = i.k WHERE ({differs}) AND {untouched})"
+        """
+        SELECT (
+            SELECT count(*) FROM {items} AS item WHERE {is_missing}
+        ) + (
+            SELECT count(*)
+            FROM {table} AS child
+            JOIN {items} AS item ON child.{parent} = item.owner_id AND {base}->>'key' = item.item_key
+            WHERE ({differs}) AND {untouched}
+        )
+        """
     ).format(
         items=s.spec.temp("theirs"),
         is_missing=_is_missing(s),
         table=s.live.identifier,
         parent=I(s.item_set.parent),
         base=s.base,
-        differs=S(" OR ").join(differs) if differs else S("false"),
+        differs=_differs(s),
         untouched=s.untouched,
     )
 
@@ -233,27 +279,29 @@ def last_entry(s: SetSpec) -> sql.Composed:
 
 
 def _stored_forms(s: SetSpec) -> sql.Composed:
-    """What the database made of the values of row `c`, by role, where that is another spelling; NULL for nothing."""
-    rows = S(", ").join(
-        S("({role}, CASE WHEN {now} IS DISTINCT FROM nullif({base}->>{role}, '') THEN {now} END)").format(
-            role=sql.Literal(role), now=S("nullif({}::text, '')").format(s.column(role)), base=s.base
+    """What the database made of the values of row `child`, by role, where that is another spelling."""
+    return object_of(
+        S(", ").join(
+            S("({role}, CASE WHEN {now} IS DISTINCT FROM nullif({base}->>{role}, '') THEN {now} END)").format(
+                role=sql.Literal(role), now=S("nullif({}::text, '')").format(s.column(role)), base=s.base
+            )
+            for role in s.data
         )
-        for role in s.data
     )
-    return S(
-        "(SELECT jsonb_object_agg(v.role, v.form) FROM (VALUES {}) AS v(role, form) WHERE v.form IS NOT NULL)"
-    ).format(rows)
 
 
 def _own_forms(s: SetSpec) -> sql.Composable:
-    """What row `c` got in columns of the application's own of which only the database knows; NULL for nothing."""
+    """What row `child` got in columns of the application's own of which only the database knows; NULL for nothing."""
     filled = item_filled_columns(s.item_set, s.live)
     if not filled:
         return S("NULL::jsonb")
-    rows = S(", ").join(S("({}, c.{}::text)").format(sql.Literal(OWN_PREFIX + name), I(name)) for name in filled)
-    return S(
-        "(SELECT jsonb_object_agg(v.name, v.form) FROM (VALUES {}) AS v(name, form) WHERE v.form IS NOT NULL)"
-    ).format(rows)
+    return object_of(
+        S(", ").join(S("({}, child.{}::text)").format(sql.Literal(OWN_PREFIX + name), I(name)) for name in filled)
+    )
+
+
+def _all_forms(s: SetSpec, own: sql.Composable) -> sql.Composed:
+    return S("nullif(coalesce({}, '{{}}') || coalesce({}, '{{}}'), '{{}}')").format(_stored_forms(s), own)
 
 
 def remember_stored(s: SetSpec, since: int) -> sql.Composed:
@@ -261,26 +309,40 @@ def remember_stored(s: SetSpec, since: int) -> sql.Composed:
 
     What it filled into columns of the application's own is kept of new items; later somebody may have edited it.
     """
-    own = S("CASE WHEN e.old_value IS NULL THEN {} ELSE {} END").format(
-        _own_forms(s),
-        S("(SELECT jsonb_object_agg(o.key, o.value) FROM jsonb_each({}) AS o WHERE starts_with(o.key, {}))").format(
-            S("CASE jsonb_typeof(e.old_value->{raw}->{name}) WHEN 'object' THEN e.old_value->{raw}->{name} END").format(
-                raw=sql.Literal(s.item_set.raw_fields), name=sql.Literal(STORED)
-            ),
-            sql.Literal(OWN_PREFIX),
-        ),
+    own = S(
+        """
+        CASE WHEN entry.old_value IS NULL THEN {new} ELSE (
+            SELECT jsonb_object_agg(form.key, form.value)
+            FROM jsonb_each(
+                CASE jsonb_typeof(entry.old_value->{raw}->{name}) WHEN 'object' THEN entry.old_value->{raw}->{name} END
+            ) AS form
+            WHERE starts_with(form.key, {prefix})
+        ) END
+        """
+    ).format(
+        new=_own_forms(s),
+        raw=sql.Literal(s.item_set.raw_fields),
+        name=sql.Literal(STORED),
+        prefix=sql.Literal(OWN_PREFIX),
     )
     return S(
-        "WITH w AS (UPDATE {table} AS c SET {raw} = c.{raw} || jsonb_build_object({name}, {forms}) FROM {journal} AS e "
-        "WHERE e.run_id = {run} AND e.id > {since} AND e.table_name = {table_name} AND e.column_name = '*' "
-        "AND e.new_value IS NOT NULL AND c.{id}::text = e.row_id AND {forms} IS NOT NULL "
-        "RETURNING e.id AS entry, to_jsonb(c.*) AS new_value) "
-        "UPDATE {journal} AS e SET new_value = w.new_value FROM w WHERE e.run_id = {run} AND e.id = w.entry"
+        """
+        WITH written AS (
+            UPDATE {table} AS child SET {raw} = child.{raw} || jsonb_build_object({name}, {forms})
+            FROM {journal} AS entry
+            WHERE entry.run_id = {run} AND entry.id > {since} AND entry.table_name = {table_name}
+                AND entry.column_name = '*' AND entry.new_value IS NOT NULL
+                AND child.{id}::text = entry.row_id AND {forms} IS NOT NULL
+            RETURNING entry.id AS entry_id, to_jsonb(child.*) AS new_value
+        )
+        UPDATE {journal} AS entry SET new_value = written.new_value
+        FROM written WHERE entry.run_id = {run} AND entry.id = written.entry_id
+        """
     ).format(
         table=s.live.identifier,
         raw=I(s.item_set.raw_fields),
         name=sql.Literal(STORED),
-        forms=S("nullif(coalesce({}, '{{}}') || coalesce({}, '{{}}'), '{{}}')").format(_stored_forms(s), own),
+        forms=_all_forms(s, own),
         journal=s.spec.control("sync_changes"),
         run=s.spec.run,
         since=sql.Literal(since),
@@ -292,13 +354,16 @@ def remember_stored(s: SetSpec, since: int) -> sql.Composed:
 def remember_stored_of_new(s: SetSpec) -> sql.Composed:
     """The same for the items of new rows."""
     return S(
-        "UPDATE {} AS c SET {raw} = c.{raw} || jsonb_build_object({}, {forms}) FROM {} AS b "
-        "WHERE c.{} = b.row_id AND {forms} IS NOT NULL"
+        """
+        UPDATE {table} AS child SET {raw} = child.{raw} || jsonb_build_object({name}, {forms})
+        FROM {inserted} AS inserted
+        WHERE child.{parent} = inserted.row_id AND {forms} IS NOT NULL
+        """
     ).format(
-        s.live.identifier,
-        sql.Literal(STORED),
-        s.spec.temp("born"),
-        I(s.item_set.parent),
+        table=s.live.identifier,
         raw=I(s.item_set.raw_fields),
-        forms=S("nullif(coalesce({}, '{{}}') || coalesce({}, '{{}}'), '{{}}')").format(_stored_forms(s), _own_forms(s)),
+        name=sql.Literal(STORED),
+        forms=_all_forms(s, _own_forms(s)),
+        inserted=s.spec.temp("inserted"),
+        parent=I(s.item_set.parent),
     )

@@ -53,9 +53,30 @@ class Slot:
     live: LiveColumn
     refers: bool = False
 
-    def name(self, kind: str) -> sql.Identifier:
-        """c: staged, t: theirs, o: ours, b: base, d: decision."""
-        return I(f"{kind}{self.index}")
+    @property
+    def staged(self) -> sql.Identifier:
+        """The column of staged records."""
+        return I(f"value_{self.index}")
+
+    @property
+    def theirs(self) -> sql.Identifier:
+        """The plan's column of the value that comes."""
+        return I(f"theirs_{self.index}")
+
+    @property
+    def ours(self) -> sql.Identifier:
+        """The plan's column of the value in the row."""
+        return I(f"ours_{self.index}")
+
+    @property
+    def base(self) -> sql.Identifier:
+        """The plan's column of the value that came the last time."""
+        return I(f"base_{self.index}")
+
+    @property
+    def decision(self) -> sql.Identifier:
+        """The plan's column of the decision (`sql.expressions.decision`)."""
+        return I(f"decision_{self.index}")
 
     @property
     def staged_type(self) -> sql.SQL:
@@ -153,13 +174,13 @@ class MergeSpec:
 
     @property
     def on_key(self) -> sql.Composed:
-        """`t` is the row of staged record `s`."""
+        """`crm` is the row of the record `staged`."""
         table = self.live.mapping
-        return S("t.{} = s.a AND t.{} = s.i{}").format(
-            I(table.account or ""), I(table.amo_id or ""), of_stream(self.live, "t")
+        return S("crm.{} = staged.account_id AND crm.{} = staged.amo_id{}").format(
+            I(table.account or ""), I(table.amo_id or ""), of_stream(self.live, "crm")
         )
 
     @property
     def version(self) -> sql.SQL:
-        """The row's version, which any write to it changes; NULL where the engine does not tell."""
-        return S("t.xmin::text::bigint") if self.live.has_versions else S("NULL::bigint")
+        """The version of row `crm`, which any write to it changes; NULL where the engine does not tell."""
+        return S("crm.xmin::text::bigint") if self.live.has_versions else S("NULL::bigint")

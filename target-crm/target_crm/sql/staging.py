@@ -7,11 +7,20 @@ from typing import NamedTuple
 from psycopg import sql
 
 from target_crm.sql.joins import under_name
+from target_crm.sql.rules import lasting_tombstone
 from target_crm.sql.spec import I, MergeSpec, S, comma, tail
 
 # Rows of these tables are wider than two kilobytes, which is where PostgreSQL begins to compress: lost time here.
 _WIDE = S("WITH (toast_tuple_target = 8160)")
-_TABLES = ("seen", "stage", "items", "born", "waits")
+_CREATE = S("CREATE TEMP TABLE IF NOT EXISTS {} ({}) {} ON COMMIT DELETE ROWS")
+_TABLES = ("seen", "stage", "items", "inserted", "waiting_links")
+# Of each table the columns by which it is joined: the planner needs statistics of these alone.
+_JOINED = {
+    "seen": ("account_id", "amo_id"),
+    "stage": ("seq", "account_id", "amo_id"),
+    "items": ("seq", "set_number"),
+    "inserted": ("seq", "account_id", "amo_id", "row_id"),
+}
 
 
 class Classified(NamedTuple):
@@ -37,45 +46,74 @@ def create_tables(spec: MergeSpec) -> list[sql.Composed]:
 
     They are empty after each commit and live as long as the connection.
     """
-    staged = [S("{} {}").format(slot.name("c"), slot.staged_type) for slot in spec.slots]
-    create = S("CREATE TEMP TABLE IF NOT EXISTS {} ({}) {} ON COMMIT DELETE ROWS")
+    staged = [S("{} {}").format(slot.staged, slot.staged_type) for slot in spec.slots]
     return [
-        create.format(spec.temp("seen"), S("q integer, a bigint, i bigint, u timestamptz, h bigint"), S("")),
-        create.format(
+        _CREATE.format(
+            spec.temp("seen"),
+            S("seq integer, account_id bigint, amo_id bigint, updated_at timestamptz, record_hash bigint"),
+            S(""),
+        ),
+        _CREATE.format(
             spec.temp("stage"),
             S(
-                "q integer, a bigint, i bigint, u timestamptz, n timestamptz, h bigint, is_new boolean, doc jsonb{}"
+                "seq integer, account_id bigint, amo_id bigint, updated_at timestamptz, created_at timestamptz, "
+                "record_hash bigint, is_new boolean, document jsonb{}"
             ).format(tail(staged)),
             _WIDE,
         ),
-        create.format(
+        _CREATE.format(
             spec.temp("items"),
-            S("q integer, s integer, k text, v text, c text, t text, n integer, raw jsonb"),
+            S(
+                "seq integer, set_number integer, item_key text, value text, comment text, type text, "
+                "position integer, document jsonb"
+            ),
             S(""),
         ),
-        create.format(
-            spec.temp("born"),
-            S("q integer, a bigint, i bigint, row_id {}, version bigint, base jsonb").format(spec.key_type),
+        _CREATE.format(
+            spec.temp("inserted"),
+            S("seq integer, account_id bigint, amo_id bigint, row_id {}, version bigint, base jsonb").format(
+                spec.key_type
+            ),
             S(""),
         ),
-        create.format(spec.temp("waits"), S("a bigint, name text, i bigint, source text, ref text"), S("")),
+        _CREATE.format(
+            spec.temp("waiting_links"),
+            S("account_id bigint, column_name text, amo_id bigint, source text, ref text"),
+            S(""),
+        ),
         *(_create_plan(group) for group in spec.groups),
     ]
 
 
 def _create_plan(spec: MergeSpec) -> sql.Composed:
-    planned = [
-        S("{} {}").format(slot.name(kind), slot.staged_type if kind != "d" else S("integer"))
-        for slot in spec.slots
-        for kind in "tobd"
+    sets = range(len(spec.item_sets))
+    columns = [
+        *(S("{} jsonb").format(set_base(index)) for index in sets),
+        *(S("{} boolean").format(set_moves(index)) for index in sets),
     ]
-    bases = [S("{} jsonb").format(I(f"h{index}")) for index in range(len(spec.item_sets))]
-    moved = [S("{} boolean").format(I(f"g{index}")) for index in range(len(spec.item_sets))]
-    return S(
-        "CREATE TEMP TABLE IF NOT EXISTS {} (q integer, a bigint, i bigint, u timestamptz, n timestamptz, h bigint, "
-        "row_id {}, version bigint, known_hash bigint, has_key boolean, old_mark timestamptz, new_mark timestamptz, "
-        "writes boolean, edited boolean, changed boolean, doc jsonb{}) {} ON COMMIT DELETE ROWS"
-    ).format(spec.plan, spec.key_type, tail([*bases, *moved, *planned]), _WIDE)
+    for slot in spec.slots:
+        columns += [S("{} {}").format(name, slot.staged_type) for name in (slot.theirs, slot.ours, slot.base)]
+        columns.append(S("{} integer").format(slot.decision))
+    return _CREATE.format(
+        spec.plan,
+        S(
+            "seq integer, account_id bigint, amo_id bigint, updated_at timestamptz, created_at timestamptz, "
+            "record_hash bigint, row_id {}, version bigint, known_hash bigint, has_key boolean, "
+            "old_mark timestamptz, new_mark timestamptz, writes boolean, edited boolean, changed boolean, "
+            "document jsonb{}"
+        ).format(spec.key_type, tail(columns)),
+        _WIDE,
+    )
+
+
+def set_base(index: int) -> sql.Identifier:
+    """The plan's column with the items that a set had the last time."""
+    return I(f"set_base_{index}")
+
+
+def set_moves(index: int) -> sql.Identifier:
+    """The plan's column that tells whether the items of a set differ from the last time."""
+    return I(f"set_moves_{index}")
 
 
 def truncate_tables(spec: MergeSpec) -> sql.Composed:
@@ -84,47 +122,51 @@ def truncate_tables(spec: MergeSpec) -> sql.Composed:
 
 
 def copy_seen(spec: MergeSpec) -> sql.Composed:
-    """COPY of keys: sequence, account, amo id, updated, hash."""
-    return S("COPY {} (q, a, i, u, h) FROM STDIN").format(spec.temp("seen"))
+    """COPY of keys."""
+    return S("COPY {} (seq, account_id, amo_id, updated_at, record_hash) FROM STDIN").format(spec.temp("seen"))
 
 
 def copy_stage(spec: MergeSpec) -> sql.Composed:
     """COPY of records: the fixed columns, then the mapped ones."""
-    names = [slot.name("c") for slot in spec.slots]
-    return S("COPY {} (q, a, i, u, n, h, is_new, doc{}) FROM STDIN").format(spec.temp("stage"), tail(names))
+    return S(
+        "COPY {} (seq, account_id, amo_id, updated_at, created_at, record_hash, is_new, document{}) FROM STDIN"
+    ).format(spec.temp("stage"), tail(slot.staged for slot in spec.slots))
 
 
 def copy_items(spec: MergeSpec) -> sql.Composed:
     """COPY of the items of sets."""
-    return S("COPY {} (q, s, k, v, c, t, n, raw) FROM STDIN").format(spec.temp("items"))
+    return S("COPY {} (seq, set_number, item_key, value, comment, type, position, document) FROM STDIN").format(
+        spec.temp("items")
+    )
 
 
-def copy_waits(spec: MergeSpec) -> sql.Composed:
+def copy_waiting_links(spec: MergeSpec) -> sql.Composed:
     """COPY of links whose other end has not come."""
-    return S("COPY {} (a, name, i, source, ref) FROM STDIN").format(spec.temp("waits"))
+    return S("COPY {} (account_id, column_name, amo_id, source, ref) FROM STDIN").format(spec.temp("waiting_links"))
 
 
-def truncate_waits(spec: MergeSpec) -> sql.Composed:
-    """Forgets those links."""
-    return S("TRUNCATE {}").format(spec.temp("waits"))
-
-
-def keep_waits(spec: MergeSpec) -> sql.Composed:
+def keep_waiting_links(spec: MergeSpec) -> sql.Composed:
     """Remembers those links until the other end comes."""
     return S(
-        "INSERT INTO {} (account_id, table_name, column_name, amo_id, source, ref) "
-        "SELECT a, {}, name, i, source, ref FROM {} ON CONFLICT DO NOTHING"
-    ).format(spec.control("sync_pending"), spec.table_name, spec.temp("waits"))
+        """
+        INSERT INTO {} (account_id, table_name, column_name, amo_id, source, ref)
+        SELECT account_id, {}, column_name, amo_id, source, ref FROM {}
+        ON CONFLICT DO NOTHING
+        """
+    ).format(spec.control("sync_pending"), spec.table_name, spec.temp("waiting_links"))
+
+
+def truncate_waiting_links(spec: MergeSpec) -> sql.Composed:
+    """Forgets those links."""
+    return S("TRUNCATE {}").format(spec.temp("waiting_links"))
 
 
 def analyze(spec: MergeSpec, name: str) -> sql.Composed:
     """Statistics: without them the planner guesses, and a join over a batch becomes quadratic."""
-    columns = {"seen": "a, i", "stage": "q, a, i", "items": "q, s", "born": "q, a, i, row_id"}
-    names = [I(column) for column in columns[name].split(", ")]
-    told = S("ANALYZE {} ({})").format(spec.temp(name), comma(names))
+    told = S("ANALYZE {} ({})").format(spec.temp(name), comma(map(I, _JOINED[name])))
     if name != "stage":
         return told
-    return S("CREATE INDEX ON {} (q); {}").format(spec.temp(name), told)
+    return S("CREATE INDEX ON {} (seq); {}").format(spec.temp(name), told)
 
 
 def count_seen(spec: MergeSpec) -> sql.Composed:
@@ -151,37 +193,54 @@ def classify(spec: MergeSpec, *, show_edits: bool = False) -> sql.Composed:
     """
     table = spec.live.mapping
     updated = spec.service("amo_updated_at")
-    known = S("t.{}").format(updated) if updated else S("k.amo_updated_at")
     returns = {
         "never": S("false"),
-        "changed": S("(s.u > k.amo_updated_at) IS TRUE"),
+        "changed": S("(staged.updated_at > known.amo_updated_at) IS TRUE"),
         "always": S("true"),
     }[table.resurrect]
     return S(
-        "SELECT array_agg(q) FILTER (WHERE fits AND NOT present), "
-        "array_agg(q) FILTER (WHERE fits AND present AND NOT same), "
-        "count(*) FILTER (WHERE fits AND present AND same), "
-        "count(*) FILTER (WHERE fits AND present AND same AND is_edited), "
-        "array_agg(q) FILTER (WHERE fits AND NOT present AND has_key), "
-        "array_agg(q) FILTER (WHERE fits AND NOT present AND mark IS NOT NULL), "
-        "array_agg(mark::text) FILTER (WHERE fits AND NOT present AND mark IS NOT NULL), now()::text, "
-        "count(*) FILTER (WHERE is_gone), count(*) FILTER (WHERE NOT fits AND NOT is_gone) "
-        "FROM (SELECT x.*, NOT (x.is_older OR x.is_gone) AS fits FROM ("
-        "SELECT s.q, t.{id} IS NOT NULL AS present, k.is_edited, k.account_id IS NOT NULL AS has_key, "
-        "CASE WHEN (s.u >= k.amo_deleted_at) IS NOT TRUE THEN k.amo_deleted_at END AS mark, "
-        "(k.record_hash = s.h AND k.row_version = {version}{known_edits}) IS TRUE AS same, "
-        "(s.u < {known}) IS TRUE AS is_older, "
-        "t.{id} IS NULL AND k.row_id IS NOT NULL AND NOT {returns} AS is_gone "
-        "FROM {seen} AS s LEFT JOIN {keys} AS k ON k.account_id = s.a AND k.table_name = s.name "
-        "AND k.amo_id = s.i LEFT JOIN {table} AS t ON {on_key}) AS x) AS x"
+        """
+        SELECT
+            array_agg(seq) FILTER (WHERE fits AND NOT present),
+            array_agg(seq) FILTER (WHERE fits AND present AND NOT same),
+            count(*) FILTER (WHERE fits AND present AND same),
+            count(*) FILTER (WHERE fits AND present AND same AND is_edited),
+            array_agg(seq) FILTER (WHERE fits AND NOT present AND has_key),
+            array_agg(seq) FILTER (WHERE fits AND NOT present AND mark IS NOT NULL),
+            array_agg(mark::text) FILTER (WHERE fits AND NOT present AND mark IS NOT NULL),
+            now()::text,
+            count(*) FILTER (WHERE is_gone),
+            count(*) FILTER (WHERE NOT fits AND NOT is_gone)
+        FROM (
+            SELECT compared.*, NOT (compared.is_older OR compared.is_gone) AS fits
+            FROM (
+                SELECT
+                    staged.seq,
+                    crm.{id} IS NOT NULL AS present,
+                    known.is_edited,
+                    known.account_id IS NOT NULL AS has_key,
+                    {mark} AS mark,
+                    (known.record_hash = staged.record_hash AND known.row_version = {version}{known_edits}) IS TRUE
+                        AS same,
+                    (staged.updated_at < {updated}) IS TRUE AS is_older,
+                    crm.{id} IS NULL AND known.row_id IS NOT NULL AND NOT {returns} AS is_gone
+                FROM {seen} AS staged
+                LEFT JOIN {keys} AS known
+                    ON known.account_id = staged.account_id AND known.table_name = staged.table_name
+                    AND known.amo_id = staged.amo_id
+                LEFT JOIN {table} AS crm ON {on_key}
+            ) AS compared
+        ) AS classified
+        """
     ).format(
         id=I(table.id),
+        mark=lasting_tombstone(S("staged.updated_at"), S("known.amo_deleted_at")),
         version=spec.version,
-        known_edits=S(" AND NOT k.is_edited") if show_edits else S(""),
+        known_edits=S(" AND NOT known.is_edited") if show_edits else S(""),
+        updated=S("crm.{}").format(updated) if updated else S("known.amo_updated_at"),
+        returns=returns,
         seen=under_name(spec.temp("seen"), spec.table_name),
         keys=spec.control("sync_keys"),
         table=spec.live.identifier,
         on_key=spec.on_key,
-        known=known,
-        returns=returns,
     )

@@ -15,11 +15,11 @@ from target_crm.sql.stored import STORED
 
 def _protected(slot: Slot) -> sql.Composed:
     """Whether the plan takes the cell for an edit by hand, and amoCRM has a value for it."""
-    return S("(p.{d} & {flags}) = {edit} AND NOT {empty}").format(
-        d=slot.name("d"),
+    return S("(plan.{decision} & {flags}) = {edit} AND NOT {empty}").format(
+        decision=slot.decision,
         flags=sql.Literal(EDIT | CONFLICT),
         edit=sql.Literal(EDIT),
-        empty=is_empty(slot, S("p.{}").format(slot.name("t"))),
+        empty=is_empty(slot, S("plan.{}").format(slot.theirs)),
     )
 
 
@@ -31,20 +31,20 @@ def soft_slots(spec: MergeSpec) -> list[Slot]:
 def count_protected(spec: MergeSpec) -> sql.Composed:
     """How many edits by hand each of the soft columns has, in one row."""
     counts = [S("count(*) FILTER (WHERE {})").format(_protected(slot)) for slot in soft_slots(spec)]
-    return S("SELECT {} FROM {} AS p").format(comma(counts), spec.plan)
+    return S("SELECT {} FROM {} AS plan").format(comma(counts), spec.plan)
 
 
 def _is_ours(slot: Slot, form: sql.Composable) -> sql.Composed:
     """Whether a value of the journal (jsonb) is what the row holds now. An older type of the column must do no harm."""
-    ours, text = S("p.{}").format(slot.name("o")), S("({} #>> '{{}}')").format(form)
+    ours, text = S("plan.{}").format(slot.ours), S("({} #>> '{{}}')").format(form)
     family = slot.live.family
     if family == "text":
         return S("({} IS NOT NULL AND {})").format(text, same(slot, ours, text))
     if family == "array":
-        return S("(to_jsonb({o}) @> {f} AND to_jsonb({o}) <@ {f})").format(o=ours, f=form)
+        return S("(to_jsonb({ours}) @> {form} AND to_jsonb({ours}) <@ {form})").format(ours=ours, form=form)
     if family == "timestamp":
-        return S("CASE WHEN {t} ~ '^\\d{{4}}-\\d\\d-\\d\\dT\\d' THEN {o} = {t}::{} ELSE false END").format(
-            S(slot.live.type_sql), t=text, o=ours
+        return S("CASE WHEN {text} ~ '^\\d{{4}}-\\d\\d-\\d\\dT\\d' THEN {ours} = {text}::{} ELSE false END").format(
+            S(slot.live.type_sql), text=text, ours=ours
         )
     return S("to_jsonb({}) = {}").format(ours, form)
 
@@ -58,27 +58,45 @@ def mark_conflicts(spec: MergeSpec, slot: Slot) -> sql.Composed:
     table, name = spec.live.mapping, sql.Literal(slot.column.name)
     raw = sql.Literal(table.raw_fields)
     former = S(
-        "CASE c.column_name WHEN '*' THEN {born} WHEN {raw} THEN {base} OR {stored} WHEN {name} THEN {written} "
-        "AND EXISTS (SELECT FROM {runs} AS r WHERE r.id = c.run_id AND r.kind = 'load') ELSE false END"
+        """
+        CASE change.column_name
+            WHEN '*' THEN {inserted}
+            WHEN {raw} THEN {base} OR {stored}
+            WHEN {name} THEN {written}
+                AND EXISTS (SELECT FROM {runs} AS run WHERE run.id = change.run_id AND run.kind = 'load')
+            ELSE false
+        END
+        """
     ).format(
-        born=_is_ours(slot, S("(c.new_value->{})").format(name)),
+        inserted=_is_ours(slot, S("(change.new_value->{})").format(name)),
         raw=raw,
-        base=_is_ours(slot, S("(c.old_value->'amo_values'->{})").format(name)),
-        stored=_is_ours(slot, S("(c.old_value->{}->{})").format(sql.Literal(STORED), name)),
+        base=_is_ours(slot, S("(change.old_value->'amo_values'->{})").format(name)),
+        stored=_is_ours(slot, S("(change.old_value->{}->{})").format(sql.Literal(STORED), name)),
         name=name,
-        written=_is_ours(slot, S("c.new_value")),
+        written=_is_ours(slot, S("change.new_value")),
         runs=spec.control("sync_runs"),
     )
     return S(
-        "UPDATE {plan} AS w SET {d} = w.{d} | {conflict} FROM (SELECT p.q FROM {plan} AS p WHERE {protected} "
-        "AND EXISTS (SELECT FROM {changes} AS c WHERE c.row_id = p.row_id::text AND c.table_name = {table} "
-        "AND c.column_name IN ('*', {raw}, {name}) AND {former}) "
-        "AND NOT EXISTS (SELECT FROM {conflicts} AS f WHERE f.table_name = {table} AND f.row_id = p.row_id::text "
-        "AND f.column_name = {name} AND f.crm_value = to_jsonb(p.{o}) AND f.amo_value = to_jsonb(p.{t}))) AS x "
-        "WHERE w.q = x.q"
+        """
+        UPDATE {plan} AS cell SET {decision} = cell.{decision} | {conflict}
+        FROM (
+            SELECT plan.seq FROM {plan} AS plan
+            WHERE {protected} AND EXISTS (
+                SELECT FROM {changes} AS change
+                WHERE change.row_id = plan.row_id::text AND change.table_name = {table}
+                    AND change.column_name IN ('*', {raw}, {name}) AND {former}
+            ) AND NOT EXISTS (
+                SELECT FROM {conflicts} AS earlier
+                WHERE earlier.table_name = {table} AND earlier.row_id = plan.row_id::text
+                    AND earlier.column_name = {name} AND earlier.crm_value = to_jsonb(plan.{ours})
+                    AND earlier.amo_value = to_jsonb(plan.{theirs})
+            )
+        ) AS stale
+        WHERE cell.seq = stale.seq
+        """
     ).format(
         plan=spec.plan,
-        d=slot.name("d"),
+        decision=slot.decision,
         conflict=sql.Literal(CONFLICT),
         protected=_protected(slot),
         changes=spec.control("sync_changes"),
@@ -87,6 +105,6 @@ def mark_conflicts(spec: MergeSpec, slot: Slot) -> sql.Composed:
         raw=raw,
         name=name,
         former=former,
-        o=slot.name("o"),
-        t=slot.name("t"),
+        ours=slot.ours,
+        theirs=slot.theirs,
     )

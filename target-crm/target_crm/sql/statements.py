@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from target_crm.sql import direct, insert, merge, staging
+from target_crm.sql import direct, insert, journal, merge, staging
 from target_crm.sql.spec import MergeSpec
 
 
@@ -56,17 +56,17 @@ class Statements:
     @cached_property
     def copy_waiting_links(self) -> bytes:
         """COPY of links whose other end has not come."""
-        return self._bytes(staging.copy_waits(self.spec))
+        return self._bytes(staging.copy_waiting_links(self.spec))
 
     @cached_property
     def keep_waiting_links(self) -> bytes:
         """Keeps those links."""
-        return self._bytes(staging.keep_waits(self.spec))
+        return self._bytes(staging.keep_waiting_links(self.spec))
 
     @cached_property
     def forget_waiting_links(self) -> bytes:
         """Empties their temporary table."""
-        return self._bytes(staging.truncate_waits(self.spec))
+        return self._bytes(staging.truncate_waiting_links(self.spec))
 
     @cached_property
     def copy_stage(self) -> bytes:
@@ -96,7 +96,7 @@ class Statements:
     @cached_property
     def analyze_inserted(self) -> bytes:
         """Statistics of inserted rows."""
-        return self._bytes(staging.analyze(self.spec, "born"))
+        return self._bytes(staging.analyze(self.spec, "inserted"))
 
     @cached_property
     def remember_keys(self) -> bytes:
@@ -106,12 +106,12 @@ class Statements:
     @cached_property
     def journal_inserted(self) -> bytes:
         """The journal of inserted rows."""
-        return self._bytes(insert.journal_born(self.spec))
+        return self._bytes(insert.journal_inserted(self.spec))
 
     @cached_property
     def insert_items(self) -> list[bytes]:
         """Inserts the items of inserted rows, by the number of their set."""
-        return [self._bytes(insert.insert_born_items(self.spec, i)) for i in range(len(self.spec.live.mapping.sets))]
+        return [self._bytes(insert.insert_items_of_new(self.spec, i)) for i in range(len(self.spec.live.mapping.sets))]
 
     @cached_property
     def copy_rows(self) -> bytes:
@@ -126,7 +126,7 @@ class Statements:
     @cached_property
     def copy_journal(self) -> bytes:
         """COPY of the journal of these rows."""
-        return self._bytes(direct.copy_journal(self.spec))
+        return self._bytes(journal.copy_inserted(self.spec))
 
     @cached_property
     def groups(self) -> list[Statements]:
@@ -188,4 +188,4 @@ class PlanStatements:
     @cached_property
     def remember_unchanged(self) -> bytes:
         """Keeps with their keys what was found unchanged the long way."""
-        return self._bytes(merge.heal_keys(self.spec, self.rows))
+        return self._bytes(merge.remember_unchanged(self.spec, self.rows))

@@ -20,8 +20,8 @@ from target_crm.sql.typed import as_value
 
 # The value in the column of an item's source.
 SOURCE = "amocrm"
-# The columns of an item, and how they are called where items are staged.
-ITEM_COLUMNS = {"value": "v", "comment": "c", "type": "t", "position": "n"}
+# The columns of an item.
+ITEM_COLUMNS = ("value", "comment", "type", "position")
 # In the journal's entry of an inserted row: what the row held that the mapping does not tell.
 OWN = "*"
 # Before the names of such columns in an item's `amo_stored`, where roles have their plain names.
