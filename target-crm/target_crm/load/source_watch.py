@@ -7,9 +7,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from target_crm.mapping.check import LiveTable
+from target_crm.mapping.paths import split_path
 from target_crm.normalise.numbers import number_text
 from target_crm.problems import Problem
-from target_crm.records.decoder import field_name, split_path, wanted_keys
+from target_crm.records.decoder import field_name, wanted_keys
 
 FIELDS_STREAM = "custom_fields"
 # A SCHEMA with fewer properties describes little more than the key.

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Collection, Iterator
 
 from target_crm.mapping.model import Column
-from target_crm.records.decoder import CUSTOM_FIELDS, STEP, split_path
+from target_crm.mapping.paths import CUSTOM_FIELDS, STEP, split_path
 
 _MADE = "account_id id created_at created_by updated_at updated_by responsible_user_id group_id _links"
 _ENTITY = f"{_MADE} name closest_task_at is_deleted custom_fields_values _embedded"

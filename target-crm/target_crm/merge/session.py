@@ -15,7 +15,7 @@ from target_crm.config.settings import Settings
 from target_crm.database.session import PinnedConnection
 from target_crm.mapping.check import LiveTable
 from target_crm.merge.row_keys import RowKeys
-from target_crm.sql import joins, merge, sets
+from target_crm.sql import joins, sets, write
 from target_crm.sql.spec import MergeSpec
 from target_crm.sql.statements import Statements
 
@@ -132,7 +132,7 @@ class MergeSession:
             table = live.mapping
             if (live.schema, live.name) == (error.diag.schema_name, error.diag.table_name):
                 with self.connection.transaction():
-                    found = self.run(merge.index_columns(live, error.diag.constraint_name or "")).fetchall()
+                    found = self.run(write.index_columns(live, error.diag.constraint_name or "")).fetchall()
                 nullable = {c.name for c in table.columns if not live.columns[c.name].not_null}
                 return {(table.table, row[0]) for row in found if row[0] in nullable}
         return set()

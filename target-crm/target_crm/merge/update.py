@@ -14,7 +14,7 @@ from target_crm.merge.child_rows import merge_child_rows
 from target_crm.merge.counts import ContendedError, Counts, SkippedError
 from target_crm.merge.guards import guard_changes
 from target_crm.merge.session import MergeSession
-from target_crm.sql import journal, merge, stale
+from target_crm.sql import journal, merge, stale, write
 from target_crm.sql.merge import PlanSummary, Touched
 from target_crm.sql.spec import MergeSpec, Slot
 from target_crm.sql.statements import PlanStatements, Statements
@@ -144,10 +144,10 @@ def _write_once(session: MergeSession, plan: PlanStatements, change: _Change, *,
         _record_conflicts(session, spec)
     for slot in change.slots:
         if (spec.live.mapping.table, slot.column.name) in session.vacating:
-            session.run(merge.vacate(spec, slot))
+            session.run(write.vacate(spec, slot))
     done = session.run(plan.write).fetchone()
     if done is None or done[0] != change.rows:
         if lock and spec.live.has_versions:
             # Nobody could change the rows meanwhile: a trigger kept them as they are.
-            raise SkippedError(spec.live.mapping.table, [row[0] for row in session.run(merge.unwritten(spec))])
+            raise SkippedError(spec.live.mapping.table, [row[0] for row in session.run(write.unwritten(spec))])
         raise ContendedError

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -11,10 +9,10 @@ from typing import Any
 import msgspec
 
 from target_crm.errors import CellError, RecordError
+from target_crm.mapping.paths import CUSTOM_FIELDS, STEP, split_path
 from target_crm.normalise.numbers import number_text
 from target_crm.normalise.text import same_key
 
-CUSTOM_FIELDS = "custom_fields_values"
 _decode_any = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
@@ -52,36 +50,6 @@ FieldIndex = dict[Any, Any]
 ODD = object()
 # A decoded record: its wanted properties by place, then the custom fields (msgspec.UNSET where it names none).
 Record = Any
-
-
-# A step of a path: a property, and of a list what to take: all (`[]`), one by its place (`[0]`, `[first]`), those of
-# which a property has a value (`[is_main=true]`).
-STEP = re.compile(r"(?P<name>[^\[\].]+)(?:\[(?:(?P<place>\d{1,6}|first)|(?P<key>[^\[\].=]+)=(?P<value>[^\[\].]*))?\])?")
-
-
-def split_path(path: str) -> list[str]:
-    """The steps of a path."""
-    return [step for step in path.split(".") if step]
-
-
-def json_path(path: str) -> str:
-    """The path as PostgreSQL's jsonpath reads it."""
-    made = "$"
-    for step in split_path(path):
-        found = STEP.fullmatch(step)
-        if found is None:
-            return '$.""'
-        made += f".{json.dumps(found['name'])}"
-        if found["place"] is not None:
-            made += f"[{0 if found['place'] == 'first' else int(found['place'])}]"
-        elif found["key"] is not None:
-            name, said = f"@.{json.dumps(found['key'])}", found["value"]
-            is_plain = said in ("true", "false") or re.fullmatch(r"-?(?:0|[1-9]\d*)(?:\.\d+)?", said)
-            same = [f"{name} == {json.dumps(said)}", *([f"{name} == {said}"] if is_plain else [])]
-            made += f"[*] ? ({' || '.join(same)})"
-        elif step.endswith("[]"):
-            made += "[*]"
-    return made
 
 
 def _chosen(step: str, items: Any) -> Any:

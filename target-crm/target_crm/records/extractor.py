@@ -15,6 +15,7 @@ import msgspec
 from target_crm.errors import CellError, RecordError
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import Column, ItemSet
+from target_crm.mapping.paths import CUSTOM_FIELDS
 from target_crm.normalise import Context
 from target_crm.normalise.custom_fields import readable
 from target_crm.normalise.emails import parse_email
@@ -24,7 +25,7 @@ from target_crm.normalise.text import BLANKS, is_blank
 from target_crm.problems import Problem
 from target_crm.records.bad_cells import BadCell
 from target_crm.records.column_readers import Reader, compile_column
-from target_crm.records.decoder import CUSTOM_FIELDS, ODD, FieldIndex, FieldIndexer, Record, RecordDecoder, wanted_keys
+from target_crm.records.decoder import ODD, FieldIndex, FieldIndexer, Record, RecordDecoder, wanted_keys
 from target_crm.records.envelope import SeenRecord, instant
 from target_crm.records.link_reader import LinkReader
 from target_crm.records.reference_data import EMBEDDED_NAMES, named_items

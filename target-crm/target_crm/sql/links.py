@@ -8,7 +8,7 @@ from typing import NamedTuple
 from psycopg import sql
 
 from target_crm.mapping.model import Column
-from target_crm.records.decoder import json_path
+from target_crm.mapping.paths import json_path
 from target_crm.sql.spec import I, MergeSpec, S, comma, of_stream
 from target_crm.sql.text import text_rules
 

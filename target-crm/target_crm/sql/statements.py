@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from target_crm.sql import direct, insert, journal, merge, staging
+from target_crm.sql import direct, insert, journal, merge, staging, write
 from target_crm.sql.spec import MergeSpec
 
 
@@ -183,9 +183,9 @@ class PlanStatements:
     @cached_property
     def write(self) -> bytes:
         """Writes the changed rows and keeps with their keys what was merged."""
-        return self._bytes(merge.write_and_remember(self.spec, self.rows))
+        return self._bytes(write.write_and_remember(self.spec, self.rows))
 
     @cached_property
     def remember_unchanged(self) -> bytes:
         """Keeps with their keys what was found unchanged the long way."""
-        return self._bytes(merge.remember_unchanged(self.spec, self.rows))
+        return self._bytes(write.remember_unchanged(self.spec, self.rows))
