@@ -12,6 +12,7 @@ from psycopg import sql
 from target_crm.mapping.check import LiveTable
 from target_crm.operations.known import unknown_numbers
 from target_crm.operations.session import Row, Session, UnknownError, as_key, as_value, json_or_null
+from target_crm.sql.journal import write_entries
 from target_crm.sql.spec import I, S
 
 TAKE = ("amo", "crm", "value")
@@ -434,15 +435,8 @@ class _Decision:
         )
 
     def _journal(self) -> None:
-        self.session.execute(
-            S(
-                "INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
-                "SELECT %s, %s, row_id, %s, old_value, new_value FROM settling WHERE same"
-            ).format(self.session.control("sync_changes")),
-            self.run_id,
-            self.table,
-            self.column,
-        )
+        entries = S("SELECT row_id, {}, old_value, new_value FROM settling WHERE same").format(sql.Literal(self.column))
+        self.session.execute(write_entries(self.session.settings.crm_schema, self.run_id, self.table, entries))
 
 
 def _fingerprint(column: str) -> sql.Composed:

@@ -9,6 +9,7 @@ from psycopg import sql
 
 from target_crm.load.runs import ENDED, is_alive
 from target_crm.operations.session import Row, Session, UnknownError
+from target_crm.sql import rules
 
 S = sql.SQL
 # A run whose session is gone is not running, though no other has marked it yet. {alive} is `runs.is_alive`.
@@ -93,15 +94,10 @@ def unknown_run(session: Session, run: int | None) -> UnknownError:
 
 
 def undone_by(session: Session, run: int) -> int | None:
-    """The run that undid this one and is not undone itself, or None."""
-    found = session.rows(
-        S(
-            "SELECT u.id FROM {r} AS u WHERE u.undoes = %s AND u.status = 'succeeded' AND NOT EXISTS "
-            "(SELECT FROM {r} AS w WHERE w.undoes = u.id AND w.status = 'succeeded') LIMIT 1"
-        ).format(r=session.control("sync_runs")),
-        run,
-    )
-    return int(found[0]["id"]) if found else None
+    """The run that undid this one and stands, or None."""
+    query = S("SELECT {} AS id").format(rules.undone_by(session.control("sync_runs"), sql.Literal(run)))
+    (found,) = session.rows(query)
+    return None if found["id"] is None else int(found["id"])
 
 
 def changes_by_column(session: Session, run: int) -> list[Row]:

@@ -8,7 +8,7 @@ from target_crm.load import runs
 from target_crm.mapping.catalogue import read_columns, read_facts
 from target_crm.mapping.check import LiveTable
 from target_crm.operations import undo_ties
-from target_crm.operations.history import unknown_run
+from target_crm.operations.history import undone_by, unknown_run
 from target_crm.operations.session import NotPossibleError, Row, Session
 from target_crm.operations.undo_entries import collect_entries, count_rewritten, lock_entries
 from target_crm.operations.undo_issues import follow
@@ -17,7 +17,6 @@ from target_crm.operations.undo_restore import restore_items, return_rows
 from target_crm.operations.undo_through import restore_links
 from target_crm.operations.undo_work import KeptFor, Undone, Work
 from target_crm.sql.spec import S
-from target_crm.sql.undo_entries import undone
 from target_crm.sql.undo_restore import UndoSpec
 
 __all__ = ["KeptFor", "Preview", "Undone", "preview_undo", "take_back", "undo"]
@@ -145,11 +144,6 @@ def _check(session: Session, run: int) -> None:
     wrote = (t.get(what, 0) for t in found[0]["counts"].values() for what in ("inserted", "updated", "deleted"))
     if any(wrote) and not found[0]["has_journal"]:
         raise NotPossibleError.of("E_RUN_JOURNAL_REMOVED", run=run)
-    undone_by = session.rows(
-        S("SELECT id FROM {} WHERE undoes = %s AND status = 'succeeded' AND NOT {}").format(
-            session.control("sync_runs"), undone(session.control("sync_runs"), S("sync_runs.id"))
-        ),
-        run,
-    )
-    if undone_by:
-        raise NotPossibleError.of("E_RUN_UNDONE", run=run, by=undone_by[0]["id"])
+    by = undone_by(session, run)
+    if by is not None:
+        raise NotPossibleError.of("E_RUN_UNDONE", run=run, by=by)

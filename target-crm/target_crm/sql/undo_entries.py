@@ -8,6 +8,7 @@ from psycopg import sql
 
 from target_crm.mapping.catalogue import LiveTable
 from target_crm.mapping.model import ItemSet
+from target_crm.sql.rules import is_undone
 from target_crm.sql.spec import I, S
 from target_crm.sql.typed import as_key
 from target_crm.sql.untouched import OWN
@@ -18,14 +19,6 @@ _KEYS = {
     "integer": "^-?[0-9]{1,18}$",
 }
 DROP = S("DROP TABLE IF EXISTS pg_temp.undo_entries, pg_temp.undo_born")
-
-
-def undone(runs: sql.Composable, run: sql.Composable) -> sql.Composed:
-    """Whether a run has been undone by another one that is not undone itself."""
-    return S(
-        "EXISTS (SELECT FROM {runs} AS u WHERE u.undoes = {run} AND u.status = 'succeeded' "
-        "AND NOT EXISTS (SELECT FROM {runs} AS w WHERE w.undoes = u.id AND w.status = 'succeeded'))"
-    ).format(runs=runs, run=run)
 
 
 def entries(changes: sql.Composable, runs: sql.Composable, run: int, *, same_cell: bool) -> sql.Composed:
@@ -47,8 +40,8 @@ def entries(changes: sql.Composable, runs: sql.Composable, run: int, *, same_cel
         runs=runs,
         cell=cell,
         run=sql.Literal(run),
-        later_undone=undone(runs, S("later.run_id")),
-        undo_undone=undone(runs, S("later.run_id")),
+        later_undone=is_undone(runs, S("later.run_id")),
+        undo_undone=is_undone(runs, S("later.run_id")),
     )
 
 

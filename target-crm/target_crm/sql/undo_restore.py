@@ -10,6 +10,7 @@ from psycopg import sql
 from target_crm.mapping.catalogue import LiveTable
 from target_crm.mapping.foreign_keys import ForeignKey
 from target_crm.mapping.model import ItemSet
+from target_crm.sql.journal import write_entries
 from target_crm.sql.pointing import unreferenced
 from target_crm.sql.spec import I, S
 from target_crm.sql.typed import as_key, as_moment, as_value, left_as
@@ -33,10 +34,8 @@ class UndoSpec:
 
     def journalled(self, changes: sql.Composable, table: str) -> sql.Composed:
         """The statement with its changes (`WITH x AS (...)`, old and new value) written to the journal."""
-        return changes + S(
-            " INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
-            "SELECT {}, {}, x.row_id, x.column_name, x.old_value, x.new_value FROM x"
-        ).format(self.control("sync_changes"), sql.Literal(self.new_run), sql.Literal(table))
+        entries = S("SELECT row_id, column_name, old_value, new_value FROM x")
+        return changes + write_entries(self.schema, self.new_run, table, entries)
 
 
 class CellSpec:
