@@ -8,13 +8,13 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from target_crm.load.batch import Batch
 from target_crm.normalise.letters import Letters
 from target_crm.problems import as_jsonb
 from target_crm.records.bad_cells import BadCell, Cell
 from target_crm.records.extractor import Extracted, Extractor
+from target_crm.sql.queries import query
 
 logger = logging.getLogger("target-crm")
 Connection = psycopg.Connection[Any]
@@ -22,12 +22,10 @@ Connection = psycopg.Connection[Any]
 
 def open_warnings(connection: Connection, schema: str) -> dict[tuple[str, int, int], set[Cell]]:
     """The cells with an open warning, by stream, account and id; whole records that wait are not among them."""
-    query = sql.SQL(
-        "SELECT stream, account_id, amo_id, table_name, column_name FROM {} WHERE resolved_at IS NULL "
-        "AND code NOT IN ('W_ROW_HELD', 'W_RECORD_WAITS')"
-    ).format(sql.Identifier(schema, "sync_warnings"))
     found: dict[tuple[str, int, int], set[Cell]] = {}
-    for stream, account, identity, table, column in connection.execute(query).fetchall():
+    for stream, account, identity, table, column in connection.execute(
+        query("warnings.sql", "find_open_cells", schema)
+    ).fetchall():
         found.setdefault((stream, account, identity), set()).add((table, account, identity, column))
     return found
 
@@ -38,24 +36,9 @@ def write_warnings(connection: Connection, schema: str, run_id: int, cells: Sequ
         return
     letters = Letters(connection.info.parameter_status("server_encoding"))
     connection.execute(
-        sql.SQL(
-            "INSERT INTO {warnings} AS w (run_id, stream, account_id, amo_id, table_name, row_id, column_name, value, "
-            "code, args) SELECT {run}, x.stream, x.a, x.i, x.name, k.row_id, x.c, x.v, x.code, x.args "
-            "FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::jsonb[], %s::text[], "
-            "%s::jsonb[]) AS x(stream, a, i, name, c, v, code, args) "
-            "LEFT JOIN {keys} AS k ON k.account_id = x.a AND k.table_name = x.name AND k.amo_id = x.i "
-            "ON CONFLICT (account_id, table_name, amo_id, column_name) WHERE resolved_at IS NULL DO UPDATE SET "
-            "run_id = excluded.run_id, stream = excluded.stream, row_id = excluded.row_id, value = excluded.value, "
-            "code = excluded.code, args = excluded.args "
-            # A warning that is the same as before costs no write, as an unchanged record does.
-            "WHERE (w.row_id, w.value, w.code, w.args) "
-            "IS DISTINCT FROM (excluded.row_id, excluded.value, excluded.code, excluded.args)"
-        ).format(
-            warnings=sql.Identifier(schema, "sync_warnings"),
-            keys=sql.Identifier(schema, "sync_keys"),
-            run=sql.Literal(run_id),
-        ),
+        query("warnings.sql", "write_cells", schema),
         (
+            run_id,
             [c.stream for c in cells],
             [c.account_id for c in cells],
             [c.amo_id for c in cells],
@@ -72,15 +55,8 @@ def close_warnings(connection: Connection, schema: str, cells: Collection[Cell])
     """Close the warnings of cells whose value came and was good. The caller commits."""
     if not cells:
         return
-    connection.execute(
-        sql.SQL(
-            "UPDATE {} AS w SET resolved_at = now() "
-            "FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[]) AS x(name, a, i, c) "
-            "WHERE w.resolved_at IS NULL AND w.account_id = x.a AND w.table_name = x.name AND w.amo_id = x.i "
-            "AND w.column_name = x.c"
-        ).format(sql.Identifier(schema, "sync_warnings")),
-        [[cell[place] for cell in cells] for place in range(4)],
-    )
+    columns = [[cell[place] for cell in cells] for place in range(4)]
+    connection.execute(query("warnings.sql", "close_cells", schema), columns)
 
 
 def log_warnings(counted: Counter[tuple[str, str, str]]) -> None:

@@ -25,6 +25,7 @@ from target_crm.mapping.check import LiveTable
 from target_crm.problems import Problem, as_jsonb
 from target_crm.records.envelope import SeenRecord
 from target_crm.sql import held as statements
+from target_crm.sql.queries import query
 
 logger = logging.getLogger("target-crm")
 Done = TypeVar("Done")
@@ -309,7 +310,7 @@ def write_waiting(connection: PinnedConnection, schema: str, run_id: int, waitin
     """Keep what waits, one entry for each record. The caller commits."""
     if not waiting:
         return
-    statement = statements.write_waiting(schema)
+    statement = query("warnings.sql", "write_waiting", schema)
     try:
         with connection.transaction():
             connection.execute(statement, _parameters(run_id, waiting, lambda document: document.decode()))
@@ -346,7 +347,7 @@ def _armoured(document: bytes) -> str:
 def read_waiting(connection: PinnedConnection, schema: str, accounts: set[int] | None) -> list[Waiting]:
     """What waits of these accounts (None: of all), the oldest first."""
     wanted = None if accounts is None else sorted(accounts)
-    rows = connection.execute(statements.read_waiting(schema), (wanted, wanted, _MOST_AT_ONCE)).fetchall()
+    rows = connection.execute(query("warnings.sql", "find_waiting", schema), (wanted, wanted, _MOST_AT_ONCE)).fetchall()
     return [
         Waiting(
             stream,
@@ -373,4 +374,4 @@ def close_waiting(connection: PinnedConnection, schema: str, cells: Sequence[tup
     """Close what has been loaded. The caller commits."""
     if cells:
         columns = [[cell[place] for cell in cells] for place in range(4)]
-        connection.execute(statements.close_waiting(schema), columns)
+        connection.execute(query("warnings.sql", "close_waiting", schema), columns)

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import psycopg
-from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from target_crm.errors import StreamRejectedError
@@ -18,6 +17,7 @@ from target_crm.presentation.texts.rendering import remedy_text
 from target_crm.problems import Problem
 from target_crm.singer_io.released_states import is_known, keep_state
 from target_crm.singer_io.run_input import RunInput, Source, state_digest
+from target_crm.sql.queries import query
 
 logger = logging.getLogger("target-crm")
 Connection = psycopg.Connection[Any]
@@ -52,16 +52,8 @@ class Outcome:
         caller commits."""
         self._has_gap = not is_known(connection, self._schema, source)
         accounts = [] if source.account_id is None else [source.account_id]
-        connection.execute(
-            sql.SQL("UPDATE {} SET tap = %s, tap_run = %s, from_start = %s, account_ids = %s WHERE id = %s").format(
-                self._runs
-            ),
-            (source.tap, source.run, source.start_state is None, accounts, self._run_id),
-        )
-
-    @property
-    def _runs(self) -> sql.Identifier:
-        return sql.Identifier(self._schema, "sync_runs")
+        values = source.tap, source.run, source.start_state is None, accounts, self._run_id
+        connection.execute(query("runs.sql", "write_source", self._schema), values)
 
     def see_state(self, state: Mapping[str, Any]) -> None:
         """Take note of a STATE's value."""
@@ -141,10 +133,7 @@ class Outcome:
 def write_notices(connection: Connection, schema: str, run_id: int, notices: Iterable[Problem]) -> None:
     """Keep what is reported beside the counts. The caller commits."""
     document = [notice.as_dict() for notice in notices]
-    connection.execute(
-        sql.SQL("UPDATE {} SET notices = %s WHERE id = %s").format(sql.Identifier(schema, "sync_runs")),
-        (Jsonb(document), run_id),
-    )
+    connection.execute(query("runs.sql", "write_notices", schema), (Jsonb(document), run_id))
 
 
 def log_notices(notices: Iterable[Problem]) -> None:

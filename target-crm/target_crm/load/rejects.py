@@ -12,6 +12,7 @@ from psycopg import sql
 from target_crm.load.batch import Batch, Reject
 from target_crm.load.held_rows import RECORD
 from target_crm.normalise.letters import Letters
+from target_crm.sql.queries import query
 
 logger = logging.getLogger("target-crm")
 Connection = psycopg.Connection[Any]
@@ -46,12 +47,7 @@ def _write_some_rejects(
     )
     letters = Letters(connection.info.parameter_status("server_encoding"))
     connection.execute(
-        sql.SQL(
-            "INSERT INTO {} (run_id, stream, record, error, account_id, amo_id, code, args) "
-            "SELECT %s, x.* FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], "
-            "%s::jsonb[]) AS x ON CONFLICT {} DO UPDATE SET run_id = excluded.run_id, record = excluded.record, "
-            "error = excluded.error, code = excluded.code, args = excluded.args, updated_at = now()"
-        ).format(sql.Identifier(schema, "sync_rejects"), target),
+        query("rejects.sql", "write", schema, conflict=target),
         (
             run_id,
             [r.stream for r in rejects],
@@ -68,11 +64,7 @@ def _write_some_rejects(
 def open_rejects(connection: Connection, schema: str) -> dict[str, set[tuple[int, int]]]:
     """The keys of rejected records that no good version has come of, by stream."""
     found: dict[str, set[tuple[int, int]]] = {}
-    query = sql.SQL(
-        "SELECT stream, account_id, amo_id FROM {} WHERE resolved_at IS NULL AND amo_id IS NOT NULL "
-        "AND account_id IS NOT NULL"
-    ).format(sql.Identifier(schema, "sync_rejects"))
-    for stream, account, identity in connection.execute(query).fetchall():
+    for stream, account, identity in connection.execute(query("rejects.sql", "find_open", schema)).fetchall():
         found.setdefault(stream, set()).add((account, identity))
     return found
 
@@ -81,14 +73,9 @@ def close_rejects(
     connection: Connection, schema: str, run_id: int, stream: str, keys: Collection[tuple[int, int]]
 ) -> None:
     """Close the rejects of records that were loaded after all. The caller commits."""
-    connection.execute(
-        sql.SQL(
-            "UPDATE {} AS r SET resolved_at = now(), resolution = %s "
-            "FROM unnest(%s::bigint[], %s::bigint[]) AS x(a, i) WHERE r.stream = %s "
-            "AND r.account_id = x.a AND r.amo_id = x.i AND r.resolved_at IS NULL"
-        ).format(sql.Identifier(schema, "sync_rejects")),
-        (f"loaded in run {run_id}", *([key[place] for key in keys] for place in range(2)), stream),
-    )
+    accounts, amo_ids = [account for account, _ in keys], [amo_id for _, amo_id in keys]
+    values = f"loaded in run {run_id}", accounts, amo_ids, stream
+    connection.execute(query("rejects.sql", "close", schema), values)
 
 
 class OpenRejects:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from typing import Any
@@ -15,6 +14,7 @@ from target_crm.config.database_url import without_secrets
 from target_crm.database.run_setting import work_for
 from target_crm.errors import BusyError
 from target_crm.problems import Problem
+from target_crm.sql.queries import query
 
 logger = logging.getLogger("target-crm")
 # What is said of a run whose session is gone.
@@ -45,12 +45,10 @@ def is_alive(schema: str, alias: str = "r") -> sql.Composed:
 
 def close_dead_runs(connection: Connection, schema: str) -> int:
     """Mark runs whose session is gone (killed, cut off) as interrupted; how many. The caller commits."""
-    return connection.execute(
-        sql.SQL(
-            "UPDATE {} AS r SET status = 'interrupted', finished_at = now(), "
-            "error = coalesce(error, {}), notices = notices || {}::jsonb WHERE status = 'running' AND NOT {}"
-        ).format(sql.Identifier(schema, "sync_runs"), ENDED.text(), json.dumps([ENDED.as_dict()]), is_alive(schema))
-    ).rowcount
+    error, notices = sql.Literal(ENDED.text()), sql.Literal(Jsonb([ENDED.as_dict()]))
+    is_there = is_alive(schema, "run")
+    statement = query("runs.sql", "close_dead", schema, is_alive=is_there, error=error, notices=notices)
+    return connection.execute(statement).rowcount
 
 
 def begin_run(connection: Connection, schema: str, kind: str) -> int:
@@ -58,14 +56,8 @@ def begin_run(connection: Connection, schema: str, kind: str) -> int:
 
     The connection holds an advisory lock of the run's own from now on, by which others see that it lives.
     """
-    runs = sql.Identifier(schema, "sync_runs")
     close_dead_runs(connection, schema)
-    row = connection.execute(
-        sql.SQL(
-            "INSERT INTO {} (kind, backend_pid, backend_start) SELECT {}, pg_backend_pid(), "
-            "(SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()) RETURNING id"
-        ).format(runs, sql.Literal(kind))
-    ).fetchone()
+    row = connection.execute(query("runs.sql", "begin", schema), (kind,)).fetchone()
     assert row is not None
     run_id = int(row[0])
     connection.execute(sql.SQL("SELECT pg_advisory_lock({})").format(_run_lock(schema, sql.Literal(run_id))))
@@ -75,65 +67,37 @@ def begin_run(connection: Connection, schema: str, kind: str) -> int:
 
 def reopen_run(connection: Connection, schema: str, run_id: int) -> None:
     """Let a run whose session was lost live on in this one. The caller commits."""
-    connection.execute(
-        sql.SQL(
-            "UPDATE {} SET status = 'running', finished_at = NULL, error = NULL, backend_pid = pg_backend_pid(), "
-            "backend_start = (SELECT a.backend_start FROM pg_stat_activity AS a WHERE a.pid = pg_backend_pid()) "
-            "WHERE id = %s"
-        ).format(sql.Identifier(schema, "sync_runs")),
-        (run_id,),
-    )
+    connection.execute(query("runs.sql", "reopen", schema), (run_id,))
     connection.execute(sql.SQL("SELECT pg_advisory_lock({})").format(_run_lock(schema, sql.Literal(run_id))))
     work_for(connection, run_id)
 
 
 def find_later_run(connection: Connection, schema: str, run_id: int, accounts: set[int]) -> int | None:
     """A run that has worked on one of these accounts since that one began, if there is one."""
-    row = connection.execute(
-        sql.SQL("SELECT max(id) FROM {} WHERE id > %s AND account_ids && %s::bigint[]").format(
-            sql.Identifier(schema, "sync_runs")
-        ),
-        (run_id, sorted(accounts)),
-    ).fetchone()
+    row = connection.execute(query("runs.sql", "find_later", schema), (run_id, sorted(accounts))).fetchone()
     return None if row is None else row[0]
 
 
 def write_counts(connection: Connection, schema: str, run_id: int, counts: dict[str, Any]) -> None:
     """Keep the run's counts by table. The caller commits."""
-    connection.execute(
-        sql.SQL("UPDATE {} SET counts = %s WHERE id = %s").format(sql.Identifier(schema, "sync_runs")),
-        (Jsonb(counts), run_id),
-    )
+    connection.execute(query("runs.sql", "write_counts", schema), (Jsonb(counts), run_id))
 
 
 def close_run(connection: Connection, schema: str, run_id: int, status: str, error: str | None) -> None:
     """Close the run: `succeeded`, `incomplete`, `failed` or `interrupted`. The caller commits."""
-    connection.execute(
-        sql.SQL("UPDATE {} SET finished_at = clock_timestamp(), status = %s, error = %s WHERE id = %s").format(
-            sql.Identifier(schema, "sync_runs")
-        ),
-        (status, error and without_secrets(error), run_id),
-    )
+    values = status, error and without_secrets(error), run_id
+    connection.execute(query("runs.sql", "close", schema), values)
 
 
 def note_merge_seconds(connection: Connection, schema: str, run_id: int, seconds: float) -> None:
     """Keep how long the run's merges took together. The caller commits."""
-    table = sql.Identifier(schema, "sync_runs")
-    connection.execute(sql.SQL("UPDATE {} SET merge_seconds = %s WHERE id = %s").format(table), (seconds, run_id))
+    connection.execute(query("runs.sql", "write_merge_seconds", schema), (seconds, run_id))
 
 
 def prune_journal(connection: Connection, schema: str, days: int) -> int:
-    """Forget the journal of runs older than a number of days; how many entries. The caller commits."""
-    done = 0
-    for table in ("sync_changes", "sync_issue_changes"):
-        done += connection.execute(
-            sql.SQL(
-                "DELETE FROM {} AS c USING {} AS r WHERE c.run_id = r.id "
-                "AND r.started_at < now() - make_interval(days => %s)"
-            ).format(sql.Identifier(schema, table), sql.Identifier(schema, "sync_runs")),
-            (days,),
-        ).rowcount
-    return done
+    """Forget the journal of runs older than so many days; how many entries. The caller commits."""
+    changes = connection.execute(query("runs.sql", "prune_changes", schema), (days,)).rowcount
+    return changes + connection.execute(query("runs.sql", "prune_issue_changes", schema), (days,)).rowcount
 
 
 def lock_account(connection: Connection, schema: str, account: int, patience: float, *, keep_open: bool) -> None:
@@ -161,7 +125,4 @@ def lock_account(connection: Connection, schema: str, account: int, patience: fl
 
 def note_accounts(connection: Connection, schema: str, run_id: int, accounts: set[int]) -> None:
     """Keep which accounts the run loads. The caller commits."""
-    connection.execute(
-        sql.SQL("UPDATE {} SET account_ids = %s WHERE id = %s").format(sql.Identifier(schema, "sync_runs")),
-        (sorted(accounts), run_id),
-    )
+    connection.execute(query("runs.sql", "write_accounts", schema), (sorted(accounts), run_id))

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from target_crm.config.settings import Settings
-from target_crm.database.encoding import Letters
 from target_crm.database.session import PinnedConnection
 from target_crm.mapping.check import LiveTable
 from target_crm.matching.decide import Decisions, decide
@@ -22,6 +21,7 @@ from target_crm.matching.proposals import Proposals, WaitingRecord
 from target_crm.matching.rules import Rule, rules_of
 from target_crm.matching.stream_rows import Compared, StreamRows
 from target_crm.normalise import Context
+from target_crm.normalise.letters import Letters
 from target_crm.problems import Problem
 from target_crm.records.envelope import KeyReader, SeenRecord
 from target_crm.records.tombstones import Tombstone

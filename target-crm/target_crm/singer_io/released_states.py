@@ -10,10 +10,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import psycopg
-from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from target_crm.singer_io.run_input import Source, state_digest
+from target_crm.sql.queries import query
 
 Connection = psycopg.Connection[Any]
 # A bookmark that is older than that has been written again many times.
@@ -26,22 +26,8 @@ def keep_state(
     """Keep a STATE that leaves when this transaction is committed. The caller commits."""
     digest = state_digest(state)
     for account in sorted(accounts):
-        connection.execute(
-            sql.SQL(
-                "INSERT INTO {} AS s (account_id, tap, state, digest) VALUES (%s, %s, %s, %s) "
-                "ON CONFLICT (account_id, tap) DO UPDATE SET state = excluded.state, digest = excluded.digest, "
-                "updated_at = clock_timestamp()"
-            ).format(sql.Identifier(schema, "sync_state")),
-            (account, tap, Jsonb(state), digest),
-        )
-        connection.execute(
-            sql.SQL(
-                "INSERT INTO {} AS s (account_id, tap, digest, run_id) VALUES (%s, %s, %s, %s) "
-                "ON CONFLICT (account_id, tap, digest) DO UPDATE SET run_id = excluded.run_id, "
-                "released_at = clock_timestamp()"
-            ).format(sql.Identifier(schema, "sync_released_states")),
-            (account, tap, digest, run_id),
-        )
+        connection.execute(query("runs.sql", "keep_state", schema), (account, tap, Jsonb(state), digest))
+        connection.execute(query("runs.sql", "keep_digest", schema), (account, tap, digest, run_id))
 
 
 def is_known(connection: Connection, schema: str, source: Source) -> bool:
@@ -52,14 +38,7 @@ def is_known(connection: Connection, schema: str, source: Source) -> bool:
     if source.start_state is None:
         return True
     row = connection.execute(
-        sql.SQL(
-            "SELECT EXISTS (SELECT FROM {states} WHERE tap = %(tap)s AND digest = %(digest)s "
-            "AND (%(account)s::bigint IS NULL OR account_id = %(account)s)), "
-            "EXISTS (SELECT FROM {states} WHERE tap = %(tap)s "
-            "AND (%(account)s::bigint IS NULL OR account_id = %(account)s)), "
-            "EXISTS (SELECT FROM {runs} WHERE kind = 'load' AND tap IS NULL AND status = 'succeeded' "
-            "AND (%(account)s::bigint IS NULL OR %(account)s = ANY(account_ids)))"
-        ).format(states=sql.Identifier(schema, "sync_released_states"), runs=sql.Identifier(schema, "sync_runs")),
+        query("runs.sql", "find_state", schema),
         {"tap": source.tap, "digest": source.start_state, "account": source.account_id},
     ).fetchone()
     assert row is not None
@@ -69,9 +48,4 @@ def is_known(connection: Connection, schema: str, source: Source) -> bool:
 
 def forget_old_states(connection: Connection, schema: str) -> None:
     """Forget digests of long ago. The caller commits."""
-    connection.execute(
-        sql.SQL("DELETE FROM {} WHERE released_at < now() - make_interval(days => %s)").format(
-            sql.Identifier(schema, "sync_released_states")
-        ),
-        (_DAYS_KEPT,),
-    )
+    connection.execute(query("runs.sql", "forget_old_digests", schema), (_DAYS_KEPT,))

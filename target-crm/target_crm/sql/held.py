@@ -74,34 +74,3 @@ LOCKED_TABLES = S(
     "AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()) "
     "AND l.pid <> pg_catalog.pg_backend_pid() ORDER BY a.xact_start LIMIT 1"
 )
-
-
-def write_waiting(schema: str) -> sql.Composed:
-    """Keeps what waits; of a record that waits already the newest version."""
-    return S(
-        "INSERT INTO {} (run_id, stream, account_id, amo_id, table_name, row_id, column_name, value, code, args) "
-        "SELECT %s, x.stream, x.a, x.i, x.name, x.row_id, x.c, x.v, x.code, x.args FROM unnest(%s::text[], "
-        "%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::jsonb[], %s::jsonb[], %s::text[]) "
-        "AS x(stream, a, i, name, row_id, c, v, args, code) "
-        "ON CONFLICT (account_id, table_name, amo_id, column_name) WHERE resolved_at IS NULL DO UPDATE SET "
-        "run_id = excluded.run_id, row_id = excluded.row_id, value = excluded.value, args = excluded.args, "
-        "code = excluded.code"
-    ).format(sql.Identifier(schema, "sync_warnings"))
-
-
-def read_waiting(schema: str) -> sql.Composed:
-    """What waits of some accounts."""
-    return S(
-        "SELECT stream, account_id, amo_id, table_name, column_name, value::text, args, code FROM {} "
-        "WHERE resolved_at IS NULL AND code = ANY({}) AND (%s::bigint[] IS NULL OR account_id = ANY(%s)) "
-        "ORDER BY id LIMIT %s"
-    ).format(sql.Identifier(schema, "sync_warnings"), sql.Literal([CODE, FOR_RECORD]))
-
-
-def close_waiting(schema: str) -> sql.Composed:
-    """Closes what has been loaded, or was overtaken by a newer version."""
-    return S(
-        "UPDATE {} AS w SET resolved_at = now() FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[]) "
-        "AS x(a, name, i, c) WHERE w.resolved_at IS NULL AND w.code = ANY({}) AND w.account_id = x.a "
-        "AND w.table_name = x.name AND w.amo_id = x.i AND w.column_name = x.c"
-    ).format(sql.Identifier(schema, "sync_warnings"), sql.Literal([CODE, FOR_RECORD]))

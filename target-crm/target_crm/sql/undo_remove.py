@@ -11,7 +11,7 @@ from psycopg import sql
 from target_crm.mapping.catalogue import LiveTable
 from target_crm.mapping.foreign_keys import ForeignKey
 from target_crm.mapping.model import Column, ItemSet
-from target_crm.records.decoder import json_path
+from target_crm.mapping.paths import json_path
 from target_crm.sql.pointing import POINTING, points_at
 from target_crm.sql.spec import I, S
 from target_crm.sql.typed import as_key

@@ -1,0 +1,89 @@
+-- The rows of sync_runs.
+
+-- name: close_dead
+-- Runs whose session is gone are interrupted.
+UPDATE {sync_runs} AS run
+SET status = 'interrupted', finished_at = now(),
+    error = coalesce(error, {error}), notices = notices || {notices}
+WHERE status = 'running' AND NOT {is_alive}
+
+-- name: begin
+-- A new run, and the session that it lives in.
+INSERT INTO {sync_runs} (kind, backend_pid, backend_start)
+SELECT %s, pg_backend_pid(), (
+    SELECT session.backend_start FROM pg_stat_activity AS session WHERE session.pid = pg_backend_pid()
+)
+RETURNING id
+
+-- name: reopen
+-- A run whose session was lost lives on in this one.
+UPDATE {sync_runs}
+SET status = 'running', finished_at = NULL, error = NULL, backend_pid = pg_backend_pid(), backend_start = (
+    SELECT session.backend_start FROM pg_stat_activity AS session WHERE session.pid = pg_backend_pid()
+)
+WHERE id = %s
+
+-- name: find_later
+-- The last run on one of these accounts since a run.
+SELECT max(id) FROM {sync_runs} WHERE id > %s AND account_ids && %s::bigint[]
+
+-- name: write_counts
+UPDATE {sync_runs} SET counts = %s WHERE id = %s
+
+-- name: write_notices
+UPDATE {sync_runs} SET notices = %s WHERE id = %s
+
+-- name: write_merge_seconds
+UPDATE {sync_runs} SET merge_seconds = %s WHERE id = %s
+
+-- name: write_accounts
+UPDATE {sync_runs} SET account_ids = %s WHERE id = %s
+
+-- name: write_source
+-- Which tap and which of its runs the records come from.
+UPDATE {sync_runs} SET tap = %s, tap_run = %s, from_start = %s, account_ids = %s WHERE id = %s
+
+-- name: close
+UPDATE {sync_runs} SET finished_at = clock_timestamp(), status = %s, error = %s WHERE id = %s
+
+-- name: prune_changes
+DELETE FROM {sync_changes} AS change
+USING {sync_runs} AS run
+WHERE change.run_id = run.id AND run.started_at < now() - make_interval(days => %s)
+
+-- name: prune_issue_changes
+DELETE FROM {sync_issue_changes} AS change
+USING {sync_runs} AS run
+WHERE change.run_id = run.id AND run.started_at < now() - make_interval(days => %s)
+
+-- name: keep_state
+-- The last STATE that was let go, by account and tap.
+INSERT INTO {sync_state} AS kept (account_id, tap, state, digest) VALUES (%s, %s, %s, %s)
+ON CONFLICT (account_id, tap) DO UPDATE SET
+    state = excluded.state, digest = excluded.digest, updated_at = clock_timestamp()
+
+-- name: keep_digest
+INSERT INTO {sync_released_states} AS kept (account_id, tap, digest, run_id) VALUES (%s, %s, %s, %s)
+ON CONFLICT (account_id, tap, digest) DO UPDATE SET
+    run_id = excluded.run_id, released_at = clock_timestamp()
+
+-- name: find_state
+-- Whether a state was let go here; whether any was; whether a load of version 0.1, which kept none, succeeded.
+SELECT
+    EXISTS (
+        SELECT FROM {sync_released_states}
+        WHERE tap = %(tap)s AND digest = %(digest)s
+            AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
+    ),
+    EXISTS (
+        SELECT FROM {sync_released_states}
+        WHERE tap = %(tap)s AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
+    ),
+    EXISTS (
+        SELECT FROM {sync_runs}
+        WHERE kind = 'load' AND tap IS NULL AND status = 'succeeded'
+            AND (%(account)s::bigint IS NULL OR %(account)s = ANY(account_ids))
+    )
+
+-- name: forget_old_digests
+DELETE FROM {sync_released_states} WHERE released_at < now() - make_interval(days => %s)
