@@ -216,7 +216,3 @@ class Mapping:
     builtin: bool = False
     default_region: str | None = None
     naive_timezone: str | None = None
-
-    def table_of(self, table: str) -> Table | None:
-        """The mapped table of that name, None when no stream is mapped to it."""
-        return next((t for t in self.tables.values() if t.table == table), None)
