@@ -20,11 +20,11 @@ from target_crm.operations import history
 from target_crm.operations import undo as undoing
 from target_crm.operations.cells import grouped_warnings
 from target_crm.operations.health import Health, age_text, read_health
+from target_crm.operations.openmetrics import openmetrics
 from target_crm.operations.session import NothingYetError
 from target_crm.plan.file import last_plan_file, read_plan_file
 from target_crm.plan.journal import Plan
 from target_crm.plan.text import print_plan
-from target_crm.presentation.openmetrics import openmetrics
 from target_crm.presentation.terminal import Table, visible
 from target_crm.presentation.terminal import cell as as_cell
 from target_crm.presentation.texts import Texts
