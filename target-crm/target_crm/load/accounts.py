@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-from psycopg import sql
+
+from target_crm.sql.queries import query
 
 _LONGEST = 300
 
@@ -21,14 +22,7 @@ def keep_account(connection: psycopg.Connection[Any], schema: str, account: Mapp
         account: The property `x-amocrm-account` of a SCHEMA, with a whole number as `id`.
     """
     connection.execute(
-        sql.SQL(
-            "INSERT INTO {accounts} AS a (account_id, subdomain, url, timezone) VALUES (%s, %s, %s, %s) "
-            "ON CONFLICT (account_id) DO UPDATE SET subdomain = coalesce(excluded.subdomain, a.subdomain), "
-            "url = coalesce(excluded.url, a.url), timezone = coalesce(excluded.timezone, a.timezone), "
-            "updated_at = now() WHERE (a.subdomain, a.url, a.timezone) IS DISTINCT FROM "
-            "(coalesce(excluded.subdomain, a.subdomain), coalesce(excluded.url, a.url), "
-            "coalesce(excluded.timezone, a.timezone))"
-        ).format(accounts=sql.Identifier(schema, "sync_accounts")),
+        query("runs.sql", "keep_account", schema),
         (
             account["id"],
             _text(account.get("subdomain")),

@@ -15,16 +15,22 @@ FOR_RECORD = "W_RECORD_WAITS"
 def rows_of(live: LiveTable) -> sql.Composed:
     """Key, account, id in amoCRM, and the transaction that last locked or changed it, of rows by accounts and ids."""
     return S(
-        "SELECT t.{id}::text, t.{account}, t.{amo_id}, t.xmax::text FROM unnest(%s::bigint[], %s::bigint[]) AS x(account_id, amo_id) "
-        "JOIN {table} AS t ON t.{account} = x.account_id AND t.{amo_id} = x.amo_id{of_stream}"
+        """
+        SELECT t.{id}::text, t.{account}, t.{amo_id}, t.xmax::text
+        FROM unnest(%s::bigint[], %s::bigint[]) AS wanted(account_id, amo_id)
+        JOIN {table} AS t ON t.{account} = wanted.account_id AND t.{amo_id} = wanted.amo_id{of_stream}
+        """
     ).format(**_names(live))
 
 
 def free_rows_of(live: LiveTable) -> sql.Composed:
     """The keys of those that nobody holds; they are locked by this."""
     return S(
-        "SELECT t.{id}::text FROM {table} AS t WHERE (t.{account}, t.{amo_id}) IN "
-        "(SELECT * FROM unnest(%s::bigint[], %s::bigint[]) AS x(account_id, amo_id)){of_stream} FOR NO KEY UPDATE OF t SKIP LOCKED"
+        """
+        SELECT t.{id}::text FROM {table} AS t
+        WHERE (t.{account}, t.{amo_id}) IN (SELECT * FROM unnest(%s::bigint[], %s::bigint[])){of_stream}
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+        """
     ).format(**_names(live))
 
 

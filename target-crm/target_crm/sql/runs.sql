@@ -1,4 +1,4 @@
--- The rows of sync_runs.
+-- The rows of sync_runs, and what belongs to a run beside it: accounts, states that were let go.
 
 -- name: close_dead
 -- Runs whose session is gone are interrupted.
@@ -87,3 +87,16 @@ SELECT
 
 -- name: forget_old_digests
 DELETE FROM {sync_released_states} WHERE released_at < now() - make_interval(days => %s)
+
+-- name: keep_account
+-- What SCHEMA messages say of an account; what is there already costs no write.
+INSERT INTO {sync_accounts} AS known (account_id, subdomain, url, timezone) VALUES (%s, %s, %s, %s)
+ON CONFLICT (account_id) DO UPDATE SET
+    subdomain = coalesce(excluded.subdomain, known.subdomain),
+    url = coalesce(excluded.url, known.url),
+    timezone = coalesce(excluded.timezone, known.timezone),
+    updated_at = now()
+WHERE (known.subdomain, known.url, known.timezone) IS DISTINCT FROM (
+    coalesce(excluded.subdomain, known.subdomain), coalesce(excluded.url, known.url),
+    coalesce(excluded.timezone, known.timezone)
+)
