@@ -38,7 +38,7 @@ def _check_table(findings: Findings, table: Table) -> LiveTable | None:
         blank = check_required(findings, table, live, facts)
         check_written_once(findings, table)
     for column in table.columns:
-        check_column(findings, column, live, facts)
+        check_column(findings, table, column, live, facts)
     check_templates(findings, table, live)
     mapping = replace(table, defaults=blank | findings.defaults(table, live, facts))
     sets: dict[str, LiveTable] = {}

@@ -128,7 +128,7 @@ def check_service(findings: Findings, table: Table, live: LiveTable) -> None:
             )
 
 
-def check_column(findings: Findings, column: Column, live: LiveTable, facts: Facts) -> None:
+def check_column(findings: Findings, table: Table, column: Column, live: LiveTable, facts: Facts) -> None:
     """A mapped column: that what comes from amoCRM fits it."""
     found = live.columns.get(column.name)
     if found is None:
