@@ -37,6 +37,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_letters[found[0]] if found else None
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` Did you mean ...?`, or nothing where no name is near."""
+    found = nearest(name, known)
+    return f" Did you mean {found}?" if found else ""
+
+
 def unknown_settings(config: Mapping[str, Any], known: Sequence[str]) -> list[str]:
     """One sentence for each key of a config that is not a setting."""
     return [_problem(name, name, known) for name in config if name not in known]

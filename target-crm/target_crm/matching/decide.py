@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from target_crm.matching.rules import Rule
+from target_crm.mapping.match_rules import Rule
 
 
 class Pair(NamedTuple):

@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 from target_crm.config.settings import Settings
 from target_crm.database.session import PinnedConnection
 from target_crm.mapping.check import LiveTable
+from target_crm.mapping.match_rules import Rule, rules_of
 from target_crm.matching.decide import Decisions, decide
 from target_crm.matching.proposals import Proposals, WaitingRecord
-from target_crm.matching.rules import Rule, rules_of
 from target_crm.matching.stream_rows import Compared, StreamRows
 from target_crm.normalise import Context
 from target_crm.normalise.letters import Letters

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from target_crm.database.session import PinnedConnection
 from target_crm.mapping.check import LiveTable
+from target_crm.mapping.match_rules import Rule
 from target_crm.matching.decide import Proposal
-from target_crm.matching.rules import Rule
 from target_crm.normalise.letters import Letters
 from target_crm.records.envelope import SeenRecord
 from target_crm.records.tombstones import Tombstone

@@ -10,8 +10,8 @@ import msgspec
 from target_crm.errors import RecordError
 from target_crm.mapping.catalogue import LiveColumn
 from target_crm.mapping.check import LiveTable
+from target_crm.mapping.match_rules import Part, Rule
 from target_crm.mapping.model import Column
-from target_crm.matching.rules import Part, Rule
 from target_crm.normalise import Context
 from target_crm.normalise.match_keys import SEVERAL, joined, match_keys
 from target_crm.records.column_readers import Reader, compile_column

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from target_crm.database.session import PinnedConnection
 from target_crm.mapping.check import LiveTable
+from target_crm.mapping.match_rules import Part, Rule
 from target_crm.matching.decide import Pair
 from target_crm.matching.record_keys import RecordKeys, rule_keys
-from target_crm.matching.rules import Part, Rule
 from target_crm.merge.copy_format import dump_column
 from target_crm.merge.copying import copy_in
 from target_crm.normalise import Context

@@ -328,18 +328,10 @@ class Extractor:
                 values.append(None)
                 self._warn(found, place, column.name, error.problem)
             except _FAULTS as error:
-                given = self._given(column, record, index)
+                given = _given(self._decoder, column, record, index)
                 values.append(None)
                 self._warn(found, place, column.name, Problem("W_NOT_READABLE", {"value": given, "reason": str(error)}))
         return values
-
-    def _given(self, column: Column, record: Record, index: Sequence[FieldIndex]) -> Any:
-        """What came for a column, as it came."""
-        if column.fields:
-            items = next((index[0][key] for key in wanted_keys(column.fields) if index and index[0].get(key)), ())
-            return [item.value for item in items]
-        given = [self._decoder.reader(path)([record])[0] for path in column.path]
-        return given[0] if len(given) == 1 else given
 
     def _read_links(self, reader: LinkReader, found: Extracted, decoded: Sequence[Record]) -> list[list[int] | None]:
         """What records link to through a join table; nothing of those whose ids are not readable."""
@@ -406,6 +398,15 @@ class Extractor:
                 if key is not None and index[key] is None:
                     problem = Problem("W_UNREADABLE_CONTAINER", {"property": str(key), "value": None})
                     self._warn(found, place, column, problem, table)
+
+
+def _given(decoder: RecordDecoder, column: Column, record: Record, index: Sequence[FieldIndex]) -> Any:
+    """What came for a column, as it came."""
+    if column.fields:
+        items = next((index[0][key] for key in wanted_keys(column.fields) if index and index[0].get(key)), ())
+        return [item.value for item in items]
+    given = [decoder.reader(path)([record])[0] for path in column.path]
+    return given[0] if len(given) == 1 else given
 
 
 def _keep_base(bases: Sequence[dict[str, Any]], name: str, values: Sequence[Any]) -> None:

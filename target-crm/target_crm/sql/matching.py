@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.matching.rules import Part, Rule
+from target_crm.mapping.match_rules import Part, Rule
 from target_crm.normalise.match_keys import DIGITS, INN, NUMBER, PHONE
 from target_crm.sql.expressions import phone_digits
 from target_crm.sql.spec import I, S, comma, of_stream, tail, trusted

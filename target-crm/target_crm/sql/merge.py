@@ -89,10 +89,8 @@ def touched(spec: MergeSpec) -> sql.Composed:
     )
 
 
-def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
-    """Staged records beside their rows: theirs, ours and base of each column. OFFSET 0 keeps PostgreSQL from working
-    out each value again wherever a decision names it."""
-    table = spec.live.mapping
+def _compared_values(spec: MergeSpec) -> list[sql.Composable]:
+    """Of each column theirs, ours and base; of each set whether its items differ from the last time, and those."""
     values: list[sql.Composable] = []
     for slot in spec.slots:
         name = I(slot.column.name)
@@ -110,6 +108,13 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
             S("{} AS {}").format(moves.format(items=items), set_moves(index)),
             S("kept.old_base->{} AS {}").format(items, set_base(index)),
         ]
+    return values
+
+
+def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
+    """Staged records beside their rows: theirs, ours and base of each column. OFFSET 0 keeps PostgreSQL from working
+    out each value again wherever a decision names it."""
+    table = spec.live.mapping
     mark = spec.service("amo_deleted_at")
     fields = [S("{} {}").format(I(x.column.name), S(x.live.type_sql)) for x in spec.slots]
     base = S("crm.{}->'amo_values'").format(I(table.raw_fields))
@@ -145,7 +150,7 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         own_mark=own_mark(spec.live),
         raw=I(table.raw_fields),
         base=base,
-        values=tail(values),
+        values=tail(_compared_values(spec)),
         source=under_name(S("({})").format(source), spec.table_name),
         table=spec.live.identifier,
         on_key=spec.on_key,

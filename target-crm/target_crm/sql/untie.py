@@ -5,6 +5,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.mapping.catalogue import LiveTable
+from target_crm.sql.journal import write_entries
 from target_crm.sql.spec import I, S, comma
 from target_crm.sql.ties import TIE, tie_document
 from target_crm.sql.typed import as_key
@@ -30,6 +31,27 @@ def lock(live: LiveTable, row: str) -> sql.Composed:
     """Locks the row."""
     return S("SELECT FROM {} AS t WHERE t.{} = {} FOR UPDATE").format(
         live.identifier, I(live.mapping.id), as_key(live, sql.Literal(row))
+    )
+
+
+def _entries(live: LiveTable, schema: str, found: sql.Composable) -> sql.Composed:
+    """What the journal keeps: the tie, and the raw record."""
+    return S(
+        """
+        SELECT t.{id}::text, {tie}, {before}, jsonb_build_object(
+            'of', jsonb_build_array(g.a, g.i), 'account_id', NULL, 'amo_id', NULL
+        )
+        FROM {found}
+        UNION ALL
+        SELECT t.{id}::text, {name}, t.{raw}, NULL::jsonb FROM {found}
+        """
+    ).format(
+        id=I(live.mapping.id),
+        tie=sql.Literal(TIE),
+        before=tie_document(live, schema, S("NULL::text")),
+        found=found,
+        name=sql.Literal(live.mapping.raw_fields),
+        raw=I(live.mapping.raw_fields),
     )
 
 
@@ -61,23 +83,7 @@ def untie(live: LiveTable, schema: str, run: int, row: str) -> list[sql.Composed
             row=sql.Literal(row),
             found=found,
         ),
-        S(
-            "INSERT INTO {changes} (run_id, table_name, row_id, column_name, old_value, new_value) "
-            "SELECT {run}, {name}, t.{id}::text, {tie}, {before}, jsonb_build_object("
-            "'of', jsonb_build_array(g.a, g.i), 'account_id', NULL, 'amo_id', NULL) FROM {found}"
-        ).format(
-            changes=I(schema, "sync_changes"),
-            run=run_id,
-            name=name,
-            id=I(table.id),
-            tie=sql.Literal(TIE),
-            before=tie_document(live, schema, S("NULL::text")),
-            found=found,
-        ),
-        S(
-            "INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
-            "SELECT {}, {}, t.{}::text, {}, t.{}, NULL FROM {}"
-        ).format(I(schema, "sync_changes"), run_id, name, I(table.id), sql.Literal(table.raw_fields), raw, found),
+        write_entries(schema, run, table.table, _entries(live, schema, found)),
         S(
             "UPDATE {} AS c SET resolved_at = now(), resolution = 'untied' WHERE c.table_name = {} AND c.row_id = {} "
             "AND c.resolved_at IS NULL"
