@@ -22,7 +22,7 @@ class Tombstone(NamedTuple):
     @property
     def is_deletion(self) -> bool:
         """Whether it tells of a deletion alone."""
-        return msgspec.json.decode(self.line)["o"] is None
+        return msgspec.json.decode(self.line)["restored_at"] is None
 
 
 def tombstone(record: dict[str, Any], seq: int) -> Tombstone:
