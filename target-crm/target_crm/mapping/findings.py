@@ -19,7 +19,7 @@ from target_crm.mapping.catalogue import (
     split_name,
 )
 from target_crm.mapping.load import is_zone
-from target_crm.mapping.model import ItemSet, Mapping, Table, Through
+from target_crm.mapping.model import Expression, ItemSet, Mapping, Table, Through
 
 _NO_TABLES = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
 
@@ -115,6 +115,20 @@ class Findings:
         """The columns of a table that the mapping names."""
         return read_columns(self.connection, *split_name(relation, self.schema))
 
+    def expression(self, line: int | None, where: str, value: Expression, column: LiveColumn) -> None:
+        """A default in SQL: that it gives one value of the column's type. It is worked out, and nothing is written."""
+        query = sql.SQL("SELECT ({})::{}").format(sql.SQL(value.text), sql.SQL(column.type_sql))
+        try:
+            with self.connection.transaction(force_rollback=True):
+                row = self.connection.execute(query).fetchone()
+        except psycopg.Error as error:
+            self.problem(
+                line, f"defaults: {where}: the database says of the SQL: {error.diag.message_primary}; correct it."
+            )
+            return
+        if row is not None and row[0] is None and column.not_null:
+            self.problem(line, f"defaults: {where} is NOT NULL, but the SQL gives nothing; correct it.")
+
     def takes_blank(self, column: LiveColumn, facts: Facts) -> bool:
         """Whether a NOT NULL column can hold '' for nothing: a text that need not differ from row to row."""
         if column.family != "text" or frozenset({column.name}) in facts.distinct:
@@ -130,6 +144,10 @@ class Findings:
             if column is None:
                 there = ", ".join(sorted(live.columns))
                 self.problem(line, f"defaults: table {live.name} has no column {name}; it has {there}.")
+                continue
+            if isinstance(value, Expression):
+                self.expression(line, f"{live.name}.{name}", value, column)
+                checked[name] = value
                 continue
             problem = fits.value_problem(self.connection, value, column, facts.checks.get(name, ()))
             shared = next((u for u in facts.distinct if u <= table.defaults.keys() and name == min(u)), None)

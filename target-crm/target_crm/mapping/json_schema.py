@@ -50,7 +50,7 @@ _REQUIRED = {
     "source": ["account"],
     "through": ["table", "parent", "target", "from", "link"],
     "stream": ["table", "columns"],
-    "set": ["table", "parent", "field", "item"],
+    "set": ["table", "parent", "item"],
 }
 
 

@@ -21,6 +21,13 @@ SET_COLUMNS = ("value", "comment", "type", "position", "source")
 
 
 @dataclass(frozen=True)
+class Expression:
+    """A default that the database works out for each row: SQL, as the mapping gives it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Column:
     """One mapped column.
 
@@ -80,7 +87,8 @@ class Column:
 @dataclass(frozen=True)
 class ItemSet:
     """A related table that holds a set of phones or e-mails of each row. `blank`: roles whose columns are NOT NULL and
-    hold '' for nothing. `kinds` are the only ones taken; with `rest` the first number or address is not."""
+    hold '' for nothing. `kinds` are the only ones taken; with `rest` the first number or address is not. `path` are
+    properties that hold the items, in the place of custom fields."""
 
     name: str
     table: str
@@ -98,6 +106,7 @@ class ItemSet:
     blank: frozenset[str] = frozenset()
     kinds: tuple[str, ...] = ()
     rest: bool = False
+    path: tuple[str, ...] = ()
     relation: str = field(default="", repr=False)
 
 

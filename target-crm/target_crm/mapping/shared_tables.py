@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from target_crm.mapping.model import ItemSet, Table
+from target_crm.mapping.model import Expression, ItemSet, Table
 
 # System columns that two streams may not share: each writes its own record into them.
 _OWN = ("raw_fields", "amo_created_at", "amo_updated_at")
@@ -65,7 +65,7 @@ def _marks(table: Table, group: list[Table]) -> dict[str, Any]:
     others = [other for other in _written(group, table) if _same_key(table, other)]
     mapped = {column.name for one in (table, *others) for column in one.columns}
     for name, value in table.defaults.items() if others else ():
-        if name in mapped or value is None:
+        if name in mapped or value is None or isinstance(value, Expression):
             continue
         if all(other.defaults.get(name) not in (None, value) for other in others):
             return {name: value}

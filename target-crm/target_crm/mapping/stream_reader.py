@@ -15,6 +15,7 @@ from target_crm.mapping.model import (
     Adoption,
     Column,
     Condition,
+    Expression,
     ItemSet,
     RecordKey,
     Table,
@@ -86,7 +87,7 @@ class StreamReader(SectionReader):
             account=key.get("account") or "amo_account_id",
             amo_id=key.get("amo_id") or "amo_id",
             service=service,
-            defaults=bare(defaults),
+            defaults=self._with_expressions(bare(defaults), stream, {column.name for column in parsed}),
             match=match,
             on_ambiguous=self.attempt(
                 lambda: self.choice(spec, "on_ambiguous", ON_AMBIGUOUS, f"on_ambiguous of {stream}"), None
@@ -106,6 +107,19 @@ class StreamReader(SectionReader):
             line=line,
             default_lines=key_lines(defaults),
         )
+
+    def _with_expressions(self, defaults: dict[str, Any], stream: str, mapped: set[str]) -> dict[str, Any]:
+        """The defaults, those of the form {sql: ...} as expressions."""
+        found = dict(defaults)
+        for name, value in defaults.items():
+            if isinstance(value, dict) and set(value) == {"sql"} and isinstance(value["sql"], str):
+                found[name] = Expression(value["sql"])
+                if name in mapped:
+                    self.note(
+                        None,
+                        f"defaults of {stream}: {name} is a mapped column, which takes a fixed value; take sql out.",
+                    )
+        return found
 
     def _vias(self, stream: str, columns: list[Column]) -> None:
         """Values through another row need a link to that row."""
@@ -165,9 +179,11 @@ class StreamReader(SectionReader):
     def _item_set(self, stream: str, name: str, spec: Any, line: int | None) -> ItemSet:
         spec = self.section(spec, f"Set {name} of {stream}", line)
         self.known(spec, names("set"), f"Set {name} of {stream}")
-        for needed in ("table", "parent", "field", "item"):
+        for needed in ("table", "parent", "item"):
             if spec.get(needed) is None:
                 raise self.fail(line, f"set {name} of {stream} needs {needed}.")
+        if (spec.get("field") is None) == (spec.get("from") is None):
+            raise self.fail(line, f"set {name} of {stream} needs either field or from.")
         service = {r: r for r in SET_SERVICE} | self.names(spec, "service", SET_SERVICE, f"service of set {name}")
         columns = {r: r for r in SET_COLUMNS} | self.names(spec, "columns", SET_COLUMNS, f"columns of set {name}")
         for role, given, where in (
@@ -183,6 +199,7 @@ class StreamReader(SectionReader):
             table=self.text(spec, "table", f"table of set {name}") or "",
             parent=self.text(spec, "parent", f"parent of set {name}") or "",
             fields=self.several(spec, "field", (str, int), f"field of set {name}"),
+            path=self.several(spec, "from", (str,), f"from of set {name}"),
             item=self.choice(spec, "item", ("phone", "email"), f"item of {name}") or "",
             id=service["id"] or "id",
             columns={k: v for k, v in columns.items() if v is not None},

@@ -84,8 +84,9 @@ STREAM = (
         "defaults",
         _SECTION,
         "column → value, written on insert when amoCRM sends nothing; `now` for the time of the load in a time column, "
-        "an object for jsonb",
-        "{is_active: true}",
+        "an object for jsonb; `{sql: ...}` for what the database works out for each row, in columns "
+        "that are not mapped",
+        '{is_active: true, token: {sql: "gen_random_uuid()::text"}}',
     ),
     Word(
         "match",
@@ -243,6 +244,13 @@ SET = (
     Word("table", _TEXT, "the related table", "companies_phone"),
     Word("parent", _TEXT, "its column that points to the row", "company_id"),
     Word("field", _NAMES, "the custom field, by id, code or name", "PHONE"),
+    Word(
+        "from",
+        _TEXTS,
+        "in the place of `field`: properties that hold the items, each a text or a list of texts or of objects with "
+        "`value` and `type`",
+        "[phone, mobile]",
+    ),
     Word("item", _TEXT, "what an item is", "phone", ("phone", "email")),
     Word("kind", _TEXTS, "only values of these kinds", "[WORK, MOB]"),
     Word(

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from target_crm.mapping.check import LiveTable
+from target_crm.mapping.model import Expression
 from target_crm.sql.direct import has_own_keys
 from target_crm.sql.untouched import item_filled_columns
 
@@ -80,6 +81,9 @@ def find_row_keys(connection: Connection, live: Mapping[str, LiveTable]) -> dict
     for stream, table in live.items():
         mapping = table.mapping
         if mapping.match_only:
+            continue
+        if any(isinstance(value, Expression) for value in mapping.defaults.values()):
+            # Only an INSERT works them out.
             continue
         keys = row_keys(connection, table, mapping.id)
         sets = [row_keys(connection, table.sets[s.name], s.id) for s in mapping.sets]

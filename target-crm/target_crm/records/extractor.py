@@ -27,6 +27,7 @@ from target_crm.records.bad_cells import BadCell
 from target_crm.records.column_readers import Reader, compile_column
 from target_crm.records.decoder import ODD, FieldIndex, FieldIndexer, Record, RecordDecoder, wanted_keys
 from target_crm.records.envelope import SeenRecord, instant
+from target_crm.records.item_reader import GIVEN, ItemReader
 from target_crm.records.link_reader import LinkReader
 from target_crm.records.reference_data import EMBEDDED_NAMES, named_items
 
@@ -102,7 +103,7 @@ def _compile_set(
     item_set: ItemSet, live: LiveTable, context: Context
 ) -> Callable[[FieldIndex], tuple[list[dict[str, Any]], list[Item]]]:
     """Reads a set's items: their base, and the items themselves."""
-    keys, region = wanted_keys(item_set.fields), context.region
+    keys, region = wanted_keys(item_set.fields) or (GIVEN,), context.region
     phones, kinds = item_set.item == "phone", {kind.lower() for kind in item_set.kinds}
     # Remarks and kinds are cut to their columns as any text is; the key stays that of the whole.
     lengths = {role: live.columns[name].length for role, name in item_set.columns.items() if name in live.columns}
@@ -166,6 +167,7 @@ class Extractor:
         parts: list[Column | ItemSet] = [*table.columns, *table.sets]
         wanted = [key for part in parts for key in wanted_keys(part.fields)]
         linked = [path for through in table.through for path in through.path]
+        linked += [path for item_set in table.sets for path in item_set.path]
         paths = [path for column in table.columns for path in column.path] + linked
         embedded = {c.lookup: EMBEDDED_NAMES[c.lookup] for c in table.columns if c.lookup in EMBEDDED_NAMES}
         several = [(number, c) for number, c in enumerate(table.columns) if len(c.path) > 1 and not c.source]
@@ -175,6 +177,7 @@ class Extractor:
             with_fields=bool(wanted),
             tracked=[path for _, column in several for path in column.path] + linked,
         )
+        self._item_readers = [ItemReader(s.path, self._decoder) if s.path else None for s in table.sets]
         self._links = [LinkReader(through, self._decoder) for through in table.through]
         self._several = [(number, self._decoder.missing(column.path)) for number, column in several]
         self._named = [(str(kind), self._decoder.reader(path)) for kind, path in embedded.items()]
@@ -192,7 +195,10 @@ class Extractor:
             (table.table, c.name): [CUSTOM_FIELDS] * bool(c.fields) + [re.split(r"[.\[]", p)[0] for p in c.path]
             for c in table.columns
         }
-        self._sources |= {(s.table, s.columns["value"]): [CUSTOM_FIELDS] for s in table.sets}
+        self._sources |= {
+            (s.table, s.columns["value"]): [re.split(r"[.\[]", path)[0] for path in s.path] or [CUSTOM_FIELDS]
+            for s in table.sets
+        }
         for role, name in (
             ("amo_created_at", table.record.created_at),
             ("amo_updated_at", table.record.updated_at),
@@ -373,12 +379,14 @@ class Extractor:
 
         Nor does one whose custom fields are of a shape that is not known.
         """
-        for name, keys, read in self._sets:
+        for (name, keys, read), properties in zip(self._sets, self._item_readers, strict=True):
             items: list[list[Item]] = []
             found.incomplete.append(set())
-            for record, index, base in zip(decoded, indexes, found.bases, strict=True):
+            some = properties.indexes(decoded) if properties is not None else indexes
+            for record, index, base in zip(decoded, some, found.bases, strict=True):
                 unreadable = ODD in index and not any(index.get(key) for key in keys)
-                if record.fields is msgspec.UNSET or unreadable:
+                says_nothing = record.fields is msgspec.UNSET if properties is None else GIVEN not in index
+                if says_nothing or unreadable:
                     items.append([])
                     continue
                 base[name], own = read(index)

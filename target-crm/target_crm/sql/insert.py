@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from psycopg import sql
 
-from target_crm.mapping.model import ItemSet
+from target_crm.mapping.model import Expression, ItemSet
 from target_crm.sql.journal import write_entries
 from target_crm.sql.rules import lasting_tombstone
-from target_crm.sql.spec import I, MergeSpec, S, comma
+from target_crm.sql.spec import I, MergeSpec, S, comma, trusted
 from target_crm.sql.stored import default, with_defaults
 from target_crm.sql.untouched import ITEM_COLUMNS, OWN, SOURCE, left_columns, left_document
 
@@ -60,7 +62,7 @@ def _written(spec: MergeSpec) -> list[tuple[sql.Composable, sql.Composable]]:
             value = S("coalesce({}, {})").format(value, default(spec, slot))
         written.append((I(slot.column.name), value))
     mapped = {slot.column.name for slot in spec.slots}
-    written += [(I(n), sql.Literal(v)) for n, v in table.defaults.items() if n not in mapped]
+    written += [(I(n), _fixed(v)) for n, v in table.defaults.items() if n not in mapped]
     written += [
         (I(table.account or ""), S("staged.account_id")),
         (I(table.amo_id or ""), S("staged.amo_id")),
@@ -74,6 +76,10 @@ def _written(spec: MergeSpec) -> list[tuple[sql.Composable, sql.Composable]]:
         "amo_deleted_at": lasting_tombstone(S("staged.updated_at"), S("known.amo_deleted_at")),
     }
     return written + [(name, stamp) for role, stamp in stamps.items() if (name := spec.service(role)) is not None]
+
+
+def _fixed(value: Any) -> sql.Composable:
+    return S("({})").format(trusted(value.text)) if isinstance(value, Expression) else sql.Literal(value)
 
 
 def remember_keys(spec: MergeSpec) -> sql.Composed:
