@@ -207,6 +207,64 @@ def test_undoing_an_adoption_leaves_everything_as_it_was(firms):
     assert crm.row("firm", 1)["city"] == "Тверь"
 
 
+def test_a_row_whose_ids_a_form_emptied_is_recognised_by_its_key_and_told_of(firms):
+    crm = firms(["inn"])
+    sync(crm, record(1, name="amo"), record(2, name="other"))
+    before = tied(crm)
+    crm.execute("UPDATE firm SET amo_account_id = NULL, amo_id = NULL")
+    counts = sync(crm, record(1, name="newer"), record(3, name="amo"))
+    assert (counts["updated"], counts["inserted"], counts["deleted_by_person"]) == (1, 1, 0)
+    assert tied(crm)[1] == before[1]
+    assert crm.row("firm", 1)["name"] == "newer"
+    (run,) = crm.execute("SELECT id, notices FROM sync_runs ORDER BY id DESC LIMIT 1")
+    assert [n["args"] for n in run["notices"] if n["code"] == "W_TIED_AGAIN"] == [{"table": "firm", "number": 1}]
+    admin(crm, "undo", str(run["id"]))
+    assert tied(crm) == {}
+    assert sync(crm, record(1, name="newer"))["inserted"] == 0
+
+
+def test_what_a_unique_constraint_refuses_becomes_a_proposal_and_no_eternal_reject(firms):
+    crm = firms([])
+    crm.execute("CREATE UNIQUE INDEX firm_name ON firm (lower(name))")
+    row = typed(crm, name="Ромашка (Тверь)", city="Тверь")
+    counts = sync(crm, record(1, name="РОМАШКА (Тверь)"), record(2, name="other"))
+    assert (counts["inserted"], counts["proposed"], counts["rejected"]) == (1, 1, 0)
+    wanted = [{"amo_id": 1, "rule": "constraint firm_name", "candidates": [str(row)]}]
+    assert proposals(crm) == wanted
+    assert [r["resolution"].split()[0] for r in crm.rows("sync_rejects", "id")] == ["proposed"]
+    assert sync(crm, record(3, name="third")).get("proposed", 0) == 0, "it waits, and is not tried again and again"
+    assert proposals(crm) == wanted
+    sync(crm, record(1, name="newer name"))
+    assert proposals(crm) == []
+    assert crm.row("firm", 1)["name"] == "newer name"
+
+
+def test_with_on_ambiguous_insert_it_is_a_reject_as_before(firms):
+    crm = firms([], on_ambiguous="insert")
+    crm.execute("ALTER TABLE firm ADD UNIQUE (name)")
+    typed(crm, name="Ромашка")
+    assert sync(crm, record(1, name="Ромашка"))["rejected"] == 1
+
+
+def test_the_plan_lists_what_is_recognised_and_what_would_wait(firms):
+    crm = firms(["inn"])
+    row = typed(crm, name="one", inn="7707083893")
+    typed(crm, name="two", inn="7728168971"), typed(crm, name="three", inn="7728168971")
+    path = crm.folder / "messages.jsonl"
+    lines = crm.messages("companies", record(1, inn="7707083893"), record(2, name="amo", inn="7728168971"))
+    path.write_text("\n".join([crm.schema_message("companies"), *lines]))
+    plan = json.loads(admin(crm, "plan", str(path), "--json"))
+    assert (plan["counts"]["firm"]["adopted"], plan["counts"]["firm"]["proposed"]) == (1, 1)
+    assert [(a["row_id"], a["new_value"]["amo_id"], a["new_value"]["rule"]) for a in plan["adopted"]] == [
+        (str(row), 1, "inn")
+    ]
+    assert [(p["amo_id"], p["rule"], len(p["candidates"])) for p in plan["proposals"]] == [(2, "inn", 2)]
+    shown = admin(crm, "plan", str(path))
+    assert "Rows recognised" in shown
+    assert "Records that would wait for a decision" in shown
+    assert (tied(crm), proposals(crm)) == ({}, [])
+
+
 def test_a_record_that_came_undone_is_recognised_again(firms):
     crm = firms(["inn"])
     row = typed(crm, inn="7707083893")

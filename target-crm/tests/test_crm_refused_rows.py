@@ -61,8 +61,11 @@ def test_one_refused_record_costs_no_other(crm, prepare, name, code):
     counts = crm.sync("contacts", *records)
     assert [r["amo_id"] for r in crm.rows("contacts")] == [1, 2, 3, 5, 6, 7]
     (reject,) = crm.rows("sync_rejects", "id")
-    assert (reject["stream"], reject["amo_id"], reject["code"], reject["resolved_at"]) == ("contacts", 4, code, None)
-    assert (counts["read"], counts["inserted"], counts["rejected"]) == (7, 6, 1)
+    waits = code == "E_DATABASE_UNIQUE"
+    assert (reject["stream"], reject["amo_id"], reject["code"]) == ("contacts", 4, code)
+    assert (reject["resolved_at"] is None) == (not waits), "what a unique constraint refuses waits for a person"
+    assert [p["amo_id"] for p in crm.rows("sync_proposals", "id")] == [4] * waits
+    assert (counts["read"], counts["inserted"], counts["rejected"], counts["proposed"]) == (7, 6, not waits, waits)
 
 
 def test_of_an_update_only_the_refused_record_is_left_as_it_was(crm):
@@ -136,11 +139,25 @@ def test_a_new_record_gets_a_unique_value_that_another_gives_up_in_the_same_run(
 def test_the_same_reject_in_every_run_is_one_and_is_written_before_the_run_ends(crm):
     crm.load([])
     crm.execute("ALTER TABLE contacts ADD UNIQUE (email)")
-    crm.sync("contacts", *contacts("1@x.ru"))
+    crm.sync("contacts", *contacts("1@x.ru", "2@x.ru"))
     for _ in range(2):
         counts = crm.sync("contacts", {"id": 2, "custom_fields_values": email("1@x.ru")})
         assert counts["rejected"] == 1
     assert [(r["amo_id"], r["code"]) for r in crm.rows("sync_rejects", "id")] == [(2, "E_DATABASE_UNIQUE")]
+
+
+def test_a_new_record_that_a_unique_constraint_refuses_in_every_run_is_one_proposal(crm):
+    crm.load([])
+    crm.execute("ALTER TABLE contacts ADD UNIQUE (email)")
+    crm.sync("contacts", *contacts("1@x.ru"))
+    for new in (1, 0):
+        counts = crm.sync("contacts", {"id": 2, "custom_fields_values": email("1@x.ru")})
+        assert (counts["rejected"], counts["proposed"]) == (0, new)
+    (proposal,) = crm.rows("sync_proposals", "id")
+    assert (proposal["rule"], proposal["candidates"]) == (
+        "constraint contacts_email_key",
+        [str(crm.row("contacts", 1)["id"])],
+    )
 
 
 # Triggers that leave rows out without an error

@@ -25,6 +25,8 @@ from target_crm.records.envelope import SeenRecord
 from target_crm.records.tombstones import Tombstone
 from target_crm.singer_io.messages import read_state
 
+_Postponed = dict[tuple[str, tuple[int, int]], tuple[Context, SeenRecord, Reject]]
+
 
 class BatchWriter:
     """Writes the batches of a run one after another; all but the constructor runs beside the reading.
@@ -39,7 +41,7 @@ class BatchWriter:
         self._run, self._streams = run, streams
         self._keeps_states = keeps_states and not run.settings.dry_run
         # Records to be tried again at the end, by stream and key.
-        self._postponed: dict[tuple[str, tuple[int, int]], tuple[Context, SeenRecord, Reject]] = {}
+        self._postponed: _Postponed = {}
         self.seconds = 0.0
 
     def write(self, batch: Batch, tombstones: Sequence[Tombstone]) -> bytes | None:
@@ -96,10 +98,7 @@ class BatchWriter:
         run = self._run
         for decided in run.matching.decide(run.accounts | accounts, context):
             self._write_decided(context, decided)
-        for table, number in run.matching.proposed.items():
-            run.counts.setdefault(table, Counts()).proposed += number
-        run.matching.proposed.clear()
-        run.write_counts()
+        self._count_proposed()
         run.commit()
 
     def write_chosen(self, context: Context, chosen: Sequence[Chosen]) -> None:
@@ -122,7 +121,9 @@ class BatchWriter:
         # They were read in the batch that they came with.
         counts = self._streams.merge(batch, decided.stream, buffer.sorted())
         run.count(decided.stream).add(replace(counts, read=0))
-        run.matching.done(decided)
+        postponed = {record.key for record, _ in batch.postponed.values()}
+        rejected = {(r.account_id, r.amo_id) for r in batch.late_rejects.values()}
+        run.matching.done(decided, postponed, {key for key in decided.numbers if key in rejected})
         self._close(batch)
 
     def write_postponed(self) -> None:
@@ -144,9 +145,29 @@ class BatchWriter:
                     counts = self._streams.merge(batch, stream, buffer.sorted())
                     self._run.count(stream).add(replace(counts, read=0))
                 self._close(batch)
-        left = [reject for _, _, reject in self._postponed.values()]
-        self._postponed.clear()
-        self._reject_at_last(left)
+        left, self._postponed = self._postponed, {}
+        proposed = self._propose(left)
+        self._reject_at_last([reject for key, (_, _, reject) in left.items() if key not in proposed])
+
+    def _propose(self, left: _Postponed) -> set[tuple[str, tuple[int, int]]]:
+        """Let those wait for a person that unique constraints of the CRM refuse."""
+        run = self._run
+        refused = [(stream, context, record, reject.problem) for (stream, _), (context, record, reject) in left.items()]
+        proposed = run.matching.refused(refused) if refused else set()
+        for stream in {stream for stream, _ in proposed}:
+            keys = [key for one, key in proposed if one == stream]
+            rejects.close_rejects(run.connection, run.schema, run.run_id, stream, keys, "proposed")
+        if proposed:
+            self._count_proposed()
+            run.commit()
+        return proposed
+
+    def _count_proposed(self) -> None:
+        run = self._run
+        for table, number in run.matching.proposed.items():
+            run.counts.setdefault(table, Counts()).proposed += number
+        run.matching.proposed.clear()
+        run.write_counts()
 
     def _reject_at_last(self, left: Sequence[Reject]) -> None:
         run = self._run

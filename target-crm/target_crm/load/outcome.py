@@ -122,7 +122,10 @@ class Outcome:
             listed = ", ".join(users[:_MOST_NAMED]) + (", ..." if len(users) > _MOST_NAMED else "")
             args = {"stream": stream, "table": self._tables[stream], "number": len(users), "users": listed}
             found.append(Problem("W_USERS_UNMATCHED", args))
-        return found
+        tied = Counter[str]()
+        for session in sessions:
+            tied.update(session.tied_again)
+        return found + [Problem("W_TIED_AGAIN", {"table": t, "number": n}) for t, n in tied.items() if n]
 
     def gap(self) -> Problem:
         """That the run's starting state is unknown here, and where records may be missing."""

@@ -70,11 +70,16 @@ def open_rejects(connection: Connection, schema: str) -> dict[str, set[tuple[int
 
 
 def close_rejects(
-    connection: Connection, schema: str, run_id: int, stream: str, keys: Collection[tuple[int, int]]
+    connection: Connection,
+    schema: str,
+    run_id: int,
+    stream: str,
+    keys: Collection[tuple[int, int]],
+    what: str = "loaded",
 ) -> None:
-    """Close the rejects of records that were loaded after all. The caller commits."""
+    """Close the rejects of records that were loaded after all, or of which `what` is true. The caller commits."""
     accounts, amo_ids = [account for account, _ in keys], [amo_id for _, amo_id in keys]
-    values = f"loaded in run {run_id}", accounts, amo_ids, stream
+    values = f"{what} in run {run_id}", accounts, amo_ids, stream
     connection.execute(query("rejects.sql", "close", schema), values)
 
 

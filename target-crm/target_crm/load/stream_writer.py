@@ -62,7 +62,7 @@ class StreamWriter:
     def tie(self, stream: str, ties: dict[tuple[int, int], tuple[str, str]]) -> None:
         """Give records of the stream that are merged next rows that are there: row and rule by key."""
         for session in self.merge_sessions:
-            session.ties[stream] = ties
+            session.ties.setdefault(stream, {}).update(ties)
 
     def renew_sessions(self) -> None:
         """Open again what was closed while it was idle.

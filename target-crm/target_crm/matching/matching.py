@@ -17,6 +17,7 @@ from target_crm.config.settings import Settings
 from target_crm.database.session import PinnedConnection
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.match_rules import Rule, rules_of
+from target_crm.matching.constraints import CONSTRAINT, rows_in_the_way
 from target_crm.matching.decide import Decisions, decide
 from target_crm.matching.proposals import Proposals, WaitingRecord
 from target_crm.matching.stream_rows import Compared, StreamRows
@@ -53,7 +54,8 @@ class Decided:
     zone: tzinfo
     records: list[SeenRecord]
     ties: dict[Key, tuple[str, str]]
-    numbers: dict[str, list[int]]
+    # Number of the proposal, and what becomes of it.
+    numbers: dict[Key, tuple[int, str]]
 
 
 class Chosen(NamedTuple):
@@ -199,38 +201,70 @@ class Matching:
         self, rows: StreamRows, waiting: Sequence[WaitingRecord], decisions: Decisions, default: Context
     ) -> Iterator[Decided]:
         stream, adopted = rows.live.mapping.stream, decisions.adopted
-        going = [w for w in waiting if w.number not in decisions.proposed]
+        going = [w for w in waiting if w.number not in decisions.proposed and not self._is_stuck(rows, w)]
         for context, part in _parts_of(going, default):
             seen = self._seen(rows, part, context)
             ties: dict[Key, tuple[str, str]] = {}
-            numbers: dict[str, list[int]] = {}
+            numbers: dict[Key, tuple[int, str]] = {}
             for one in part:
                 if one.number in adopted:
                     row, rule = adopted[one.number]
                     ties[one.key] = row, rows.rules[rule].name
-                numbers.setdefault("adopted" if one.number in adopted else "inserted", []).append(one.number)
+                numbers[one.key] = one.number, "adopted" if one.number in adopted else "inserted"
             self.let_pass(stream, [w.key for w in part])
             yield Decided(stream, context.zone, [seen[w.number] for w in part], ties, numbers)
+
+    def _is_stuck(self, rows: StreamRows, waiting: WaitingRecord) -> bool:
+        """Whether a constraint of the table refused the record, and nothing has changed since."""
+        return (
+            waiting.rule is not None
+            and waiting.rule.startswith(CONSTRAINT)
+            and not waiting.is_newer
+            and rows.are_there(waiting.candidates)
+        )
 
     def choose(self, chosen: Sequence[Chosen], default: Context) -> Iterator[Decided]:
         """What a person chose, in parts as of `decide`."""
         for stream, zone in dict.fromkeys((one.stream, one.zone) for one in chosen):
             context = replace(default, zone=_zone(zone))
             reader = KeyReader(self._live[stream], context, self._policy)
-            records, ties, numbers = list[SeenRecord](), dict[Key, tuple[str, str]](), dict[str, list[int]]()
+            records, ties, numbers = list[SeenRecord](), dict[Key, tuple[str, str]](), dict[Key, tuple[int, str]]()
             for one in chosen:
                 if (one.stream, one.zone) == (stream, zone):
                     records.append(reader.see(one.text, len(records) + 1)[0])
                     if one.row is not None:
                         ties[records[-1].key] = one.row, one.rule
-                    numbers.setdefault("insert" if one.row is None else "take", []).append(one.number)
+                    numbers[records[-1].key] = one.number, "insert" if one.row is None else "take"
             self.let_pass(stream, [record.key for record in records])
             yield Decided(stream, context.zone, records, ties, numbers)
 
-    def done(self, decided: Decided) -> None:
-        """Take off what has been merged. The caller commits."""
-        for resolution, numbers in decided.numbers.items():
+    def done(self, decided: Decided, postponed: Collection[Key], rejected: Collection[Key]) -> None:
+        """Take off what has been merged, or rejected; what is tried again later goes on waiting. The caller commits."""
+        by_resolution: dict[str, list[int]] = {}
+        for key, (number, resolution) in decided.numbers.items():
+            if key not in postponed:
+                by_resolution.setdefault("rejected" if key in rejected else resolution, []).append(number)
+        for resolution, numbers in by_resolution.items():
             self._proposals.done(self._session(), self._run_id, numbers, resolution)
+
+    def refused(self, left: Sequence[tuple[str, Context, SeenRecord, Problem]]) -> set[tuple[str, Key]]:
+        """Of records that unique constraints refused at last, those that become proposals: new ones, of streams that
+        propose, beside the rows that are in the way. The caller commits."""
+        found: set[tuple[str, Key]] = set()
+        connection = self._session()
+        for stream, context, record, problem in left:
+            live = self._live[stream]
+            if live.mapping.on_ambiguous != "propose" or live.mapping.match_only:
+                continue
+            rows = rows_in_the_way(connection, live, self._proposals.schema, record.key, problem)
+            if rows:
+                self._proposals.wait(connection, self._run_id, stream, str(context.zone), [record])
+                rule = CONSTRAINT + str(problem.args["constraint"])
+                if self._proposals.propose_refused(connection, stream, record.key, rule, rows):
+                    self.proposed[live.mapping.table] += 1
+                self._open.add((stream, *record.key))
+                found.add((stream, record.key))
+        return found
 
     def notices(self) -> list[Problem]:
         """That records were inserted although a row looks the same."""

@@ -30,6 +30,7 @@ class WaitingRecord:
     candidates: tuple[str, ...]
     zone: str
     refused: tuple[str, ...]
+    is_newer: bool
 
     @property
     def key(self) -> tuple[int, int]:
@@ -41,18 +42,18 @@ class Proposals:
     """sync_proposals over one connection; the callers commit."""
 
     def __init__(self, schema: str, letters: Letters) -> None:
-        self._schema, self._letters = schema, letters
+        self.schema, self._letters = schema, letters
 
     def open_keys(self, connection: PinnedConnection) -> Keys:
         """The records that wait, and those that are ignored, by stream, account and id."""
-        return set(connection.execute(statements.open_keys(self._schema)).fetchall())
+        return set(connection.execute(statements.open_keys(self.schema)).fetchall())
 
     def wait(
         self, connection: PinnedConnection, run_id: int, stream: str, zone: str, records: Sequence[SeenRecord]
     ) -> None:
         """Let records wait; a newer version of one that waits takes its place."""
         connection.execute(
-            statements.write(self._schema),
+            statements.write(self.schema),
             (
                 run_id,
                 stream,
@@ -66,7 +67,7 @@ class Proposals:
 
     def close_deleted(self, connection: PinnedConnection, live: LiveTable) -> None:
         """Close those of a stream whose record was deleted in amoCRM since."""
-        connection.execute(statements.close_deleted(self._schema, live))
+        connection.execute(statements.close_deleted(self.schema, live))
 
     def close_by_tombstones(self, connection: PinnedConnection, tombstones: Sequence[Tombstone]) -> None:
         """Close those that are deleted in amoCRM now."""
@@ -76,26 +77,26 @@ class Proposals:
             [t.key[1] for t in tombstones],
             [t.when for t in tombstones],
         )
-        connection.execute(statements.close_by_tombstones(self._schema), columns)
+        connection.execute(statements.close_by_tombstones(self.schema), columns)
 
     def waiting(self, connection: PinnedConnection, stream: str, accounts: Collection[int]) -> list[WaitingRecord]:
         """All of a stream that wait."""
-        query = statements.waiting(self._schema, stream, sorted(accounts))
+        query = statements.waiting(self.schema, stream, sorted(accounts))
         return [
-            WaitingRecord(number, account, amo_id, run_id, rule, tuple(candidates), zone, tuple(refused))
-            for number, account, amo_id, run_id, rule, candidates, zone, refused in connection.execute(query)
+            WaitingRecord(number, account, amo_id, run_id, rule, tuple(candidates), zone, tuple(refused), is_newer)
+            for number, account, amo_id, run_id, rule, candidates, zone, refused, is_newer in connection.execute(query)
         ]
 
     def records(self, connection: PinnedConnection, numbers: Sequence[int]) -> dict[int, bytes]:
         """The records of some of them, as JSON."""
-        query = statements.records(self._schema, numbers)
+        query = statements.records(self.schema, numbers)
         return {number: text.encode() for number, text in connection.execute(query)}
 
     def propose(self, connection: PinnedConnection, proposed: Mapping[int, Proposal], rules: Sequence[Rule]) -> None:
         """Put records before a person."""
         if proposed:
             connection.execute(
-                statements.propose(self._schema),
+                statements.propose(self.schema),
                 (
                     list(proposed),
                     [rules[p.rule].name for p in proposed.values()],
@@ -103,7 +104,14 @@ class Proposals:
                 ),
             )
 
+    def propose_refused(
+        self, connection: PinnedConnection, stream: str, key: tuple[int, int], rule: str, rows: Sequence[str]
+    ) -> bool:
+        """Put a record that a constraint refused before a person; whether it was not there before."""
+        found = connection.execute(statements.propose_refused(self.schema), (stream, *key, rule, list(rows))).fetchone()
+        return found is not None and found[0]
+
     def done(self, connection: PinnedConnection, run_id: int, numbers: Sequence[int], resolution: str) -> None:
         """Take decided records off."""
-        for statement in statements.done(self._schema, run_id, numbers, resolution) if numbers else ():
+        for statement in statements.done(self.schema, run_id, numbers, resolution) if numbers else ():
             connection.execute(statement)

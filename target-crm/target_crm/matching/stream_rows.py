@@ -66,6 +66,12 @@ class StreamRows:
             self._is_empty = self._session().execute(statements.some_free(self.live)).fetchone() is None
         return self._is_empty
 
+    def are_there(self, keys: Sequence[str]) -> bool:
+        """Whether all these rows are in the table."""
+        query = statements.count_rows(self.live, keys)
+        found = self._session().execute(query).fetchone()
+        return found is not None and found[0] == len(keys)
+
     def new(self, records: Sequence[SeenRecord]) -> list[SeenRecord]:
         """Those of the records that have no row and never had one."""
         query = statements.new_keys(self.live, self._schema, [r.key for r in records])

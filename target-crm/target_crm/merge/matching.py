@@ -9,7 +9,7 @@ from target_crm.merge.session import MergeSession
 from target_crm.records.envelope import SeenRecord
 from target_crm.sql import links
 from target_crm.sql.spec import MergeSpec
-from target_crm.sql.ties import tie_rows
+from target_crm.sql.ties import tie_emptied, tie_rows
 
 
 def tie_chosen(session: MergeSession, spec: MergeSpec, stream: str, records: Sequence[SeenRecord]) -> int:
@@ -17,6 +17,15 @@ def tie_chosen(session: MergeSession, spec: MergeSpec, stream: str, records: Seq
     chosen = session.ties.get(stream)
     ties = [(*r.key, *chosen[r.key]) for r in records if r.key in chosen] if chosen else []
     return session.run(tie_rows(spec.live, spec.schema, spec.run_id, ties)).rowcount if ties else 0
+
+
+def tie_again(session: MergeSession, spec: MergeSpec) -> int:
+    """Give rows whose ids somebody emptied (a form that was opened before the load) back to the seen records whose
+    rows they are by `sync_keys`; how many."""
+    done = session.run(tie_emptied(spec)).rowcount
+    if done > 0:
+        session.tied_again[spec.live.mapping.table] = session.tied_again.get(spec.live.mapping.table, 0) + done
+    return done
 
 
 def count_matched(session: MergeSession, spec: MergeSpec, stream: str, rows: int) -> Counts:

@@ -10,7 +10,7 @@ from target_crm.merge.direct_insert import insert_new
 from target_crm.merge.incomplete import leave_incomplete
 from target_crm.merge.insert import insert_staged
 from target_crm.merge.late_links import link_waiting
-from target_crm.merge.matching import count_matched, tie_chosen
+from target_crm.merge.matching import count_matched, tie_again, tie_chosen
 from target_crm.merge.references import resolve_references
 from target_crm.merge.required import leave_required
 from target_crm.merge.session import MergeSession
@@ -46,6 +46,9 @@ def merge(
     keys, staged, linked = session.row_keys.get(stream), list[Staged](), list[Extracted]()
     adopted = tie_chosen(session, statements.spec, stream, records)
     batch = classify(session, statements, records)
+    if batch.counts.deleted_by_person and tie_again(session, statements.spec):
+        statements = session.prepare(stream)
+        batch = classify(session, statements, records)
     counts = batch.counts
     counts.adopted = adopted
     if batch.new:

@@ -44,6 +44,8 @@ class MergeSession:
     kept_cells: list[tuple[Any, ...]] = field(default_factory=list)
     # Name and e-mail of records that match no row, by stream, account and amoCRM id.
     unmatched: dict[tuple[str, int, int], tuple[str | None, str | None]] = field(default_factory=dict)
+    # Rows that were tied to their records again, by table.
+    tied_again: dict[str, int] = field(default_factory=dict)
     # Rows that records become which are merged next: row and rule, by stream and key.
     ties: dict[str, dict[tuple[int, int], tuple[str, str]]] = field(default_factory=dict)
     _with_triggers: dict[str, bool] = field(default_factory=dict)
@@ -103,13 +105,14 @@ class MergeSession:
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """A transaction (a savepoint inside one) of an attempt; what was noted in it is forgotten if it fails."""
-        cells, items = len(self.kept_cells), dict(self.skipped_items)
+        cells, items, tied = len(self.kept_cells), dict(self.skipped_items), dict(self.tied_again)
         try:
             with self.connection.transaction():
                 yield
         except BaseException:
             del self.kept_cells[cells:]
             self.skipped_items = items
+            self.tied_again = tied
             raise
 
     def has_triggers(self, live: LiveTable) -> bool:

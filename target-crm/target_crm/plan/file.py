@@ -16,7 +16,15 @@ from target_crm.errors import ConfigError
 from target_crm.files import replaced_private
 from target_crm.plan.journal import KEPT_COLUMNS, Plan, entries_of_kind
 
-_KINDS = {"changes": "change", "kept": "kept", "conflicts": "conflict", "rejects": "reject", "warnings": "warning"}
+_KINDS = {
+    "changes": "change",
+    "kept": "kept",
+    "conflicts": "conflict",
+    "rejects": "reject",
+    "warnings": "warning",
+    "adopted": "adopted",
+    "proposals": "proposal",
+}
 
 
 def write_plan_file(
@@ -29,15 +37,15 @@ def write_plan_file(
 ) -> None:
     """Write the plan of a run whose transaction is still open. Nobody but the user may read the file.
 
-    The first line holds the counts (`{"type": "counts", ...}`); then come `change`, `kept`, `conflict`, `reject` and
-    `warning`, each with the keys of `Plan`'s entries.
+    The first line holds the counts (`{"type": "counts", ...}`); then come `change`, `adopted`, `proposal`, `conflict`,
+    `reject`, `warning` and `kept`, each with the keys of `Plan`'s entries.
 
     Raises:
         OSError: the file can't be written; one that was there is as before.
     """
     with replaced_private(file) as lines:
         _write(lines, "counts", [{"tables": counts}])
-        for kind in ("changes", "conflicts", "rejects", "warnings"):
+        for kind in ("changes", "adopted", "proposals", "conflicts", "rejects", "warnings"):
             _write(lines, _KINDS[kind], entries_of_kind(connection, schema, run_id, kind))
         _write(lines, "kept", (dict(zip(KEPT_COLUMNS, values, strict=True)) for values in kept))
 

@@ -14,18 +14,25 @@ _COLUMNS = {
     "changes": ("table_name", "row_id", "column_name", "old_value", "new_value"),
     "conflicts": KEPT_COLUMNS,
     "rejects": ("stream", "account_id", "amo_id", "record", "error", "code", "args"),
+    "adopted": ("table_name", "row_id", "new_value"),
+    "proposals": ("stream", "account_id", "amo_id", "rule", "candidates", "record"),
     "warnings": ("stream", "account_id", "amo_id", "table_name", "row_id", "column_name", "value", "code", "args"),
 }
 _CONDITIONS = {
-    "changes": sql.SQL("run_id = {} AND column_name <> 'raw_fields'"),
+    "changes": sql.SQL("run_id = {} AND column_name NOT IN ('raw_fields', '@tie')"),
+    "adopted": sql.SQL("run_id = {} AND column_name = '@tie' AND new_value->>'amo_id' IS NOT NULL"),
+    "proposals": sql.SQL("run_id = {} AND resolved_at IS NULL AND rule IS NOT NULL"),
     "rejects": sql.SQL("run_id = {} AND resolved_at IS NULL"),
 }
 
 
+_TABLES = {"adopted": "sync_changes"}
+
+
 @dataclass
 class Plan:
-    """Counts by table; each change, edit kept, conflict, reject and warning, or the first of them: `left_out` says how
-    many are not here.
+    """Counts by table; each change, edit kept, conflict, reject, warning, row adopted and proposal, or the first of
+    them: `left_out` says how many are not here.
 
     A change has table, row, column, old and new value. Column `*` stands for a whole row: one that would be inserted
     has no old value, one that would be removed no new one. `kept` are edits by hand that stay, with base, the CRM's and
@@ -38,6 +45,8 @@ class Plan:
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     rejects: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[dict[str, Any]] = field(default_factory=list)
+    adopted: list[dict[str, Any]] = field(default_factory=list)
+    proposals: list[dict[str, Any]] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -48,11 +57,11 @@ class Plan:
 def entries_of_kind(
     connection: psycopg.Connection[Any], schema: str, run_id: int, kind: str, limit: int = 0
 ) -> Iterator[dict[str, Any]]:
-    """A run's changes, conflicts, rejects or warnings in the order in which they came; at most `limit`, 0 for all."""
+    """A run's entries of one kind in the order in which they came; at most `limit`, 0 for all."""
     names = _COLUMNS[kind]
     query = sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY id LIMIT {}").format(
         sql.SQL(", ").join(map(sql.Identifier, names)),
-        sql.Identifier(schema, f"sync_{kind}"),
+        sql.Identifier(schema, _TABLES.get(kind, f"sync_{kind}")),
         _CONDITIONS.get(kind, sql.SQL("run_id = {}")).format(sql.Literal(run_id)),
         sql.Literal(limit or None),
     )
@@ -63,7 +72,7 @@ def entries_of_kind(
 
 def _count(connection: psycopg.Connection[Any], schema: str, run_id: int, kind: str) -> int:
     query = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(
-        sql.Identifier(schema, f"sync_{kind}"),
+        sql.Identifier(schema, _TABLES.get(kind, f"sync_{kind}")),
         _CONDITIONS.get(kind, sql.SQL("run_id = {}")).format(sql.Literal(run_id)),
     )
     row = connection.execute(query).fetchone()

@@ -37,6 +37,7 @@ def print_plan(plan: Plan, console: Console, hint: str) -> None:
                 *(c[k] for k in ("table_name", "row_id", "column_name")), _short(c["old_value"]), _short(c["new_value"])
             )
         console.print(changes)
+    _print_matches(plan, console)
     for title, kept in (("Edits by hand that stay", plan.kept), ("Conflicts", plan.conflicts)):
         if kept:
             console.print(_three_values(title, kept))
@@ -61,6 +62,23 @@ def _print_counts(plan: Plan, console: Console) -> None:
     for table, counts in plan.counts.items():
         totals.add_row(table, *(f"{counts.get(name, 0):,}" for name in names))
     console.print(totals)
+
+
+def _print_matches(plan: Plan, console: Console) -> None:
+    """Rows that are recognised, and records that would wait for a person."""
+    if plan.adopted:
+        adopted = Table("table", "row", "record", "by", title="Rows recognised")
+        for one in plan.adopted:
+            tie = one["new_value"]
+            adopted.add_row(one["table_name"], one["row_id"], f"amo:{tie['amo_id']}", tie["rule"])
+        console.print(adopted)
+    if plan.proposals:
+        proposals = Table("stream", "record", "by", "rows", title="Records that would wait for a decision")
+        for one in plan.proposals:
+            name = (one["record"] or {}).get("name") or ""
+            record = _short(f"amo:{one['amo_id']} {name}".strip(), 40)
+            proposals.add_row(one["stream"], record, one["rule"], _short(", ".join(one["candidates"]), 60))
+        console.print(proposals)
 
 
 def _three_values(title: str, cells: Sequence[dict[str, Any]]) -> Table:

@@ -102,6 +102,7 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_proposals (
     refused text[] NOT NULL DEFAULT '{{}}',
     rule text,
     amo_updated_at timestamptz,
+    record_at timestamptz NOT NULL DEFAULT now(),
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     resolved_at timestamptz,

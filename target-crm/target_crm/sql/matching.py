@@ -43,6 +43,33 @@ def some_free(live: LiveTable) -> sql.Composed:
     return S("SELECT 1 FROM {} AS t WHERE {} LIMIT 1").format(live.identifier, free)
 
 
+def count_rows(live: LiveTable, keys: Sequence[str]) -> sql.Composed:
+    """How many of the rows with these keys are there."""
+    return S("SELECT count(*) FROM {} AS t WHERE t.{} = ANY({}::text[]::{}[])").format(
+        live.identifier,
+        I(live.mapping.id),
+        sql.Literal(list(keys)),
+        trusted(live.columns[live.mapping.id].type_sql),
+    )
+
+
+def index_expressions(live: LiveTable, name: str) -> sql.Composed:
+    """What an index of the table is made of, each as SQL."""
+    return S(
+        "SELECT pg_catalog.pg_get_indexdef(x.indexrelid, n, true) FROM pg_catalog.pg_index AS x "
+        "JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid, generate_series(1, x.indnkeyatts) AS n "
+        "WHERE x.indrelid = {}::regclass AND i.relname = {} ORDER BY n"
+    ).format(sql.Literal(live.identifier.as_string()), sql.Literal(name))
+
+
+def rows_with(live: LiveTable, expressions: Sequence[str], values: str) -> sql.Composed:
+    """The keys of rows whose values of these expressions (of PostgreSQL's own) are those of an error's DETAIL."""
+    texts = [S("({})::text").format(trusted(e)) for e in expressions]
+    return S("SELECT t.{}::text FROM {} AS t WHERE {} = {} LIMIT 5").format(
+        I(live.mapping.id), live.identifier, S(" || ', ' || ").join(texts), sql.Literal(values)
+    )
+
+
 def create_rows(number: int) -> sql.Composed:
     """The table of keys of rows, empty; it lives as long as the session."""
     return S("DROP TABLE IF EXISTS {t}; CREATE TEMP TABLE {t} (rule integer, key text, row_id text)").format(

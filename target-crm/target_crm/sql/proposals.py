@@ -26,7 +26,8 @@ def write(schema: str) -> sql.Composed:
         "INSERT INTO {} AS p (run_id, stream, zone, account_id, amo_id, record, amo_updated_at) "
         "SELECT %s, %s, %s, x.* FROM unnest(%s::bigint[], %s::bigint[], %s::text[]::json[], %s::timestamptz[]) AS x "
         "ON CONFLICT (account_id, stream, amo_id) WHERE resolved_at IS NULL OR resolution = 'ignored' DO UPDATE SET "
-        "record = excluded.record, zone = excluded.zone, amo_updated_at = excluded.amo_updated_at, updated_at = now() "
+        "record = excluded.record, zone = excluded.zone, amo_updated_at = excluded.amo_updated_at, record_at = now(), "
+        "updated_at = now() "
         "WHERE (excluded.amo_updated_at < p.amo_updated_at) IS NOT TRUE AND p.record::text <> excluded.record::text"
     ).format(I(schema, "sync_proposals"))
 
@@ -57,10 +58,11 @@ def close_deleted(schema: str, live: LiveTable) -> sql.Composed:
 
 
 def waiting(schema: str, stream: str, accounts: Sequence[int]) -> sql.Composed:
-    """Number, account, id, run, rule, candidates, zone and refused rows of each record of a stream that waits."""
+    """Number, account, id, run, rule, candidates, zone and refused rows of each record of a stream that waits, and
+    whether it is newer than what was decided of it."""
     return S(
-        "SELECT id, account_id, amo_id, run_id, rule, candidates, zone, refused FROM {} WHERE resolved_at IS NULL "
-        "AND stream = {} AND account_id = ANY({}::bigint[]) ORDER BY id"
+        "SELECT id, account_id, amo_id, run_id, rule, candidates, zone, refused, record_at >= updated_at FROM {} "
+        "WHERE resolved_at IS NULL AND stream = {} AND account_id = ANY({}::bigint[]) ORDER BY id"
     ).format(I(schema, "sync_proposals"), sql.Literal(stream), sql.Literal(list(accounts)))
 
 
@@ -78,6 +80,16 @@ def propose(schema: str) -> sql.Composed:
         "updated_at = now() FROM unnest(%s::bigint[], %s::text[], %s::text[]::jsonb[]) AS x(id, rule, candidates) "
         "WHERE p.id = x.id"
     ).format(I(schema, "sync_proposals"))
+
+
+def propose_refused(schema: str) -> sql.Composed:
+    """Puts a record that a constraint refused before a person. Takes stream,
+    account, id, rule and rows. One row: whether it was not there before."""
+    return S(
+        "WITH old AS (SELECT id, rule FROM {p} WHERE resolved_at IS NULL AND stream = %s AND account_id = %s "
+        "AND amo_id = %s FOR UPDATE) UPDATE {p} AS p SET rule = %s, candidates = %s::text[], updated_at = now() "
+        "FROM old WHERE p.id = old.id RETURNING old.rule IS NULL"
+    ).format(p=I(schema, "sync_proposals"))
 
 
 def done(schema: str, run_id: int, ids: Sequence[int], resolution: str) -> list[sql.Composed]:

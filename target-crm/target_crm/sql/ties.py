@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.sql.spec import I, S, comma, trusted
+from target_crm.sql.spec import I, MergeSpec, S, comma, trusted
 from target_crm.sql.untouched import stamps_of
 
 # The column of such an entry; no column of a table is called that.
@@ -75,6 +75,36 @@ _MATCH = """
         SELECT d.a, {name}, d.i, d.id::text FROM done AS d
         ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id)
 """
+
+
+_TIE_EMPTIED = """
+    WITH given AS (SELECT s.a, s.i, k.row_id FROM {seen} AS s JOIN {keys} AS k ON k.account_id = s.a
+        AND k.table_name = {name} AND k.amo_id = s.i WHERE k.row_id IS NOT NULL),
+    old AS (SELECT t.{id} AS id, g.a, g.i, NULL::text AS rule, {before} AS before FROM given AS g
+        JOIN {table} AS t ON t.{id} = g.row_id::{type} WHERE t.{amo_id} IS NULL ORDER BY t.{id} FOR UPDATE OF t),
+    done AS (UPDATE {table} AS t SET {account} = old.a, {amo_id} = old.i FROM old WHERE t.{id} = old.id
+        RETURNING old.*)
+"""
+
+
+def tie_emptied(spec: MergeSpec) -> sql.Composed:
+    """Gives rows whose ids are empty back to those seen records whose rows they are by sync_keys; as many as it
+    touches."""
+    live, table = spec.live, spec.live.mapping
+    return S(_TIE_EMPTIED + _JOURNAL).format(
+        seen=spec.temp("seen"),
+        keys=spec.control("sync_keys"),
+        name=spec.table_name,
+        id=I(table.id),
+        before=tie_document(live, spec.schema, S("NULL::text")),
+        table=live.identifier,
+        type=spec.key_type,
+        account=I(table.account or ""),
+        amo_id=I(table.amo_id or ""),
+        changes=spec.control("sync_changes"),
+        run=spec.run,
+        tie=sql.Literal(TIE),
+    )
 
 
 def tie_rows(live: LiveTable, schema: str, run_id: int, ties: Sequence[tuple[int, int, str, str]]) -> sql.Composed:

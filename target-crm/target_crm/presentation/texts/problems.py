@@ -248,6 +248,13 @@ RECORD_PROBLEMS: dict[str, Text] = {
         "Add such rows to the table, or correct the e-mail or the name on one side; the next load matches them.",
         "Добавьте такие строки или исправьте почту либо имя с одной из сторон; следующая загрузка их сопоставит.",
     ),
+    "W_TIED_AGAIN": Text(
+        "{number} rows of {table} had lost amoCRM's ids (a form that was opened before the load) and have them again.",
+        "Строки таблицы {table} ({number}) потеряли идентификаторы amoCRM (форма, открытая до загрузки) и получили их "
+        "снова.",
+        "Leave the id columns out of the application's forms; target-crm-admin untie takes a record off its row.",
+        "Уберите столбцы идентификаторов из форм приложения; отвязать запись от строки — target-crm-admin untie.",
+    ),
     "W_LOOKS_THE_SAME": Text(
         "{number} records get rows of their own in {table} although a row there looks the same ({by}), such as "
         "{examples}.",

@@ -1,0 +1,41 @@
+"""Rows that are in the way of a record by a unique constraint of the CRM."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+
+from target_crm.database.session import PinnedConnection
+from target_crm.mapping.check import LiveTable
+from target_crm.problems import Problem
+from target_crm.sql import matching as statements
+
+# Before the constraint's name in the rule of such a proposal.
+CONSTRAINT = "constraint "
+# "Key (name)=(x) already exists.", in any language of the server.
+_DETAIL = re.compile(r"\((.+?)\)=\((.*)\)", re.DOTALL)
+
+
+def rows_in_the_way(
+    connection: PinnedConnection, live: LiveTable, schema: str, key: tuple[int, int], problem: Problem
+) -> list[str]:
+    """The keys of the rows that hold what a new record brings, and that no two rows may hold.
+
+    None where the record has a row already, or where another table refused it.
+    """
+    args = problem.args
+    found = _DETAIL.search(str(args.get("detail") or ""))
+    if problem.code != "E_DATABASE_UNIQUE" or args.get("table") != live.name or found is None:
+        return []
+    if not connection.execute(statements.new_keys(live, schema, [key])).fetchall():
+        return []
+    names = [row[0] for row in connection.execute(statements.index_expressions(live, str(args["constraint"])))]
+    if not names or set(names) <= {live.mapping.account, live.mapping.amo_id}:
+        return []
+    try:
+        with connection.transaction():
+            return [row[0] for row in connection.execute(statements.rows_with(live, names, found[2]))]
+    except psycopg.Error:
+        # An expression that works only where its own names do.
+        return []
