@@ -16,6 +16,7 @@ from page_sections import (
     conformance,
     journal_cost,
     losses,
+    matching,
     review_page,
     scale,
     scale_million,
@@ -54,6 +55,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Result], str]]] = {
     "tap_limit": ("The tap at the limit of 7 requests a second", tap_limit),
     "tap_throughput": ("The tap without a limit, to a pipe", tap_throughput),
     "review_page": ("The review page over a large journal", review_page),
+    "matching": ("Recognising rows that people typed", matching),
     "start_up": ("Starting a command", start_up),
     "conformance": ("The simulator, as third-party clients read it", conformance),
 }

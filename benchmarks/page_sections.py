@@ -86,6 +86,22 @@ def journal_cost(result: Result) -> str:
     return f"{head}\n\n{table(columns, rows)}"
 
 
+def matching(result: Result) -> str:
+    """How well records are recognised in rows that people typed."""
+    columns = ("firms", "with a row", "adopted", "wrong", "precision", "recall", "proposals", "duplicates", "load, s")
+    row = [result[key] for key in ("firms", "with_a_row", "adopted", "wrong")]
+    row += [f"{result['precision']:.3f}", f"{result['recall']:.3f}"]
+    row += [result["proposals"], result["duplicates"], result["seconds"]]
+    undone = "leaves the database as it was" if result["undone_exactly"] else "does not restore the database"
+    head = paragraph(
+        "Firms whose truth is known. Some have a row in the CRM, by ИНН, a phone in one of eight spellings, an",
+        "e-mail or a name; others only look like one: namesakes with another ИНН, firms typed several times.",
+        "Recall counts all firms with a row; those that are neither adopted nor inserted are proposals. A firm with",
+        f"a row that gets a second one is a duplicate. Undoing the load {undone} (the journal apart).",
+    )
+    return f"{head}\n\n{table(columns, [tuple(row)])}"
+
+
 def target_growth(result: Result) -> str:
     """Seconds for a part by the size of the table, and memory."""
     runs = len(next(iter(result["sizes"].values()))["ours"])

@@ -25,6 +25,7 @@ NAMES = (
     "losses",
     "review_page",
     "start_up",
+    "matching",
 )
 
 

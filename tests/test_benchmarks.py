@@ -25,6 +25,7 @@ NAMES = [
     "losses",
     "review_page",
     "start_up",
+    "matching",
     "tap_throughput",
     "tap_limit",
     "conformance",
@@ -61,6 +62,17 @@ def test_a_small_run_measures_and_its_result_makes_a_page_with_its_plot(name, pa
     assert all(f"(images/{file.name})" in text for file in drawn)
     for words in page.page_summary.LANGUAGES.values():
         assert page.page_summary.table_of(page.read(tmp_path), words).startswith("| ")
+
+
+@pytest.mark.slow
+def test_of_2000_firms_none_is_merged_wrongly_or_twice_and_the_undoing_leaves_no_trace(tmp_path):
+    command = [sys.executable, BENCHMARKS / "matching.py", "--results", tmp_path]
+    subprocess.run(command, capture_output=True, timeout=600, check=True)
+    found = json.loads((tmp_path / "matching.json").read_text())
+    assert (found["firms"], found["precision"], found["wrong"], found["duplicates"]) == (2000, 1.0, 0, 0)
+    assert 0.98 <= found["recall"] < 1
+    assert found["adopted"] + found["proposals"] == found["with_a_row"], "the rest are proposals"
+    assert found["differs"] == []
 
 
 def test_every_benchmark_is_run_by_make_bench_and_has_a_section(page):
