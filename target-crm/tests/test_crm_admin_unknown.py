@@ -74,3 +74,21 @@ def test_nothing_to_retry_is_no_run(conflict, admin):
 
 def test_an_unknown_record(conflict, admin):
     assert "There is no row amo:9 in contacts; there is amo:1, for example." in admin("explain", "contacts", "amo:9")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["undo", 999, "--preview"], "There is no run 999; the runs are 1 to 2."),
+        (["written", 999], "There is no run 999; the runs are 1 to 2."),
+        (["proposals", 999, "--insert"], "999"),
+        (["tie", "contact", "x", "amo:1"], "Did you mean contacts?"),
+        (["tie", "contacts", "x", "amo:1"], "There is no row x in contacts"),
+        (["untie", "contact", "amo:1"], "Did you mean contacts?"),
+        (["untie", "contacts", "amo:9"], "amo:9"),
+        (["conflicts", "--rule", "nope"], "is not one of"),
+    ],
+    ids=lambda part: " ".join(map(str, part)) if isinstance(part, list) else "",
+)
+def test_every_command_names_what_there_is_instead(conflict, admin, arguments, said):
+    assert said in admin(*arguments, code=2 if "--rule" in arguments else 1)

@@ -65,11 +65,12 @@ def find_row(session: Session, live: LiveTable, key: str) -> Row:
     except psycopg.DataError:  # the text can be no key of this table
         found = []
     if len(found) != 1:
-        raise _ambiguous_or_unknown(session, live, key, found)
+        raise unknown_row(session, live, key, found)
     return found[0]
 
 
-def _ambiguous_or_unknown(session: Session, live: LiveTable, key: str, found: list[Row]) -> UnknownError:
+def unknown_row(session: Session, live: LiveTable, key: str, found: list[Row]) -> UnknownError:
+    """The error for a key that none or several rows have; gives an example of one that exists."""
     table = live.mapping
     if found:
         return UnknownError.of("E_ROW_AMBIGUOUS", row=key, table=table.table)

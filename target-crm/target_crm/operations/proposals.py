@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import psycopg
 from psycopg import sql
 
 from target_crm.config.setting_names import nearest
 from target_crm.load.load import Load
 from target_crm.mapping.check import LiveTable
 from target_crm.matching.matching import Chosen
-from target_crm.operations.explain import find_row
+from target_crm.operations.explain import find_row, unknown_row
 from target_crm.operations.known import require_numbers
 from target_crm.operations.loads import database_of
 from target_crm.operations.session import NotPossibleError, Row, Session, UnknownError, as_key
@@ -119,14 +120,17 @@ def require_free(session: Session, live: LiveTable, row: str) -> None:
     """
     table = live.mapping
     amo_id = S("NULL") if table.match_only else S("t.{}").format(I(table.amo_id or ""))
-    with session.connection.transaction():
-        found = session.rows(
-            S("SELECT {} AS amo_id FROM {} AS t WHERE t.{} = {}").format(
-                amo_id, live.identifier, I(table.id), as_key(live, sql.Literal(row))
+    try:
+        with session.connection.transaction():
+            found = session.rows(
+                S("SELECT {} AS amo_id FROM {} AS t WHERE t.{} = {}").format(
+                    amo_id, live.identifier, I(table.id), as_key(live, sql.Literal(row))
+                )
             )
-        )
+    except psycopg.DataError:  # the text can't be a key of this table
+        found = []
     if not found:
-        raise UnknownError.of("E_ROW_UNKNOWN", row=row, table=table.table, example=None)
+        raise unknown_row(session, live, row, found)
     if found[0]["amo_id"] is not None:
         raise NotPossibleError.of("E_ROW_TAKEN", row=row, table=table.table, amo_id=found[0]["amo_id"])
 
