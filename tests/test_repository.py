@@ -55,3 +55,24 @@ def test_no_file_names_an_index_of_packages():
     files = [*(ROOT / ".github").rglob("*.yml"), ROOT / "constraints.txt", ROOT / ".ci" / "run", ROOT / "Makefile"]
     for file in files:
         assert not re.search(r"--(extra-)?index-url|--find-links|pypi\.|/simple", file.read_text("utf-8")), file
+
+
+def test_the_changelog_has_a_section_and_a_date_for_each_release():
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    releases = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d{2}-\d{2})$", text, re.MULTILINE)
+    assert [version for version, _ in releases] == ["0.2.0", "0.1.0"]
+    assert len(releases) == len(re.findall(r"^## ", text, re.MULTILINE))
+    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= {
+        "Added",
+        "Changed",
+        "Deprecated",
+        "Removed",
+        "Fixed",
+        "Security",
+    }
+
+
+@pytest.mark.parametrize("package", ["tap-amocrm", "target-crm", "amocrm-sim"])
+def test_the_packages_have_the_version_of_the_last_release(package):
+    last = re.search(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)[1]
+    assert f'version = "{last}"' in (ROOT / package / "pyproject.toml").read_text("utf-8")
