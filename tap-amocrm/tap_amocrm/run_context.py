@@ -6,11 +6,12 @@ import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from tap_amocrm.api.account import ACCOUNT, Account, account_of
 from tap_amocrm.api.seen_lists import Lists
+from tap_amocrm.auth import oauth
 from tap_amocrm.config.settings import Settings
 from tap_amocrm.http.client import Client, Page
 from tap_amocrm.http.metrics import Metrics, check_metrics_file
@@ -36,7 +37,12 @@ class Run:
             check_metrics_file(self.settings.metrics_file)
         self.metrics = Metrics()
         self.progress = Progress(self.metrics, memory.get("requests"))
-        self.client = Client(self.settings, config, self.metrics)
+        self.client = Client(
+            self.settings,
+            self.metrics,
+            partial(oauth.from_config, config, self.settings.api_url),
+            config.get("shared_limit_url"),
+        )
         self.memory = memory
         self.lists = Lists(memory.setdefault("lists", {}))
         self.definitions = Definitions(

@@ -18,13 +18,13 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 
 from tap_amocrm import __version__
-from tap_amocrm.cli.command_line import TapCommand, checked_catalog, checked_state, read_config
 from tap_amocrm.config.environment import from_variables
 from tap_amocrm.config.setting_names import unknown_settings
 from tap_amocrm.config.settings import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, SETTING_NAMES, validation_problems
 from tap_amocrm.errors import ConfigError, UnknownSettingError
 from tap_amocrm.run_context import Run
 from tap_amocrm.singer_io.catalog_check import check_catalog
+from tap_amocrm.singer_io.command_line import TapCommand, checked_catalog, checked_state, read_config
 from tap_amocrm.singer_io.prefetch import Prefetch
 from tap_amocrm.singer_io.run_marker import STATE_KEY, RunMarker
 from tap_amocrm.singer_io.state_check import check_state, good_memory

@@ -7,10 +7,11 @@ import time
 import pytest
 from bent_api import CONTACTS, read
 
-from tap_amocrm.api.answers import Ask
+from tap_amocrm.auth.oauth import LongLivedToken
 from tap_amocrm.config.settings import Settings
 from tap_amocrm.errors import PausedError
 from tap_amocrm.http import transport as wire
+from tap_amocrm.http.answers import Ask
 from tap_amocrm.http.client import Client
 from tap_amocrm.http.metrics import Metrics
 from tap_amocrm.http.retry_after import retry_after
@@ -92,7 +93,7 @@ def test_a_retry_after_that_cannot_be_read_is_a_short_wait(bent, told):
 
 def limited(api, **settings):
     config = {"api_url": api.url, "access_token": "t", "requests_per_second": 7, **settings}
-    return Client(Settings.from_config(config), config, Metrics())
+    return Client(Settings.from_config(config), Metrics(), lambda _: LongLivedToken("sim-token"))
 
 
 def test_a_pause_of_two_minutes_stops_all_requests_of_all_processes(bent, caplog):

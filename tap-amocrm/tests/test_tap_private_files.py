@@ -13,7 +13,7 @@ import pytest
 from bent_api import read
 
 from tap_amocrm.auth.oauth import from_config
-from tap_amocrm.auth.private_files import (
+from tap_amocrm.config.private_files import (
     FileLock,
     ForeignFileError,
     LockedError,
@@ -96,7 +96,7 @@ def test_without_any_folder_the_limit_is_kept_alone_with_a_warning(cache, monkey
     def refuse(folder):
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr("tap_amocrm.auth.private_files.check_folder", refuse)
+    monkeypatch.setattr("tap_amocrm.config.private_files.check_folder", refuse)
     throttle_of(settings(), None).acquire()
     assert "The limit is not shared with other processes" in caplog.text
 
@@ -117,7 +117,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_run_does_not_end_it(cache, monke
 HOLD = """
 import sys, time
 from pathlib import Path
-from tap_amocrm.auth.private_files import FileLock
+from tap_amocrm.config.private_files import FileLock
 with FileLock(Path(sys.argv[1]), 5, "").held():
     print("held", flush=True)
     time.sleep(60)
@@ -125,7 +125,7 @@ with FileLock(Path(sys.argv[1]), 5, "").held():
 
 
 def test_a_lock_that_is_not_released_ends_with_a_message_in_time(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("tap_amocrm.auth.private_files._WORTH_A_LINE", 0.2)
+    monkeypatch.setattr("tap_amocrm.config.private_files._WORTH_A_LINE", 0.2)
     path = tmp_path / "x.lock"
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
     try:

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from payload_account import PayloadAccount, read_account, read_payloads
 
-from tap_amocrm.api.clean_text import clean
 from tap_amocrm.api.conform import Conformer
 from tap_amocrm.api.records import rfc3339, with_company
-from tap_amocrm.api.shapes import items, whole
+from tap_amocrm.http.clean_text import clean
+from tap_amocrm.shapes import items, whole
 
 LISTS = read_payloads(Path(__file__).parent / "data" / "payloads")
 logging.getLogger("singer_sdk").setLevel(logging.WARNING)

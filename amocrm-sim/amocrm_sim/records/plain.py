@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amocrm_sim import words as w
 from amocrm_sim.records import fields as f
+from amocrm_sim.records.relations import Relations
 from amocrm_sim.records.seeds import (
     EPOCH,
     FIRST_PIPELINE,
@@ -19,11 +20,8 @@ from amocrm_sim.records.seeds import (
     tags,
 )
 
-if TYPE_CHECKING:
-    from amocrm_sim.records.account import Account
 
-
-def companies(account: Account, record: Record, index: int, b: int) -> None:
+def companies(account: Relations, record: Record, index: int, b: int) -> None:
     """A firm with phones, mostly an ИНН, sometimes with a field of every type."""
     name = f"{w.FORM[b % 5]} «{w.TRADE[(b >> 4) % 14]}{w.TAIL[(b >> 9) % 10]}»"
     if b % 97 == 0:
@@ -42,7 +40,7 @@ def companies(account: Account, record: Record, index: int, b: int) -> None:
     record["_embedded"] = {"tags": tags(b), "contacts": [], "leads": [], "customers": [], "catalog_elements": []}
 
 
-def contacts(account: Account, record: Record, index: int, b: int) -> None:
+def contacts(account: Relations, record: Record, index: int, b: int) -> None:
     """A person, with a company nine times in ten."""
     first, last = w.FIRST[(b >> 4) % len(w.FIRST)], w.LAST[(b >> 9) % len(w.LAST)]
     whole = f"{first} {last}"
@@ -72,7 +70,7 @@ def contacts(account: Account, record: Record, index: int, b: int) -> None:
     }
 
 
-def leads(account: Account, record: Record, index: int, b: int) -> None:
+def leads(account: Relations, record: Record, index: int, b: int) -> None:
     """A deal in one of two pipelines, a third of them closed."""
     number = b % len(w.PIPELINES)
     closed = b % 3 == 0
@@ -104,14 +102,14 @@ def leads(account: Account, record: Record, index: int, b: int) -> None:
     }
 
 
-def customers(account: Account, record: Record, index: int, b: int) -> None:
+def customers(account: Relations, record: Record, index: int, b: int) -> None:
     """A returning buyer."""
     record |= {"name": f"Покупатель {index + 1}", "next_price": b % 10_000, "next_date": EPOCH, "status_id": 1}
     record |= {"periodicity": 30, "ltv": b % 100_000, "purchases_count": b % 9, "average_check": 100}
     record |= {"custom_fields_values": None, "_embedded": {"tags": [], "contacts": [], "companies": [], "segments": []}}
 
 
-def tasks(account: Account, record: Record, index: int, b: int) -> None:
+def tasks(account: Relations, record: Record, index: int, b: int) -> None:
     """A call, a meeting or a letter to be written."""
     entity, entity_id = account.parent_of("tasks", index)
     done = b % 2 == 0

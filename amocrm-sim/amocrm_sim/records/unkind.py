@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amocrm_sim import words as w
 from amocrm_sim.records import fields as f
+from amocrm_sim.records.relations import Relations
 from amocrm_sim.records.seeds import (
     CATALOGS,
     ELEMENTS,
@@ -25,15 +26,12 @@ from amocrm_sim.records.seeds import (
     phone,
 )
 
-if TYPE_CHECKING:
-    from amocrm_sim.records.account import Account
-
 # Free text where a number is meant.
 HEADCOUNTS = ("50-100 чел.", "12.5", "1 200", "около 40", "51–100", "нет", "10", "250", 7, "0", 12.0)
 _PARTS = ("address_line_1", "address_line_2", "city", "state", "zip", "country")
 
 
-def companies(account: Account, record: Record, index: int, b: int) -> None:
+def companies(account: Relations, record: Record, index: int, b: int) -> None:
     """Names of nothing, choices of several, addresses in parts, a headcount in words, requisites twice."""
     u = mix(b, 1)
     fields = record["custom_fields_values"]
@@ -67,7 +65,7 @@ def companies(account: Account, record: Record, index: int, b: int) -> None:
     embedded["catalog_elements"] = elements(u)
 
 
-def contacts(account: Account, record: Record, index: int, b: int) -> None:
+def contacts(account: Relations, record: Record, index: int, b: int) -> None:
     """Names of nothing, messengers, profiles; for those without company and tags no container at all."""
     u = mix(b, 2)
     if u % 31 == 0:
@@ -93,7 +91,7 @@ def contacts(account: Account, record: Record, index: int, b: int) -> None:
         embedded["social_profiles"] = [{"id": u % 1000, "origin": "telegram"}]
 
 
-def leads(account: Account, record: Record, index: int, b: int) -> None:
+def leads(account: Relations, record: Record, index: int, b: int) -> None:
     """Cents, other pipelines, reasons that were deleted, several contacts."""
     u = mix(b, 3)
     number = u % len(w.ALL_PIPELINES)
@@ -169,7 +167,7 @@ def _reason(record: Record, embedded: Record, u: int) -> None:
     embedded["loss_reason"] = whole if u % 4 == 0 else [whole]
 
 
-def customers(account: Account, record: Record, index: int, b: int) -> None:
+def customers(account: Relations, record: Record, index: int, b: int) -> None:
     """Custom fields, segments, tags, people and firms."""
     u = mix(b, 4)
     if u % 23 == 0:
@@ -192,7 +190,7 @@ def customers(account: Account, record: Record, index: int, b: int) -> None:
     embedded["catalog_elements"] = elements(u)
 
 
-def tasks(account: Account, record: Record, index: int, b: int) -> None:
+def tasks(account: Relations, record: Record, index: int, b: int) -> None:
     """Task types of the account's own, results that are absent or null."""
     u = mix(b, 5)
     if u % 3 == 0:
@@ -317,7 +315,7 @@ def elements(u: int) -> list[Record]:
     return [{"id": FIRST_ELEMENT + (u >> 9) % ELEMENTS, "metadata": metadata}]
 
 
-def _some(account: Account, kind: str, u: int) -> list[Record]:
+def _some(account: Relations, kind: str, u: int) -> list[Record]:
     """None, one or two neighbours of a kind, as links."""
     size = account.sizes.get(kind, 0)
     if not size or u % 3 == 0:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from tap_amocrm.api.shapes import Record, embedded, items, text, whole
 from tap_amocrm.errors import TapError
 from tap_amocrm.http.client import Ask, Page
+from tap_amocrm.shapes import Record, embedded, items, text, whole
 
 logger = logging.getLogger("tap-amocrm")
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from tap_amocrm.api.shapes import Record, whole
+from tap_amocrm.shapes import Record, whole
 
 Convert = Callable[[Any], Any]
 _NOTHING: tuple[Any, ...] = ("", [], {})

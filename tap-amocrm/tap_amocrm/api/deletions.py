@@ -7,9 +7,9 @@ from typing import Any
 
 from tap_amocrm.api.listing import Pages
 from tap_amocrm.api.records import rfc3339
-from tap_amocrm.api.shapes import items, record_id, seconds, text, whole
 from tap_amocrm.http.client import Ask, Client
 from tap_amocrm.http.dispatcher import URGENT
+from tap_amocrm.shapes import items, record_id, seconds, text, whole
 
 Record = dict[str, Any]
 PLURAL = {"company": "companies", "contact": "contacts", "lead": "leads", "task": "tasks", "customer": "customers"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from tap_amocrm.api.shapes import Record, items, whole
+from tap_amocrm.shapes import Record, items, whole
 
 TIMES = frozenset(
     {

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tap_amocrm.api.shapes import record_id, whole
+from tap_amocrm.shapes import record_id, whole
 
 logger = logging.getLogger("tap-amocrm")
 Record = dict[str, Any]

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from tap_amocrm.auth.token_exchange import (
@@ -17,15 +17,13 @@ from tap_amocrm.auth.token_exchange import (
     GrantRefusedError,
     GrantType,
     Integration,
-    Send,
     exchange,
     usable,
 )
 from tap_amocrm.auth.token_store import Chain, TokenStore
 from tap_amocrm.config.user_path import user_path
 from tap_amocrm.errors import AccountBlockedError, ConfigError, UnreachableError
-
-__all__ = ["Authenticator", "LongLivedToken", "OAuth", "from_config"]
+from tap_amocrm.http.client import Send
 
 logger = logging.getLogger("tap-amocrm")
 # A token is renewed so many seconds before it ends, or after nine tenths of a short life: requests under way still
@@ -33,18 +31,6 @@ logger = logging.getLogger("tap-amocrm")
 _AHEAD = 300.0
 # While the old token is good a renewal that found no answer is tried again after so many seconds.
 _AGAIN_AFTER = 30.0
-
-
-class Authenticator(Protocol):
-    """What the client needs of any kind of authorisation; used from several threads."""
-
-    def authorization(self) -> str:
-        """The value of the Authorization header."""
-        ...
-
-    def renew(self, rejected: str) -> bool:
-        """After a 401: whether another token is there now and the request may be repeated."""
-        ...
 
 
 class LongLivedToken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import requests
 
 from tap_amocrm.errors import BLOCKED, AccountBlockedError, AuthorisationError, ConfigError, TapError, UnreachableError
+from tap_amocrm.http.client import Send
 from tap_amocrm.http.faults import described, hopeless
 from tap_amocrm.http.retry_after import retry_after
 from tap_amocrm.http.server_clock import ServerClock
 
-Send = Callable[[str, dict[str, Any]], requests.Response]
 GrantType = Literal["authorization_code", "refresh_token"]
 
 # Seconds between tries with the same token, when no usable answer came.

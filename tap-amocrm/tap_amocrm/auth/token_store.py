@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tap_amocrm.auth.private_files import FileLock, check_file, write_whole
+from tap_amocrm.config.private_files import FileLock, check_file, write_whole
 from tap_amocrm.errors import ConfigError
 
 logger = logging.getLogger("tap-amocrm")

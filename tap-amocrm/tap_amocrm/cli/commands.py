@@ -11,13 +11,13 @@ from typing import Any
 import click
 
 from tap_amocrm import __version__
-from tap_amocrm.cli.command_line import read_config_file, refuse_unknown_variables
 from tap_amocrm.config.environment import from_variables
 from tap_amocrm.config.json_file import read_json_object
 from tap_amocrm.config.settings import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND
 from tap_amocrm.errors import TapError
 from tap_amocrm.planning import explain, probes
 from tap_amocrm.run_context import Run
+from tap_amocrm.singer_io.command_line import read_config_file, refuse_unknown_variables
 from tap_amocrm.tap import TapAmoCRM
 
 _CONFIG = click.option("--config", type=click.Path(path_type=Path), help="JSON file with the tap's settings.")

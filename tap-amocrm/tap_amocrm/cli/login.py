@@ -21,11 +21,11 @@ import requests
 
 from tap_amocrm import __version__
 from tap_amocrm.auth.oauth import OAuth, from_config
-from tap_amocrm.cli.command_line import read_config_file, refuse_unknown_variables
 from tap_amocrm.config.account_address import account_host
 from tap_amocrm.config.user_path import user_path
 from tap_amocrm.errors import ConfigError, TapError
 from tap_amocrm.http.transport import BearerAuth
+from tap_amocrm.singer_io.command_line import read_config_file, refuse_unknown_variables
 
 # Each service has its own authorisation page ("Authorisation page", developers.kommo.com and amocrm.ru/developers).
 AUTHORISATION_PAGES = {domain: f"https://www.{domain}/oauth" for domain in ("amocrm.ru", "amocrm.com", "kommo.com")}

@@ -15,10 +15,10 @@ import pendulum
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import STREAM_MAPS_CONFIG
 
-from tap_amocrm.api.shapes import whole
 from tap_amocrm.config.account_address import LOOPBACK, account_url
 from tap_amocrm.config.user_path import user_path
 from tap_amocrm.errors import ConfigError
+from tap_amocrm.shapes import whole
 
 # The vendor's limit for one integration (developers.kommo.com, "Limitations").
 MAX_REQUESTS_PER_SECOND = 7

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tap_amocrm.auth.private_files import check_file
+from tap_amocrm.config.private_files import check_file
 from tap_amocrm.errors import ConfigError
 
 

@@ -7,23 +7,22 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 
 from tap_amocrm import __version__
-from tap_amocrm.api.answers import Ask, Page, Params, UnusableError, body_of
-from tap_amocrm.api.refusals import refusal
-from tap_amocrm.auth import oauth as auth
 from tap_amocrm.config.settings import MAX_REQUESTS_PER_SECOND, Settings
 from tap_amocrm.errors import PausedError, UnreachableError
+from tap_amocrm.http.answers import Ask, Page, Params, UnusableError, body_of
 from tap_amocrm.http.dispatcher import URGENT, Again, Dispatcher
 from tap_amocrm.http.faults import described, hopeless, is_slow
 from tap_amocrm.http.metrics import Metrics
+from tap_amocrm.http.refusals import refusal
 from tap_amocrm.http.retry_after import LONGEST_WAIT, retry_after
 from tap_amocrm.http.server_clock import ServerClock
 from tap_amocrm.http.slot_file import throttle_of
@@ -51,14 +50,43 @@ class _Answer:
     content: bytes
 
 
-class Client:
-    """Sends requests and hands out pages. Close it at the end; it may be used from several threads."""
+class Authenticator(Protocol):
+    """What the client needs of any kind of authorisation; used from several threads."""
 
-    def __init__(self, settings: Settings, config: Mapping[str, Any], metrics: Metrics) -> None:
+    def authorization(self) -> str:
+        """The value of the Authorization header."""
+        ...
+
+    def renew(self, rejected: str) -> bool:
+        """After a 401: whether another token is there now and the request may be repeated."""
+        ...
+
+
+# Posts a JSON body to a URL.
+Send = Callable[[str, dict[str, Any]], requests.Response]
+
+
+class Client:
+    """Sends requests and returns pages. Close it at the end; it may be used from several threads.
+
+    Args:
+        settings: The checked settings.
+        metrics: Counts what is sent.
+        authorise: Makes the authorisation; what it sends goes through the same throttle.
+        shared_limit_url: A database through which several hosts share the limit.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        authorise: Callable[[Send], Authenticator],
+        shared_limit_url: str | None = None,
+    ) -> None:
         self.settings, self.metrics = settings, metrics
         self.clock = ServerClock()
-        self.throttle = throttle_of(settings, config.get("shared_limit_url"))
-        self.auth = auth.from_config(config, settings.api_url, self._post)
+        self.throttle = throttle_of(settings, shared_limit_url)
+        self.auth = authorise(self._post)
         self._local = threading.local()
         self._dispatcher: Dispatcher | None = None
         self._lock = threading.Lock()

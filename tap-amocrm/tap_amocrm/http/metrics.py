@@ -10,7 +10,7 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
-from tap_amocrm.auth.private_files import write_whole
+from tap_amocrm.config.private_files import write_whole
 from tap_amocrm.config.user_path import check_writable
 from tap_amocrm.errors import ConfigError
 

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
-from tap_amocrm.auth.private_files import FileLock, read_private, shared_folder, write_whole
+from tap_amocrm.config.private_files import FileLock, read_private, shared_folder, write_whole
 from tap_amocrm.config.settings import MAX_REQUESTS_PER_SECOND, Settings
 from tap_amocrm.http.rate_limit import LONG_AGO, Slots, SlotStore, Throttle
 from tap_amocrm.http.retry_after import LONGEST_PAUSE

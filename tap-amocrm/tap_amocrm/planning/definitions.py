@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tap_amocrm.api.shapes import items, record_id, text, whole
+from tap_amocrm.shapes import items, record_id, text, whole
 
 Record = dict[str, Any]
 # Of these the ids are remembered; of the others only when they were read.

@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any
 
 from tap_amocrm.api.deletions import LINKS
-from tap_amocrm.api.shapes import embedded, has_id_among, items, record_id, seconds, whole
 from tap_amocrm.http.client import Params
 from tap_amocrm.planning.planner import Costs, choose
 from tap_amocrm.reading.full_scan import CLOCK_SLACK
 from tap_amocrm.reading.id_batches import Batches
 from tap_amocrm.reading.keyset_scan import FilterIgnoredError, settled
 from tap_amocrm.reading.reader import ENTITIES, LISTINGS, Reader
+from tap_amocrm.shapes import embedded, has_id_among, items, record_id, seconds, whole
 
 Record = dict[str, Any]
 # 250 ids with percent-encoded brackets are just above the 8 kB at which the service answers 414.

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tap_amocrm.api.listing import Listing, Pages
-from tap_amocrm.api.shapes import record_id
 from tap_amocrm.http.client import Client, Page, Params
 from tap_amocrm.reading.overlapping_pages import OverlappingPages
+from tap_amocrm.shapes import record_id
 
 Record = dict[str, Any]
 # So many pages must be known before one more is asked for on trust: at most one request in eight is in vain.

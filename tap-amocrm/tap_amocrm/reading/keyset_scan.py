@@ -16,9 +16,9 @@ from typing import Any
 
 from tap_amocrm.api.listing import Listing, pages
 from tap_amocrm.api.seen_lists import time_of
-from tap_amocrm.api.shapes import record_id
 from tap_amocrm.http.client import Client, Page, Params
 from tap_amocrm.reading.overlapping_pages import OverlappingPages
+from tap_amocrm.shapes import record_id
 
 logger = logging.getLogger("tap-amocrm")
 Record = dict[str, Any]

@@ -13,9 +13,9 @@ from itertools import count
 from typing import Any
 
 from tap_amocrm.api.listing import Listing, Pages
-from tap_amocrm.api.shapes import record_id
 from tap_amocrm.errors import TapError
 from tap_amocrm.http.client import Client, Page, Params
+from tap_amocrm.shapes import record_id
 
 Record = dict[str, Any]
 # Pages of fewer records would hardly overlap; this many are asked for even where `page_size` is smaller.

@@ -9,9 +9,9 @@ from typing import Any
 
 import pendulum
 
-from tap_amocrm.api.shapes import whole
 from tap_amocrm.config.json_file import parse_json_object
 from tap_amocrm.errors import FileError, StateError
+from tap_amocrm.shapes import whole
 
 logger = logging.getLogger("tap-amocrm")
 _EXAMPLE = '{"bookmarks": {...}}'

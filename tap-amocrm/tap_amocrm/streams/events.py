@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterable, Iterator
 from tap_amocrm.api.deletions import LINKS, RESTORED, TYPES, any_event, deletions, linked, read_events, survivors
 from tap_amocrm.api.records import normalise
 from tap_amocrm.api.seen_lists import time_of
-from tap_amocrm.api.shapes import seconds, text, whole
 from tap_amocrm.errors import ApiError
 from tap_amocrm.http.dispatcher import FILLER, URGENT
 from tap_amocrm.planning.reread import ByIds
 from tap_amocrm.reading.full_scan import CLOCK_SLACK
 from tap_amocrm.reading.reader import ENTITIES, VANISH
 from tap_amocrm.run_context import Run
+from tap_amocrm.shapes import seconds, text, whole
 from tap_amocrm.streams.base import REFUSED, AmoStream, Record
 
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from tap_amocrm.api.listing import Listing, first_pages, following_pages
 from tap_amocrm.api.records import normalise
-from tap_amocrm.api.shapes import record_id
 from tap_amocrm.http.dispatcher import FILLER
+from tap_amocrm.shapes import record_id
 from tap_amocrm.streams.base import Record
 from tap_amocrm.streams.small import SmallStream
 

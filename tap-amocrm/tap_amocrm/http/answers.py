@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from tap_amocrm.api.clean_text import clean, may_be_unclean
-from tap_amocrm.api.shapes import items, whole
+from tap_amocrm.http.clean_text import clean, may_be_unclean
+from tap_amocrm.shapes import items, whole
 
 logger = logging.getLogger("tap-amocrm")
 Params = list[tuple[str, str]]
