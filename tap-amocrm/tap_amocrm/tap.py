@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import threading
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.util import find_spec
 from types import FrameType
 from typing import Any, ClassVar, cast
@@ -21,6 +21,7 @@ from tap_amocrm import __version__
 from tap_amocrm.config.environment import from_variables
 from tap_amocrm.config.setting_names import unknown_settings
 from tap_amocrm.config.settings import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, SETTING_NAMES, validation_problems
+from tap_amocrm.declarations import DECLARATIONS, DELETED_RECORDS
 from tap_amocrm.errors import ConfigError, UnknownSettingError
 from tap_amocrm.run_context import Run
 from tap_amocrm.singer_io.catalog_check import check_catalog
@@ -31,8 +32,8 @@ from tap_amocrm.singer_io.state_check import check_state, good_memory
 from tap_amocrm.singer_io.writer import Interrupted, SnapshotStateWriter, Writer, interrupt
 from tap_amocrm.streams import STREAMS
 from tap_amocrm.streams.base import AmoStream, AmoTap
-from tap_amocrm.streams.events import DeletedRecords
-from tap_amocrm.streams.small import SmallStream
+from tap_amocrm.streams.events import DeletionStream
+from tap_amocrm.streams.whole import WholeStream
 
 logger = logging.getLogger("tap-amocrm")
 # The tap's own memory between runs, beside the streams' bookmarks in the state.
@@ -71,8 +72,8 @@ class TapAmoCRM(AmoTap):
     def streams(self) -> dict[str, Stream]:
         """The streams, parents before their children: what comes can be linked as it comes."""
         found = super().streams
-        order: dict[type[Stream], int] = {stream: place for place, stream in enumerate(STREAMS)}
-        return dict(sorted(found.items(), key=lambda item: order.get(type(item[1]), len(order))))
+        order = {declared.name: place for place, declared in enumerate(DECLARATIONS)}
+        return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over bookmarks (the SDK does) and the tap's own memory; the marker of an earlier run ends here."""
@@ -89,7 +90,7 @@ class TapAmoCRM(AmoTap):
         return Run(dict(self.config), state.setdefault(MEMORY, {}), self._reads_deletions)
 
     def _reads_deletions(self) -> bool:
-        found = self.streams.get(DeletedRecords.name)
+        found = self.streams.get(DELETED_RECORDS.name)
         return found is not None and found.selected
 
     def sync_all(self) -> None:  # type: ignore[misc]
@@ -136,18 +137,18 @@ class TapAmoCRM(AmoTap):
         chosen = [s for s in self.streams.values() if s.selected and isinstance(s, AmoStream)]
         if run.settings.scoped and any(s.since() != run.settings.start_date for s in chosen if s.listings):
             return
-        ahead = [s for s in chosen if s.plain and not isinstance(s, DeletedRecords)]
+        ahead = [s for s in chosen if s.plain and not isinstance(s, DeletionStream)]
         # At amoCRM's pace there must be something to ask for whenever a list ends; without a throttle memory counts.
         room = 32 if run.settings.requests_per_second <= MAX_REQUESTS_PER_SECOND else 8
         run.prefetch = Prefetch([(s.name, s.encoded_pages) for s in ahead], room)
 
     def _read_unknown_definitions(self) -> None:
         """Users and custom fields that records name and the remembered lists lack."""
-        streams = {s.name: s for s in self.streams.values() if s.selected and isinstance(s, SmallStream)}
+        streams = {s.name: s for s in self.streams.values() if s.selected and isinstance(s, WholeStream)}
         for name in self.run.definitions.unknown:
             if name in streams:
                 stream = streams[name]
-                for records in self.run.definitions.again(name, partial(SmallStream.pages, stream, None)):
+                for records in self.run.definitions.again(name, stream.whole):
                     stream.write(records)
                 self._state_writer.write_state(self.state)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from payload_account import PayloadAccount, read_account, read_payloads
 
 from tap_amocrm.api.conform import Conformer
-from tap_amocrm.api.records import rfc3339, with_company
+from tap_amocrm.api.records import rfc3339
+from tap_amocrm.declarations.entities import with_company
 from tap_amocrm.http.clean_text import clean
 from tap_amocrm.shapes import items, whole
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from tap_amocrm.declarations import DECLARATIONS, Reading
 from tap_amocrm.errors import TapError
 from tap_amocrm.http.client import Ask, Page
 from tap_amocrm.shapes import Record, embedded, items, text, whole
@@ -25,7 +26,8 @@ class Account:
     filter_package: bool
     customers: bool = True
     honours: dict[str, bool] = field(default_factory=dict)
-    task_types: list[Record] = field(default_factory=list)
+    # Lists that come within the account's own record.
+    lists: dict[str, list[Record]] = field(default_factory=dict)
 
     def annotation(self, api_url: str) -> dict[str, Any]:
         """What SCHEMA messages say about the account. `url` is its address in the browser, where its cards are."""
@@ -40,7 +42,8 @@ class Account:
         self.honours[filter_name] = False
 
 
-_WITH = "is_api_filter_enabled,datetime_settings,task_types"
+_LISTS = tuple(d.name for d in DECLARATIONS if d.reading is Reading.ACCOUNT)
+_WITH = ",".join(("is_api_filter_enabled", "datetime_settings", *_LISTS))
 ACCOUNT = Ask("account", "/api/v4/account", (("with", _WITH),), promised=True)
 # Days of an account whose zone is not known begin at midnight of this one.
 _NO_ZONE = "UTC"
@@ -67,7 +70,7 @@ def account_of(page: Page) -> Account:
         timezone=timezone or _NO_ZONE,
         filter_package=body.get("is_api_filter_enabled") is not False,
         customers=body.get("customers_mode") != "disabled",
-        task_types=embedded(body, "task_types") or items(body.get("task_types")),
+        lists={name: embedded(body, name) or items(body.get(name)) for name in _LISTS},
     )
 
 

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from tap_amocrm.api.listing import Pages
 from tap_amocrm.api.records import rfc3339
+from tap_amocrm.declarations import BY_NAME, DELETED_BY, ENTITIES, EVENT_ENTITIES, EVENTS, MERGED, NOTES, RESTORED_BY
 from tap_amocrm.http.client import Ask, Client
 from tap_amocrm.http.dispatcher import URGENT
-from tap_amocrm.shapes import items, record_id, seconds, text, whole
+from tap_amocrm.shapes import Record, items, record_id, seconds, text, whole
 
-Record = dict[str, Any]
-PLURAL = {"company": "companies", "contact": "contacts", "lead": "leads", "task": "tasks", "customer": "customers"}
-DELETED = {
-    "company_deleted": "companies",
-    "contact_deleted": "contacts",
-    "lead_deleted": "leads",
-    "task_deleted": "tasks",
-    "common_note_deleted": "notes",
-}
-RESTORED = {"company_restored": "companies", "contact_restored": "contacts", "lead_restored": "leads"}
 # One entity was linked to another: whose `updated_at` that changes is not documented.
-LINKS = tuple(f"{e}_{what}" for e in ("entity", "contact", "lead", "company") for what in ("linked", "unlinked"))
-TYPES = (*DELETED, *RESTORED, "entity_merged")
+LINKS = tuple(
+    f"{entity}_{what}"
+    for entity in ("entity", *(BY_NAME[name].event_entity for name in ENTITIES))
+    for what in ("linked", "unlinked")
+)
+TYPES = (*DELETED_BY, *RESTORED_BY, MERGED)
 # The service's own maximum for events (developers.kommo.com, "Events list").
 EVENTS_LIMIT = 100
-_EVENTS = "/api/v4/events"
+_EVENTS = EVENTS.listings[0].path
 
 
 def read_events(
@@ -66,7 +60,7 @@ def deletions(events: Iterable[Record], account_id: int) -> list[Record]:
     last: dict[tuple[str, int], Record] = {}
     for event in sorted(events, key=lambda e: (seconds(e, "created_at"), str(e.get("id")))):
         for entity_type, entity_id, merged_into in _losers(event):
-            restored = text(event.get("type")) in RESTORED
+            restored = text(event.get("type")) in RESTORED_BY
             when = rfc3339(event.get("created_at"))
             last[entity_type, entity_id] = {
                 "id": str(event.get("id")) if merged_into is None else f"{event.get('id')}:{entity_id}",
@@ -83,23 +77,23 @@ def deletions(events: Iterable[Record], account_id: int) -> list[Record]:
 def _losers(event: Record) -> Iterator[tuple[str, int, int | None]]:
     """Entity type, id and survivor of everything that an event is about."""
     kind, entity_id = text(event.get("type")), whole(event.get("entity_id"))
-    if kind == "common_note_deleted":
+    if kind in NOTES.deleted_by:
         for note in _ids(event, "note"):
             yield "notes", note, None
-    elif kind == "entity_merged":
-        entity_type = PLURAL.get(str(event.get("entity_type")))
+    elif kind == MERGED:
+        entity_type = EVENT_ENTITIES.get(str(event.get("entity_type")))
         for loser in _ids(event, "link"):
             if entity_type and entity_id is not None and loser != entity_id:
                 yield entity_type, loser, entity_id
-    elif (kind in DELETED or kind in RESTORED) and entity_id is not None:
-        yield (DELETED | RESTORED)[kind], entity_id, None
+    elif (kind in DELETED_BY or kind in RESTORED_BY) and entity_id is not None:
+        yield (DELETED_BY | RESTORED_BY)[kind], entity_id, None
 
 
 def survivors(events: Iterable[Record]) -> Iterator[tuple[str, int]]:
     """Kind and id of each entity into which others were merged."""
     for event in events:
-        entity_type, entity_id = PLURAL.get(str(event.get("entity_type"))), whole(event.get("entity_id"))
-        if event.get("type") == "entity_merged" and entity_type and entity_id is not None:
+        entity_type, entity_id = EVENT_ENTITIES.get(str(event.get("entity_type"))), whole(event.get("entity_id"))
+        if event.get("type") == MERGED and entity_type and entity_id is not None:
             yield entity_type, entity_id
 
 
@@ -116,8 +110,8 @@ def linked(events: Iterable[Record]) -> Iterator[tuple[str, int]]:
                 sides.append((entity.get("type"), entity.get("id")))
         for entity_type, value in sides:
             entity_id = whole(value)
-            if PLURAL.get(str(entity_type)) and entity_id is not None:
-                yield PLURAL[str(entity_type)], entity_id
+            if EVENT_ENTITIES.get(str(entity_type)) and entity_id is not None:
+                yield EVENT_ENTITIES[str(entity_type)], entity_id
 
 
 def _ids(event: Record, name: str) -> set[int]:

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from typing import Any
 
+from tap_amocrm.declarations import Listing
 from tap_amocrm.errors import TapError
 from tap_amocrm.http.client import Ask, Client, Page, Params
 from tap_amocrm.http.dispatcher import URGENT
+from tap_amocrm.shapes import Record
 
-Record = dict[str, Any]
 # So many pages in a row may show what earlier ones showed, so many may be empty, so many has the longest list.
 _MOST_REPEATS = 10
 _MOST_EMPTY = 300
 _MOST_PAGES = 100_000
 
 
-@dataclass(frozen=True)
-class Listing:
-    """A list of the API: which stream it feeds, its path, the key of its records, parameters that stay the same."""
-
-    stream: str
-    path: str
-    key: str
-    params: tuple[tuple[str, str], ...] = ()
-
-    def ask(self, params: Params, *, promised: bool = False) -> Ask:
-        """A request for a page of it."""
-        ask = Ask(self.stream, self.path, (*self.params, *params), promised)
-        return replace(ask, key=self.key)
+def request_for(listing: Listing, params: Params, *, promised: bool = False) -> Ask:
+    """A request for a page of a list; `promised` as in `Ask`."""
+    return Ask(listing.stream, listing.path, (*listing.params, *params), promised, key=listing.key)
 
 
 class EndlessListError(TapError):
@@ -85,7 +74,7 @@ def first_pages(
 ) -> list[Future[Page]]:
     """Ask for the first pages of several lists at once."""
     first = [("limit", str(client.settings.page_size)), ("page", "1"), *(params or [])]
-    return [client.submit(x.ask(first, promised=promised), priority) for x in listings]
+    return [client.submit(request_for(x, first, promised=promised), priority) for x in listings]
 
 
 def following_pages(
@@ -106,5 +95,5 @@ def following_pages(
         given = dict(following)
         # Of the link only the page is taken: some hosts rewrite the rest.
         token = given.get("page", str(number))
-        ask = listing.ask([limit, ("page", token), *(params or [])], promised=True)
+        ask = request_for(listing, [limit, ("page", token), *(params or [])], promised=True)
         page = client.get(ask, priority)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from tap_amocrm.shapes import Record, items, whole
+from tap_amocrm.shapes import Record, whole
 
 TIMES = frozenset(
     {
@@ -56,23 +56,3 @@ def normalise(record: Record, account_id: int, **added: Any) -> Record:
     result["account_id"] = whole(result.get("account_id")) or account_id
     result.update(added)
     return result
-
-
-def with_company(record: Record) -> Record:
-    """Adds `company_id` of a contact or lead: the one company that it may have.
-
-    Where `_embedded` can't be read nothing is known of a company, and the property is left out.
-    """
-    embedded = record.get("_embedded")
-    companies = embedded.get("companies") if isinstance(embedded, dict) else embedded
-    found = items(companies)
-    if found or companies in (None, [], {}, ""):
-        record["company_id"] = whole(found[0].get("id")) if found else None
-    return record
-
-
-def task_result(record: Record) -> Record:
-    """An empty result comes as `[]`; it becomes null."""
-    if record.get("result") == []:
-        record["result"] = None
-    return record

@@ -6,10 +6,9 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tap_amocrm.shapes import record_id, whole
+from tap_amocrm.shapes import Record, record_id, whole
 
 logger = logging.getLogger("tap-amocrm")
-Record = dict[str, Any]
 # More records of one second are not read again only to see that the list is there.
 _MOST_IN_A_SECOND = 20
 

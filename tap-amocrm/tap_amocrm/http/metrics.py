@@ -12,9 +12,8 @@ from typing import Any
 
 from tap_amocrm.config.private_files import write_whole
 from tap_amocrm.config.user_path import check_writable
+from tap_amocrm.declarations import CHILDREN
 from tap_amocrm.errors import ConfigError
-
-CHILDREN = ("contacts", "leads", "notes", "tasks")
 
 
 class Metrics:

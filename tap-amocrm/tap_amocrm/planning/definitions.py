@@ -6,15 +6,14 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tap_amocrm.shapes import items, record_id, text, whole
+from tap_amocrm.declarations import CUSTOM_FIELDS, DECLARATIONS, USERS
+from tap_amocrm.shapes import Record, items, record_id, text, whole
 
-Record = dict[str, Any]
 # Of these the ids are remembered; of the others only when they were read.
-_WATCHED = ("users", "custom_fields")
+_WATCHED = tuple(d.name for d in DECLARATIONS if d.remembered and d.named_by)
 # Servers of one service may differ so much.
 _SKEW = 5.0
 logger = logging.getLogger("tap-amocrm")
-_USERS = ("responsible_user_id", "created_by", "updated_by")
 
 
 class Definitions:
@@ -69,7 +68,7 @@ class Definitions:
             come += len(records)
             if name in _WATCHED:
                 ids += [
-                    record_id(r) if name == "users" else [text(r.get("entity_type")), record_id(r)] for r in records
+                    record_id(r) if name == USERS.name else [text(r.get("entity_type")), record_id(r)] for r in records
                 ]
             yield records
         if come:
@@ -82,18 +81,18 @@ class Definitions:
         """Look for ids that the remembered lists do not hold."""
         if not self._known:
             return
-        users, fields = self._known.get("users"), self._known.get("custom_fields")
+        users, fields = self._known.get(USERS.name), self._known.get(CUSTOM_FIELDS.name)
         for record in records:
             if users is not None:
-                for name in _USERS:
+                for name in USERS.named_by:
                     value = whole(record.get(name))
                     if value and value not in users:
-                        self._note("users", value)
+                        self._note(USERS.name, value)
             if fields is not None:
-                for field in items(record.get("custom_fields_values")):
+                for field in (f for name in CUSTOM_FIELDS.named_by for f in items(record.get(name))):
                     field_id = whole(field.get("field_id"))
                     if field_id is not None and (stream, field_id) not in fields:
-                        self._note("custom_fields", (stream, field_id))
+                        self._note(CUSTOM_FIELDS.name, (stream, field_id))
 
     @property
     def unknown(self) -> list[str]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tap_amocrm.api.listing import Listing
+from tap_amocrm.api.listing import request_for
+from tap_amocrm.declarations import ENTITIES, LISTINGS, Listing, fixed_requests
 from tap_amocrm.http.client import Client
 from tap_amocrm.planning.planner import Costs
 from tap_amocrm.planning.scope import IDS_IN_A_REQUEST, Scope
-from tap_amocrm.reading.reader import ENTITIES, LISTINGS
 
-# Requests that every run makes: account, users, pipelines, loss reasons, fields and tags of four kinds, events twice.
-_ALWAYS = 14
 # What the throttle lets through in the long run (tap_amocrm.http.rate_limit).
 _SHARE_OF_THE_LIMIT = 1 / 1.013
 
@@ -37,7 +35,7 @@ def count_pages(client: Client, listing: Listing) -> int:
 
     def holds(page: int) -> bool:
         asked = [("limit", str(client.settings.page_size)), ("page", str(page))]
-        return bool(client.get(listing.ask(asked)).records(listing.key))
+        return bool(client.get(request_for(listing, asked)).records(listing.key))
 
     if not holds(1):
         return 0
@@ -52,7 +50,7 @@ def count_pages(client: Client, listing: Listing) -> int:
 
 def unscoped(client: Client) -> Iterator[Step]:
     """The plan of a whole account: every list once, page by page."""
-    yield Step("account, definitions, events", "read whole", _ALWAYS)
+    yield Step("account, definitions, events", "read whole", fixed_requests())
     for name, listing in LISTINGS.items():
         yield Step(name, "walk by id", max(1, count_pages(client, listing)))
 
@@ -61,7 +59,7 @@ def scoped(scope: Scope) -> Iterator[Step]:
     """The plan of a scope; the companies are read for it, their children are not."""
     companies = scope.companies
     size = scope.settings.page_size
-    yield Step("account, definitions, events", "read whole", _ALWAYS)
+    yield Step("account, definitions, events", "read whole", fixed_requests())
     yield Step("companies", "filters, with linked ids", max(1, -(-len(companies.updated) // size)))
     for name in ("contacts", "leads"):
         linked, parents = len(scope.ids(name)), len(companies.updated)

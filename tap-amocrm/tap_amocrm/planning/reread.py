@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
 
+from tap_amocrm.declarations import LISTINGS
 from tap_amocrm.errors import ApiError
 from tap_amocrm.http.client import Ask
 from tap_amocrm.planning.scope import IDS_IN_A_REQUEST, Scope, names_any
 from tap_amocrm.reading.id_batches import Batches
 from tap_amocrm.reading.keyset_scan import FilterIgnoredError
-from tap_amocrm.reading.reader import LISTINGS, Reader
-from tap_amocrm.shapes import has_id_among, record_id, text, whole
+from tap_amocrm.reading.reader import Reader
+from tap_amocrm.shapes import Record, has_id_among, record_id, text, whole
 
-Record = dict[str, Any]
 # A record that does not exist: amoCRM answers 204 or 404.
 _GONE = 404
 

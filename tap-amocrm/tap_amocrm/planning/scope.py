@@ -13,15 +13,16 @@ from functools import partial
 from typing import Any
 
 from tap_amocrm.api.deletions import LINKS
+from tap_amocrm.api.listing import request_for
+from tap_amocrm.declarations import ENTITIES, LISTINGS
 from tap_amocrm.http.client import Params
 from tap_amocrm.planning.planner import Costs, choose
 from tap_amocrm.reading.full_scan import CLOCK_SLACK
 from tap_amocrm.reading.id_batches import Batches
 from tap_amocrm.reading.keyset_scan import FilterIgnoredError, settled
-from tap_amocrm.reading.reader import ENTITIES, LISTINGS, Reader
-from tap_amocrm.shapes import embedded, has_id_among, items, record_id, seconds, whole
+from tap_amocrm.reading.reader import Reader
+from tap_amocrm.shapes import Record, embedded, has_id_among, items, record_id, seconds, whole
 
-Record = dict[str, Any]
 # 250 ids with percent-encoded brackets are just above the 8 kB at which the service answers 414.
 IDS_IN_A_REQUEST = 200
 
@@ -285,18 +286,15 @@ class Scope:
         if known is not None:
             return known
         asked = [("limit", str(self.settings.page_size)), ("page", str(enough))]
-        there = self.client.get(LISTINGS[name].ask(asked)).records(LISTINGS[name].key)
+        there = self.client.get(request_for(LISTINGS[name], asked)).records(LISTINGS[name].key)
         return enough if there else max(1, enough - 1)
 
     # -- notes and tasks -------------------------------------------------------------------------------------------
 
-    def notes(self, entity: str, since: int | None) -> Iterator[list[Record]]:
-        """Notes of one kind of entity in scope."""
-        yield from self._hanging(f"{entity}/notes", (entity,), since)
-
-    def tasks(self, since: int | None) -> Iterator[list[Record]]:
-        """Tasks of companies, contacts and leads in scope."""
-        yield from self._hanging("tasks", ENTITIES, since)
+    def hanging(self, listing: str, since: int | None) -> Iterator[list[Record]]:
+        """Notes or tasks in scope, of one list."""
+        entity = LISTINGS[listing].entity_type
+        yield from self._hanging(listing, ENTITIES if entity is None else (entity,), since)
 
     def _hanging(self, name: str, entities: tuple[str, ...], since: int | None) -> Iterator[list[Record]]:
         """What hangs on entities in scope: all of those that changed, and of the others what changed itself."""

@@ -11,14 +11,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any
 
-from tap_amocrm.api.listing import Listing, Pages
+from tap_amocrm.api.listing import Pages, request_for
+from tap_amocrm.declarations import Listing
 from tap_amocrm.http.client import Client, Page, Params
 from tap_amocrm.reading.overlapping_pages import OverlappingPages
-from tap_amocrm.shapes import record_id
+from tap_amocrm.shapes import Record, record_id
 
-Record = dict[str, Any]
 # So many pages must be known before one more is asked for on trust: at most one request in eight is in vain.
 _PAGES_FOR_TRUST = 8
 # Event times are whole seconds, and the clock is known from Date headers, whole seconds as well.
@@ -71,7 +70,7 @@ class Walk:
     def _ask(self, number: int, *, promised: bool = False) -> Future[Page]:
         params = [("limit", str(self.client.settings.page_size)), ("page", str(number)), *self._params]
         rank = 0 if number <= _PAGES_FOR_TRUST else self.rank
-        return self.client.submit(replace(self.listing.ask(params, promised=promised), rank=rank))
+        return self.client.submit(replace(request_for(self.listing, params, promised=promised), rank=rank))
 
     def _first_page(self) -> Future[Page]:
         if self._first is None:

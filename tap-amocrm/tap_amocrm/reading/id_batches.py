@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
-from tap_amocrm.api.listing import Listing
+from tap_amocrm.api.listing import request_for
+from tap_amocrm.declarations import Listing
 from tap_amocrm.errors import ApiError, UrlTooLongError
 from tap_amocrm.http.client import Ask, Client, Page, Params
 from tap_amocrm.reading.full_scan import CLOCK_SLACK, Walk
 from tap_amocrm.reading.keyset_scan import FilterIgnoredError
+from tap_amocrm.shapes import Record
 
-Record = dict[str, Any]
 Belongs = Callable[[Record, set[int]], bool]
 Vanished = Callable[[int], list[float]]
 
@@ -82,7 +82,7 @@ class Batches:
     def _ask(self, batch: Sequence[int]) -> Ask:
         params = [("limit", str(self.client.settings.page_size)), ("page", "1"), ("order[id]", "asc")]
         # Most batches bring something: one that brings nothing is asked for once more.
-        return self.listing.ask([*params, *self._narrowed(batch)], promised=True)
+        return request_for(self.listing, [*params, *self._narrowed(batch)], promised=True)
 
     def _batch(self, batch: Sequence[int]) -> Iterator[list[Record]]:
         try:

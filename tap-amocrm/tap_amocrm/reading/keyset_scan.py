@@ -12,16 +12,15 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from typing import Any
 
-from tap_amocrm.api.listing import Listing, pages
+from tap_amocrm.api.listing import pages, request_for
 from tap_amocrm.api.seen_lists import time_of
+from tap_amocrm.declarations import Listing
 from tap_amocrm.http.client import Client, Page, Params
 from tap_amocrm.reading.overlapping_pages import OverlappingPages
-from tap_amocrm.shapes import record_id
+from tap_amocrm.shapes import Record, record_id
 
 logger = logging.getLogger("tap-amocrm")
-Record = dict[str, Any]
 # Splitting a range costs up to a page; below this many pages on one side it does not pay.
 _PAGES_BEFORE_SPLIT = 4
 # So many records of a page may be out of order before the order counts as ignored.
@@ -95,7 +94,8 @@ class KeysetScan:
         """Ask for what is left of a range. But for the first request it is known, or likely, to hold something."""
         span = cursor.span
         cursor.asked = (span.low, span.high)
-        ask = self.listing.ask([*self._params(span.low, span.high, cursor.going), ("page", "1")], promised=promised)
+        params = [*self._params(span.low, span.high, cursor.going), ("page", "1")]
+        ask = request_for(self.listing, params, promised=promised)
         self.running[self.client.submit(ask)] = cursor
 
     def _arrived(self, cursor: _Cursor, page: Page) -> Iterator[list[Record]]:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
-from typing import Any
 
-from tap_amocrm.api.listing import Listing, Pages
+from tap_amocrm.api.listing import Pages, request_for
+from tap_amocrm.declarations import Listing
 from tap_amocrm.errors import TapError
 from tap_amocrm.http.client import Client, Page, Params
-from tap_amocrm.shapes import record_id
+from tap_amocrm.shapes import Record, record_id
 
-Record = dict[str, Any]
 # Pages of fewer records would hardly overlap; this many are asked for even where `page_size` is smaller.
 _SMALLEST = 8
 # Halving finds any place of a list that is still in a few dozen requests.
@@ -119,4 +118,4 @@ class OverlappingPages:
 
     def _ask(self, number: int, limit: int) -> Page:
         params = [("limit", str(limit)), ("page", str(number)), *self.params]
-        return self.client.get(self.listing.ask(params, promised=True))
+        return self.client.get(request_for(self.listing, params, promised=True))

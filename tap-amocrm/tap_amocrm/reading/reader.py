@@ -4,44 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from tap_amocrm.api.account import Account
 from tap_amocrm.api.deletions import read_events
-from tap_amocrm.api.listing import Listing
+from tap_amocrm.api.listing import request_for
 from tap_amocrm.api.seen_lists import Lists, time_of
+from tap_amocrm.declarations import LISTINGS, events_that_shrink
 from tap_amocrm.errors import ApiError
 from tap_amocrm.http.client import Client, Params
 from tap_amocrm.reading.full_scan import CLOCK_SLACK, Walk
 from tap_amocrm.reading.keyset_scan import FilterIgnoredError, KeysetScan, OrderIgnoredError, descending_until, settled
 from tap_amocrm.reading.overlapping_pages import OverlappingPages
+from tap_amocrm.shapes import Record
 
 logger = logging.getLogger("tap-amocrm")
-Record = dict[str, Any]
-ENTITIES = ("companies", "contacts", "leads")
 # No updated_at lies behind this second (year 2242); the service takes it.
 FAR_FUTURE = 1 << 33
-# What makes records vanish from a list. Notes and tasks vanish with what they hang on, without events of their own.
-_OWNERS = ("company_deleted", "contact_deleted", "lead_deleted", "entity_merged")
-VANISH = {
-    "companies": ("company_deleted", "entity_merged"),
-    "contacts": ("contact_deleted", "entity_merged"),
-    "leads": ("lead_deleted", "entity_merged"),
-    "tasks": ("task_deleted", *_OWNERS),
-    "notes": ("common_note_deleted", *_OWNERS),
-}
-LISTINGS = {
-    "companies": Listing("companies", "/api/v4/companies", "companies"),
-    "contacts": Listing("contacts", "/api/v4/contacts", "contacts"),
-    "leads": Listing(
-        "leads",
-        "/api/v4/leads",
-        "leads",
-        (("with", "contacts,loss_reason,is_price_modified_by_robot"),),
-    ),
-    **{f"{e}/notes": Listing("notes", f"/api/v4/{e}/notes", "notes") for e in ENTITIES},
-    "tasks": Listing("tasks", "/api/v4/tasks", "tasks"),
-}
 
 
 class Reader:
@@ -71,7 +49,7 @@ class Reader:
         """All records of a list, or those updated at or after a second; some may come twice, none is missed.
 
         Args:
-            name: A key of LISTINGS.
+            name: The list, a key of LISTINGS.
             since: Unix seconds, None for all.
         """
         if since is not None and self.lists.known_empty(name):
@@ -91,13 +69,13 @@ class Reader:
         """Records from a second on, None for all, by the best way that this account allows."""
         listing = LISTINGS[name]
         promised = anchored or (low is None and not self.lists.known_empty(name))
-        if name == "tasks":
-            # Tasks have a filter on updated_at and no order by it; by id, an update can only show a task again.
+        if not listing.orders_by_time:
+            # A filter on updated_at and no order by it, as of tasks; by id, an update can only show a record again.
             params: Params = [] if low is None else [("filter[updated_at][from]", str(low))]
             promised = promised or not self.lists.known_empty(name)
             yield from self._since(self.walk(name, params, nonempty=promised), low)
             return
-        filters = self.account.filter_package or name not in ENTITIES
+        filters = self.account.filter_package or not listing.needs_filter_package
         what = f"filter[updated_at] of {name}"
         if (low is not None or self.events_refused) and filters and self.account.honours.get(what) is not False:
             try:
@@ -129,17 +107,17 @@ class Reader:
         """A list answered nothing at all: see whether that can be."""
         listing, held = LISTINGS[name], self.lists.holds_records(name)
         if since is not None:
-            if name == "tasks":
+            if not listing.orders_by_time:
                 if not held:
                     return
                 order = ("order[id]", "desc")
             else:
                 order = ("order[updated_at]", "desc")
-            found = self.client.get(listing.ask([("limit", "1"), ("page", "1"), order], promised=True))
+            found = self.client.get(request_for(listing, [("limit", "1"), ("page", "1"), order], promised=True))
             newest = found.records(listing.key)
             if newest:
                 at = time_of(newest[0])
-                if name == "tasks":
+                if not listing.orders_by_time:
                     self.lists.forget(name)
                 elif at is None or at >= since:
                     yield from self._newest_first(name, since)
@@ -180,7 +158,8 @@ class Reader:
         if self.events_refused:
             return []
         try:
-            events = [e for page in read_events(self.client, stream, since, (*VANISH[stream], *also)) for e in page]
+            pages = read_events(self.client, stream, since, (*events_that_shrink(stream), *also))
+            events = [event for page in pages for event in page]
         except ApiError as error:
             logger.warning("Events can't be read (%s): deletions during a scan go unnoticed.", error)
             self.events_refused = True

@@ -14,16 +14,15 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_amocrm.api.conform import Conformer
-from tap_amocrm.api.records import normalise
 from tap_amocrm.bookmarks import Bookmark
+from tap_amocrm.declarations import Declaration
 from tap_amocrm.errors import ApiError, StreamMapError
 from tap_amocrm.run_context import Run
-from tap_amocrm.schemas import schema_of
+from tap_amocrm.shapes import Record
 from tap_amocrm.singer_io.catalog_check import FULL_TABLE
 from tap_amocrm.singer_io.run_marker import SCHEMA_KEY, RunMarker
 from tap_amocrm.singer_io.writer import encode_records, write_lines
 
-Record = dict[str, Any]
 # An endpoint that the account's plan (402) or the user's rights (403) refuse gives an empty stream.
 REFUSED = (402, 403)
 
@@ -60,12 +59,24 @@ class AmoStream(Stream):
     primary_keys: ClassVar[list[str]] = ["account_id", "id"]
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     is_sorted = False
-    bookmarked: ClassVar[bool] = True
-    # Lists of the API that the stream walks when it reads everything.
-    listings: ClassVar[tuple[str, ...]] = ()
+    declared: ClassVar[Declaration]
+    bookmarked: ClassVar[bool]
+    # Names of the lists that are read by what changed.
+    listings: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls) -> None:
+        """Take over what the declaration says."""
+        super().__init_subclass__()
+        if "declared" in cls.__dict__:
+            declared = cls.declared
+            cls.name, cls.selected_by_default = declared.name, declared.selected
+            if declared.replication_key is not None:
+                cls.replication_key = declared.replication_key  # type: ignore[method-assign,assignment]
+            cls.bookmarked = declared.replication_key is not None
+            cls.listings = tuple(x.name for x in declared.listings) if declared.incremental else ()
 
     def __init__(self, tap: AmoTap) -> None:
-        super().__init__(tap, schema=schema_of(self.name), name=self.name)
+        super().__init__(tap, schema=self.declared.schema, name=self.name)
         self.amo = tap
         self._conform = Conformer(self.schema)
         self._read = False
@@ -102,9 +113,8 @@ class AmoStream(Stream):
         return None if moment is None else int(self.amo.run.client.clock.earliest(moment))
 
     def shape(self, record: Record, listing: str) -> Record:
-        """A record of the API as the stream gives it."""
-        del listing
-        return normalise(record, self.amo.run.account.id)
+        """A record of one of the incremental lists as the stream gives it."""
+        raise NotImplementedError
 
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Record]:
         """All records, one by one; the bookmark moves behind the last of them."""

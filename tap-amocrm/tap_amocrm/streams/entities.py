@@ -3,95 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
-from tap_amocrm.api.records import normalise, task_result, with_company
-from tap_amocrm.reading.reader import ENTITIES
+from tap_amocrm.api.records import normalise
+from tap_amocrm.declarations import LISTINGS
+from tap_amocrm.shapes import Record
 from tap_amocrm.singer_io.prefetch import side_by_side
-from tap_amocrm.streams.base import AmoStream, Record
+from tap_amocrm.streams.base import AmoStream
 
 
-class EntityStream(AmoStream):
-    """Companies, contacts, leads."""
-
-    replication_key = "updated_at"
+class IncrementalStream(AmoStream):
+    """Reads what changed; several lists are read side by side."""
 
     def pages(self, since: int | None) -> Iterator[list[Record]]:
         """What changed, or with a scope what belongs to it."""
-        run = self.amo.run
-        if not run.settings.scoped:
-            source = run.reader.changed(self.name, since)
-        elif self.name == "companies":
-            source = run.scope.company_records(since)
+        names = self.listings
+        if len(names) == 1:
+            yield from self._shaped(names[0], since)
         else:
-            source = run.scope.linked_records(self.name, since)
-        for records in source:
-            yield [self.shape(r, self.name) for r in records]
+            yield from side_by_side([partial(self._shaped, name, since) for name in names])
 
-    def shape(self, record: Record, listing: str) -> Record:
-        """Contacts and leads get their `company_id`."""
-        shaped = super().shape(record, listing)
-        return shaped if self.name == "companies" else with_company(shaped)
-
-
-class Companies(EntityStream):
-    """Companies, with their custom fields whole."""
-
-    name = "companies"
-    listings = ("companies",)
-
-
-class Contacts(EntityStream):
-    """Contacts, with `company_id`."""
-
-    name = "contacts"
-    listings = ("contacts",)
-
-
-class Leads(EntityStream):
-    """Leads, with `company_id`."""
-
-    name = "leads"
-    listings = ("leads",)
-
-
-class Notes(AmoStream):
-    """Notes of companies, contacts and leads in one stream; `entity_type` says of what."""
-
-    name = "notes"
-    replication_key = "updated_at"
-    listings = tuple(f"{entity}/notes" for entity in ENTITIES)
-
-    def pages(self, since: int | None) -> Iterator[list[Record]]:
-        """The lists of the three kinds of entity, read side by side: the API has no list of all notes."""
+    def _shaped(self, listing: str, since: int | None) -> Iterator[list[Record]]:
         run = self.amo.run
+        scoped = run.settings.scoped
+        for records in self._in_scope(listing, since) if scoped else run.reader.changed(listing, since):
+            yield [self.shape(r, listing) for r in records]
 
-        def read(listing: str) -> Iterator[list[Record]]:
-            entity = listing.split("/")[0]
-            source = run.scope.notes(entity, since) if run.settings.scoped else run.reader.changed(listing, since)
-            for records in source:
-                yield [self.shape(r, listing) for r in records]
-
-        yield from side_by_side([lambda n=name: read(n) for name in self.listings])  # type: ignore[misc]
+    def _in_scope(self, listing: str, since: int | None) -> Iterator[list[Record]]:
+        raise NotImplementedError
 
     def shape(self, record: Record, listing: str) -> Record:
-        """A note says of what kind of entity it is."""
-        return normalise(record, self.amo.run.account.id, entity_type=listing.split("/")[0])
+        """A record of the API as the stream gives it."""
+        entity = LISTINGS[listing].entity_type
+        added = {"entity_type": entity} if entity else {}
+        shaped = normalise(record, self.amo.run.account.id, **added)
+        derive = self.declared.derive
+        return shaped if derive is None else derive(shaped)
 
 
-class Tasks(AmoStream):
-    """Tasks of every kind of entity; without a scope also those that hang on nothing."""
+class EntityStream(IncrementalStream):
+    """Companies, contacts or leads."""
 
-    name = "tasks"
-    replication_key = "updated_at"
-    listings = ("tasks",)
+    def _in_scope(self, listing: str, since: int | None) -> Iterator[list[Record]]:
+        scope = self.amo.run.scope
+        return scope.linked_records(listing, since) if self.declared.parents else scope.company_records(since)
 
-    def pages(self, since: int | None) -> Iterator[list[Record]]:
-        """What changed, or with a scope what belongs to it."""
-        run = self.amo.run
-        source = run.scope.tasks(since) if run.settings.scoped else run.reader.changed("tasks", since)
-        for records in source:
-            yield [self.shape(r, "tasks") for r in records]
 
-    def shape(self, record: Record, listing: str) -> Record:
-        """An empty result comes as a list; it becomes null."""
-        return task_result(super().shape(record, listing))
+class ChildStream(IncrementalStream):
+    """Notes or tasks."""
+
+    def _in_scope(self, listing: str, since: int | None) -> Iterator[list[Record]]:
+        return self.amo.run.scope.hanging(listing, since)

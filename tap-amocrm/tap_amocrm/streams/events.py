@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from tap_amocrm.api.deletions import LINKS, RESTORED, TYPES, any_event, deletions, linked, read_events, survivors
+from tap_amocrm.api.deletions import LINKS, TYPES, any_event, deletions, linked, read_events, survivors
 from tap_amocrm.api.records import normalise
 from tap_amocrm.api.seen_lists import time_of
+from tap_amocrm.declarations import ENTITIES, RESTORED_BY, events_that_shrink
 from tap_amocrm.errors import ApiError
 from tap_amocrm.http.dispatcher import FILLER, URGENT
 from tap_amocrm.planning.reread import ByIds
 from tap_amocrm.reading.full_scan import CLOCK_SLACK
-from tap_amocrm.reading.reader import ENTITIES, VANISH
 from tap_amocrm.run_context import Run
-from tap_amocrm.shapes import seconds, text, whole
-from tap_amocrm.streams.base import REFUSED, AmoStream, Record
+from tap_amocrm.shapes import Record, seconds, text, whole
+from tap_amocrm.streams.base import REFUSED, AmoStream
 
 
-class Events(AmoStream):
+class EventStream(AmoStream):
     """The account's events; they have no `updated_at`."""
-
-    name = "events"
-    replication_key = "created_at"
 
     def pages(self, since: int | None) -> Iterator[list[Record]]:
         """Events from a second on."""
@@ -64,15 +61,12 @@ def events_since(
         lists.doubt(stream)
 
 
-class DeletedRecords(AmoStream):
+class DeletionStream(AmoStream):
     """What was deleted, merged away or restored.
 
     It is read last, and brings back into their own streams the records that were restored, merged into or linked, and
     those that a deletion hid from a walk over a whole list (`tap_amocrm.reading.full_scan`).
     """
-
-    name = "deleted_records"
-    replication_key = "deleted_at"
 
     def pages(self, since: int | None) -> Iterator[list[Record]]:
         """The last word on every entity that a new event is about."""
@@ -128,7 +122,7 @@ class DeletedRecords(AmoStream):
         """Read again what vanishing records may have hidden: in this run's walks or (late events) the last one's."""
         run = self.amo.run
         for stream in self.amo.big_streams():
-            kinds, state = VANISH[stream.name], stream.bookmark
+            kinds, state = events_that_shrink(stream.name), stream.bookmark
             late, state["settling"] = state.get("settling"), None
             if late and any(late[0] <= moment <= late[1] for moment in _moments(fresh, kinds)):
                 self.logger.info("%s: events of the last run's time came late; reading all again.", stream.name)
@@ -148,7 +142,7 @@ class DeletedRecords(AmoStream):
         run = self.amo.run
         hung_on: dict[str, set[int]] = {}
         alone: dict[str, set[int]] = {}
-        known = [(RESTORED.get(text(e.get("type"))), whole(e.get("entity_id"))) for e in events]
+        known = [(RESTORED_BY.get(text(e.get("type"))), whole(e.get("entity_id"))) for e in events]
         restored = [(entity, entity_id) for entity, entity_id in known if entity and entity_id]
         for entity, entity_id in (*restored, *survivors(events)):
             if entity in ENTITIES:
