@@ -1,118 +1,144 @@
-"""What the streams of one run share: settings, client, account, reader, scope, metrics, and the tap's own memory."""
+"""What the streams of one run share, built in two steps: before the account has answered, and after."""
 
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
-from functools import cached_property, partial
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tap_amocrm.api.account import ACCOUNT, Account, account_of
 from tap_amocrm.api.seen_lists import Lists
 from tap_amocrm.auth import oauth
 from tap_amocrm.config.settings import Settings
-from tap_amocrm.http.client import Client, Page
+from tap_amocrm.http.client import Client
 from tap_amocrm.http.metrics import Metrics, check_metrics_file
+from tap_amocrm.http.server_clock import ServerClock
 from tap_amocrm.planning.definitions import Definitions
-from tap_amocrm.planning.scope import Scope, packed, unpacked
+from tap_amocrm.planning.scope import Scope
+from tap_amocrm.planning.scope_membership import packed, unpacked
 from tap_amocrm.reading.reader import Reader
 from tap_amocrm.singer_io.prefetch import Prefetch
 from tap_amocrm.singer_io.progress import Progress
+from tap_amocrm.state import RememberedScope, TapMemory
 
 
-class Run:
-    """What the streams of one run share; the account is asked when the first of them needs it.
+@dataclass
+class Session:
+    """What a run needs to send requests; building one sends none.
 
     Args:
-        config: The settings as they were given.
+        settings: The checked settings.
         memory: What earlier runs left in the state; what this run leaves goes there, too.
-        reads_deletions: Whether this run reads the stream `deleted_records`; asked when the first big list is read.
+        metrics: Counts of the run.
+        progress: Shows them while the run goes on.
+        client: Sends the requests.
     """
 
-    def __init__(self, config: dict[str, Any], memory: dict[str, Any], reads_deletions: Callable[[], bool]) -> None:
-        self.settings = Settings.from_config(config)
-        if self.settings.metrics_file:
-            check_metrics_file(self.settings.metrics_file)
-        self.metrics = Metrics()
-        self.progress = Progress(self.metrics, memory.get("requests"))
-        self.client = Client(
-            self.settings,
-            self.metrics,
-            partial(oauth.from_config, config, self.settings.api_url),
-            config.get("shared_limit_url"),
-        )
-        self.memory = memory
-        self.lists = Lists(memory.setdefault("lists", {}))
-        self.definitions = Definitions(
-            memory.setdefault("definitions", {}), self.settings.definitions_lifetime, self._times
-        )
-        self.prefetch: Prefetch[tuple[int, bytes]] | None = None
-        self.scope_digest = hashlib.sha256(repr(self._scope_settings()).encode()).hexdigest()[:16]
-        self._reads_deletions = reads_deletions
-        self._lock = threading.RLock()
+    settings: Settings
+    memory: TapMemory
+    metrics: Metrics
+    progress: Progress
+    client: Client
 
-    def _scope_settings(self) -> tuple[Any, ...]:
-        s = self.settings
-        return (s.responsible_user_ids, s.company_custom_field_id, s.company_custom_field_value, s.company_limit)
+    @classmethod
+    def of(cls, config: Mapping[str, Any], memory: TapMemory) -> Session:
+        """The session for settings as they were given.
 
-    def _times(self) -> tuple[float, float] | None:
-        """The earliest time that it can be at the service, and the smallest that it told; None where it told none."""
-        _ = self.account
-        clock = self.client.clock
-        return None if clock.smallest is None else (clock.earliest(clock.moment()), clock.smallest)
+        Raises:
+            ConfigError: a setting is missing or wrong.
+        """
+        settings = Settings.from_config(config)
+        if settings.metrics_file:
+            check_metrics_file(settings.metrics_file)
+        metrics = Metrics()
+        authorise = partial(oauth.from_config, config, settings.api_url)
+        client = Client(settings, metrics, authorise, config.get("shared_limit_url"))
+        return cls(settings, memory, metrics, Progress(metrics, memory.requests), client)
 
-    @cached_property
-    def account_page(self) -> Future[Page]:
-        """The account's own record, under way."""
-        return self.client.submit(ACCOUNT)
+
+@dataclass
+class Run:
+    """What the streams of one run share, once the account has answered.
+
+    Args:
+        session: Settings, client, metrics and the tap's memory.
+        account: Facts of the account, and what its filters were seen to do.
+        lists: What was seen in each list.
+        definitions: Users, custom fields and tags of earlier runs that are still good.
+        reader: Reads the incremental lists.
+        scope: The companies in scope and their children; reads nothing while the settings name no scope.
+        scope_digest: Identifies the scope in bookmarks.
+        prefetch: Streams that are read ahead of their turn.
+    """
+
+    session: Session
+    account: Account
+    lists: Lists
+    definitions: Definitions
+    reader: Reader
+    scope: Scope
+    scope_digest: str
+    prefetch: Prefetch[tuple[int, bytes]] | None = None
+
+    @classmethod
+    def start(cls, session: Session, *, defer_checks: bool) -> Run:
+        """Ask the account and build the rest.
+
+        Args:
+            session: Sends the requests.
+            defer_checks: Whether the page boundaries of full scans are checked at the end of the run, by events that
+                are read then anyway.
+
+        Raises:
+            TapError: the account can't be read.
+        """
+        settings, memory, client = session.settings, session.memory, session.client
+        account = account_of(client.get(ACCOUNT))
+        account.honours = memory.honours
+        lists = Lists(memory.lists)
+        reader = Reader(client, account, lists, settings.start_date, events_refused=memory.events_refused)
+        reader.deferred = defer_checks and not settings.scoped
+        digest = _scope_digest(settings)
+        kept = memory.scope
+        known = unpacked(kept.companies) if kept is not None and kept.digest == digest else None
+        definitions = Definitions(memory.definitions, settings.definitions_lifetime, partial(_times, client.clock))
+        return cls(session, account, lists, definitions, reader, Scope(reader, memory.totals, known), digest)
 
     @property
-    def account(self) -> Account:
-        """Facts of the account, and what its filters were seen to do in earlier runs."""
-        with self._lock:
-            return self._account
-
-    @cached_property
-    def _account(self) -> Account:
-        account = account_of(self.account_page.result())
-        account.honours = self.memory.setdefault("honours", {})
-        return account
+    def settings(self) -> Settings:
+        """The checked settings."""
+        return self.session.settings
 
     @property
-    def reader(self) -> Reader:
-        """Reads the big lists."""
-        with self._lock:
-            return self._reader
-
-    @cached_property
-    def _reader(self) -> Reader:
-        refused = bool(self.memory.get("events_refused"))
-        reader = Reader(self.client, self.account, self.lists, self.settings.start_date, events_refused=refused)
-        # The stream deleted_records comes last and checks all walks by the events that it reads anyway.
-        reader.deferred = not self.settings.scoped and self._reads_deletions()
-        return reader
+    def client(self) -> Client:
+        """Sends the requests."""
+        return self.session.client
 
     @property
-    def scope(self) -> Scope:
-        """The companies in scope and their children."""
-        with self._lock:
-            return self._scope
+    def metrics(self) -> Metrics:
+        """Counts of the run."""
+        return self.session.metrics
 
-    @cached_property
-    def _scope(self) -> Scope:
-        kept = self.memory.get("scope") or {}
-        known = unpacked(str(kept["companies"])) if kept.get("digest") == self.scope_digest else None
-        return Scope(self.reader, self.memory.setdefault("totals", {}), known)
+    @property
+    def memory(self) -> TapMemory:
+        """What this run leaves for the next one."""
+        return self.session.memory
 
     def remember_scope(self) -> None:
         """After a complete run: the companies in scope, so that the next run knows those that come into it."""
-        if "_scope" in self.__dict__:
-            companies = packed(self._scope.ids("companies"))
-            self.memory["scope"] = {"digest": self.scope_digest, "companies": companies}
+        membership = self.scope.membership
+        if membership.began is not None:
+            self.memory.scope = RememberedScope(self.scope_digest, packed(membership.ids("companies")))
 
-    def window_of_walk(self, listing: str) -> tuple[int, int] | None:
-        """When a list was walked whose borders are not checked yet, Unix seconds."""
-        walk = self.reader.walks.get(listing) if "_reader" in self.__dict__ else None
-        return walk.window if walk is not None else None
+
+def _scope_digest(settings: Settings) -> str:
+    s = settings
+    chosen = (s.responsible_user_ids, s.company_custom_field_id, s.company_custom_field_value, s.company_limit)
+    return hashlib.sha256(repr(chosen).encode()).hexdigest()[:16]
+
+
+def _times(clock: ServerClock) -> tuple[float, float] | None:
+    """The earliest time that it can be at the service, and the smallest that it sent; None where it sent none."""
+    return None if clock.smallest is None else (clock.earliest(clock.moment()), clock.smallest)

@@ -23,21 +23,20 @@ from tap_amocrm.config.setting_names import unknown_settings
 from tap_amocrm.config.settings import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, SETTING_NAMES, validation_problems
 from tap_amocrm.declarations import DECLARATIONS, DELETED_RECORDS
 from tap_amocrm.errors import ConfigError, UnknownSettingError
-from tap_amocrm.run_context import Run
+from tap_amocrm.planning.reconcile import Reconcile
+from tap_amocrm.run_context import Run, Session
 from tap_amocrm.singer_io.catalog_check import check_catalog
 from tap_amocrm.singer_io.command_line import TapCommand, checked_catalog, checked_state, read_config
 from tap_amocrm.singer_io.prefetch import Prefetch
 from tap_amocrm.singer_io.run_marker import STATE_KEY, RunMarker
-from tap_amocrm.singer_io.state_check import check_state, good_memory
 from tap_amocrm.singer_io.writer import Interrupted, SnapshotStateWriter, Writer, interrupt
+from tap_amocrm.state import TapMemory, check_state
 from tap_amocrm.streams import STREAMS
 from tap_amocrm.streams.base import AmoStream, AmoTap
 from tap_amocrm.streams.events import DeletionStream
 from tap_amocrm.streams.whole import WholeStream
 
 logger = logging.getLogger("tap-amocrm")
-# The tap's own memory between runs, beside the streams' bookmarks in the state.
-MEMORY = "tap_amocrm"
 # A target that takes nothing any more can't hold up the end of an interrupted run.
 _SECONDS_TO_END = 4.0
 
@@ -62,7 +61,7 @@ class TapAmoCRM(AmoTap):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._state_writer = SnapshotStateWriter(self.message_writer)
+        self._state_writer = SnapshotStateWriter(self.message_writer, self.memory.write)
 
     def discover_streams(self) -> list[Stream]:
         """All streams; needs no connection."""
@@ -79,30 +78,36 @@ class TapAmoCRM(AmoTap):
         """Take over bookmarks (the SDK does) and the tap's own memory; the marker of an earlier run ends here."""
         check_state(state)
         self.marker = RunMarker(state)
+        self.memory = TapMemory.from_state(state)
         super().load_state(state)
-        if MEMORY in state:
-            cast("dict[str, Any]", self.state)[MEMORY] = good_memory(state[MEMORY])
+
+    @cached_property
+    def session(self) -> Session:
+        """What a run needs to send requests."""
+        return Session.of(dict(self.config), self.memory)
 
     @cached_property
     def run(self) -> Run:
-        """What the streams share."""
-        state = cast("dict[str, Any]", self.state)
-        return Run(dict(self.config), state.setdefault(MEMORY, {}), self._reads_deletions)
+        """What the streams share; the account is asked for it."""
+        return Run.start(self.session, defer_checks=self._deletions is not None)
 
-    def _reads_deletions(self) -> bool:
+    @property
+    def _deletions(self) -> DeletionStream | None:
+        """The stream `deleted_records`, where it is selected: it is read last."""
         found = self.streams.get(DELETED_RECORDS.name)
-        return found is not None and found.selected
+        return found if isinstance(found, DeletionStream) and found.selected else None
 
     def sync_all(self) -> None:  # type: ignore[misc]
         """Sync all streams; whatever happens, the metrics are written and no request is left in flight."""
         catalog = self.input_catalog
         check_catalog(self.streams.values(), () if catalog is None else catalog.keys())
-        metrics = self.run.metrics
-        metrics.run_id, metrics.requests_per_second = self.marker.id, self.run.settings.requests_per_second
+        metrics = self.session.metrics
+        metrics.run_id, metrics.requests_per_second = self.marker.id, self.session.settings.requests_per_second
         try:
             self._mark(complete=False)
             self._read_ahead()
             super().sync_all()
+            self._reconcile()
             self._read_unknown_definitions()
             if self.run.settings.scoped:
                 self.run.remember_scope()
@@ -120,6 +125,14 @@ class TapAmoCRM(AmoTap):
         """Set the marker that every STATE carries from here on."""
         cast("dict[str, Any]", self.state)[STATE_KEY] = self.marker.in_state(complete=complete)
 
+    def _reconcile(self) -> None:
+        """Bring back what the events show to be missing from other streams; then their own bookmark moves."""
+        stream = self._deletions
+        if stream is not None and stream.found is not None:
+            membership = self.run.scope.membership if self.run.settings.scoped else None
+            Reconcile(self.run.reader, membership, self.big_streams()).run(stream.found)
+            stream.finish()
+
     def count_records(self) -> dict[str, int]:
         """Read the streams of entities, notes and tasks and write nothing: records by stream."""
         try:
@@ -133,7 +146,6 @@ class TapAmoCRM(AmoTap):
     def _read_ahead(self) -> None:
         """Streams that do not wait for one another are read at once; deleted_records looks at what the others did."""
         run = self.run
-        _ = run.account_page
         chosen = [s for s in self.streams.values() if s.selected and isinstance(s, AmoStream)]
         if run.settings.scoped and any(s.since() != run.settings.start_date for s in chosen if s.listings):
             return
@@ -153,19 +165,20 @@ class TapAmoCRM(AmoTap):
                 self._state_writer.write_state(self.state)
 
     def _close_run(self) -> None:
-        if "run" not in self.__dict__:
+        if "session" not in self.__dict__:
             return
-        self.run.client.close()
-        if self.run.prefetch is not None:
+        session = self.session
+        session.client.close()
+        if "run" in self.__dict__ and self.run.prefetch is not None:
             self.run.prefetch.stop()
-        self.run.progress.close()
-        document = self.run.metrics.document()
+        session.progress.close()
+        document = session.metrics.document()
         summary = {k: v for k, v in document.items() if not k.endswith("_series")}
         logger.info("Metrics: %s", json.dumps(summary))
-        file = self.run.settings.metrics_file
+        file = session.settings.metrics_file
         if file:
             try:
-                self.run.metrics.write(file)
+                session.metrics.write(file)
             except OSError as error:  # the records are out, and the run is as good as it was
                 logger.error("Setting metrics_file: %s can't be written: %s.", file, error.strerror)
 

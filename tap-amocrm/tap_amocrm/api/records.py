@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from tap_amocrm.shapes import Record, whole
+from tap_amocrm.shapes import Record, embedded, whole
 
 TIMES = frozenset(
     {
@@ -56,3 +57,13 @@ def normalise(record: Record, account_id: int, **added: Any) -> Record:
     result["account_id"] = whole(result.get("account_id")) or account_id
     result.update(added)
     return result
+
+
+def company_id_of(record: Record) -> int | None:
+    """The company of a contact or lead as the API sends it."""
+    return next((whole(company.get("id")) for company in embedded(record, "companies")), None)
+
+
+def names_any(record: Record, companies: Collection[int]) -> bool:
+    """Whether a contact or lead names one of the companies: some have several, and are listed with each."""
+    return any(whole(company.get("id")) in companies for company in embedded(record, "companies"))

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tap_amocrm.shapes import Record, record_id, whole
+from tap_amocrm.state import SeenList
 
 logger = logging.getLogger("tap-amocrm")
 # More records of one second are not read again only to see that the list is there.
 _MOST_IN_A_SECOND = 20
+_EMPTY = SeenList(0, 0)
 
 
 def time_of(record: Mapping[str, Any], name: str = "updated_at") -> int | None:
@@ -25,22 +27,22 @@ class Lists:
     the lists that answered nothing in this run although they hold records: their bookmarks must not move.
     """
 
-    def __init__(self, memory: dict[str, Any]) -> None:
+    def __init__(self, memory: dict[str, SeenList]) -> None:
         self._memory = memory
         self.doubted: set[str] = set()
 
     def known_empty(self, name: str) -> bool:
         """Whether the whole list was read and held no record: all of it is read again, which costs nothing."""
-        return self._memory.get(name) == [0, 0]
+        return self._memory.get(name) == _EMPTY
 
     def anchor(self, name: str) -> int | None:
         """A time from which the list holds a few records at least; None where none is known."""
-        newest, count = self._memory.get(name) or (0, 0)
+        newest, count = self._memory.get(name, _EMPTY)
         return newest if newest and count <= _MOST_IN_A_SECOND else None
 
     def holds_records(self, name: str) -> bool:
         """Whether records of the list have been seen."""
-        return bool((self._memory.get(name) or (0, 0))[0])
+        return bool(self._memory.get(name, _EMPTY).newest)
 
     def seen(
         self, name: str, pages: Iterable[list[Record]], now: float, field: str = "updated_at"
@@ -53,7 +55,7 @@ class Lists:
             now: The service's time, Unix seconds; later times are not those of changes.
             field: The property with a record's time.
         """
-        newest, counted = self._memory.get(name) or (0, 0)
+        newest, counted = self._memory.get(name, _EMPTY)
         ids: set[Any] = set()
         for records in pages:
             for record in records:
@@ -65,7 +67,7 @@ class Lists:
                 ids.add(record_id(record))
             yield records
         if newest:
-            self._memory[name] = [newest, len(ids) or counted]
+            self._memory[name] = SeenList(newest, len(ids) or counted)
 
     def doubt(self, name: str) -> None:
         """Note that a list that held records answered nothing."""
@@ -79,7 +81,7 @@ class Lists:
 
     def note(self, name: str, newest: int) -> None:
         """The list's newest record has this time."""
-        self._memory[name] = [newest, 1]
+        self._memory[name] = SeenList(newest, 1)
 
     def forget(self, name: str) -> None:
         """The records of the newest time are gone."""
@@ -87,4 +89,4 @@ class Lists:
 
     def empty(self, name: str) -> None:
         """The list holds no record: the next run reads all of it."""
-        self._memory[name] = [0, 0]
+        self._memory[name] = _EMPTY

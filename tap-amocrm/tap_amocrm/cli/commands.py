@@ -152,7 +152,7 @@ def smoke(config: Path | None, limit: int, **given: Any) -> None:
     except TapError as error:
         _fail(error)
         return
-    document = tap.run.metrics.document()
+    document = tap.session.metrics.document()
     from rich.console import Console
     from rich.table import Table
 

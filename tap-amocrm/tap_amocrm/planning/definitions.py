@@ -8,6 +8,7 @@ from typing import Any
 
 from tap_amocrm.declarations import CUSTOM_FIELDS, DECLARATIONS, USERS
 from tap_amocrm.shapes import Record, items, record_id, text, whole
+from tap_amocrm.state import RememberedList
 
 # Of these the ids are remembered; of the others only when they were read.
 _WATCHED = tuple(d.name for d in DECLARATIONS if d.remembered and d.named_by)
@@ -28,7 +29,9 @@ class Definitions:
             seconds; None where it tells none.
     """
 
-    def __init__(self, memory: dict[str, Any], lifetime: int, now: Callable[[], tuple[float, float] | None]) -> None:
+    def __init__(
+        self, memory: dict[str, RememberedList], lifetime: int, now: Callable[[], tuple[float, float] | None]
+    ) -> None:
         self._memory, self._lifetime, self._now = memory, lifetime, now
         self._known: dict[str, set[Any]] = {}
         self._strange: dict[str, set[Any]] = {}
@@ -38,8 +41,8 @@ class Definitions:
     def pages(self, name: str, read: Callable[[], Iterator[list[Record]]]) -> Iterator[list[Record]]:
         """The list's pages, or none while it is good."""
         remembered = self._memory.get(name)
-        if remembered and self._lifetime and self._good(name, remembered["read_at"]):
-            self._known[name] = {_key(k) for k in remembered["ids"]}
+        if remembered and self._lifetime and self._good(name, remembered.read_at):
+            self._known[name] = {_key(k) for k in remembered.ids}
             return
         yield from self._remembered(name, read())
 
@@ -56,10 +59,11 @@ class Definitions:
 
     def again(self, name: str, read: Callable[[], Iterator[list[Record]]]) -> Iterator[list[Record]]:
         """Read a list for which an unknown id turned up. What it does not show either is not asked for again."""
-        strange = self._strange.pop(name, set()) | {_key(k) for k in self._memory.get(name, {}).get("ids", ())}
+        known = self._memory.get(name)
+        strange = self._strange.pop(name, set()) | {_key(k) for k in (known.ids if known else ())}
         yield from self._remembered(name, read())
         if name in self._memory:
-            self._memory[name]["ids"] = sorted({*map(_key, self._memory[name]["ids"]), *strange}, key=str)
+            self._memory[name].ids = sorted({*map(_key, self._memory[name].ids), *strange}, key=str)
 
     def _remembered(self, name: str, source: Iterator[list[Record]]) -> Iterator[list[Record]]:
         ids: list[Any] = []
@@ -73,7 +77,7 @@ class Definitions:
             yield records
         if come:
             now = self._now()
-            self._memory[name] = {"read_at": int(now[0]) if now else 0, "ids": ids}
+            self._memory[name] = RememberedList(int(now[0]) if now else 0, ids)
             self._known[name] = {_key(k) for k in ids}
             self._fresh.add(name)
 
@@ -102,7 +106,7 @@ class Definitions:
     def _note(self, name: str, key: Any) -> None:
         self._known[name].add(key)
         if name in self._fresh:
-            self._memory[name]["ids"].append(key)
+            self._memory[name].ids.append(key)
         else:
             self._strange.setdefault(name, set()).add(key)
 

@@ -9,7 +9,8 @@ from tap_amocrm.api.listing import request_for
 from tap_amocrm.declarations import ENTITIES, LISTINGS, Listing, fixed_requests
 from tap_amocrm.http.client import Client
 from tap_amocrm.planning.planner import Costs
-from tap_amocrm.planning.scope import IDS_IN_A_REQUEST, Scope
+from tap_amocrm.planning.scope import Scope
+from tap_amocrm.planning.scope_costs import IDS_IN_A_REQUEST
 
 # What the throttle lets through in the long run (tap_amocrm.http.rate_limit).
 _SHARE_OF_THE_LIMIT = 1 / 1.013
@@ -57,30 +58,31 @@ def unscoped(client: Client) -> Iterator[Step]:
 
 def scoped(scope: Scope) -> Iterator[Step]:
     """The plan of a scope; the companies are read for it, their children are not."""
-    companies = scope.companies
+    membership, costs = scope.membership, scope.costs
+    companies = membership.companies
     size = scope.settings.page_size
     yield Step("account, definitions, events", "read whole", fixed_requests())
     yield Step("companies", "filters, with linked ids", max(1, -(-len(companies.updated) // size)))
     for name in ("contacts", "leads"):
-        linked, parents = len(scope.ids(name)), len(companies.updated)
-        by_company = scope.by_company_id(name, parents, linked)
+        linked, parents = len(membership.ids(name)), len(companies.updated)
+        by_company = costs.by_company_id(name, parents, linked)
         way = "parents by filter[company_id][]" if by_company else f"{IDS_IN_A_REQUEST} linked ids"
-        yield _told(name, parents, scope.linked_strategy(name, parents, linked), way)
+        yield _told(name, parents, costs.linked_strategy(name, parents, linked), way)
     for entity in ENTITIES:
-        yield _chosen(scope, f"{entity}/notes", len(scope.ids(entity)), "filter[entity_id][]")
-    everything = sum(len(scope.ids(entity)) for entity in ENTITIES)
-    if everything and scope.strategy("tasks", everything)[0] == "scan":
+        yield _chosen(scope, f"{entity}/notes", len(membership.ids(entity)), "filter[entity_id][]")
+    everything = sum(len(membership.ids(entity)) for entity in ENTITIES)
+    if everything and costs.strategy("tasks", everything)[0] == "scan":
         yield _chosen(scope, "tasks", everything, "filter[entity_id][]")
         return
     for entity in ENTITIES:
-        batches = -(-len(scope.ids(entity)) // scope.settings.batch_sizes["tasks"])
+        batches = -(-len(membership.ids(entity)) // scope.settings.batch_sizes["tasks"])
         yield Step(f"tasks of {entity}", "batches of parents by filter[entity_id][]", batches)
 
 
 def _chosen(scope: Scope, name: str, parents: int, parameter: str) -> Step:
     if not parents:
         return Step(name, "nothing to read", 0)
-    return _told(name, parents, scope.strategy(name, parents), f"parents by {parameter}")
+    return _told(name, parents, scope.costs.strategy(name, parents), f"parents by {parameter}")
 
 
 def _told(name: str, parents: int, chosen: tuple[str, Costs], way: str) -> Step:

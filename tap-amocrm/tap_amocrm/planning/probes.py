@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tap_amocrm.api.records import company_id_of, names_any
 from tap_amocrm.declarations import LISTINGS
 from tap_amocrm.errors import ApiError
 from tap_amocrm.http.client import Ask, Client, Params
-from tap_amocrm.planning.scope import company_id_of, names_any
 from tap_amocrm.shapes import Record, record_id, whole
 
 _RIGHTS = ("companies", "contacts", "leads", "tasks", "users", "events", "leads/pipelines", "contacts/notes")

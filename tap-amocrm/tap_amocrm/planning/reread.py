@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 
+from tap_amocrm.api.records import names_any
 from tap_amocrm.declarations import LISTINGS
 from tap_amocrm.errors import ApiError
 from tap_amocrm.http.client import Ask
-from tap_amocrm.planning.scope import IDS_IN_A_REQUEST, Scope, names_any
+from tap_amocrm.planning.scope_costs import IDS_IN_A_REQUEST
+from tap_amocrm.planning.scope_membership import ScopeMembership
 from tap_amocrm.reading.id_batches import Batches
 from tap_amocrm.reading.keyset_scan import FilterIgnoredError
 from tap_amocrm.reading.reader import Reader
@@ -21,7 +23,7 @@ _GONE = 404
 class ByIds:
     """Reads records by id; with a scope only those in it."""
 
-    def __init__(self, reader: Reader, scope: Scope | None) -> None:
+    def __init__(self, reader: Reader, scope: ScopeMembership | None) -> None:
         self.reader, self.client, self.scope = reader, reader.client, scope
 
     def read(self, ids: Mapping[str, set[int]], *, hanging: bool = True) -> Iterator[tuple[str, list[Record]]]:

@@ -142,6 +142,11 @@ class Reader:
         else:
             yield from walk.heal(self.vanished(LISTINGS[name].stream, walk.window[0] - CLOCK_SLACK))
 
+    def unchecked(self, name: str) -> tuple[int, int] | None:
+        """The time window of a full scan whose page boundaries are not checked yet, Unix seconds."""
+        walk = self.walks.get(name)
+        return None if walk is None else walk.window
+
     @staticmethod
     def _since(pages: Iterator[list[Record]], since: int | None) -> Iterator[list[Record]]:
         for records in pages:

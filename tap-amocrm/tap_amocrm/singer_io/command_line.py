@@ -20,7 +20,7 @@ from tap_amocrm.config.json_file import parse_json_object, read_json_object
 from tap_amocrm.config.setting_names import unknown_variables
 from tap_amocrm.config.settings import SETTING_NAMES
 from tap_amocrm.errors import CatalogError, StreamMapError, TapError, UnknownSettingError
-from tap_amocrm.singer_io.state_check import parsed_state
+from tap_amocrm.singer_io.state_file import parsed_state
 
 logger = logging.getLogger("tap-amocrm")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -88,10 +88,21 @@ class Writer(GenericSingerWriter[bytes, Message]):
 
 
 class SnapshotStateWriter(StateWriter):
-    """Writes the state as it was at one moment, while threads that read ahead go on adding to it."""
+    """Writes the state as it was at one moment, while threads that read ahead go on adding to it.
+
+    Args:
+        writer: Writes the message.
+        complete: Writes into the state what is kept elsewhere until a STATE leaves.
+    """
+
+    def __init__(self, writer: GenericSingerWriter[Any, Any], complete: Callable[[Any], None] | None = None) -> None:
+        super().__init__(writer)
+        self._complete = complete
 
     def write_state(self, state: TapState) -> None:
         """Write a copy; msgspec encodes without letting another thread run."""
+        if self._complete is not None:
+            self._complete(state)
         super().write_state(msgspec.json.decode(_ENCODER.encode(state)))
 
 

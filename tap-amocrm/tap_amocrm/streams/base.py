@@ -22,6 +22,7 @@ from tap_amocrm.shapes import Record
 from tap_amocrm.singer_io.catalog_check import FULL_TABLE
 from tap_amocrm.singer_io.run_marker import SCHEMA_KEY, RunMarker
 from tap_amocrm.singer_io.writer import encode_records, write_lines
+from tap_amocrm.state import StreamBookmark
 
 # An endpoint that the account's plan (402) or the user's rights (403) refuse gives an empty stream.
 REFUSED = (402, 403)
@@ -85,10 +86,14 @@ class AmoStream(Stream):
     def pages(self, since: int | None) -> Iterator[list[Record]]:
         """Normalised records from a second on, None for all."""
 
-    @property
-    def bookmark(self) -> dict[str, Any]:
-        """The stream's part of the state."""
-        return cast("dict[str, Any]", self.get_context_state(None))
+    @cached_property
+    def kept(self) -> StreamBookmark:
+        """The stream's part of the state; what changes is kept by `save`."""
+        return StreamBookmark.from_json(self.get_context_state(None))
+
+    def save(self) -> None:
+        """Keep the stream's part of the state, for the next STATE message."""
+        self.kept.write(cast("dict[str, Any]", self.get_context_state(None)))
 
     @cached_property
     def mark(self) -> Bookmark:
@@ -101,10 +106,10 @@ class AmoStream(Stream):
         """Where reading begins: behind the bookmark by `lookback_seconds`, else at `start_date`."""
         if not self.bookmarked:
             return None
-        state = self.bookmark
+        kept = self.kept
         good = self.forced_replication_method != FULL_TABLE
-        good = good and state.get("scope") == self.amo.run.scope_digest and not state.get("walked")
-        return self.mark.since(state.get("replication_key_value"), good=good)
+        good = good and kept.scope == self.amo.run.scope_digest and not kept.walked
+        return self.mark.since(kept.replication_key_value, good=good)
 
     @property
     def began(self) -> int | None:
@@ -137,18 +142,17 @@ class AmoStream(Stream):
         run = self.amo.run
         run.metrics.read(self.name, len(records))
         run.definitions.watch(self.name, records)
-        run.progress.advance(self.name, len(records))
+        run.session.progress.advance(self.name, len(records))
 
     def _move_bookmark(self) -> None:
         """All of the stream has been written."""
         if not self.bookmarked or self.mark.moment is None:
             return
-        run, state = self.amo.run, self.bookmark
         self._read = True
         if self.settle_bookmark():
-            windows = [w for name in self.listings if (w := run.window_of_walk(name)) is not None]
-            # Null instead of no key: runners that merge a new state into the old one keep what the new one lacks.
-            state["walked"] = [min(w[0] for w in windows), max(w[1] for w in windows)] if windows else None
+            windows = [w for name in self.listings if (w := self.amo.run.reader.unchecked(name)) is not None]
+            self.kept.walked = [min(w[0] for w in windows), max(w[1] for w in windows)] if windows else None
+            self.save()
         self.amo.settle_bookmarks()
 
     def settle_bookmark(self) -> bool:
@@ -156,25 +160,21 @@ class AmoStream(Stream):
 
         Later answers can show that it is not so late as earlier ones said.
         """
-        run, state = self.amo.run, self.bookmark
         if not self._read:
             return False
+        run, kept = self.amo.run, self.kept
         if run.lists.doubted.intersection(self.listings or (self.name,)):
             return False
         # Children were asked for by the companies as they were then; what changed since is the next run's.
-        value = self.mark.moved(run.scope.began if run.settings.scoped and self.listings else None)
+        value = self.mark.moved(run.scope.membership.began if run.settings.scoped and self.listings else None)
         if value is None and not self.mark.unmovable:
             return False
-        state["replication_key"] = self.replication_key
-        state["replication_key_value"] = value
-        state["scope"] = run.scope_digest
+        kept.replication_key, kept.replication_key_value, kept.scope = self.replication_key, value, run.scope_digest
+        self.save()
         return True
 
     def unrefused_pages(self) -> Iterator[list[Record]]:
         """Pages; none, with a warning, where the account's plan or the user's rights refuse the endpoint."""
-        if self.bookmarked:
-            # The account's answer brings the server's clock, in which bookmarks are kept.
-            _ = self.amo.run.account
         since = self.since()
         self.mark.moment = self.amo.run.client.clock.moment()
         try:

@@ -1,0 +1,250 @@
+"""What the tap keeps in the Singer state: a bookmark for each stream, and its own memory between runs.
+
+These classes are the only code that knows the keys of the state. Reading is strict for bookmarks, where a mistake would
+lose records, and forgiving for the memory, whose loss only costs requests.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import pendulum
+
+from tap_amocrm.errors import StateError
+from tap_amocrm.shapes import whole
+
+logger = logging.getLogger("tap-amocrm")
+# The tap's own memory, beside the streams' bookmarks.
+MEMORY_KEY = "tap_amocrm"
+_BOOKMARKS = "bookmarks"
+# Where states are found inside other things.
+_WRAPPED = {"value": "a STATE message", "singer_state": "a state of Meltano"}
+# A time window in Unix seconds.
+Window = list[int]
+
+
+@dataclass
+class StreamBookmark:
+    """One stream's part of the state.
+
+    Args:
+        replication_key: The property that the bookmark is compared with.
+        replication_key_value: The bookmark, RFC 3339.
+        scope: The digest of the scope that the stream was read with.
+        walked: The time window of a full scan whose page boundaries are not checked yet.
+        settling: The time window of the last full scan, in which events may still come late.
+        seen: The events behind the bookmark that are known (`deleted_records`).
+    """
+
+    replication_key: str | None = None
+    replication_key_value: str | None = None
+    scope: str | None = None
+    walked: Window | None = None
+    settling: Window | None = None
+    seen: list[str] | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> StreamBookmark:
+        """The bookmark in a stream's part of the state, checked by `check_state`."""
+        return cls(**{f.name: document.get(f.name) for f in fields(cls)})
+
+    def write(self, document: dict[str, Any]) -> None:
+        """Write into a stream's part of the state.
+
+        What is not there any more is written as null instead of left out: runners that merge a new state into the old
+        one keep what the new one lacks.
+        """
+        for name, value in vars(self).items():
+            if value is not None or name in document:
+                document[name] = value
+
+
+class SeenList(NamedTuple):
+    """The newest time that a list has shown, Unix seconds, and how many of its records have it; 0, 0 for an empty
+    list."""
+
+    newest: int
+    records: int
+
+
+@dataclass
+class RememberedList:
+    """When a list was read, Unix seconds, and which IDs it held: whole numbers, or pairs of entity type and number."""
+
+    read_at: int
+    ids: list[Any] = field(default_factory=list)
+
+
+@dataclass
+class RememberedScope:
+    """The companies that were in scope, packed (`tap_amocrm.planning.scope_membership`), and the scope's digest."""
+
+    digest: str
+    companies: str
+
+
+@dataclass
+class TapMemory:
+    """What a run leaves for the next one.
+
+    Args:
+        requests: How many requests the last complete run sent.
+        definitions: Remembered lists by stream.
+        honours: What filters were seen to do: supported or not.
+        totals: How many records a list held when it was last read whole.
+        scope: The companies in scope at the end of the last complete run.
+        events_refused: Whether this user may not read events.
+        lists: What earlier runs saw in each list.
+    """
+
+    requests: int | None = None
+    definitions: dict[str, RememberedList] = field(default_factory=dict)
+    honours: dict[str, bool] = field(default_factory=dict)
+    totals: dict[str, int] = field(default_factory=dict)
+    scope: RememberedScope | None = None
+    events_refused: bool = False
+    lists: dict[str, SeenList] = field(default_factory=dict)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> TapMemory:
+        """The memory in a state, without what can't be read."""
+        document = state.get(MEMORY_KEY)
+        memory = cls()
+        if document is None:
+            return memory
+        lost = ["all"] if not isinstance(document, dict) else []
+        for name, value in document.items() if isinstance(document, dict) else ():
+            try:
+                if name in _READ and value is not None:
+                    setattr(memory, name, _READ[name](value))
+            except (AttributeError, KeyError, TypeError, ValueError):
+                lost.append(name)
+        if lost:
+            logger.warning(
+                "The state's part tap_amocrm can't be read (%s); it is built again.", ", ".join(sorted(lost))
+            )
+        return memory
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Write into a state. Other threads may go on adding to the memory meanwhile."""
+        remembered = {n: {"read_at": r.read_at, "ids": list(r.ids)} for n, r in self.definitions.copy().items()}
+        document: dict[str, Any] = {
+            "requests": self.requests,
+            "definitions": remembered,
+            "honours": self.honours.copy(),
+            "totals": self.totals.copy(),
+            "scope": None if self.scope is None else vars(self.scope).copy(),
+            "events_refused": self.events_refused or None,
+            "lists": {name: list(seen) for name, seen in self.lists.copy().items()},
+        }
+        state[MEMORY_KEY] = {name: value for name, value in document.items() if value is not None}
+
+
+def check_state(state: Mapping[str, Any]) -> None:
+    """See that bookmarks can be read.
+
+    Raises:
+        StateError: one can't; names the place.
+    """
+    for key, what in _WRAPPED.items():
+        if _BOOKMARKS not in state and isinstance(state.get(key), dict):
+            msg = f"The state is wrapped in {what}: give what it holds under {key!r} alone."
+            raise StateError(msg)
+    bookmarks = state.get(_BOOKMARKS, {})
+    if not isinstance(bookmarks, dict):
+        _refuse(_BOOKMARKS, bookmarks, "an object")
+    for stream, bookmark in bookmarks.items():
+        where = f"{_BOOKMARKS}.{stream}"
+        if not isinstance(bookmark, dict):
+            _refuse(where, bookmark, "an object")
+        _check_bookmark(where, bookmark)
+
+
+def _check_bookmark(where: str, bookmark: Mapping[str, Any]) -> None:
+    value = bookmark.get("replication_key_value")
+    if value is not None and not _is_time(value):
+        _refuse(f"{where}.replication_key_value", value, "an RFC 3339 time such as 2026-01-31T00:00:00Z")
+    for name in ("walked", "settling"):
+        window = bookmark.get(name)
+        if window is not None and not (_is_list_of_numbers(window) and len(window) == 2):
+            _refuse(f"{where}.{name}", window, "a list of two times in Unix seconds")
+    if not isinstance(bookmark.get("seen", []), (list, type(None))):
+        _refuse(f"{where}.seen", bookmark["seen"], "a list of ids")
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError
+    return value
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _definitions(value: Any) -> dict[str, RememberedList]:
+    return {name: RememberedList(_whole(v["read_at"]), _ids(v["ids"])) for name, v in value.items()}
+
+
+def _ids(value: Any) -> list[Any]:
+    """IDs of users, or pairs of an entity's kind and an ID of a field."""
+    good = isinstance(value, list) and all(
+        isinstance(v, (int, str))
+        or (isinstance(v, list) and len(v) == 2 and all(isinstance(x, (int, str, type(None))) for x in v))
+        for v in value
+    )
+    if not good:
+        raise TypeError
+    return list(value)
+
+
+def _scope(value: Any) -> RememberedScope:
+    digest, companies = value["digest"], value["companies"]
+    if not isinstance(digest, str) or not isinstance(companies, str):
+        raise TypeError
+    return RememberedScope(digest, companies)
+
+
+def _lists(value: Any) -> dict[str, SeenList]:
+    if not all(_is_list_of_numbers(v) and len(v) == 2 for v in value.values()):
+        raise TypeError
+    return {name: SeenList(int(newest), int(count)) for name, (newest, count) in value.items()}
+
+
+# How each part of the memory is read; they raise for what can't be.
+_READ: dict[str, Any] = {
+    "requests": _whole,
+    "definitions": _definitions,
+    "honours": lambda value: {name: _boolean(v) for name, v in value.items()},
+    "totals": lambda value: {name: _whole(v) for name, v in value.items()},
+    "scope": _scope,
+    "events_refused": bool,
+    "lists": _lists,
+}
+
+
+def _is_list_of_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(type(v) in (int, float) and whole(v) is not None for v in value)
+
+
+def _is_time(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        return isinstance(pendulum.parse(value), datetime)
+    except (ValueError, OverflowError):
+        return False
+
+
+def _refuse(where: str, value: Any, expected: str) -> None:
+    msg = (
+        f"The state's {where} is {str(value)[:60]!r} and must be {expected}. Give the last STATE of a run, or "
+        "none to read everything."
+    )
+    raise StateError(msg)
