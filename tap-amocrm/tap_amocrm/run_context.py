@@ -21,6 +21,7 @@ from tap_amocrm.planning.scope_membership import packed, unpacked
 from tap_amocrm.reading.reader import Reader
 from tap_amocrm.singer_io.prefetch import Prefetch
 from tap_amocrm.singer_io.progress import Progress
+from tap_amocrm.singer_io.request_metrics import RequestMetrics
 from tap_amocrm.state import RememberedScope, TapMemory
 
 
@@ -32,6 +33,7 @@ class Session:
         settings: The checked settings.
         memory: What earlier runs left in the state; what this run leaves goes there, too.
         metrics: Counts of the run.
+        singer_metrics: The same requests as the SDK's METRIC lines.
         progress: Shows them while the run goes on.
         client: Sends the requests.
     """
@@ -39,6 +41,7 @@ class Session:
     settings: Settings
     memory: TapMemory
     metrics: Metrics
+    singer_metrics: RequestMetrics
     progress: Progress
     client: Client
 
@@ -52,10 +55,11 @@ class Session:
         settings = Settings.from_config(config)
         if settings.metrics_file:
             check_metrics_file(settings.metrics_file)
-        metrics = Metrics()
+        singer_metrics = RequestMetrics()
+        metrics = Metrics(singer_metrics.answered)
         authorise = partial(oauth.from_config, config, settings.api_url)
         client = Client(settings, metrics, authorise, config.get("shared_limit_url"))
-        return cls(settings, memory, metrics, Progress(metrics, memory.requests), client)
+        return cls(settings, memory, metrics, singer_metrics, Progress(metrics, memory.requests), client)
 
 
 @dataclass

@@ -6,16 +6,14 @@ import json
 import logging
 import os
 import threading
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from importlib.util import find_spec
-from types import FrameType
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import click
 from singer_sdk import Stream
-from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
-from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 
 from tap_amocrm import __version__
 from tap_amocrm.config.environment import from_variables
@@ -61,7 +59,7 @@ class TapAmoCRM(AmoTap):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._state_writer = SnapshotStateWriter(self.message_writer, self.memory.write)
+        self.use_state_writer(SnapshotStateWriter(self.message_writer, lambda state: self.memory.write(state)))
 
     def discover_streams(self) -> list[Stream]:
         """All streams; needs no connection."""
@@ -97,7 +95,7 @@ class TapAmoCRM(AmoTap):
         found = self.streams.get(DELETED_RECORDS.name)
         return found if isinstance(found, DeletionStream) and found.selected else None
 
-    def sync_all(self) -> None:  # type: ignore[misc]
+    def sync_with(self, streams_in_turn: Callable[[], None]) -> None:
         """Sync all streams; whatever happens, the metrics are written and no request is left in flight."""
         catalog = self.input_catalog
         check_catalog(self.streams.values(), () if catalog is None else catalog.keys())
@@ -106,16 +104,16 @@ class TapAmoCRM(AmoTap):
         try:
             self._mark(complete=False)
             self._read_ahead()
-            super().sync_all()
+            streams_in_turn()
             self._reconcile()
             self._read_unknown_definitions()
             if self.run.settings.scoped:
                 self.run.remember_scope()
             self.settle_bookmarks()
             self._mark(complete=True)
-            self._state_writer.write_state(self.state)
+            self.write_state()
         except Interrupted:
-            self._state_writer.write_state(self.state)
+            self.write_state()
             logger.error("Stopped by a signal; the state is out, the next run goes on from there.")
             raise
         finally:
@@ -123,7 +121,7 @@ class TapAmoCRM(AmoTap):
 
     def _mark(self, *, complete: bool) -> None:
         """Set the marker that every STATE carries from here on."""
-        cast("dict[str, Any]", self.state)[STATE_KEY] = self.marker.in_state(complete=complete)
+        self.state_document[STATE_KEY] = self.marker.in_state(complete=complete)
 
     def _reconcile(self) -> None:
         """Bring back what the events show to be missing from other streams; then their own bookmark moves."""
@@ -162,7 +160,7 @@ class TapAmoCRM(AmoTap):
                 stream = streams[name]
                 for records in self.run.definitions.again(name, stream.whole):
                     stream.write(records)
-                self._state_writer.write_state(self.state)
+                self.write_state()
 
     def _close_run(self) -> None:
         if "session" not in self.__dict__:
@@ -172,6 +170,7 @@ class TapAmoCRM(AmoTap):
         if "run" in self.__dict__ and self.run.prefetch is not None:
             self.run.prefetch.stop()
         session.progress.close()
+        session.singer_metrics.close()
         document = session.metrics.document()
         summary = {k: v for k, v in document.items() if not k.endswith("_series")}
         logger.info("Metrics: %s", json.dumps(summary))
@@ -182,7 +181,7 @@ class TapAmoCRM(AmoTap):
             except OSError as error:  # the records are out, and the run is as good as it was
                 logger.error("Setting metrics_file: %s can't be written: %s.", file, error.strerror)
 
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+    def end_on_signal(self, signum: int) -> None:
         """End behind the message under way with the state out; in any case within a few seconds."""
         code = 128 + signum
         alarm = threading.Timer(_SECONDS_TO_END, os._exit, (code,))
@@ -190,35 +189,29 @@ class TapAmoCRM(AmoTap):
         alarm.start()
         interrupt(code)
 
-    @classmethod
-    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
-        """Nothing: the SDK's settings that have an effect here are among ours."""
-
-    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+    def check_settings(self, given: Mapping[str, Any], refused: Iterable[Any], *, raise_errors: bool) -> list[str]:
         """What is wrong with the settings, names and values, all at once.
 
         Raises:
             ConfigError: something is, and `raise_errors` is set.
         """
-        unknown = unknown_settings(self._config, SETTING_NAMES)
-        refused = JSONSchemaValidator(self.config_jsonschema).iter_errors(self._config)
+        unknown = unknown_settings(given, SETTING_NAMES)
         problems = [*unknown, *validation_problems(refused)]
-        if self._config.get("faker_config") and find_spec("faker") is None:
+        if given.get("faker_config") and find_spec("faker") is None:
             problems.append("Setting faker_config has no effect: Faker is not installed. Install singer-sdk[faker].")
         if problems and raise_errors:
             raise (UnknownSettingError if unknown else ConfigError)(" ".join(problems))
         return problems
 
-    @classproperty
-    def _env_var_config(cls) -> dict[str, Any]:
-        """Of the environment alone: the SDK would let the nearest `.env` win over it."""
+    @classmethod
+    def settings_from_environment(cls) -> dict[str, Any]:
+        """The settings in TAP_AMOCRM_... variables."""
         return from_variables(os.environ, cls.config_jsonschema)
 
     @classmethod
-    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
-        """The settings that --config names."""
-        del ctx, param
-        return read_config(value)
+    def settings_from_files(cls, names: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
+        """The settings of the files that --config names; ENV stands for the environment."""
+        return read_config(names), "ENV" in names
 
     @classmethod
     def invoke(cls, *, catalog: Any = None, state: Any = None, **kwargs: Any) -> None:

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import requests
 
@@ -32,6 +33,8 @@ __all__ = ["Ask", "Client", "Page", "Params"]
 
 logger = logging.getLogger("tap-amocrm")
 _TRIES = 8
+# What requests for tokens count for.
+_OAUTH = "oauth"
 # An answer that took a minute or two, or is too large, comes no better an eighth time.
 _SLOW_TRIES = 3
 # A request may meet the end of several tokens in a row when their lifetime is shorter than the queue.
@@ -177,12 +180,12 @@ class Client:
 
     def _post(self, url: str, body: dict[str, Any]) -> requests.Response:
         self.throttle.acquire()
-        self._local.stream = "oauth"
+        self._local.stream = _OAUTH
         answer = self._session().post(
             url, json=body, auth=BearerAuth(), timeout=_TIMEOUT, allow_redirects=False, stream=True
         )
         answer._content = read_body(answer)
-        self.metrics.answered(str(answer.status_code), answer.elapsed.total_seconds())
+        self.metrics.answered(_OAUTH, urlsplit(url).path, str(answer.status_code), answer.elapsed.total_seconds())
         if answer.status_code == 429:
             self.throttle.pause(retry_after(answer.headers, self.clock) or 1.0)
         return answer
@@ -206,7 +209,7 @@ class Client:
                 stream=True,
             ) as answer:
                 content = read_body(answer)
-            self.metrics.answered(str(answer.status_code), time.monotonic() - started)
+            self.metrics.answered(ask.stream, ask.path, str(answer.status_code), time.monotonic() - started)
             if answer.status_code != 401 or not self.auth.renew(header):
                 break
         return _Answer(answer.status_code, answer.headers, content), header
@@ -244,7 +247,7 @@ class _Attempts:
         except UnusableError as fault:
             reason, wait, most = str(fault), fault.wait, fault.tries
         except requests.RequestException as fault:
-            client.metrics.answered("error", 0.0)
+            client.metrics.answered(ask.stream, ask.path, "error", 0.0)
             if not client.answered:
                 hopeless(fault, client.settings.api_url)
             reason, wait, most = described(fault), None, _SLOW_TRIES if is_slow(fault) else _TRIES

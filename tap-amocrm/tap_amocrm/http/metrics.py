@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,14 @@ from tap_amocrm.errors import ConfigError
 
 
 class Metrics:
-    """Counts of one run; safe to use from several threads."""
+    """Counts of one run; safe to use from several threads.
 
-    def __init__(self) -> None:
+    Args:
+        on_answer: Called for each answer with stream, path, status (or `error`) and seconds.
+    """
+
+    def __init__(self, on_answer: Callable[[str, str, str, float], None] | None = None) -> None:
+        self._on_answer = on_answer
         self.started = time.monotonic()
         # By what a report recognises the run, and the limit that it worked under.
         self.run_id: str | None = None
@@ -60,11 +66,13 @@ class Metrics:
             series[stream] = line
         return series
 
-    def answered(self, status: str, seconds: float) -> None:
+    def answered(self, stream: str, path: str, status: str, seconds: float) -> None:
         """An answer (or `error`) has come."""
         with self._lock:
             self.status_counts[status] += 1
             self.seconds_waiting += seconds
+        if self._on_answer is not None:
+            self._on_answer(stream, path, status, seconds)
 
     def retried(self) -> None:
         """A request will be repeated."""

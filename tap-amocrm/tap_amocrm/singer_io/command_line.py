@@ -13,13 +13,13 @@ from typing import Any
 
 import click
 from singer_sdk.exceptions import ConfigurationError, MappingError
-from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 from singer_sdk.singerlib import Catalog
 
 from tap_amocrm.config.json_file import parse_json_object, read_json_object
 from tap_amocrm.config.setting_names import unknown_variables
 from tap_amocrm.config.settings import SETTING_NAMES
 from tap_amocrm.errors import CatalogError, StreamMapError, TapError, UnknownSettingError
+from tap_amocrm.sdk_seam import SingerCommand
 from tap_amocrm.singer_io.state_file import parsed_state
 
 logger = logging.getLogger("tap-amocrm")
@@ -55,7 +55,7 @@ def _log(error: TapError) -> None:
     logger.error("%s", error.message, extra={"error_code": error.code, "error_parameters": error.parameters})
 
 
-def read_config(given: tuple[str, ...]) -> _ConfigInput:
+def read_config(given: tuple[str, ...]) -> dict[str, Any]:
     """The settings of the files that --config names, later ones over earlier ones; ENV is the environment.
 
     Raises:
@@ -67,7 +67,7 @@ def read_config(given: tuple[str, ...]) -> _ConfigInput:
     config: dict[str, Any] = {}
     for name in given:
         config |= {} if name == "ENV" else read_config_file(Path(name))
-    return _ConfigInput(config=config, parse_env="ENV" in given)
+    return config
 
 
 def read_config_file(file: Path) -> dict[str, Any]:

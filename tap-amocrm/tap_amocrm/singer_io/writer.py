@@ -10,11 +10,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from singer_sdk.helpers._state import StateWriter
-from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.messages import Message
 
 from tap_amocrm.errors import OutputError
+from tap_amocrm.sdk_seam import SeamWriter, StateWriter
 
 if TYPE_CHECKING:
     from singer_sdk.helpers.types import TapState
@@ -70,7 +69,7 @@ def encode(document: Any) -> bytes:
     return line
 
 
-class Writer(GenericSingerWriter[bytes, Message]):
+class Writer(SeamWriter[bytes, Message]):
     """Writes bytes; a STATE is flushed at once, records by the buffer."""
 
     def serialize_message(self, message: Message) -> bytes:
@@ -95,7 +94,7 @@ class SnapshotStateWriter(StateWriter):
         complete: Writes into the state what is kept elsewhere until a STATE leaves.
     """
 
-    def __init__(self, writer: GenericSingerWriter[Any, Any], complete: Callable[[Any], None] | None = None) -> None:
+    def __init__(self, writer: SeamWriter[Any, Any], complete: Callable[[Any], None] | None = None) -> None:
         super().__init__(writer)
         self._complete = complete
 

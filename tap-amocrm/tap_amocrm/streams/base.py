@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, cast
 
 import pendulum
-from singer_sdk import Stream, Tap
-from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.mapper import SameRecordTransform
 
 from tap_amocrm.api.conform import Conformer
 from tap_amocrm.bookmarks import Bookmark
 from tap_amocrm.declarations import Declaration
 from tap_amocrm.errors import ApiError, StreamMapError
 from tap_amocrm.run_context import Run
+from tap_amocrm.sdk_seam import SeamStream, SeamTap
 from tap_amocrm.shapes import Record
 from tap_amocrm.singer_io.catalog_check import FULL_TABLE
 from tap_amocrm.singer_io.run_marker import SCHEMA_KEY, RunMarker
@@ -28,7 +27,7 @@ from tap_amocrm.state import StreamBookmark
 REFUSED = (402, 403)
 
 
-class AmoTap(Tap):
+class AmoTap(SeamTap):
     """What the streams know of the tap they belong to."""
 
     marker: RunMarker
@@ -49,7 +48,7 @@ class AmoTap(Tap):
         return [s for s in self.streams.values() if isinstance(s, AmoStream) and s.listings and s.selected]
 
 
-class AmoStream(Stream):
+class AmoStream(SeamStream):
     """Base of all streams: reads pages, writes records, moves one bookmark once all before it is through.
 
     The bookmark is the server's time at which the reading began, not the newest `updated_at`: API clients may set that
@@ -81,6 +80,7 @@ class AmoStream(Stream):
         self.amo = tap
         self._conform = Conformer(self.schema)
         self._read = False
+        self._began_at: float | None = None
 
     @abstractmethod
     def pages(self, since: int | None) -> Iterator[list[Record]]:
@@ -176,7 +176,7 @@ class AmoStream(Stream):
     def unrefused_pages(self) -> Iterator[list[Record]]:
         """Pages; none, with a warning, where the account's plan or the user's rights refuse the endpoint."""
         since = self.since()
-        self.mark.moment = self.amo.run.client.clock.moment()
+        self.mark.moment, self._began_at = self.amo.run.client.clock.moment(), time.time()
         try:
             yield from self.pages(since)
         except ApiError as error:
@@ -185,11 +185,6 @@ class AmoStream(Stream):
             self.mark.moment = None
             self.logger.warning("Stream %s stays empty: %s", self.name, error)
 
-    @property
-    def plain(self) -> bool:
-        """Whether records leave as they are: no stream map, no property deselected."""
-        return all(isinstance(m, SameRecordTransform) for m in self.stream_maps) and all(self.mask.values())
-
     def write(self, records: list[Record]) -> None:
         """Write records of this stream at once, outside its own turn."""
         self._prepare(records)
@@ -197,56 +192,34 @@ class AmoStream(Stream):
             write_lines(encode_records(self.name, records, pendulum.now("UTC").to_iso8601_string()))
         else:
             for record in records:
-                self._write_record_message(record)
+                self.write_record(record)
 
-    def _sync_records(
-        self, context: Mapping[str, Any] | None = None, *, write_messages: bool = True
-    ) -> Generator[Record, Any, Any]:
-        """The SDK's loop, but for pages of records: no copy, no per-record bookkeeping.
+    def write_pages(self) -> Iterator[int]:
+        """Write all pages, those that were read ahead first; the bookmark moves behind the last of them."""
+        prefetch = self.amo.run.prefetch
+        ahead = prefetch.pages(self.name) if prefetch is not None else None
+        for count, lines in ahead if ahead is not None else self.encoded_pages():
+            write_lines(lines)
+            yield count
+        self._move_bookmark()
 
-        With stream maps or deselected properties, and in dry runs, the SDK's own loop does it.
-        """
-        if context or not self.plain or not write_messages or not self.selected or self.ABORT_AT_RECORD_COUNT:
-            yield from super()._sync_records(context, write_messages=write_messages)
-            return
-        with self.get_record_counter() as counter, self.get_sync_timer():
-            prefetch = self.amo.run.prefetch
-            ahead = prefetch.pages(self.name) if prefetch is not None else None
-            for count, lines in ahead if ahead is not None else self.encoded_pages():
-                write_lines(lines)
-                counter.increment(count)
-            self._move_bookmark()
-        self._write_state_message()
+    def began_at(self) -> float | None:
+        """When reading began, Unix seconds by this machine's clock."""
+        return self._began_at
 
-    def _generate_record_messages(self, record: Record) -> Generator[Any, None, None]:
-        """The SDK's; an expression of a stream map that fails on a record is named with it."""
-        identity = record.get("id")
-        try:
-            yield from super()._generate_record_messages(record)
-        except (ArithmeticError, AttributeError, LookupError, MappingError, TypeError, ValueError) as error:
-            # The error's own text may hold a value of the record.
-            msg = (
-                f"Setting stream_maps: stream {self.name}, record {identity}: an expression fails "
-                f"({type(error).__name__}). A null value is the usual cause; str(name) takes one."
-            )
-            raise StreamMapError(msg) from None
+    def map_error(self, identity: Any, error: Exception) -> StreamMapError:
+        """The record is named; the error's own text may hold a value of it."""
+        return StreamMapError(
+            f"Setting stream_maps: stream {self.name}, record {identity}: an expression fails "
+            f"({type(error).__name__}). A null value is the usual cause; str(name) takes one."
+        )
 
-    def log(self, message: str, *args: Any, level: int = 20, **kwargs: Any) -> None:
-        """The SDK's log but for its line on an unhandled error: the error itself says all, once."""
-        if "unhandled error" not in message:
-            super().log(message, *args, level=level, **kwargs)
+    def schema_annotations(self) -> dict[str, Any]:
+        """The account, and which run this is."""
+        return {
+            "x-amocrm-account": self.amo.run.account.annotation(self.amo.run.settings.api_url),
+            SCHEMA_KEY: self.amo.marker.in_schema(),
+        }
 
-    def _increment_stream_state(self, latest_record: Record, *, context: Mapping[str, Any] | None = None) -> None:
-        """The bookmark moves once, at the end of the stream."""
 
-    def _write_starting_replication_value(self, context: Mapping[str, Any] | None) -> None:
-        """The bookmark in the state is the starting value; nothing else is kept there."""
-
-    def _generate_schema_messages(self) -> Generator[Any, None, None]:
-        for message in super()._generate_schema_messages():
-            message.schema = {
-                **message.schema,
-                "x-amocrm-account": self.amo.run.account.annotation(self.amo.run.settings.api_url),
-                SCHEMA_KEY: self.amo.marker.in_schema(),
-            }
-            yield message
+AmoStream.page_writer = AmoStream
