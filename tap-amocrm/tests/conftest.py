@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from bent_api import BentApi
 
 from amocrm_sim.testing import SimulatorServer
+from tap_amocrm.http import client
 from tap_amocrm.tap import TapAmoCRM
 
 BIN = Path(sys.executable).parent
@@ -110,7 +111,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Tap]]:
 def bent(monkeypatch: pytest.MonkeyPatch) -> Iterator[BentApi]:
     """An account whose answers the test bends, read in this process without long waits between tries."""
     monkeypatch.setattr(TapAmoCRM, "_setup_signal_handlers", lambda self: None, raising=False)
-    monkeypatch.setattr("tap_amocrm.http.client._LONGEST_BACKOFF", 0.1)
+    monkeypatch.setattr(client, "RETRIES", replace(client.RETRIES, longest=0.1))
     api = BentApi()
     yield api
     api.close()

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -74,7 +75,7 @@ class TokenEndpoint:
 
 @pytest.fixture
 def endpoint(monkeypatch):
-    monkeypatch.setattr(token_exchange, "_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(token_exchange, "RETRIES", replace(token_exchange.RETRIES, first=0.0))
     served = TokenEndpoint()
     yield served
     served.server.shutdown()

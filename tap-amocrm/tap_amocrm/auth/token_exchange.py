@@ -15,16 +15,14 @@ import requests
 from tap_amocrm.errors import BLOCKED, AccountBlockedError, AuthorisationError, ConfigError, TapError, UnreachableError
 from tap_amocrm.http.client import Send
 from tap_amocrm.http.faults import described, hopeless
+from tap_amocrm.http.retry import WORTH_A_LINE, RetryPolicy, is_transient
 from tap_amocrm.http.retry_after import retry_after
 from tap_amocrm.http.server_clock import ServerClock
 
 GrantType = Literal["authorization_code", "refresh_token"]
 
-# Seconds between tries with the same token, when no usable answer came.
-_PAUSES = (0.5, 2.0, 5.0)
-_LONGEST_PAUSE = 60.0
-# Waits that are longer are named in the log.
-_WORTH_A_LINE = 2.0
+# Tries with the same token, when no usable answer came: a run does not wait long for a token.
+RETRIES = RetryPolicy(tries=4, factor=3.0, longest=5.0, longest_asked=60.0)
 logger = logging.getLogger("tap-amocrm")
 # The vendor's figure (reference of POST /oauth2/access_token), for an answer without expires_in.
 _LIFETIME = 86_400.0
@@ -87,8 +85,8 @@ def exchange(send: Send, account_url: str, integration: Integration, grant: Gran
         "code" if grant.kind == "authorization_code" else "refresh_token": grant.value,
     }
     reason = ""
-    for pause in (*_PAUSES, None):
-        wait = pause
+    for tried in range(1, RETRIES.tries + 1):
+        asked = None
         try:
             answer = send(f"{account_url}/oauth2/access_token", body)
         except requests.RequestException as error:
@@ -101,18 +99,18 @@ def exchange(send: Send, account_url: str, integration: Integration, grant: Gran
                 if granted is not None:
                     return granted
                 reason = "an unreadable body"
-            elif answer.status_code in (408, 425, 429) or answer.status_code >= 500:
-                told = retry_after(answer.headers, ServerClock())
-                reason, wait = str(answer.status_code), pause if told is None else min(told, _LONGEST_PAUSE)
+            elif is_transient(answer.status_code):
+                reason, asked = str(answer.status_code), retry_after(answer.headers, ServerClock())
             else:
                 raise _refusal(answer, account_url, grant.kind, lost, (grant.value, integration.client_secret))
         lost = True
-        if wait is not None and pause is not None:
-            if wait > _WORTH_A_LINE:
+        if tried < RETRIES.tries:
+            wait = RETRIES.pause(tried, asked)
+            if wait > WORTH_A_LINE:
                 logger.warning("New tokens: %s. The next try is in %.0f s.", reason, wait)
             time.sleep(wait)
     msg = (
-        f"{account_url}/oauth2/access_token gives no usable answer after {len(_PAUSES) + 1} tries ({reason}). Check "
+        f"{account_url}/oauth2/access_token gives no usable answer after {RETRIES.tries} tries ({reason}). Check "
         "api_url or subdomain and the network; the next run tries again with the same token."
     )
     raise UnreachableError(msg)

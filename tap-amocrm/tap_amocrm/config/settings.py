@@ -39,73 +39,83 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     _text(
         "subdomain",
         "Subdomain",
-        "The account's name, host or address: mycompany, mycompany.amocrm.ru, https://mycompany.amocrm.ru/.",
+        "Name, host or address of the account: mycompany, mycompany.amocrm.ru, https://mycompany.amocrm.ru/.",
     ),
-    _text("domain", "Domain", "amocrm.ru, amocrm.com or kommo.com.", default="amocrm.ru"),
-    _text("api_url", "API URL", "The whole base URL instead of subdomain and domain; any host."),
-    _text("access_token", "Access token", "Long-lived token of an integration.", secret=True),
-    _text("client_id", "Client ID", "OAuth: the integration's ID."),
-    _text("client_secret", "Client secret", "OAuth: the integration's secret key.", secret=True),
-    _text("redirect_uri", "Redirect URI", "OAuth: as in the integration's settings."),
+    _text("domain", "Domain", "Domain of the account: amocrm.ru, amocrm.com or kommo.com.", default="amocrm.ru"),
+    _text("api_url", "API URL", "Base URL of the API, on any host. Replaces subdomain and domain."),
+    _text("access_token", "Access token", "Long-lived token of a private integration.", secret=True),
+    _text("client_id", "Client ID", "OAuth: ID of the integration."),
+    _text("client_secret", "Client secret", "OAuth: secret key of the integration.", secret=True),
+    _text("redirect_uri", "Redirect URI", "OAuth: redirect address, exactly as in the settings of the integration."),
     _text(
         "refresh_token",
         "Refresh token",
-        "OAuth: the first refresh token; later ones are kept in token_file.",
+        "OAuth: the first refresh token. Later ones are stored in token_file.",
         secret=True,
     ),
-    _text("authorization_code", "Authorisation code", "OAuth: good once, for 20 minutes.", secret=True),
-    _text("token_file", "Token file", "OAuth: where the rotated refresh token is kept before it is used."),
+    _text(
+        "authorization_code",
+        "Authorisation code",
+        "OAuth: authorisation code, valid once and for 20 minutes.",
+        secret=True,
+    ),
+    _text("token_file", "Token file", "OAuth: file in which each new refresh token is stored before it is used."),
     th.Property(
         "start_date",
         th.DateTimeType,
         title="Start date",
-        description="RFC 3339; what was not updated since is not read.",
+        description="Replicate only records updated at or after this time (RFC 3339).",
     ),
     th.Property(
         "requests_per_second",
         NUMBER,
         default=MAX_REQUESTS_PER_SECOND,
         title="Requests per second",
-        description="At most 7; more only on a loopback api_url.",
+        description="Maximum rate of requests, at most 7. Only a loopback api_url allows a higher rate.",
     ),
     th.Property(
         "max_concurrent_requests",
         th.IntegerType,
         default=4,
-        title="Requests in flight",
-        description="All under the one throttle.",
+        title="Concurrent requests",
+        description="Maximum number of concurrent requests. All of them share one rate limit.",
     ),
     th.Property(
         "page_size",
         th.IntegerType,
         default=MAX_PAGE_SIZE,
         title="Page size",
-        description="Records asked for in one request, 250 at most.",
+        description="Number of records per page, at most 250.",
     ),
     th.Property(
         "responsible_user_ids",
         th.ArrayType(th.IntegerType),
         default=[],
         title="Scope: responsible users",
-        description="Companies of these users only.",
+        description="Replicate only companies of these users, with their contacts, leads, notes and tasks.",
     ),
     th.Property(
         "company_custom_field_id",
         th.IntegerType,
         title="Scope: custom field",
-        description="Companies whose custom field of this ID holds company_custom_field_value.",
+        description="Replicate only companies whose custom field with this ID holds company_custom_field_value.",
     ),
-    _text("company_custom_field_value", "Scope: custom field's value", "Text, or the ID of an enum value."),
+    _text(
+        "company_custom_field_value",
+        "Scope: custom field's value",
+        "Value of company_custom_field_id: text, or the ID of an enum value.",
+    ),
     th.Property(
         "company_limit",
         th.IntegerType,
         title="Scope: first companies",
-        description="The first N companies in scope; a trial run.",
+        description="Replicate only the first N companies in scope, for a trial run.",
     ),
     _text(
         "child_strategy",
         "Child strategy",
-        "batch: by parent IDs; scan: list all that changed; auto: the cheaper one.",
+        "How children in scope are read. batch: by the IDs of their parents; scan: from the list of all changes; "
+        "auto: whichever needs fewer requests.",
         default="auto",
         allowed_values=list(STRATEGIES),
     ),
@@ -115,7 +125,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
             th.IntegerType,
             default=size,
             title=f"Batch size of {name}",
-            description="Parent IDs in one request; halved by itself on 414.",
+            description="Number of parent IDs per request. Halved automatically after a 414 response.",
         )
         for name, size in (("contacts", 50), ("notes", 200), ("tasks", 50))
     ),
@@ -123,21 +133,21 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         "lookback_seconds",
         th.IntegerType,
         default=60,
-        title="Look-back",
-        description="How far an incremental sync reaches back behind its bookmark.",
+        title="Lookback",
+        description="Number of seconds that an incremental sync reads again before its bookmark.",
     ),
     th.Property(
         "share_throttle",
         th.BooleanType,
         default=True,
-        title="Shared throttle",
-        description="Processes of one user on this machine that read the same account share its limit.",
+        title="Shared rate limit on this machine",
+        description="Share the rate limit among all processes of this user on this machine that read the same account.",
     ),
     _text(
         "shared_limit_url",
-        "Shared limit",
-        "postgresql:// URL of a database through which processes on several hosts share the account's limit; needs "
-        "the extra tap-amocrm[shared-limit].",
+        "Shared rate limit of several hosts",
+        "postgresql:// URL of a database through which processes on several hosts share the rate limit of the account. "
+        "Requires the extra tap-amocrm[shared-limit].",
         secret=True,
     ),
     th.Property(
@@ -145,24 +155,24 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         th.IntegerType,
         default=3600,
         title="Lifetime of definitions",
-        description="Seconds for which users, custom fields and tags are not read again unless an unknown ID turns up. "
-        "0 reads them every time, which loaders that write a table anew with each run need.",
+        description="Number of seconds for which users, custom fields and tags are not read again, unless a record "
+        "names an unknown ID. 0 reads them in every run, as loaders that replace whole tables require.",
     ),
     th.Property(
         "raw_text",
         th.BooleanType,
         default=False,
         title="Raw text",
-        description="Keep NUL and lone surrogates in text; most loaders stop at them.",
+        description="Keep NUL characters and lone surrogates in text. Most loaders reject them.",
     ),
-    _text("metrics_file", "Metrics file", "Where the run's metrics go as JSON."),
+    _text("metrics_file", "Metrics file", "File for the metrics of the run, as JSON."),
 ).to_dict()
 
 # Of the settings that the SDK gives to every tap those of stream maps have an effect here.
 _STREAM_MAPS = {
-    "stream_maps": "Maps of the SDK: rename, filter or alter streams (sdk.meltano.com, Stream maps).",
-    "stream_map_config": "Values for use in the expressions of stream maps.",
-    "faker_config": "For stream maps that make up values; needs the SDK's faker extra.",
+    "stream_maps": "Stream maps of the SDK: rename, filter or change streams (sdk.meltano.com, Stream maps).",
+    "stream_map_config": "Values for the expressions of stream maps.",
+    "faker_config": "Settings of Faker for stream maps that generate values. Requires the extra singer-sdk[faker].",
 }
 CONFIG_JSONSCHEMA["properties"] |= {
     name: {**STREAM_MAPS_CONFIG["properties"][name], "description": text} for name, text in _STREAM_MAPS.items()

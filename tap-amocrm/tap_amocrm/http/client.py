@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections import deque
@@ -24,6 +23,7 @@ from tap_amocrm.http.dispatcher import URGENT, Again, Dispatcher
 from tap_amocrm.http.faults import described, hopeless, is_slow
 from tap_amocrm.http.metrics import Metrics
 from tap_amocrm.http.refusals import refusal
+from tap_amocrm.http.retry import WORTH_A_LINE, RetryPolicy, is_transient
 from tap_amocrm.http.retry_after import LONGEST_WAIT, retry_after
 from tap_amocrm.http.server_clock import ServerClock
 from tap_amocrm.http.slot_file import throttle_of
@@ -32,7 +32,6 @@ from tap_amocrm.http.transport import BearerAuth, WireAdapter, read_body
 __all__ = ["Ask", "Client", "Page", "Params"]
 
 logger = logging.getLogger("tap-amocrm")
-_TRIES = 8
 # What requests for tokens count for.
 _OAUTH = "oauth"
 # An answer that took a minute or two, or is too large, comes no better an eighth time.
@@ -40,10 +39,7 @@ _SLOW_TRIES = 3
 # A request may meet the end of several tokens in a row when their lifetime is shorter than the queue.
 _TOKENS_FOR_A_REQUEST = 8
 _TIMEOUT = (10, 90)
-_LONGEST_BACKOFF = 30.0
-# Waits for a retry that are longer are named in the log.
-_WORTH_A_LINE = 2.0
-_RETRIABLE = {304, 408, 425, 429, 500, 502, 503, 504, 520, 522, 524}
+RETRIES = RetryPolicy(tries=8)
 
 
 @dataclass(frozen=True)
@@ -220,7 +216,7 @@ class Client:
             return body_of(ask, answer.content, raw_text=self.settings.raw_text)
         if status == 204:
             return {}
-        if status not in _RETRIABLE and status < 500:
+        if not is_transient(status):
             raise refusal(status, ask.path, answer.headers, answer.content, header.rpartition(" ")[2])
         wait = retry_after(answer.headers, self.clock)
         if status == 429 or (status == 503 and wait is not None):
@@ -250,7 +246,7 @@ class _Attempts:
             client.metrics.answered(ask.stream, ask.path, "error", 0.0)
             if not client.answered:
                 hopeless(fault, client.settings.api_url)
-            reason, wait, most = described(fault), None, _SLOW_TRIES if is_slow(fault) else _TRIES
+            reason, wait, most = described(fault), None, _SLOW_TRIES if is_slow(fault) else RETRIES.tries
         else:
             if page.body or not self._again_after_204:
                 return page
@@ -267,12 +263,10 @@ class _Attempts:
         )
         raise UnreachableError(msg)
 
-    def _pause(self, reason: str, told: float | None, most: int) -> float:
-        wait = told
-        if wait is None:
-            wait = min(0.5 * 2 ** (self._tries - 1), _LONGEST_BACKOFF) * random.uniform(0.7, 1.3)
-            if self._client.settings.requests_per_second > MAX_REQUESTS_PER_SECOND:
-                wait /= 20  # only a simulator on loopback allows such a rate
-        if wait > _WORTH_A_LINE:
+    def _pause(self, reason: str, asked: float | None, most: int) -> float:
+        wait = RETRIES.pause(self._tries, asked)
+        if asked is None and self._client.settings.requests_per_second > MAX_REQUESTS_PER_SECOND:
+            wait /= 20  # only a simulator on loopback allows such a rate
+        if wait > WORTH_A_LINE:
             logger.warning("%s: %s. Try %d of %d in %.0f s.", self._ask.path, reason, self._tries + 1, most, wait)
         return wait
