@@ -48,7 +48,7 @@ class Bookmark:
         return self._start if at is None else self.shown
 
     def moved(self, limit: float | None) -> str | None:
-        """The bookmark after all of the stream was read, by what is known now; None where it can't be told.
+        """The bookmark after all of the stream was read, by what is known now; None where it can't be known.
 
         Args:
             limit: A moment of the monotonic clock that it may not pass.

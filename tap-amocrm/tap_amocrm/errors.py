@@ -48,7 +48,7 @@ class ConfigError(TapError):
 
 
 class UnknownSettingError(ConfigError):
-    """A name is no setting, or one that has no effect here; the message names the nearest."""
+    """A name that is not a setting, or a setting without effect here; the message names the nearest one."""
 
 
 class FileError(ConfigError):

@@ -133,7 +133,7 @@ class SeamTap(Tap):
 class SeamStream(Stream):
     """A stream whose records may leave page by page instead of one by one through the SDK's loop."""
 
-    # The class whose methods the page-by-page way stands for; subclasses that override them are honoured.
+    # The class whose methods the page-by-page way replaces; subclasses that override them are honoured.
     page_writer: ClassVar[Any]
 
     @property

@@ -45,7 +45,7 @@ def test_check_estimates_a_full_sync_closely(start):
     tap.run()
     real = tap.sim.stats["requests"]
     assert 0.85 * real <= found["requests"] <= 1.2 * real
-    assert {s["listing"]: s["strategy"] for s in found["plan"]}["contacts"] == "walk by id"
+    assert {s["listing"]: s["strategy"] for s in found["plan"]}["contacts"] == "full scan by id"
 
 
 def test_check_shows_the_strategy_for_a_scope_with_its_cost(start):

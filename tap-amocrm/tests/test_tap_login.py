@@ -219,7 +219,7 @@ def test_a_redirect_address_elsewhere_is_pasted_without_asking_for_it(person):
     ("pasted", "told"),
     [
         ("\n", "Nothing was pasted"),
-        ("http://127.0.0.1/?code=sim-code&state=another&referer=x.amocrm.ru\n", "not to this login"),
+        ("http://127.0.0.1/?code=sim-code&state=another&referer=x.amocrm.ru\n", "belongs to another login"),
         ("sim-code\n", "--subdomain"),
     ],
 )
@@ -315,7 +315,7 @@ def test_the_account_is_the_one_that_was_chosen_in_the_browser(host):
     ],
 )
 def test_a_host_that_is_no_account_never_gets_the_code_and_the_secret(host):
-    with pytest.raises(ConfigError, match="no host of amoCRM"):
+    with pytest.raises(ConfigError, match="not a host of amoCRM"):
         login().account_url(Redirect("code", host))
 
 

@@ -53,7 +53,7 @@ def account_of(page: Page) -> Account:
     """What `GET /api/v4/account` says that a sync needs to know.
 
     Raises:
-        TapError: the answer has no id; nothing can be told apart without it.
+        TapError: the answer has no id; records cannot be identified without it.
     """
     body = dict(page.body)
     account_id = whole(body.get("id"))
@@ -75,7 +75,7 @@ def account_of(page: Page) -> Account:
 
 
 def _timezone(body: Record) -> str | None:
-    """The zone's name from wherever it stands: the settings of dates, `_embedded` or the top level."""
+    """The zone's name from wherever it is given: the settings of dates, `_embedded` or the top level."""
     inner = body.get("_embedded")
     places = [place for place in (inner, body) if isinstance(place, dict)]
     places = [p["datetime_settings"] for p in places if isinstance(p.get("datetime_settings"), dict)] + places

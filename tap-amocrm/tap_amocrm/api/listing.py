@@ -11,7 +11,7 @@ from tap_amocrm.http.client import Ask, Client, Page, Params
 from tap_amocrm.http.dispatcher import URGENT
 from tap_amocrm.shapes import Record
 
-# So many pages in a row may show what earlier ones showed, so many may be empty, so many has the longest list.
+# The most pages in a row that may repeat earlier ones, that may be empty, and that any list has.
 _MOST_REPEATS = 10
 _MOST_EMPTY = 300
 _MOST_PAGES = 100_000
@@ -59,7 +59,7 @@ class Pages:
 
 
 def pages(client: Client, listing: Listing, params: Params, *, promised: bool = False) -> Iterator[list[Record]]:
-    """Pages one after another by `_links.next`; a page shorter than the limit does not end the walk."""
+    """Pages one after another by `_links.next`; a page shorter than the limit does not end the list."""
     (first,) = first_pages(client, [listing], URGENT, params, promised=promised)
     yield from following_pages(client, listing, first, URGENT, params)
 

@@ -30,8 +30,8 @@ _SURELY_MILLISECONDS = 10**11
 def rfc3339(value: Any) -> Any:
     """Unix seconds or milliseconds (also as text) as `2026-01-31T10:00:00+00:00`.
 
-    None for nothing: null, an empty text, 0, false, and PHP's empty date, which lies before the year 1. What is no
-    number or lies beyond the year 9999 is returned as it is.
+    None for nothing: null, an empty text, 0, false, and PHP's empty date, which is before the year 1. Anything that is
+    not a number, or is beyond the year 9999, is returned as it is.
     """
     if value in (None, "", 0, "0", False):
         return None
@@ -53,7 +53,7 @@ def normalise(record: Record, account_id: int, **added: Any) -> Record:
     result = dict(record)
     for name in TIMES & result.keys():
         result[name] = rfc3339(result[name])
-    # Every record of an answer is of this account, whatever stands there.
+    # Every record of an answer is of this account, whatever it says.
     result["account_id"] = whole(result.get("account_id")) or account_id
     result.update(added)
     return result

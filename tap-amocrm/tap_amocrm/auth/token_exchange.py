@@ -29,7 +29,7 @@ _LIFETIME = 86_400.0
 
 
 class GrantRefusedError(AuthorisationError):
-    """The code or the refresh token is no good (any more); another one may be.
+    """The code or the refresh token is not valid (any more); another one may be.
 
     `lost`: an answer to it was lost before; that may be why.
     """
@@ -132,7 +132,7 @@ def _granted(answer: requests.Response) -> Granted | None:
 
 
 def usable(token: str) -> bool:
-    """Whether a token can stand in a header: visible ASCII alone (RFC 6750, section 2.1)."""
+    """Whether a token can be sent in a header: visible ASCII alone (RFC 6750, section 2.1)."""
     return bool(token) and all("!" <= c <= "~" for c in token)
 
 
@@ -163,10 +163,10 @@ def _refusal(
     if status == 404:
         return ConfigError(f"{account_url} has no token endpoint (404): check subdomain and domain, or api_url.")
     problem = _json(answer)
-    told = " ".join(str(problem[k]) for k in ("hint", "title") if problem.get(k))
+    hint = " ".join(str(problem[k]) for k in ("hint", "title") if problem.get(k))
     for secret in secrets:
-        told = told.replace(secret, "…")
-    shown = f"answer {status}{', ' + told[:200] if told else ''}"
+        hint = hint.replace(secret, "…")
+    shown = f"answer {status}{', ' + hint[:200] if hint else ''}"
     said = " ".join(str(problem.get(k, "")) for k in ("hint", "title", "detail", "error", "message")).lower()
     what = "authorisation code" if kind == "authorization_code" else "refresh token"
     if "redirect" in said:
@@ -181,7 +181,7 @@ def _refusal(
     if "client" in said:
         return ConfigError(
             f"Settings client_id and client_secret are refused ({shown}): compare them with the integration's page, "
-            "where the secret may have been made anew."
+            "where the secret may have been renewed."
         )
     if lost:
         why = "it was sent before and the answer was lost, perhaps with the next token in it"

@@ -82,9 +82,7 @@ class Login:
         """
         values = {k: v[0] for k, v in parse_qs(query).items()}
         if not hmac.compare_digest(values.get("state", "").encode(), self.state.encode()):
-            msg = (
-                "The answer is not to this login: its state differs. Open the address above and allow the access there."
-            )
+            msg = "The response belongs to another login (its state differs). Open the address above and allow access."
             raise ForeignAnswerError(msg)
         if values.get("error"):
             msg = (
@@ -92,7 +90,7 @@ class Login:
             )
             raise ConfigError(msg)
         if not values.get("code"):
-            msg = "The answer holds no code. Open the address above once more."
+            msg = "The response contains no code. Open the address above again."
             raise ConfigError(msg)
         return Redirect(values["code"], values.get("referer", "").strip().lower())
 
@@ -100,14 +98,14 @@ class Login:
         """The address of the account that was chosen.
 
         Raises:
-            ConfigError: it is no amoCRM host, or another account than the settings name.
+            ConfigError: it is not an amoCRM host, or another account than the settings name.
         """
         wanted = self.settings.get("api_url") or ""
         if not wanted and self.settings.get("subdomain"):
             wanted = f"https://{account_host(self.settings['subdomain'], self.settings['domain'])}"
         if not redirect.referer:
             if not wanted:
-                msg = "A code alone does not tell the account: give --subdomain, or paste the whole address."
+                msg = "The code does not identify the account. Pass --subdomain, or paste the full redirect URL."
                 raise ConfigError(msg)
             return str(wanted).rstrip("/")
         if _ACCOUNT.fullmatch(redirect.referer):
@@ -115,7 +113,7 @@ class Login:
         elif urlsplit(self.page).hostname in _LOOPBACK and urlsplit(f"//{redirect.referer}").hostname in _LOOPBACK:
             chosen = f"http://{redirect.referer}"  # a simulator: it sends its own address
         else:
-            msg = f"The answer names {redirect.referer[:100]!r} as the account, which is no host of amoCRM or Kommo."
+            msg = f"The answer names {redirect.referer[:100]!r} as the account, which is not a host of amoCRM or Kommo."
             raise ConfigError(msg)
         if wanted and urlsplit(wanted).netloc.lower() != urlsplit(chosen).netloc:
             msg = (
@@ -141,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             redirect: Redirect | ConfigError = self.server.login.read(target.query)
         except ForeignAnswerError:
             # Any page can send a browser here: what is not ours does not end the login.
-            self._answer(400, "This is no answer to the login that is under way.")
+            self._answer(400, "This response does not belong to the login in progress.")
             return
         except ConfigError as error:
             redirect = error
@@ -278,7 +276,7 @@ def _settings(config: Path | None, given: dict[str, Any]) -> dict[str, Any]:
     settings["token_file"] = str(_absolute(settings["token_file"] or _TOKEN_FILE))
     _check_redirect(settings["redirect_uri"])
     if settings["domain"] not in AUTHORISATION_PAGES:
-        msg = f"Setting domain: {settings['domain']!r} is none of {', '.join(AUTHORISATION_PAGES)}."
+        msg = f"Setting domain: {settings['domain']!r} must be one of {', '.join(AUTHORISATION_PAGES)}."
         raise ConfigError(msg)
     for name, question, hidden in (("client_id", "Integration ID", False), ("client_secret", "Secret key", True)):
         if not settings[name] and not sys.stdin.isatty():
@@ -342,7 +340,7 @@ def main(
     """Authorise tap-amocrm in the browser and store the tokens.
 
     The tap's settings are also read from the environment (TAP_AMOCRM_CLIENT_ID ...) and from --config. The secret key
-    is no option, since other users could see it: TAP_AMOCRM_CLIENT_SECRET, or it is asked for.
+    is not an option, because other users could see it: set TAP_AMOCRM_CLIENT_SECRET, or enter it when asked.
     """
     try:
         settings = _settings(config, given)

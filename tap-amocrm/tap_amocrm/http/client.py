@@ -100,7 +100,7 @@ class Client:
 
     def now(self) -> float:
         """The earliest time that it can be by the service's clock as its answers tell it, Unix seconds."""
-        return self.clock.told(self.clock.moment())
+        return self.clock.by_answers(self.clock.moment())
 
     def submit(self, ask: Ask, priority: int = URGENT) -> Future[Page]:
         """Send a request when it is its turn.
@@ -148,7 +148,7 @@ class Client:
         self.clock.note(answer.headers.get("Date"), asked, came)
         self.answered = True
         body = self._body(ask, answer, header)
-        return Page(body, self.clock.told(asked), self.clock.latest(came))
+        return Page(body, self.clock.by_answers(asked), self.clock.latest(came))
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)

@@ -20,11 +20,11 @@ def retry_after(headers: Mapping[str, str], clock: ServerClock) -> float | None:
 
     A date counts from the answer's own `Date`, else from the earliest time that it may be at the service.
     """
-    told = headers.get("Retry-After", "").strip()
-    if _DELAY.fullmatch(told):
-        seconds = float(told)
+    value = headers.get("Retry-After", "").strip()
+    if _DELAY.fullmatch(value):
+        seconds = float(value)
     else:
-        until = seconds_of(told)
+        until = seconds_of(value)
         if until is None:
             return None
         now = seconds_of(headers.get("Date"))

@@ -38,7 +38,7 @@ class ServerClock:
 
     @property
     def known(self) -> bool:
-        """Whether any answer has told the service's time."""
+        """Whether any answer has carried the service's time."""
         return self._smallest is not None
 
     @staticmethod
@@ -48,15 +48,15 @@ class ServerClock:
 
     def note(self, date: str | None, asked: float, came: float) -> None:
         """Take in an answer's `Date` header; the answer was made between two moments. What is no date is ignored."""
-        told = seconds_of(date)
+        sent = seconds_of(date)
         own = _own_offset()
         with self._lock:
             self._own = min(self._own, own)
-            if told is None:
+            if sent is None:
                 return
             # The header has whole seconds: the answer was made in the second that begins with it.
-            low, high = told - came, told + 1 - asked
-            self.smallest = told if self.smallest is None else min(self.smallest, told)
+            low, high = sent - came, sent + 1 - asked
+            self.smallest = sent if self.smallest is None else min(self.smallest, sent)
             self._smallest = low if self._smallest is None else min(self._smallest, low)
             self._largest = high if self._largest is None else max(self._largest, high)
             spread = self._largest - min(self._smallest, self._own)
@@ -75,7 +75,7 @@ class ServerClock:
         behind = self._smallest - self._own
         return moment + (self._own if 0 < behind <= _BELIEVED else self._smallest)
 
-    def told(self, moment: float) -> float:
+    def by_answers(self, moment: float) -> float:
         """The service's time at a moment, at the earliest, by its answers alone: when its events may have happened.
 
         What is only compared with other times of the service need not reach back to this machine's clock.

@@ -1,4 +1,4 @@
-"""Users, custom fields and tags are not read anew by every run: for some time those of an earlier run are good."""
+"""Users, custom fields and tags, which not every run reads again: those of an earlier run are valid for some time."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Definitions:
     Args:
         memory: Its part of the state.
         lifetime: Seconds for which a list is good.
-        now: The earliest time that it can be at the service, and the smallest that it has told in this run, Unix
-            seconds; None where it tells none.
+        now: The earliest time that it can be at the service, and the smallest that it has sent in this run, Unix
+            seconds; None where it sends none.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ def unscoped(client: Client) -> Iterator[Step]:
     """The plan of a whole account: every list once, page by page."""
     yield Step("account, definitions, events", "read whole", fixed_requests())
     for name, listing in LISTINGS.items():
-        yield Step(name, "walk by id", max(1, count_pages(client, listing)))
+        yield Step(name, "full scan by id", max(1, count_pages(client, listing)))
 
 
 def scoped(scope: Scope) -> Iterator[Step]:

@@ -97,9 +97,9 @@ class Reconcile:
                 for records in self._reader.changed(name, None):
                     stream.write([stream.shape(r, name) for r in records])
         for name in stream.listings:
-            scan = self._reader.walks.pop(name, None)
+            scan = self._reader.scans.pop(name, None)
             if scan is not None:
-                for records in scan.heal(_moments(events.all, types)):
+                for records in scan.repair(_moments(events.all, types)):
                     stream.write([stream.shape(r, name) for r in records])
         kept.settling, kept.walked = kept.walked, None
         stream.save()

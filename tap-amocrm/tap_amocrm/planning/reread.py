@@ -48,7 +48,7 @@ class ByIds:
         name = f"filter[id] of {entity}"
         if self.reader.account.honours.get(name) is not False and len(ids) > 1:
             try:
-                left = partial(self.reader.vanished, entity)
+                left = partial(self.reader.removal_times, entity)
                 yield from Batches(
                     self.client, LISTINGS[entity], "filter[id][]", has_id_among, IDS_IN_A_REQUEST, left
                 ).read(ids)
@@ -77,7 +77,7 @@ class ByIds:
             return whole(record.get("entity_id")) in batch and text(record.get("entity_type", entity)) == entity
 
         size = self.client.settings.batch_sizes[listing.stream]
-        left = partial(self.reader.vanished, listing.stream)
+        left = partial(self.reader.removal_times, listing.stream)
         try:
             yield from Batches(self.client, listing, "filter[entity_id][]", belongs, size, left, extra).read(ids)
         except FilterIgnoredError:

@@ -98,7 +98,7 @@ class Scope:
 
     def _by(self, entity: str, parameter: str, ids: list[int], size: int, belongs: Any) -> Iterator[list[Record]]:
         def left(since: int) -> list[float]:
-            return self.reader.vanished(entity, since, LINKS)
+            return self.reader.removal_times(entity, since, LINKS)
 
         return Batches(self.client, LISTINGS[entity], parameter, belongs, size, left).read(ids)
 
@@ -158,7 +158,7 @@ class Scope:
             return _hangs_on(record, {entity: batch}, entity)
 
         extra = (("filter[entity_type]", entity),) if name == "tasks" else ()
-        left = partial(self.reader.vanished, listing.stream)
+        left = partial(self.reader.removal_times, listing.stream)
         size = self.settings.batch_sizes[listing.stream]
         return Batches(self.client, listing, "filter[entity_id][]", belongs, size, left, extra).read(ids)
 

@@ -91,10 +91,10 @@ class ScopeMembership:
 
     def _matching(self) -> Iterator[Record]:
         """Companies in scope; the list is read again when one left the filter meanwhile: it may have pulled others
-        over a page's border."""
+        over a page boundary."""
         account, matches = self._reader.account, self._filter.matches
         self.began = self._clock.moment()
-        moment, latest = int(self._clock.told(self.began)), self._clock.latest(self.began)
+        moment, latest = int(self._clock.by_answers(self.began)), self._clock.latest(self.began)
         params = self._filter.params(filter_package=account.filter_package)
 
         def disturbed() -> bool:
@@ -103,7 +103,7 @@ class ScopeMembership:
             return any(seconds(r, "created_at") < latest for r in others)
 
         filtered = account.filter_package and len(params) > 1
-        read, read_all = (partial(self._reader.walk, "companies", p) for p in (params, params[:1]))
+        read, read_all = (partial(self._reader.full_scan, "companies", p) for p in (params, params[:1]))
         for records in settled(read, disturbed, read_all, "companies") if filtered else read():
             matching = [r for r in records if matches(r)]
             if len(matching) < len(records) and account.filter_package:

@@ -1,8 +1,8 @@
 """Reads a whole list by pages in order of id, several pages in flight; docs/incremental.md gives the reasons.
 
-In order of id an update moves nothing and a new record comes last. Only a record that vanishes pulls those behind it
-towards the front, and the one at the next page's top over a border that has been passed. Such borders are found by
-the times of the deletion events, and what lies around them is read again.
+In order of ID an update moves nothing and a new record comes last. Only a deletion moves the records behind it one
+place towards the front, and the first of the next page over a page boundary that has been passed. Such boundaries are
+found by the times of the deletion events, and the records around them are read again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tap_amocrm.http.client import Client, Page, Params
 from tap_amocrm.reading.overlapping_pages import OverlappingPages
 from tap_amocrm.shapes import Record, record_id
 
-# So many pages must be known before one more is asked for on trust: at most one request in eight is in vain.
+# Pages that must be known before one more is requested on trust: at most one request in eight is in vain.
 _PAGES_FOR_TRUST = 8
 # Event times are whole seconds, and the clock is known from Date headers, whole seconds as well.
 CLOCK_SLACK = 2
@@ -26,7 +26,7 @@ _NO_ID_IS_SO_LARGE = 1 << 62
 
 
 @dataclass(frozen=True)
-class Border:
+class PageBoundary:
     """Between page `number` and the next: the ids on both sides, and the time in which both were read."""
 
     number: int
@@ -36,13 +36,12 @@ class Border:
     until: float
 
 
-class Walk:
-    """All records of a list; iterate once, then ask `heal` for what slipped through.
+class FullScan:
+    """All records of a list; iterate once, then call `repair` for the records that deletions have hidden.
 
-    A `first` page that has been read by `order[id]` and these params need not be read again. Where the list is likely
-    `nonempty`, nothing as its first page is not believed at once. First pages go before all else; further ones by
-    `rank`, so that the list that leaves first is read first, and the others only far enough to have several pages in
-    flight once it is their turn.
+    A `first` page that has been read by `order[id]` and these params need not be read again. If `nonempty`, an
+    empty first page is requested again. First pages have the highest priority; later ones use `rank`, so that the list
+    that leaves first is read first, and the others only far enough to have several pages in flight in their turn.
     """
 
     def __init__(
@@ -57,15 +56,15 @@ class Walk:
     ) -> None:
         self.client, self.listing, self.nonempty = client, listing, nonempty
         self.rank, self._first = rank, first
-        self.borders: list[Border] = []
+        self.boundaries: list[PageBoundary] = []
         self._params: Params = [("order[id]", "asc"), *(params or [])]
 
     @property
     def window(self) -> tuple[int, int] | None:
         """Unix seconds of the server's clock between which a deletion could hide a record; None for one page."""
-        if not self.borders:
+        if not self.boundaries:
             return None
-        return int(min(b.since for b in self.borders)), int(max(b.until for b in self.borders))
+        return int(min(b.since for b in self.boundaries)), int(max(b.until for b in self.boundaries))
 
     def _ask(self, number: int, *, promised: bool = False) -> Future[Page]:
         params = [("limit", str(self.client.settings.page_size)), ("page", str(number)), *self._params]
@@ -109,20 +108,20 @@ class Walk:
 
     def _note(self, number: int, last: tuple[Page, list[Record]] | None, page: Page, records: list[Record]) -> None:
         if last is not None:
-            # A page that was promised and is empty: all that was on it may have moved in front of the border.
+            # A page that was announced and is empty: all its records may have moved in front of the boundary.
             before = next((i for i in map(record_id, reversed(last[1])) if i), 0)
             behind = next((i for i in map(record_id, records) if i), _NO_ID_IS_SO_LARGE)
             times = (last[0].sent, last[0].received, page.sent, page.received)
-            self.borders.append(Border(number - 1, before, behind, min(times), max(times)))
+            self.boundaries.append(PageBoundary(number - 1, before, behind, min(times), max(times)))
 
-    def heal(self, vanished_at: Iterable[float]) -> Iterator[list[Record]]:
-        """Records that records vanishing at these times may have hidden.
+    def repair(self, removed_at: Iterable[float]) -> Iterator[list[Record]]:
+        """Records that may have been missed because others were deleted at these times.
 
-        Around each border that was being passed at such a time a page is read that holds both its sides.
+        Around each boundary that was being passed at such a time, a page is read that holds both its sides.
         """
-        times = sorted(vanished_at)
+        times = sorted(removed_at)
         size = self.client.settings.page_size
-        for border in self.borders:
-            if any(border.since - CLOCK_SLACK <= t <= border.until + CLOCK_SLACK for t in times):
+        for boundary in self.boundaries:
+            if any(boundary.since - CLOCK_SLACK <= t <= boundary.until + CLOCK_SLACK for t in times):
                 again = OverlappingPages(self.client, self.listing, self._params)
-                yield from again.between(border.before, border.behind, border.number * size, size // 4)
+                yield from again.between(boundary.before, boundary.behind, boundary.number * size, size // 4)

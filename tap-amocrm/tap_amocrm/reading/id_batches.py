@@ -1,4 +1,4 @@
-"""Children by batches of their parents' ids, each answer held against what was asked."""
+"""Children by batches of their parents' IDs, each answer compared with the request."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from tap_amocrm.api.listing import request_for
 from tap_amocrm.declarations import Listing
 from tap_amocrm.errors import ApiError, UrlTooLongError
 from tap_amocrm.http.client import Ask, Client, Page, Params
-from tap_amocrm.reading.full_scan import CLOCK_SLACK, Walk
+from tap_amocrm.reading.full_scan import CLOCK_SLACK, FullScan
 from tap_amocrm.reading.keyset_scan import FilterIgnoredError
 from tap_amocrm.shapes import Record
 
 Belongs = Callable[[Record, set[int]], bool]
-Vanished = Callable[[int], list[float]]
+RemovalTimes = Callable[[int], list[float]]
 
 
 class Batches:
     """Reads a list narrowed to batches of ids: `filter[entity_id][]`, `filter[company_id][]`, `filter[id][]`.
 
-    A batch of several pages is walked by id like a whole list; `vanished` then tells when, since a second, records
-    left it, and what they may have hidden is read again.
+    A batch of several pages is read by ID like a whole list; `removal_times` then gives when records left it since a
+    second, and what they may have hidden is read again.
     """
 
     def __init__(
@@ -30,13 +30,13 @@ class Batches:
         parameter: str,
         belongs: Belongs,
         size: int,
-        vanished: Vanished,
+        removal_times: RemovalTimes,
         extra: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.client, self.listing, self.parameter = client, listing, parameter
         self.belongs, self.size, self.extra = belongs, size, tuple(extra)
-        self.vanished = vanished
-        self.walks: list[Walk] = []
+        self.removal_times = removal_times
+        self.scans: list[FullScan] = []
 
     def read(self, ids: Sequence[int]) -> Iterator[list[Record]]:
         """The records of all batches, in the order of the ids.
@@ -47,7 +47,7 @@ class Batches:
         ordered = sorted(set(ids))
         if not ordered:
             return
-        # The first batch goes alone: it tells whether this account heeds the filter at all.
+        # The first batch goes alone: it shows whether this account supports the filter at all.
         yield from self._batch(ordered[: self.size])
         rest = [ordered[i : i + self.size] for i in range(self.size, len(ordered), self.size)]
         asks = {self._ask(batch): batch for batch in rest}
@@ -60,11 +60,11 @@ class Batches:
         yield from self._hidden()
 
     def _hidden(self) -> Iterator[list[Record]]:
-        windows = [walk.window for walk in self.walks if walk.window is not None]
+        windows = [scan.window for scan in self.scans if scan.window is not None]
         if windows:
-            times = self.vanished(min(since for since, _ in windows) - CLOCK_SLACK)
-            for walk in self.walks:
-                yield from walk.heal(times)
+            times = self.removal_times(min(since for since, _ in windows) - CLOCK_SLACK)
+            for scan in self.scans:
+                yield from scan.repair(times)
 
     def _in_order(self, asks: list[Ask]) -> Iterator[tuple[Ask, Page | None]]:
         done = 0
@@ -102,13 +102,13 @@ class Batches:
 
     def _pages(self, batch: Sequence[int], page: Page) -> Iterator[list[Record]]:
         self.client.metrics.batches_by_stream[self.listing.stream] += 1
-        wanted, walk = set(batch), Walk(self.client, self.listing, self._narrowed(batch), first=page)
-        for records in walk:
+        wanted, scan = set(batch), FullScan(self.client, self.listing, self._narrowed(batch), first=page)
+        for records in scan:
             if not all(self.belongs(r, wanted) for r in records):
                 raise FilterIgnoredError
             yield records
-        if walk.borders:
-            self.walks.append(walk)
+        if scan.boundaries:
+            self.scans.append(scan)
 
 
 def _halves(batch: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:

@@ -1,7 +1,7 @@
 """Reads whole lists, or what changed in them, while they change; docs/incremental.md gives the reasons.
 
 Two ways: by keyset over `updated_at` where the service can filter and order by it (nothing is missed, whatever is
-updated or deleted meanwhile), by page numbers elsewhere (deletions shift pages: they are noticed in the events, and
+updated or deleted meanwhile), by page numbers elsewhere (deletions shift pages; they are detected by the events, and
 the list is read again).
 """
 
@@ -54,7 +54,7 @@ class _Span:
 
 
 class KeysetScan:
-    """All records of a list whose `updated_at` lies in a range, read from several places at once.
+    """All records of a list whose `updated_at` is in a range, read from several places at once.
 
     Each request asks for the first page of what is left of a range, so that no update or delete can shift a page. A
     record that is updated meanwhile leaves for a later second: the caller's next scan starts before this one began.
@@ -131,7 +131,7 @@ class KeysetScan:
             self.spans = [s for s in self.spans if s.left > 0]
 
     def _check(self, cursor: _Cursor, times: list[int]) -> None:
-        """Every answer shows whether the range and the order were heeded."""
+        """Check that an answer respects the range and the order."""
         low, high = cursor.asked
         if times and (min(times) < low or max(times) > high or times != sorted(times, reverse=cursor.going < 0)):
             raise FilterIgnoredError
@@ -197,7 +197,7 @@ def descending_until(client: Client, listing: Listing, since: int, *, promised: 
     Records without a time, and single ones out of order, neither end the reading nor are left out.
 
     Raises:
-        OrderIgnoredError: there is no such order.
+        OrderIgnoredError: the account ignores the order.
     """
     for records in pages(client, listing, [("order[updated_at]", "desc")], promised=promised):
         yield [r for r in records if (t := time_of(r)) is None or t >= since]
@@ -215,8 +215,8 @@ def settled(
     at_last: Callable[[], Iterator[list[Record]]],
     name: str,
 ) -> Iterator[list[Record]]:
-    """Reads a list by pages, and again when records vanished from it meanwhile: a deletion pulls an unread record
-    back over a page's border. When it happens again, the list is read in the way of `at_last`, which stands it."""
+    """Read a list by pages, and again if records were deleted meanwhile: a deletion moves an unread record back over a
+    page boundary. On a second disturbance, fall back to `at_last`, which is immune to deletions."""
     for attempt in range(2):
         count = 0
         for records in read():

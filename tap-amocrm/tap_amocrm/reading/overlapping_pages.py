@@ -1,9 +1,8 @@
-"""Reads a stretch of a list by pages that overlap: proof against whatever vanishes or comes back between two requests.
+"""Reads a part of a list by pages that overlap: immune to records deleted or restored between two requests.
 
-A page is one moment of the list. A list in order of id, read so that each page begins at or before the last id that is
-known already, has no gap: what vanishes or is restored meanwhile moves the page's place, which is seen at once and
-looked for again. Page numbers alone give no overlap; another `limit` does: page 3 of 249 begins at 498, two records
-before page 3 of 250.
+A page is one moment of the list. A list in order of ID, read so that each page begins at or before the last ID that is
+known already, has no gap: a deletion or a restore moves the page's place, which is detected and searched for again.
+Page numbers alone give no overlap; another `limit` does: page 3 of 249 begins at 498, two records before page 3 of 250.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class OverlappingPages:
         Args:
             left: An id; 0 for the list's beginning.
             right: An id, None for the list's end.
-            place: How many records probably stand up to `left`.
+            place: How many records there probably are up to `left`.
             margin: How many of these the first page should show, so that it is found although the place has moved.
 
         Raises:

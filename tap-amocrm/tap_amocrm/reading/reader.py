@@ -12,22 +12,22 @@ from tap_amocrm.api.seen_lists import Lists, time_of
 from tap_amocrm.declarations import LISTINGS, events_that_shrink
 from tap_amocrm.errors import ApiError
 from tap_amocrm.http.client import Client, Params
-from tap_amocrm.reading.full_scan import CLOCK_SLACK, Walk
+from tap_amocrm.reading.full_scan import CLOCK_SLACK, FullScan
 from tap_amocrm.reading.keyset_scan import FilterIgnoredError, KeysetScan, OrderIgnoredError, descending_until, settled
 from tap_amocrm.reading.overlapping_pages import OverlappingPages
 from tap_amocrm.shapes import Record
 
 logger = logging.getLogger("tap-amocrm")
-# No updated_at lies behind this second (year 2242); the service takes it.
+# Later than any updated_at (year 2242); the service accepts it.
 FAR_FUTURE = 1 << 33
 
 
 class Reader:
     """Reads the big lists of one account.
 
-    Whole lists are walked by id; a walk's borders must be checked against the deletions of its time. `walks` keeps
-    those that wait for it while `deferred` is set (the stream deleted_records reads these events anyway); otherwise
-    each walk is checked as it ends.
+    A full scan goes by ID; its page boundaries must be checked against the deletions of its time. `scans` keeps those
+    that wait for it while `deferred` is set (the stream deleted_records reads these events anyway); otherwise each scan
+    is checked as it ends.
 
     Args:
         client: Sends the requests.
@@ -43,7 +43,7 @@ class Reader:
         self.client, self.account, self.lists, self.start = client, account, lists, start
         self.events_refused = events_refused
         self.deferred = False
-        self.walks: dict[str, Walk] = {}
+        self.scans: dict[str, FullScan] = {}
 
     def changed(self, name: str, since: int | None) -> Iterator[list[Record]]:
         """All records of a list, or those updated at or after a second; some may come twice, none is missed.
@@ -73,7 +73,7 @@ class Reader:
             # A filter on updated_at and no order by it, as of tasks; by id, an update can only show a record again.
             params: Params = [] if low is None else [("filter[updated_at][from]", str(low))]
             promised = promised or not self.lists.known_empty(name)
-            yield from self._since(self.walk(name, params, nonempty=promised), low)
+            yield from self._since(self.full_scan(name, params, nonempty=promised), low)
             return
         filters = self.account.filter_package or not listing.needs_filter_package
         what = f"filter[updated_at] of {name}"
@@ -85,7 +85,7 @@ class Reader:
             else:
                 return
         if low is None:
-            yield from self.walk(name, nonempty=promised)
+            yield from self.full_scan(name, nonempty=promised)
         else:
             yield from self._newest_first(name, low)
 
@@ -95,13 +95,13 @@ class Reader:
         try:
             yield from settled(
                 lambda: descending_until(self.client, listing, since, promised=promised),
-                lambda: bool(self.vanished(listing.stream, moment - CLOCK_SLACK)),
-                lambda: self._since(self.walk(name), since),
+                lambda: bool(self.removal_times(listing.stream, moment - CLOCK_SLACK)),
+                lambda: self._since(self.full_scan(name), since),
                 listing.stream,
             )
         except OrderIgnoredError:
             logger.info("%s: this account does not list the newest records first; the whole list is read.", name)
-            yield from self._since(self.walk(name), since)
+            yield from self._since(self.full_scan(name), since)
 
     def _nothing(self, name: str, since: int | None) -> Iterator[list[Record]]:
         """A list answered nothing at all: see whether that can be."""
@@ -128,32 +128,32 @@ class Reader:
             self.lists.doubt(name)
         self.lists.empty(name)
 
-    def walk(self, name: str, params: Params | None = None, *, nonempty: bool = True) -> Iterator[list[Record]]:
-        """A list by id, whole or with filters of its own that records do not leave."""
-        if self.events_refused:  # nothing would tell what a deletion hid
+    def full_scan(self, name: str, params: Params | None = None, *, nonempty: bool = True) -> Iterator[list[Record]]:
+        """A list by ID, whole or with filters of its own that records do not leave."""
+        if self.events_refused:  # deletions would go unnoticed
             yield from OverlappingPages(self.client, LISTINGS[name], params or []).between(0)
             return
-        walk = Walk(self.client, LISTINGS[name], params, nonempty=nonempty, rank=1 + list(LISTINGS).index(name))
-        yield from walk
-        if walk.window is None:
+        scan = FullScan(self.client, LISTINGS[name], params, nonempty=nonempty, rank=1 + list(LISTINGS).index(name))
+        yield from scan
+        if scan.window is None:
             return
         if self.deferred and not params:
-            self.walks[name] = walk
+            self.scans[name] = scan
         else:
-            yield from walk.heal(self.vanished(LISTINGS[name].stream, walk.window[0] - CLOCK_SLACK))
+            yield from scan.repair(self.removal_times(LISTINGS[name].stream, scan.window[0] - CLOCK_SLACK))
 
     def unchecked(self, name: str) -> tuple[int, int] | None:
         """The time window of a full scan whose page boundaries are not checked yet, Unix seconds."""
-        walk = self.walks.get(name)
-        return None if walk is None else walk.window
+        scan = self.scans.get(name)
+        return None if scan is None else scan.window
 
     @staticmethod
     def _since(pages: Iterator[list[Record]], since: int | None) -> Iterator[list[Record]]:
         for records in pages:
             yield records if since is None else [r for r in records if (t := time_of(r)) is None or t >= since]
 
-    def vanished(self, stream: str, since: int, also: Sequence[str] = ()) -> list[float]:
-        """When records vanished from a stream's lists since a second, as far as the events tell.
+    def removal_times(self, stream: str, since: int, also: Sequence[str] = ()) -> list[float]:
+        """When records left a stream's lists since a second, according to the events.
 
         Args:
             stream: Of the big streams.

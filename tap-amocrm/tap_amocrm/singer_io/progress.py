@@ -37,9 +37,9 @@ class Progress:
             from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as RichProgress
 
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[summary]}"))
             self._bar = RichProgress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("amoCRM", total=expected, told="")
+            self._task = self._bar.add_task("amoCRM", total=expected, summary="")
             self._bar.start()
 
     def advance(self, stream: str, records: int) -> None:
@@ -48,21 +48,21 @@ class Progress:
         with self._lock:
             if self._bar is not None:
                 self._bar.update(
-                    self._task, description=stream, completed=self.metrics.requests, told=self._told(stream)
+                    self._task, description=stream, completed=self.metrics.requests, summary=self._summary(stream)
                 )
                 return
             now = time.monotonic()
             if now - self._last < _EVERY:
                 return
             self._last = now
-        logger.info("%s: %s", stream, self._told(stream))
+        logger.info("%s: %s", stream, self._summary(stream))
 
-    def _told(self, stream: str) -> str:
+    def _summary(self, stream: str) -> str:
         requests, rate = self.metrics.requests, self.metrics.average()
-        told = f"{self.metrics.records_by_stream[stream]:,} records; {requests:,} requests, {rate:.2f} a second"
+        summary = f"{self.metrics.records_by_stream[stream]:,} records; {requests:,} requests, {rate:.2f} a second"
         if self.expected is not None and self.expected > requests and rate > 0:
-            told += f", about {(self.expected - requests) / rate:,.0f} s left"
-        return told
+            summary += f", about {(self.expected - requests) / rate:,.0f} s left"
+        return summary
 
     def close(self) -> None:
         """Take the bar off the terminal."""

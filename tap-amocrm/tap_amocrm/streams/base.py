@@ -53,7 +53,7 @@ class AmoStream(SeamStream):
 
     The bookmark is the server's time at which the reading began, not the newest `updated_at`: API clients may set that
     to any value, and what changes while the list is read must come again. Beside it the state holds the digest of the
-    scope it was read with, and `walked` while a whole list's borders are not checked yet (docs/incremental.md).
+    scope it was read with, and `walked` while page boundaries of a full scan are not checked yet (docs/incremental.md).
     """
 
     primary_keys: ClassVar[list[str]] = ["account_id", "id"]
