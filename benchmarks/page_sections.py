@@ -45,6 +45,22 @@ def tap_limit(result: Result) -> str:
     return table([columns[n] for n in names], rows)
 
 
+def resume(result: Result) -> str:
+    """Requests with and without kills."""
+    rows = []
+    for sync in result["syncs"]:
+        kills = ", ".join(f"{share:.0%}" for share in sync["kills"]) or "never"
+        rows.append((kills, sync["requests"], sync["extra"], f"{sync['extra_percent']:.1f} %", sync["missing"]))
+    columns = ("killed after", "requests", "more than undisturbed", "in percent", "records missing")
+    head = paragraph(
+        f"{result['records']:,} records of {result['companies']:,} companies, {result['rate']} requests a second to a",
+        f"server that takes {result['latency']} ms: the limit of 7 and 300 ms, ten times as fast. The tap is killed",
+        "(SIGKILL) after a share of the undisturbed requests and run again from the last STATE that it wrote. The",
+        f"largest STATE is {max(s['largest_state_bytes'] for s in result['syncs']):,} bytes.",
+    )
+    return f"{head}\n\n{table(columns, rows)}"
+
+
 def speeds(result: Result, load: str) -> dict[str, float]:
     """Records a second of each way in one load."""
     return {way: result["records"] / middle(runs, load) for way, runs in result["seconds"].items()}

@@ -15,6 +15,7 @@ NAMES = (
     "conformance",
     "tap_throughput",
     "tap_limit",
+    "resume",
     "target_speed",
     "target_growth",
     "journal_cost",

@@ -28,6 +28,7 @@ NAMES = [
     "matching",
     "tap_throughput",
     "tap_limit",
+    "resume",
     "conformance",
 ]
 

@@ -28,6 +28,8 @@ class Bookmark:
         self._name, self._clock, self._lookback, self._start = name, clock, lookback, start
         # When reading began, on the monotonic clock; None before, and where the endpoint was refused.
         self.moment: float | None = None
+        # When an interrupted reading that this one continues began, Unix seconds.
+        self._resumed: int | None = None
         # The bookmark that reading began at, if it did.
         self._used: float | None = None
         self._warned = False
@@ -47,6 +49,22 @@ class Bookmark:
         self.shown = None if at is None else max(0, int(at) - self._lookback)
         return self._start if at is None else self.shown
 
+    def resume(self, began: int) -> bool:
+        """Continue a reading that began earlier; False where that time can't be right."""
+        if self._ahead(began):
+            return False
+        self._resumed = began
+        return True
+
+    @property
+    def began(self) -> int | None:
+        """When the reading began, Unix seconds, at the earliest; None before, and where the endpoint was refused."""
+        return None if self.moment is None else self._at(self.moment)
+
+    def _at(self, moment: float) -> int:
+        began = int(self._clock.earliest(moment))
+        return began if self._resumed is None else min(began, self._resumed)
+
     def moved(self, limit: float | None) -> str | None:
         """The bookmark after all of the stream was read, by what is known now; None where it can't be known.
 
@@ -60,7 +78,7 @@ class Bookmark:
         if self._used is not None and self._ahead(self._used):
             return None
         moment = self.moment if limit is None else min(self.moment, limit)
-        return str(pendulum.from_timestamp(int(self._clock.earliest(moment))).to_iso8601_string())
+        return str(pendulum.from_timestamp(self._at(moment)).to_iso8601_string())
 
     @property
     def unmovable(self) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from tap_amocrm.api.account import ACCOUNT, Account, account_of
 from tap_amocrm.api.seen_lists import Lists
@@ -18,11 +18,21 @@ from tap_amocrm.http.server_clock import ServerClock
 from tap_amocrm.planning.definitions import Definitions
 from tap_amocrm.planning.scope import Scope
 from tap_amocrm.planning.scope_membership import packed, unpacked
+from tap_amocrm.positions import Position
 from tap_amocrm.reading.reader import Reader
 from tap_amocrm.singer_io.prefetch import Prefetch
 from tap_amocrm.singer_io.progress import Progress
 from tap_amocrm.singer_io.request_metrics import RequestMetrics
 from tap_amocrm.state import RememberedScope, TapMemory
+
+
+class EncodedPage(NamedTuple):
+    """The messages of a page: how many, and how far the list that they are of has been read behind them."""
+
+    records: int
+    lines: bytes
+    listing: str
+    position: Position | None
 
 
 @dataclass
@@ -84,7 +94,7 @@ class Run:
     reader: Reader
     scope: Scope
     scope_digest: str
-    prefetch: Prefetch[tuple[int, bytes]] | None = None
+    prefetch: Prefetch[EncodedPage] | None = None
 
     @classmethod
     def start(cls, session: Session, *, defer_checks: bool) -> Run:

@@ -21,7 +21,16 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.plugin_base import JSONSchemaValidator, SingerCommand, _ConfigInput
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 
-__all__ = ["SEAM", "TESTED_WITH", "SeamStream", "SeamTap", "SeamWriter", "SingerCommand", "StateWriter"]
+__all__ = [
+    "SEAM",
+    "SEAM_ATTRIBUTES",
+    "TESTED_WITH",
+    "SeamStream",
+    "SeamTap",
+    "SeamWriter",
+    "SingerCommand",
+    "StateWriter",
+]
 
 # Versions of singer-sdk with which the whole test suite has passed.
 TESTED_WITH = ("0.54.9",)

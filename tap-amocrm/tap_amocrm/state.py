@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pendulum
 
 from tap_amocrm.errors import StateError
+from tap_amocrm.positions import ListPosition, PageBoundary, packed_boundaries, unpacked_boundaries
 from tap_amocrm.shapes import whole
 
 logger = logging.getLogger("tap-amocrm")
@@ -28,6 +29,37 @@ Window = list[int]
 
 
 @dataclass
+class Unfinished:
+    """A reading that has not come to its end.
+
+    Args:
+        began: When it began, Unix seconds of the service: where the bookmark moves when it ends.
+        since: The second from which on it reads, None for everything.
+        scope: The digest of the scope that it reads.
+        lists: How far each list has been read.
+    """
+
+    began: int
+    since: int | None
+    scope: str
+    lists: dict[str, ListPosition] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any] | None) -> Unfinished | None:
+        """The reading in a state; raises KeyError, TypeError, ValueError or AttributeError where it can't be read."""
+        if document is None:
+            return None
+        lists = {name: ListPosition.from_json(position) for name, position in document["lists"].items()}
+        since = document.get("since")
+        return cls(_whole(document["began"]), None if since is None else _whole(since), document["scope"], lists)
+
+    def to_json(self) -> dict[str, Any]:
+        """The reading as the state keeps it."""
+        lists = {name: position.to_json() for name, position in self.lists.items()}
+        return {"began": self.began, "since": self.since, "scope": self.scope, "lists": lists}
+
+
+@dataclass
 class StreamBookmark:
     """One stream's part of the state.
 
@@ -38,6 +70,8 @@ class StreamBookmark:
         walked: The time window of a full scan whose page boundaries are not checked yet.
         settling: The time window of the last full scan, in which events may still come late.
         seen: The events behind the bookmark that are known (`deleted_records`).
+        unfinished: How far a reading that was interrupted has come.
+        boundaries: The page boundaries of `walked`, packed, by list.
     """
 
     replication_key: str | None = None
@@ -46,11 +80,33 @@ class StreamBookmark:
     walked: Window | None = None
     settling: Window | None = None
     seen: list[str] | None = None
+    unfinished: Unfinished | None = None
+    boundaries: dict[str, str] | None = None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> StreamBookmark:
-        """The bookmark in a stream's part of the state, checked by `check_state`."""
-        return cls(**{f.name: document.get(f.name) for f in fields(cls)})
+        """The bookmark in a stream's part of the state, checked by `check_state`.
+
+        An interrupted reading whose position can't be read begins again.
+        """
+        kept = cls(**{f.name: document.get(f.name) for f in fields(cls)})
+        try:
+            kept.unfinished = Unfinished.from_json(document.get("unfinished"))
+            kept.earlier_scans()
+        except (AttributeError, KeyError, TypeError, ValueError):
+            logger.warning("The state's position of an interrupted reading can't be read; the list is read again.")
+            kept.unfinished = kept.boundaries = None
+        return kept
+
+    def earlier_scans(self) -> dict[str, tuple[PageBoundary, ...]]:
+        """The page boundaries of full scans of earlier runs that are not checked yet, by list."""
+        return {name: tuple(unpacked_boundaries(text)) for name, text in (self.boundaries or {}).items()}
+
+    def keep_scans(self, unchecked: Mapping[str, tuple[PageBoundary, ...]]) -> None:
+        """Keep the page boundaries of full scans that are still to be checked, by list."""
+        times = [time for boundaries in unchecked.values() for b in boundaries for time in (b.since, b.until)]
+        self.walked = [int(min(times)), int(max(times))] if times else None
+        self.boundaries = {name: packed_boundaries(found) for name, found in unchecked.items()} or None
 
     def write(self, document: dict[str, Any]) -> None:
         """Write into a stream's part of the state.
@@ -60,7 +116,7 @@ class StreamBookmark:
         """
         for name, value in vars(self).items():
             if value is not None or name in document:
-                document[name] = value
+                document[name] = value.to_json() if isinstance(value, Unfinished) else value
 
 
 class SeenList(NamedTuple):

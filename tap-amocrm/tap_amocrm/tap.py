@@ -20,7 +20,7 @@ from tap_amocrm.config.environment import from_variables
 from tap_amocrm.config.setting_names import unknown_settings
 from tap_amocrm.config.settings import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, SETTING_NAMES, validation_problems
 from tap_amocrm.declarations import DECLARATIONS, DELETED_RECORDS
-from tap_amocrm.errors import ConfigError, UnknownSettingError
+from tap_amocrm.errors import ConfigError, TapError, UnknownSettingError
 from tap_amocrm.planning.reconcile import Reconcile
 from tap_amocrm.run_context import Run, Session
 from tap_amocrm.singer_io.catalog_check import check_catalog
@@ -112,9 +112,13 @@ class TapAmoCRM(AmoTap):
             self.settle_bookmarks()
             self._mark(complete=True)
             self.write_state()
-        except Interrupted:
+        except (Interrupted, TapError) as end:
+            for stream in self.streams.values():
+                if isinstance(stream, AmoStream):
+                    stream.keep_position()
             self.write_state()
-            logger.error("Stopped by a signal; the state is out, the next run goes on from there.")
+            if isinstance(end, Interrupted):
+                logger.error("Stopped by a signal; the state is out, the next run goes on from there.")
             raise
         finally:
             self._close_run()
@@ -137,7 +141,7 @@ class TapAmoCRM(AmoTap):
             chosen = self.big_streams()
             self.run.prefetch = Prefetch([(s.name, s.encoded_pages) for s in chosen], room=32)
             lanes = [(s.name, self.run.prefetch.pages(s.name) or ()) for s in chosen]
-            return {name: sum(count for count, _ in lane) for name, lane in lanes}
+            return {name: sum(page.records for page in lane) for name, lane in lanes}
         finally:
             self._close_run()
 
@@ -160,6 +164,7 @@ class TapAmoCRM(AmoTap):
                 stream = streams[name]
                 for records in self.run.definitions.again(name, stream.whole):
                     stream.write(records)
+                self.run.definitions.written(name)
                 self.write_state()
 
     def _close_run(self) -> None:

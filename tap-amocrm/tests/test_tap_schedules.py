@@ -8,6 +8,7 @@ TAP_SCHEDULES=5000.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -57,13 +58,24 @@ def seeds(share):
     return st.integers(1, 10_000).map(lambda n: n * SHARES + share)
 
 
-def play(account, output, syncs):
-    """The syncs with their changes, then a quiet one; what the output lacks."""
-    for changes in syncs:
-        account.plan(changes)
-        output.sync()
+# Instead of which write to its output a run is killed; small accounts make some dozens.
+KILLS = st.lists(st.integers(1, 70), min_size=1, max_size=3)
+
+
+def play(account, output, syncs, kills=()):
+    """The syncs with their changes, the first ones killed, then quiet ones; what the output lacks.
+
+    A run that continues a killed one gives what the pages of that run held then. What changed in them since is the next
+    run's.
+    """
+    for changes, kill in itertools.zip_longest(syncs, kills):
+        account.plan(changes or [])
+        ended = output.sync(kill)
+        account.applied["a run was killed"] += not ended
     account.server.scheduled.clear()
     output.sync()
+    if kills:
+        output.sync()
     lost = wrong(account, output)
     survived("changes between two requests of a sync", account.applied, records=len(lost))
     return lost
@@ -79,6 +91,22 @@ def test_nothing_is_missed_whenever_the_account_changes(sim, share, monkeypatch)
         account = Account(sim, seed, step, options)
         output = Output(sim.url, page_size=page_size, lookback_seconds=4)
         assert play(account, output, syncs) == []
+
+    check()
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_nothing_is_missed_whenever_runs_are_killed(sim, share, monkeypatch):
+    monkeypatch.setattr(TapAmoCRM, "_setup_signal_handlers", lambda self: None, raising=False)
+    # Lists of a few pages: a STATE after each of them, so that runs are killed in the middle of lists.
+    monkeypatch.setattr("tap_amocrm.streams.checkpoints._PAGES_BETWEEN_STATES", 1)
+
+    @settings(max_examples=EXAMPLES // SHARES, **SETTINGS)
+    @given(seed=seeds(share), kills=KILLS, **COMMON)
+    def check(seed, kills, syncs, page_size, step, options):
+        account = Account(sim, seed, step, options)
+        output = Output(sim.url, page_size=page_size, lookback_seconds=4)
+        assert play(account, output, syncs, kills) == []
 
     check()
 

@@ -118,6 +118,26 @@ class Account:
         return found
 
 
+class Killed(BaseException):
+    """The run ends here, as by SIGKILL: nothing more leaves it."""
+
+
+class Pipe:
+    """Standard output of a run that is killed instead of its nth write."""
+
+    def __init__(self, kill_at: int | None) -> None:
+        self.written = io.BytesIO()
+        self._left = kill_at
+
+    def write(self, data: bytes) -> int:
+        """Take bytes in."""
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                raise Killed
+        return self.written.write(data)
+
+
 class Output:
     """What all syncs of an example gave, the last version of each record."""
 
@@ -127,21 +147,26 @@ class Output:
         self.records: dict[tuple[str, int], dict[str, Any]] = {}
         self.state: dict[str, Any] = {}
 
-    def sync(self) -> None:
-        """Run the tap from the last state on."""
+    def sync(self, kill_at: int | None = None) -> bool:
+        """Run the tap from the last state on; whether it came to its end before it was killed."""
         tap = TapAmoCRM(config=self.config, state=self.state)
         for stream in tap.streams.values():
             if stream.name not in self.streams:
                 stream.selected = False
-        written, out = io.BytesIO(), sys.stdout
-        sys.stdout = SimpleNamespace(buffer=written, flush=lambda: None)  # type: ignore[assignment]
+        pipe, out = Pipe(kill_at), sys.stdout
+        sys.stdout = SimpleNamespace(buffer=pipe, flush=lambda: None)  # type: ignore[assignment]
         try:
             tap.sync_all()
+        except Killed:
+            ended = False
+        else:
+            ended = True
         finally:
             sys.stdout = out
-        for line in written.getvalue().split(b"\n"):
+        for line in pipe.written.getvalue().split(b"\n"):
             if line:
                 self._add(json.loads(line))
+        return ended
 
     def _add(self, message: dict[str, Any]) -> None:
         if message["type"] == "STATE":

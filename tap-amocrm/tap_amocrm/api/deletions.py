@@ -31,13 +31,14 @@ def read_events(
     priority: int = URGENT,
     *,
     promised: bool = False,
+    first: int = 1,
 ) -> Iterator[list[Record]]:
-    """Events from a second on, newest first, as the service gives them; new ones meanwhile only repeat a few."""
+    """Events from a second on, newest first, from page `first`; new ones meanwhile only repeat a few."""
     params = [("limit", str(EVENTS_LIMIT))]
     if since is not None:
         params.append(("filter[created_at][from]", str(since)))
     params += [("filter[type][]", kind) for kind in types]
-    number, passed = 1, Pages(_EVENTS)
+    number, passed = first, Pages(_EVENTS)
     while True:
         asked = (*params, ("page", str(number)))
         page = client.get(Ask(stream, _EVENTS, asked, promised or number > 1, key="events"), priority)

@@ -47,7 +47,7 @@ class Lists:
     def seen(
         self, name: str, pages: Iterable[list[Record]], now: float, field: str = "updated_at"
     ) -> Iterator[list[Record]]:
-        """Pages as they come; what they show is remembered at their end.
+        """Pages as they come; what they show is remembered.
 
         Args:
             name: Of the list.
@@ -65,9 +65,9 @@ class Lists:
                 if at > newest:
                     newest, ids = at, set()
                 ids.add(record_id(record))
+            if newest:  # also where reading is interrupted: the next run goes on behind these pages
+                self._memory[name] = SeenList(newest, len(ids) or counted)
             yield records
-        if newest:
-            self._memory[name] = SeenList(newest, len(ids) or counted)
 
     def doubt(self, name: str) -> None:
         """Note that a list that held records answered nothing."""

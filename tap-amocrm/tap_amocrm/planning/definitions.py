@@ -33,6 +33,8 @@ class Definitions:
         self, memory: dict[str, RememberedList], lifetime: int, now: Callable[[], tuple[float, float] | None]
     ) -> None:
         self._memory, self._lifetime, self._now = memory, lifetime, now
+        # Lists that were read in this run and whose records may not have left yet.
+        self._read: dict[str, RememberedList] = {}
         self._known: dict[str, set[Any]] = {}
         self._strange: dict[str, set[Any]] = {}
         # Lists read in this run: what they lack no list shows (users who left, say).
@@ -62,8 +64,8 @@ class Definitions:
         known = self._memory.get(name)
         strange = self._strange.pop(name, set()) | {_key(k) for k in (known.ids if known else ())}
         yield from self._remembered(name, read())
-        if name in self._memory:
-            self._memory[name].ids = sorted({*map(_key, self._memory[name].ids), *strange}, key=str)
+        if name in self._read:
+            self._read[name].ids = sorted({*map(_key, self._read[name].ids), *strange}, key=str)
 
     def _remembered(self, name: str, source: Iterator[list[Record]]) -> Iterator[list[Record]]:
         ids: list[Any] = []
@@ -77,9 +79,14 @@ class Definitions:
             yield records
         if come:
             now = self._now()
-            self._memory[name] = RememberedList(int(now[0]) if now else 0, ids)
+            self._read[name] = RememberedList(int(now[0]) if now else 0, ids)
             self._known[name] = {_key(k) for k in ids}
             self._fresh.add(name)
+
+    def written(self, name: str) -> None:
+        """All records of a list have left: the next run need not read it, if it is good for so long."""
+        if name in self._read:
+            self._memory[name] = self._read[name]
 
     def watch(self, stream: str, records: list[Record]) -> None:
         """Look for ids that the remembered lists do not hold."""
@@ -106,7 +113,7 @@ class Definitions:
     def _note(self, name: str, key: Any) -> None:
         self._known[name].add(key)
         if name in self._fresh:
-            self._memory[name].ids.append(key)
+            self._read[name].ids.append(key)
         else:
             self._strange.setdefault(name, set()).add(key)
 

@@ -97,11 +97,10 @@ class Reconcile:
                 for records in self._reader.changed(name, None):
                     stream.write([stream.shape(r, name) for r in records])
         for name in stream.listings:
-            scan = self._reader.scans.pop(name, None)
-            if scan is not None:
+            for scan in self._reader.scans.pop(name, ()):
                 for records in scan.repair(_moments(events.all, types)):
                     stream.write([stream.shape(r, name) for r in records])
-        kept.settling, kept.walked = kept.walked, None
+        kept.settling, kept.walked, kept.boundaries = kept.walked, None, None
         stream.save()
 
     def _read_changed(self, events: list[Record]) -> None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from functools import partial
 
 from tap_amocrm.api.listing import pages, request_for
 from tap_amocrm.api.seen_lists import time_of
 from tap_amocrm.declarations import Listing
 from tap_amocrm.http.client import Client, Page, Params
+from tap_amocrm.positions import ListPosition, Position, Way
 from tap_amocrm.reading.overlapping_pages import OverlappingPages
 from tap_amocrm.shapes import Record, record_id
 
@@ -35,14 +37,14 @@ class FilterIgnoredError(Exception):
 class _Cursor:
     """One end of a range of seconds that is being read; `going` is +1 upwards, -1 downwards."""
 
-    span: _Span
+    unread: _Range
     going: int
     pages: int = 0
     asked: tuple[int, int] = (0, 0)
 
 
 @dataclass
-class _Span:
+class _Range:
     """Seconds from `low` to `high` (both included) that are not read yet; both ends move towards each other."""
 
     low: int
@@ -60,9 +62,11 @@ class KeysetScan:
     record that is updated meanwhile leaves for a later second: the caller's next scan starts before this one began.
     """
 
-    def __init__(self, client: Client, listing: Listing, low: int, high: int, *, promised: bool = False) -> None:
+    def __init__(
+        self, client: Client, listing: Listing, ranges: Iterable[tuple[int, int]], *, promised: bool = False
+    ) -> None:
         self.client, self.listing, self.promised = client, listing, promised
-        self.spans = [_Span(low, high)]
+        self.ranges = [_Range(low, high) for low, high in ranges]
         self.workers = client.settings.max_concurrent_requests
         self.running: dict[Future[Page], _Cursor] = {}
         # What was given out of the seconds at which pages begin and end: only these are read twice.
@@ -70,7 +74,8 @@ class KeysetScan:
 
     def __iter__(self) -> Iterator[list[Record]]:
         """Lists of records; some may come twice. Raises FilterIgnoredError when the filter shows no effect."""
-        self._start(_Cursor(self.spans[0], +1), promised=self.promised)
+        for unread in self.ranges:
+            self._start(_Cursor(unread, +1), promised=self.promised)
         try:
             while self.running:
                 done, _ = wait(self.running, return_when=FIRST_COMPLETED)
@@ -82,6 +87,11 @@ class KeysetScan:
             for future in self.running:
                 future.cancel()
 
+    @property
+    def position(self) -> Position:
+        """The position behind the records that were given last."""
+        return partial(ListPosition, Way.KEYSET, ranges=tuple((r.low, r.high) for r in self.ranges))
+
     def _params(self, low: int, high: int, going: int) -> Params:
         return [
             ("limit", str(self.client.settings.page_size)),
@@ -92,14 +102,14 @@ class KeysetScan:
 
     def _start(self, cursor: _Cursor, *, promised: bool = True) -> None:
         """Ask for what is left of a range. But for the first request it is known, or likely, to hold something."""
-        span = cursor.span
-        cursor.asked = (span.low, span.high)
-        params = [*self._params(span.low, span.high, cursor.going), ("page", "1")]
+        unread = cursor.unread
+        cursor.asked = (unread.low, unread.high)
+        params = [*self._params(unread.low, unread.high, cursor.going), ("page", "1")]
         ask = request_for(self.listing, params, promised=promised)
         self.running[self.client.submit(ask)] = cursor
 
     def _arrived(self, cursor: _Cursor, page: Page) -> Iterator[list[Record]]:
-        span = cursor.span
+        unread = cursor.unread
         records = page.records(self.listing.key)
         # Records without a time come, too; they tell nothing about the range.
         times = [t for r in records if (t := time_of(r)) is not None]
@@ -111,24 +121,23 @@ class KeysetScan:
         if times:
             self.edges.setdefault(times[0], set())
             self.edges.setdefault(times[-1], set())
-        yield self._unseen(records)
-        if not records or not more:
-            span.low, span.high = 1, 0  # the page held all that was left
-            self.spans = [s for s in self.spans if s.left > 0]
-            return
-        edge = times[-1]
-        if min(times) == max(times):
-            for more_records in self._second(edge):
-                yield self._unseen(more_records)
-            edge += cursor.going
-        if cursor.going > 0:
-            span.low = max(span.low, edge)
+        if records and more:
+            edge = times[-1]
+            if min(times) == max(times):
+                for more_records in self._second(edge):
+                    yield self._unseen(more_records)
+                edge += cursor.going
+            if cursor.going > 0:
+                unread.low = max(unread.low, edge)
+            else:
+                unread.high = min(unread.high, edge)
         else:
-            span.high = min(span.high, edge)
-        if span.left > 0:
+            unread.low, unread.high = 1, 0  # the page held all that was left
+        if unread.left > 0:
             self._start(cursor)
         else:
-            self.spans = [s for s in self.spans if s.left > 0]
+            self.ranges = [r for r in self.ranges if r.left > 0]
+        yield self._unseen(records)
 
     def _check(self, cursor: _Cursor, times: list[int]) -> None:
         """Check that an answer respects the range and the order."""
@@ -158,12 +167,12 @@ class KeysetScan:
         """Give idle workers something to do: the other end of a range, or half of a large one."""
         cursors = list(self.running.values())
         while len(self.running) < self.workers:
-            cursor = max((c for c in cursors if c.span.left > 1), key=lambda c: c.pages, default=None)
+            cursor = max((c for c in cursors if c.unread.left > 1), key=lambda c: c.pages, default=None)
             if cursor is None or cursor.pages < _PAGES_BEFORE_SPLIT // 2:
                 return
-            other_end = all(c.span is not cursor.span or c is cursor for c in self.running.values())
+            other_end = all(c.unread is not cursor.unread or c is cursor for c in self.running.values())
             if other_end:
-                self._start(_Cursor(cursor.span, -cursor.going))
+                self._start(_Cursor(cursor.unread, -cursor.going))
                 cursors = [c for c in cursors if c is not cursor]
                 continue
             if cursor.pages < _PAGES_BEFORE_SPLIT:
@@ -173,16 +182,16 @@ class KeysetScan:
 
     def _split(self, cursor: _Cursor) -> None:
         """Half of a range that two cursors read becomes a range of its own, with a reader between them."""
-        span = cursor.span
-        middle = (span.low + span.high) // 2
-        upper = _Span(middle + 1, span.high)
-        span.high = middle
+        unread = cursor.unread
+        middle = (unread.low + unread.high) // 2
+        upper = _Range(middle + 1, unread.high)
+        unread.high = middle
         for running in self.running.values():
-            if running.span is span and running.going < 0:
-                running.span = upper
+            if running.unread is unread and running.going < 0:
+                running.unread = upper
                 running.pages = 0
         cursor.pages = 0
-        self.spans.append(upper)
+        self.ranges.append(upper)
         if upper.left > 0:
             self._start(_Cursor(upper, +1))
 

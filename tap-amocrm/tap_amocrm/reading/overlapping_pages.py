@@ -8,12 +8,14 @@ Page numbers alone give no overlap; another `limit` does: page 3 of 249 begins a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 
 from tap_amocrm.api.listing import Pages, request_for
 from tap_amocrm.declarations import Listing
 from tap_amocrm.errors import TapError
 from tap_amocrm.http.client import Client, Page, Params
+from tap_amocrm.positions import ListPosition, Position, Way
 from tap_amocrm.shapes import Record, record_id
 
 # Pages of fewer records would hardly overlap; this many are asked for even where `page_size` is smaller.
@@ -33,6 +35,7 @@ class OverlappingPages:
 
     def __init__(self, client: Client, listing: Listing, params: Params) -> None:
         self.client, self.listing = client, listing
+        self._left = self._place = 0
         self.params: Params = [("order[id]", "asc"), *(p for p in params if p[0] != "order[id]")]
 
     def between(
@@ -54,6 +57,7 @@ class OverlappingPages:
             page, place = self._page_over(left, place, margin) if seen else self._page_at(place)
             records = page.records(self.listing.key)
             ids = [i for i in map(record_id, records) if i]
+            self._left, self._place = max(left, ids[-1]) if ids else left, place
             # A record whose id can't be read has no place in the order: it comes wherever it is seen.
             found = [r for r in records if (i := record_id(r)) == 0 or (left < i and (right is None or i < right))]
             if found:
@@ -64,6 +68,11 @@ class OverlappingPages:
             # A page may be empty, with others behind it: records that the token's user may not see.
             seen = bool(ids)
             left, margin = max(left, ids[-1]) if ids else left, None
+
+    @property
+    def position(self) -> Position:
+        """The position behind the records that were given last."""
+        return partial(ListPosition, Way.OVERLAP, self._place, self._left)
 
     def _page_over(self, left: int, place: int, margin: int | None) -> tuple[Page, int]:
         """A page that begins at or before `left` and reaches behind it, or to the list's end; and where it ends."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 
 from tap_amocrm.api.account import Account
 from tap_amocrm.api.deletions import read_events
@@ -12,6 +14,7 @@ from tap_amocrm.api.seen_lists import Lists, time_of
 from tap_amocrm.declarations import LISTINGS, events_that_shrink
 from tap_amocrm.errors import ApiError
 from tap_amocrm.http.client import Client, Params
+from tap_amocrm.positions import ListPosition, PageBoundary, Position, Way
 from tap_amocrm.reading.full_scan import CLOCK_SLACK, FullScan
 from tap_amocrm.reading.keyset_scan import FilterIgnoredError, KeysetScan, OrderIgnoredError, descending_until, settled
 from tap_amocrm.reading.overlapping_pages import OverlappingPages
@@ -27,7 +30,7 @@ class Reader:
 
     A full scan goes by ID; its page boundaries must be checked against the deletions of its time. `scans` keeps those
     that wait for it while `deferred` is set (the stream deleted_records reads these events anyway); otherwise each scan
-    is checked as it ends.
+    is checked as it ends. `positions` holds how far each list has been read, where a later run can go on from there.
 
     Args:
         client: Sends the requests.
@@ -43,7 +46,8 @@ class Reader:
         self.client, self.account, self.lists, self.start = client, account, lists, start
         self.events_refused = events_refused
         self.deferred = False
-        self.scans: dict[str, FullScan] = {}
+        self.scans: dict[str, list[FullScan]] = {}
+        self.positions: dict[str, Position] = {}
 
     def changed(self, name: str, since: int | None) -> Iterator[list[Record]]:
         """All records of a list, or those updated at or after a second; some may come twice, none is missed.
@@ -64,6 +68,53 @@ class Reader:
             yield records if since is None else [r for r in records if (t := time_of(r)) is None or t >= since]
         if not came:
             yield from self._nothing(name, since)
+        self._end(name)
+
+    def rest(self, name: str, since: int | None, start: ListPosition) -> Iterator[list[Record]]:
+        """What an interrupted reading of a list has not given yet; some records may come twice, none is missed.
+
+        Args:
+            name: The list, a key of LISTINGS.
+            since: As in `changed` when the list was begun.
+            start: How far it was read.
+        """
+        now = self.client.clock.latest(self.client.clock.moment())
+        yield from self._since(self.lists.seen(name, self._from_position(name, since, start), now), since)
+        self._end(name)
+
+    def _from_position(self, name: str, since: int | None, start: ListPosition) -> Iterator[list[Record]]:
+        self.positions[name] = lambda: start
+        try:
+            if start.way is Way.KEYSET:
+                scan = KeysetScan(self.client, LISTINGS[name], start.ranges)
+                yield from self._positioned(name, scan, scan)
+            elif start.way is Way.OVERLAP or (start.way is Way.PAGES and not self.events_refused):
+                pages = self.full_scan(name, low=start.low, nonempty=False, start=start)
+                yield from self._since(pages, start.low)
+            elif start.way is not Way.DONE:
+                yield from self.changed(name, since)
+            else:
+                yield from self.check_earlier(name, start.boundaries)
+        except FilterIgnoredError:
+            yield from self.changed(name, since)
+
+    def _end(self, name: str) -> None:
+        """All of a list has been given."""
+        unchecked = self.unchecked(name)
+        self.positions[name] = lambda: ListPosition(Way.DONE, boundaries=unchecked)
+
+    def _positioned(
+        self,
+        name: str,
+        source: FullScan | KeysetScan | OverlappingPages,
+        pages: Iterable[list[Record]],
+        low: int | None = None,
+    ) -> Iterator[list[Record]]:
+        """The pages of a source; the position behind each is noted."""
+        for records in pages:
+            position = source.position
+            self.positions[name] = position if low is None else partial(_narrowed, position, low)
+            yield records
 
     def _from(self, name: str, low: int | None, *, anchored: bool) -> Iterator[list[Record]]:
         """Records from a second on, None for all, by the best way that this account allows."""
@@ -71,15 +122,15 @@ class Reader:
         promised = anchored or (low is None and not self.lists.known_empty(name))
         if not listing.orders_by_time:
             # A filter on updated_at and no order by it, as of tasks; by id, an update can only show a record again.
-            params: Params = [] if low is None else [("filter[updated_at][from]", str(low))]
             promised = promised or not self.lists.known_empty(name)
-            yield from self._since(self.full_scan(name, params, nonempty=promised), low)
+            yield from self._since(self.full_scan(name, low=low, nonempty=promised), low)
             return
         filters = self.account.filter_package or not listing.needs_filter_package
         what = f"filter[updated_at] of {name}"
         if (low is not None or self.events_refused) and filters and self.account.honours.get(what) is not False:
             try:
-                yield from KeysetScan(self.client, listing, low or 0, FAR_FUTURE, promised=promised)
+                scan = KeysetScan(self.client, listing, [(low or 0, FAR_FUTURE)], promised=promised)
+                yield from self._positioned(name, scan, scan)
             except FilterIgnoredError:
                 self.account.ignores(what, "its records are read newest first")
             else:
@@ -91,6 +142,7 @@ class Reader:
 
     def _newest_first(self, name: str, since: int) -> Iterator[list[Record]]:
         listing, moment = LISTINGS[name], int(self.client.now())
+        self.positions.pop(name, None)
         promised = not self.lists.known_empty(name)
         try:
             yield from settled(
@@ -128,24 +180,52 @@ class Reader:
             self.lists.doubt(name)
         self.lists.empty(name)
 
-    def full_scan(self, name: str, params: Params | None = None, *, nonempty: bool = True) -> Iterator[list[Record]]:
-        """A list by ID, whole or with filters of its own that records do not leave."""
-        if self.events_refused:  # deletions would go unnoticed
-            yield from OverlappingPages(self.client, LISTINGS[name], params or []).between(0)
+    def full_scan(
+        self,
+        name: str,
+        params: Params | None = None,
+        *,
+        low: int | None = None,
+        nonempty: bool = True,
+        start: ListPosition | None = None,
+    ) -> Iterator[list[Record]]:
+        """A list by ID: whole, from a position on, or narrowed by filters that records do not leave.
+
+        Args:
+            name: The list, a key of LISTINGS.
+            params: Filters of its own.
+            low: The second from which on it was updated, Unix time.
+            nonempty: Whether an empty first page is requested again.
+            start: How far it was read.
+        """
+        listing, by_overlap = LISTINGS[name], self.events_refused if start is None else start.way is Way.OVERLAP
+        params = [*(params or ()), *([] if low is None else [("filter[updated_at][from]", str(low))])]
+        if by_overlap:  # deletions would go unnoticed
+            overlapping = OverlappingPages(self.client, listing, params)
+            left, place = (start.last, start.place) if start else (0, 0)
+            yield from self._positioned(name, overlapping, overlapping.between(left, place=place), low)
             return
-        scan = FullScan(self.client, LISTINGS[name], params, nonempty=nonempty, rank=1 + list(LISTINGS).index(name))
-        yield from scan
+        rank = 1 + list(LISTINGS).index(name)
+        scan = FullScan(self.client, listing, params, nonempty=nonempty, rank=rank, start=start)
+        yield from self._positioned(name, scan, scan, low)
+        yield from self._check(name, scan, defer=not params)
+
+    def check_earlier(self, name: str, boundaries: Iterable[PageBoundary]) -> Iterator[list[Record]]:
+        """Check the page boundaries that an earlier run has left, now or at the end of the run."""
+        position = ListPosition(Way.PAGES, boundaries=tuple(boundaries))
+        yield from self._check(name, FullScan(self.client, LISTINGS[name], start=position), defer=True)
+
+    def _check(self, name: str, scan: FullScan, *, defer: bool) -> Iterator[list[Record]]:
         if scan.window is None:
             return
-        if self.deferred and not params:
-            self.scans[name] = scan
+        if self.deferred and defer:
+            self.scans.setdefault(name, []).append(scan)
         else:
             yield from scan.repair(self.removal_times(LISTINGS[name].stream, scan.window[0] - CLOCK_SLACK))
 
-    def unchecked(self, name: str) -> tuple[int, int] | None:
-        """The time window of a full scan whose page boundaries are not checked yet, Unix seconds."""
-        scan = self.scans.get(name)
-        return None if scan is None else scan.window
+    def unchecked(self, name: str) -> tuple[PageBoundary, ...]:
+        """The page boundaries of a list that are not checked yet."""
+        return tuple(boundary for scan in self.scans.get(name, ()) for boundary in scan.boundaries)
 
     @staticmethod
     def _since(pages: Iterator[list[Record]], since: int | None) -> Iterator[list[Record]]:
@@ -170,3 +250,8 @@ class Reader:
             self.events_refused = True
             return []
         return [float(time_of(e, "created_at") or 0) for e in events]
+
+
+def _narrowed(position: Position, low: int) -> ListPosition:
+    """A position in a list that is narrowed to what changed since a second."""
+    return replace(position(), low=low)

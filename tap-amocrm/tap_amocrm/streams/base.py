@@ -6,7 +6,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -15,16 +15,26 @@ from tap_amocrm.api.conform import Conformer
 from tap_amocrm.bookmarks import Bookmark
 from tap_amocrm.declarations import Declaration
 from tap_amocrm.errors import ApiError, StreamMapError
-from tap_amocrm.run_context import Run
+from tap_amocrm.positions import PageBoundary, Position
+from tap_amocrm.run_context import EncodedPage, Run
 from tap_amocrm.sdk_seam import SeamStream, SeamTap
 from tap_amocrm.shapes import Record
 from tap_amocrm.singer_io.catalog_check import FULL_TABLE
 from tap_amocrm.singer_io.run_marker import SCHEMA_KEY, RunMarker
 from tap_amocrm.singer_io.writer import encode_records, write_lines
 from tap_amocrm.state import StreamBookmark
+from tap_amocrm.streams.checkpoints import Checkpoints
 
 # An endpoint that the account's plan (402) or the user's rights (403) refuse gives an empty stream.
 REFUSED = (402, 403)
+
+
+class ReadPage(NamedTuple):
+    """Records of a stream, and how far the list that they are of has been read behind them."""
+
+    records: list[Record]
+    listing: str = ""
+    position: Position | None = None
 
 
 class AmoTap(SeamTap):
@@ -81,9 +91,10 @@ class AmoStream(SeamStream):
         self._conform = Conformer(self.schema)
         self._read = False
         self._began_at: float | None = None
+        self.checkpoints: Checkpoints
 
     @abstractmethod
-    def pages(self, since: int | None) -> Iterator[list[Record]]:
+    def read_pages(self, since: int | None) -> Iterator[ReadPage]:
         """Normalised records from a second on, None for all."""
 
     @cached_property
@@ -107,15 +118,39 @@ class AmoStream(SeamStream):
         if not self.bookmarked:
             return None
         kept = self.kept
-        good = self.forced_replication_method != FULL_TABLE
-        good = good and kept.scope == self.amo.run.scope_digest and not kept.walked
+        good = self._incremental and kept.scope == self.amo.run.scope_digest
+        # A full scan whose page boundaries are not known, or can't be checked, is done again.
+        good = good and not (kept.walked and (not kept.boundaries or self.amo.run.reader.events_refused))
         return self.mark.since(kept.replication_key_value, good=good)
 
     @property
+    def _incremental(self) -> bool:
+        return bool(self.forced_replication_method != FULL_TABLE)
+
+    @property
     def began(self) -> int | None:
-        """When this run began to read the stream, by the server's clock at the earliest; Unix seconds."""
-        moment = self.mark.moment
-        return None if moment is None else int(self.amo.run.client.clock.earliest(moment))
+        """When the reading of the stream began, also in an earlier run that was interrupted; Unix seconds of the
+        service's clock, at the earliest."""
+        return self.mark.began
+
+    @property
+    def earlier_scans(self) -> dict[str, tuple[PageBoundary, ...]]:
+        """The page boundaries that an earlier run has left unchecked, by list."""
+        return self.kept.earlier_scans() if self.kept.walked else {}
+
+    def _checkpoints(self, since: int | None) -> Checkpoints:
+        """The positions of this reading; those of an interrupted one of the same kind to begin with."""
+        run, mark = self.amo.run, self.mark
+        enabled = self.bookmarked and self._incremental and not run.settings.scoped
+        known = run.client.clock
+        found = Checkpoints(
+            self.kept, lambda: mark.began if known.known else None, since, run.scope_digest, enabled=enabled
+        )
+        if found.interrupted is not None and not mark.resume(found.interrupted.began):
+            found.forget()
+        if found.interrupted is not None:
+            self.logger.info("Stream %s: going on where an earlier run was interrupted.", self.name)
+        return found
 
     def shape(self, record: Record, listing: str) -> Record:
         """A record of one of the incremental lists as the stream gives it."""
@@ -124,17 +159,19 @@ class AmoStream(SeamStream):
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Record]:
         """All records, one by one; the bookmark moves behind the last of them."""
         del context
-        for records in self.unrefused_pages():
-            self._prepare(records)
-            yield from records
+        for page in self.unrefused_pages():
+            self._prepare(page.records)
+            yield from page.records
+            self._passed(page.listing, page.position)
         self._move_bookmark()
 
-    def encoded_pages(self) -> Iterator[tuple[int, bytes]]:
-        """Pages as numbers of records and their messages, which take less memory than the records while they wait."""
-        for records in self.unrefused_pages():
+    def encoded_pages(self) -> Iterator[EncodedPage]:
+        """Pages as messages, which take less memory than the records while they wait."""
+        for records, listing, position in self.unrefused_pages():
             self._prepare(records)
-            if records:
-                yield len(records), encode_records(self.name, records, pendulum.now("UTC").to_iso8601_string())
+            if records or position is not None:
+                lines = encode_records(self.name, records, pendulum.now("UTC").to_iso8601_string())
+                yield EncodedPage(len(records), lines, listing, position)
 
     def _prepare(self, records: list[Record]) -> None:
         """What happens to all records before they leave: their types, counts, unknown users and fields."""
@@ -146,14 +183,27 @@ class AmoStream(SeamStream):
 
     def _move_bookmark(self) -> None:
         """All of the stream has been written."""
+        self.amo.run.definitions.written(self.name)
         if not self.bookmarked or self.mark.moment is None:
             return
         self._read = True
+        self.checkpoints.end()
         if self.settle_bookmark():
-            windows = [w for name in self.listings if (w := self.amo.run.reader.unchecked(name)) is not None]
-            self.kept.walked = [min(w[0] for w in windows), max(w[1] for w in windows)] if windows else None
-            self.save()
+            unchecked = {name: found for name in self.listings if (found := self.amo.run.reader.unchecked(name))}
+            self.kept.keep_scans(unchecked)
+        self.save()
         self.amo.settle_bookmarks()
+
+    def _passed(self, listing: str, position: Position | None) -> None:
+        """A page has been written."""
+        if self.checkpoints.passed(listing, position):
+            self.keep_position()
+            self.amo.write_state()
+
+    def keep_position(self) -> None:
+        """Put into the state how far the stream has been written."""
+        if self._began_at is not None and self.checkpoints.keep():
+            self.save()
 
     def settle_bookmark(self) -> bool:
         """Set the bookmark by all evidence so far, once the stream is read; whether it moved.
@@ -173,12 +223,13 @@ class AmoStream(SeamStream):
         self.save()
         return True
 
-    def unrefused_pages(self) -> Iterator[list[Record]]:
+    def unrefused_pages(self) -> Iterator[ReadPage]:
         """Pages; none, with a warning, where the account's plan or the user's rights refuse the endpoint."""
         since = self.since()
         self.mark.moment, self._began_at = self.amo.run.client.clock.moment(), time.time()
+        self.checkpoints = self._checkpoints(since)
         try:
-            yield from self.pages(since)
+            yield from self.read_pages(since)
         except ApiError as error:
             if error.status not in REFUSED:
                 raise
@@ -198,9 +249,10 @@ class AmoStream(SeamStream):
         """Write all pages, those that were read ahead first; the bookmark moves behind the last of them."""
         prefetch = self.amo.run.prefetch
         ahead = prefetch.pages(self.name) if prefetch is not None else None
-        for count, lines in ahead if ahead is not None else self.encoded_pages():
+        for count, lines, listing, position in ahead if ahead is not None else self.encoded_pages():
             write_lines(lines)
             yield count
+            self._passed(listing, position)
         self._move_bookmark()
 
     def began_at(self) -> float | None:

@@ -9,13 +9,13 @@ from tap_amocrm.api.records import normalise
 from tap_amocrm.declarations import LISTINGS
 from tap_amocrm.shapes import Record
 from tap_amocrm.singer_io.prefetch import side_by_side
-from tap_amocrm.streams.base import AmoStream
+from tap_amocrm.streams.base import AmoStream, ReadPage
 
 
 class IncrementalStream(AmoStream):
     """Reads what changed; several lists are read side by side."""
 
-    def pages(self, since: int | None) -> Iterator[list[Record]]:
+    def read_pages(self, since: int | None) -> Iterator[ReadPage]:
         """What changed, or with a scope what belongs to it."""
         names = self.listings
         if len(names) == 1:
@@ -23,11 +23,24 @@ class IncrementalStream(AmoStream):
         else:
             yield from side_by_side([partial(self._shaped, name, since) for name in names])
 
-    def _shaped(self, listing: str, since: int | None) -> Iterator[list[Record]]:
-        run = self.amo.run
-        scoped = run.settings.scoped
-        for records in self._in_scope(listing, since) if scoped else run.reader.changed(listing, since):
-            yield [self.shape(r, listing) for r in records]
+    def _shaped(self, listing: str, since: int | None) -> Iterator[ReadPage]:
+        reader = self.amo.run.reader
+        for records in self._source(listing, since):
+            shaped = [self.shape(r, listing) for r in records]
+            yield ReadPage(shaped, listing, reader.positions.get(listing))
+        yield ReadPage([], listing, reader.positions.get(listing))
+
+    def _source(self, listing: str, since: int | None) -> Iterator[list[Record]]:
+        """The records of a list as the API gives them."""
+        reader = self.amo.run.reader
+        if self.amo.run.settings.scoped:
+            yield from self._in_scope(listing, since)
+            return
+        earlier = self.earlier_scans.get(listing)
+        if earlier is not None:
+            yield from reader.check_earlier(listing, earlier)
+        start = self.checkpoints.lists.get(listing)
+        yield from reader.changed(listing, since) if start is None else reader.rest(listing, since, start)
 
     def _in_scope(self, listing: str, since: int | None) -> Iterator[list[Record]]:
         raise NotImplementedError

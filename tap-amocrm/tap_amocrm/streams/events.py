@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from tap_amocrm.api.deletions import LINKS, TYPES, any_event, deletions, read_events
 from tap_amocrm.api.records import normalise
@@ -10,20 +11,31 @@ from tap_amocrm.api.seen_lists import time_of
 from tap_amocrm.errors import ApiError
 from tap_amocrm.http.dispatcher import FILLER, URGENT
 from tap_amocrm.planning.reconcile import ChangeEvents
+from tap_amocrm.positions import ListPosition, Way
 from tap_amocrm.reading.full_scan import CLOCK_SLACK
 from tap_amocrm.run_context import Run
 from tap_amocrm.shapes import Record, seconds
-from tap_amocrm.streams.base import REFUSED, AmoStream
+from tap_amocrm.streams.base import REFUSED, AmoStream, ReadPage
 
 
 class EventStream(AmoStream):
     """The account's events; they have no `updated_at`."""
 
-    def pages(self, since: int | None) -> Iterator[list[Record]]:
-        """Events from a second on."""
-        run = self.amo.run
-        for events in events_since(run, self.name, since, priority=FILLER):
-            yield [normalise(e, run.account.id) for e in events]
+    def read_pages(self, since: int | None) -> Iterator[ReadPage]:
+        """Events from a second on.
+
+        New events come first and move the others back: an interrupted reading goes on at the page where it was, which
+        repeats some.
+        """
+        run, start = self.amo.run, self.checkpoints.lists.get(self.name)
+        passed = 0 if start is None else start.place
+        if start is None:
+            source = events_since(run, self.name, since, priority=FILLER)
+        else:
+            source = read_events(run.client, self.name, since, priority=FILLER, first=start.place + 1)
+        for number, events in enumerate(source, passed + 1):
+            position = partial(ListPosition, Way.EVENTS, number)
+            yield ReadPage([normalise(e, run.account.id) for e in events], self.name, position)
 
 
 def events_since(
@@ -65,7 +77,7 @@ class DeletionStream(AmoStream):
     # What reading has found, None before and where events may not be read.
     found: ChangeEvents | None = None
 
-    def pages(self, since: int | None) -> Iterator[list[Record]]:
+    def read_pages(self, since: int | None) -> Iterator[ReadPage]:
         """The last word on every entity that a new event is about."""
         run = self.amo.run
         try:
@@ -77,7 +89,7 @@ class DeletionStream(AmoStream):
         seen = set(self.kept.seen or ())
         fresh = [e for e in events if str(e.get("id")) not in seen]
         self._seen = {str(e.get("id")): seconds(e, "created_at") for e in events}
-        yield deletions(fresh, run.account.id)
+        yield ReadPage(deletions(fresh, run.account.id))
         # What happened before everything was read for the first time has been read with its outcome.
         self.found = ChangeEvents(events, fresh, self._run_began() if self._first(since) else 0)
 
@@ -122,5 +134,5 @@ class DeletionStream(AmoStream):
         """This user may not read events: what was scanned stays as it is, the next full scan goes by keyset."""
         self.amo.run.memory.events_refused = True
         for stream in self.amo.big_streams():
-            stream.kept.walked = None
+            stream.kept.walked = stream.kept.boundaries = None
             stream.save()

@@ -11,7 +11,7 @@ from tap_amocrm.declarations import BY_NAME, CUSTOMERS
 from tap_amocrm.errors import ApiError
 from tap_amocrm.http.dispatcher import FILLER, URGENT
 from tap_amocrm.shapes import Record, record_id
-from tap_amocrm.streams.base import REFUSED, AmoStream
+from tap_amocrm.streams.base import REFUSED, AmoStream, ReadPage
 
 # A list that the account's plan or the user's rights refuse, or that this account does not have.
 _MISSING = (*REFUSED, 404)
@@ -27,13 +27,11 @@ class WholeStream(AmoStream):
         """The priority of the stream's requests."""
         return URGENT if self.declared.urgent else FILLER
 
-    def pages(self, since: int | None) -> Iterator[list[Record]]:
+    def read_pages(self, since: int | None) -> Iterator[ReadPage]:
         """All records; none while those of an earlier run are still good (`definitions_lifetime`)."""
         del since
-        if self.declared.remembered:
-            yield from self.amo.run.definitions.pages(self.name, self.whole)
-        else:
-            yield from self.whole()
+        definitions = self.amo.run.definitions
+        yield from map(ReadPage, definitions.pages(self.name, self.whole) if self.declared.remembered else self.whole())
 
     def whole(self) -> Iterator[list[Record]]:
         """All records of all the stream's lists, each with an `id`."""
