@@ -38,7 +38,7 @@ PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md"),
 NOT_OURS = {"CHANGELOG.md", "README.ru.md", "glossary.md"}
 # How many of these phrases each package and the pages still have. The numbers only ever go down: lower them with each
 # text that is rewritten.
-LEFT = {"pages": 14, "tap-amocrm": 72, "target-crm": 0, "amocrm-sim": 0}
+LEFT = {"pages": 0, "tap-amocrm": 0, "target-crm": 0, "amocrm-sim": 0}
 
 
 def of_page(text):

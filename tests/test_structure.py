@@ -19,20 +19,18 @@ ORDER = {
         "presentation", "files", "__init__",
     ),
     "tap_amocrm": (
-        "cli", "tap", "streams", "run_context", "planning", "reading", "singer_io", "api", "auth", "http", "config",
-        "schemas", "bookmarks", "errors_page", "errors", "error_codes", "__init__",
+        "cli", "tap", "streams", "run_context", "planning", "reading", "singer_io", "bookmarks", "api", "auth", "http",
+        "config", "state", "positions", "declarations", "errors_page", "errors", "error_codes", "sdk_seam", "shapes",
+        "__init__",
     ),
 }  # fmt: skip
 # Arrows that still go up, by package: they only become fewer.
 UPWARDS: dict[str, set[tuple[str, str]]] = {
     "target_crm": set(),
-    "tap_amocrm": {
-        ("bookmarks", "http"), ("config", "api"), ("config", "auth"), ("http", "api"), ("http", "auth"),
-        ("tap", "cli"),
-    },
+    "tap_amocrm": set(),
 }  # fmt: skip
 # Classes that are still too long: they only become fewer.
-LONG: dict[str, set[str]] = {"target_crm": set(), "tap_amocrm": {"tap_amocrm.planning.scope.Scope"}}
+LONG: dict[str, set[str]] = {"target_crm": set(), "tap_amocrm": set()}
 MOST_LINES = {"file": 500, "class": 250, "function": 60}
 PACKAGES = list(ORDER)
 

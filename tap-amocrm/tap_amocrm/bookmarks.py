@@ -86,7 +86,7 @@ class Bookmark:
         return self._used is not None and self._ahead(self._used)
 
     def _ahead(self, at: float) -> bool:
-        """Whether a bookmark lies behind some answer's time: it was set by a wrong clock, nobody knows how wrong."""
+        """Whether a bookmark is later than some answer's time: it was set by a wrong clock, nobody knows how wrong."""
         smallest = self._clock.smallest
         if smallest is None or at <= smallest + _SKEW:
             return False

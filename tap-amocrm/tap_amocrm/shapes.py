@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 Record = dict[str, Any]
-# Digits that a 64-bit integer takes in any case; longer text is no number of the API.
+# Digits that a 64-bit integer takes in any case; longer text is not a number of the API.
 _MOST_DIGITS = 18
 _LIMIT = 1 << 63
 

@@ -30,7 +30,7 @@ def integer(value: Any) -> Any:
 
 
 def number(value: Any) -> Any:
-    """A number written as text; a float that JSON has no letters for is none."""
+    """A number written as text; a float that JSON can't write stays as it is."""
     if _is_nothing(value):
         return None
     found = whole(value)

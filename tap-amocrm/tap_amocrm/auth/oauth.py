@@ -26,10 +26,10 @@ from tap_amocrm.errors import AccountBlockedError, ConfigError, UnreachableError
 from tap_amocrm.http.client import Send
 
 logger = logging.getLogger("tap-amocrm")
-# A token is renewed so many seconds before it ends, or after nine tenths of a short life: requests under way still
+# A token is renewed this many seconds before it ends, or after nine tenths of a short life: requests under way still
 # use it.
 _AHEAD = 300.0
-# While the old token is good a renewal that found no answer is tried again after so many seconds.
+# While the old token is good a renewal that found no answer is tried again after this many seconds.
 _AGAIN_AFTER = 30.0
 
 
@@ -53,7 +53,7 @@ class OAuth:
     """Access tokens of 24 hours, renewed by refresh tokens that are good once (amocrm.ru/developers, OAuth).
 
     New tokens are on disk before they are used. The settings' own code or token starts a chain, and a new one there
-    starts the chain anew; everything else goes by the file, so that processes can share it.
+    starts the chain again; everything else goes by the file, so that processes can share it.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class OAuth:
             return rejected != self._header()
 
     def authorise(self, code: str) -> None:
-        """Start the chain anew with an authorisation code, whatever the file held of this account before.
+        """Start the chain again with an authorisation code, whatever the file held of this account before.
 
         Raises: as `authorization`.
         """

@@ -45,7 +45,7 @@ class Chain:
         """A chain of a JSON document; fields that are not known are left aside.
 
         Raises:
-            ValueError: it is none; holds nothing of the document.
+            ValueError: it is not one; holds nothing of the document.
         """
         problem = "no chain of tokens"
         if not isinstance(document, dict):

@@ -22,7 +22,7 @@ def account_url(config: Mapping[str, Any]) -> str:
     """The base URL of the account, without a slash at its end.
 
     Raises:
-        ConfigError: a setting is missing or is no account's address; names the setting.
+        ConfigError: a setting is missing or is not an account's address; names the setting.
     """
     if config.get("api_url"):
         return _given_url(str(config["api_url"]).strip())

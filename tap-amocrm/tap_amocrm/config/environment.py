@@ -14,9 +14,9 @@ _FALSEHOODS = ("false", "0", "no", "off")
 
 
 def from_variables(variables: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that variables give, as the kinds that the schema of the settings wants.
+    """The settings that variables give, as the kinds that the schema of the settings requires.
 
-    An empty variable is as good as none. Text that is no such kind stays, so that validation names the setting.
+    An empty variable is as good as none. Text of another kind stays, so that validation names the setting.
     """
     found: dict[str, Any] = {}
     for name, definition in schema["properties"].items():

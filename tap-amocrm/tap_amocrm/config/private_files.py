@@ -236,7 +236,7 @@ class FileLock:
         return False
 
     def _prepare(self) -> None:
-        """Make the file, so that nobody else can open and lock it; what is no file of ours is not opened."""
+        """Make the file, so that nobody else can open and lock it; a file that is not ours is not opened."""
         try:
             found = self.path.lstat()
         except FileNotFoundError:

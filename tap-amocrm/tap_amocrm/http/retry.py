@@ -35,7 +35,7 @@ class RetryPolicy:
     longest_asked: float | None = None
 
     def pause(self, tried: int, asked: float | None) -> float:
-        """Seconds to wait after so many tries; `asked` is what the service asks for, if anything."""
+        """Seconds to wait after a number of tries; `asked` is what the service asks for, if anything."""
         if asked is not None:
             return asked if self.longest_asked is None else min(asked, self.longest_asked)
         return min(self.first * self.factor ** (tried - 1), self.longest) * random.uniform(0.7, 1.3)

@@ -47,7 +47,7 @@ class ServerClock:
         return time.monotonic()
 
     def note(self, date: str | None, asked: float, came: float) -> None:
-        """Take in an answer's `Date` header; the answer was made between two moments. What is no date is ignored."""
+        """Take in an answer's `Date` header; the answer was made between two moments. What is not a date is ignored."""
         sent = seconds_of(date)
         own = _own_offset()
         with self._lock:

@@ -46,7 +46,7 @@ class BucketThrottle(Throttle):
         give_up = time.monotonic() + _SECONDS_WITHOUT_BUCKET
         while True:
             try:
-                # Each attempt takes the database's time anew: an entry is never older than the request's leaving.
+                # Each attempt takes the database's time again: an entry is never older than the request's leaving.
                 if self._limiter.try_acquire(self._account, blocking=False):
                     return time.monotonic() - started
                 give_up = time.monotonic() + _SECONDS_WITHOUT_BUCKET

@@ -27,7 +27,7 @@ class Step:
 
 
 def seconds(requests: int, requests_per_second: float) -> float:
-    """The time that so many requests take."""
+    """The time that a number of requests takes."""
     return requests / (requests_per_second * _SHARE_OF_THE_LIMIT)
 
 

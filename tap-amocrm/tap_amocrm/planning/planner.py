@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Below so many batches nothing is asked about the list: the question would cost as much as it saves.
+# Below this number of batches nothing is asked about the list: the question would cost as much as it saves.
 _BATCHES_WITHOUT_QUESTION = 3
 
 

@@ -44,7 +44,7 @@ class ScopeCosts:
         return -(-parents // self._settings.batch_sizes["contacts"]) < -(-linked // IDS_IN_A_REQUEST)
 
     def linked_strategy(self, entity: str, parents: int, linked: int) -> tuple[str, Costs]:
-        """How contacts or leads of so many companies are read, and why; `linked` are their ids, all known.
+        """How contacts or leads of a number of companies are read, and why; `linked` are their ids, all known.
 
         A list that holds them has at least a page for 250 of them: 200 ids a request are never twice as many, and
         nothing is asked about its length.
@@ -61,7 +61,7 @@ class ScopeCosts:
         return choose(self._settings.child_strategy, batches, parents, ask if known is None else lambda _: known)
 
     def strategy(self, name: str, parents: int) -> tuple[str, Costs]:
-        """How notes or tasks of so many parents are read from a list, and why."""
+        """How notes or tasks of a number of parents are read from a list, and why."""
         stream = LISTINGS[name].stream
         size = self._settings.batch_sizes[stream]
         return choose(self._settings.child_strategy, -(-parents // size), parents, partial(self.pages, name))
