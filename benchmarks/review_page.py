@@ -15,13 +15,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
 import psycopg
 from harness import BIN, BenchmarkError, console, main, postgres, show
 
-LIMIT_MS = 200.0
+LIMIT_MS = 100.0
 RUNS = 200
 COLUMNS = ("last_name", "first_name", "position", "phone", "email")
 COMPANIES, MOST_CONTACTS = 2000, 200_000
@@ -127,7 +127,14 @@ def pages(url: str) -> dict[str, str]:
     assert row is not None
     middle, record, last = row
     return {
+        "home": "/",
+        "a card": "/cards",
+        "records that changed last": "/records",
+        "a record by its name": f"/records?q={quote('Фамилия 77')}",
         "conflicts": "/conflicts",
+        "conflicts, the newest first": "/conflicts?sort=newest",
+        "decisions": "/decisions",
+        "standing rules": "/rules",
         "conflicts of a column": "/conflicts?table=contacts&column=position",
         "conflicts by a rule that none fits": "/conflicts?rule=same_but_spelling",
         "conflicts, half way": f"/conflicts?after={middle}",

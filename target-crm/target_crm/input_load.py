@@ -98,6 +98,10 @@ class InputLoad:
                 raise
             finally:
                 load.finish(status, error, failure)
+            if not settings.dry_run and any(counts.get("conflicts") for counts in load.counts_document().values()):
+                from target_crm.operations.rules import apply_after_load
+
+                apply_after_load(settings, database, load.run_id)
         return stats
 
     def _tell(self, load: Load) -> None:

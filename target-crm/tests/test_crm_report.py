@@ -65,7 +65,7 @@ def test_the_page_holds_the_runs_counts_conflicts_and_rejects(crm, report):
     page = report("--last")
     assert "Conflicts: 1" in page
     assert all(value in page for value in ("Иванов", "Вручную", "Петров", "Соколов"))
-    assert "Rejects: 1" in page
+    assert "Not loaded: 1" in page
     assert "Budget" in page
     (run,) = crm.execute("SELECT counts FROM sync_runs ORDER BY id DESC LIMIT 1")
     row = re.search(r'<th scope="row">Contacts</th>(.*?)</tr>', page)[1]
@@ -89,7 +89,7 @@ def test_one_run_is_chosen_by_its_number(crm, report):
     crm.sync("contacts", {"id": 1, "last_name": "Первый"})
     crm.sync("contacts", {"id": 1, "last_name": "Второй"})
     first = crm.execute("SELECT min(id) AS id FROM sync_runs")[0]["id"]
-    assert f"<h1>Run {first}:" in report(str(first))
+    assert f"<h1>Load {first} " in report(str(first))
 
 
 def test_plots_are_svg_with_text_alternatives(crm, report, tmp_path):
@@ -104,7 +104,7 @@ def test_plots_are_svg_with_text_alternatives(crm, report, tmp_path):
         assert root.get("role") == "img"
         assert next(e for e in root if e.tag.endswith("desc")).text
     assert "30 requests in 5 seconds, at most 7 in one; the limit is 7." in page
-    assert "400 with one for each parent" in page
+    assert "400 with one for each card" in page
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
 
@@ -167,7 +167,7 @@ def test_figures_are_of_the_tables_however_much_is_shown(crm, report):
     page = report("1")
     assert "<h2>Conflicts: 1,234</h2>" in page
     assert "<b>1,234</b> conflicts" in page
-    assert "<h2>Rejects: 777</h2>" in page
+    assert "<h2>Not loaded: 777</h2>" in page
     assert page.count("The first 500.") == 2
 
 
@@ -176,8 +176,8 @@ def test_the_page_calls_records_by_their_names_and_reasons_in_plain_words(crm, r
     page = report("--last")
     named = "Contact Соколова Анна Position Директор по закупкам Директор по закупкам и логистике"
     assert named in text_of(page, "Conflicts")
-    assert 'id must be a whole number, but "x9" came.' in text_of(page, "Rejects")
-    assert '"name": "Без номера"' in text_of(page, "Rejects")
+    assert 'id must be a whole number, but "x9" came.' in text_of(page, "Not loaded")
+    assert '"name": "Без номера"' in text_of(page, "Not loaded")
     assert '"сто тысяч" is not a number. W_NOT_A_NUMBER' in text_of(page, "Values left out")
     shown = re.search(r"<h2>Changes by column</h2>.*?</table>", page, re.DOTALL)[0]
     counted = crm.execute(
@@ -198,9 +198,9 @@ def test_the_report_speaks_russian_throughout(crm, report, tmp_path):
     file.write_text(json.dumps(METRICS))
     page = report("2", "--metrics-file", str(file), "--lang", "ru")
     assert '<html lang="ru">' in page
-    assert "<h1>Загрузка 2 <" in page
+    assert "<h1>Загрузка № 2 <" in page
     assert "запросов: 30 за 5 с, не больше 7 в секунду; предел 7." in page.lower()
-    assert "Свойство id — целое число, а пришло" in text_of(page, "Отложенные записи")
+    assert "Свойство id — целое число, а пришло" in text_of(page, "Не загружено")
     shown = {html.unescape(text).strip() for text in re.findall(r">([^<>]+)<", page)}
     shown |= set(re.findall(r'aria-label="([^"]+)"', page))
     english = {text[0] for text in TEXTS.values() if re.search("[a-z]", text[0]) and text[0] != text[1]}
@@ -257,4 +257,36 @@ def test_the_time_in_the_merge_is_kept_with_the_run_and_drawn(crm, report):
         "FROM sync_runs ORDER BY id"
     )
     assert 0 < last["merge_seconds"] < last["seconds"]
-    assert f"of that in the merge {last['merge_seconds']:.1f} s" in report("--last")
+    assert f"of that in the merge {round(last['merge_seconds'], 1):g} s" in report("--last")
+
+
+def test_the_page_begins_with_sentences_figures_what_is_to_be_done_and_changes(crm, report):
+    review_data.fill(crm)
+    crm.execute(
+        "INSERT INTO sync_accounts (account_id, url) VALUES (77, 'https://romashka.amocrm.ru') "
+        "ON CONFLICT (account_id) DO UPDATE SET url = excluded.url"
+    )
+    page = report("--last")
+    head = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page[page.index("<h1>") : page.index("<details>")])).split())
+    assert "14 records were read from amoCRM. In the CRM: 1 added, 13 changed. Besides:" in head
+    assert len(re.findall(r"<li[^>]*><b>", page[page.index('<ul class="tiles">') : page.index("</ul>")])) == 5
+    assert "Settle conflicts: 5. Both sides changed the same value." in head
+    assert "Кузнецова Мария Contact · Position: Бухгалтер → Главный бухгалтер" in head
+    assert 'href="https://romashka.amocrm.ru/contacts/detail/503"' in page
+
+
+@pytest.mark.parametrize(
+    ("requests", "seconds", "said"),
+    [
+        (420, 62.0, "97 % of the time was the limit of 7 requests a second."),
+        (30, 60.0, "The limit of 7 requests a second was no obstacle (7 % of the time)"),
+    ],
+)
+def test_the_bottleneck_is_told_by_its_share(crm, report, tmp_path, requests, seconds, said):
+    crm.sync("contacts", {"id": 1})
+    file = tmp_path / "metrics.json"
+    counts = {"200": requests, "429": 2}
+    file.write_text(json.dumps({**METRICS, "requests": requests, "duration_seconds": seconds, "status_counts": counts}))
+    page = report("--last", "--metrics-file", str(file))
+    assert said in page
+    assert "Refused or failed requests: 2; repeated: 0." in page

@@ -276,6 +276,7 @@ PATHS = (
     "/runs",
     "/runs/2",
     "/runs/2/undo",
+    "/decisions",
     "/rejects",
     "/warnings",
     "/records",
@@ -353,9 +354,28 @@ def test_pictures_of_the_page_and_the_report(crm, open_page, chromium, served, p
     window = chromium.new_page(viewport={"width": 1100, "height": 860})
     window.goto(report.as_uri())
     window.screenshot(path=pictures / "report.png")
+    window.evaluate("() => document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     window.locator(".plots").screenshot(path=pictures / "report-plots.png")
     assert axe.Axe().run(window).response["violations"] == []
     window.close()
     for name in ("review.png", "review-phone.png", "report.png", "report-plots.png"):
         assert re.match(rb"\x89PNG", (pictures / name).read_bytes()[:4])
         assert (pictures / name).stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_the_report_is_readable_at_any_width(crm, chromium, served, tmp_path, language, scheme):
+    report, metrics = tmp_path / "report.html", tmp_path / "metrics.json"
+    metrics.write_text(json.dumps(METRICS))
+    line = [COMMAND, "--database-url", crm.url, "--crm-schema", crm.schema, "report", "2", "--html", str(report)]
+    line += ["--lang", language, "--metrics-file", str(metrics)]
+    subprocess.run(line, check=True, env=os.environ, timeout=120)
+    window = chromium.new_page(color_scheme=scheme)
+    window.goto(report.as_uri())
+    window.evaluate("() => document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    for width in WIDTHS:
+        window.set_viewport_size({"width": width, "height": 900})
+        assert window.evaluate("() => document.documentElement.scrollWidth") <= width
+        assert axe.Axe().run(window).response["violations"] == []
+    window.close()

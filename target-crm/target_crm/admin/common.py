@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,16 @@ def session_of(context: click.Context) -> Iterator[Session]:
     """The CRM that the command's settings name; says which it was, unless an error does. Nothing is made in it."""
     settings = context.obj()
     with open_session(settings) as session:
+        session.made_by = _person()
         yield session
     name_database(settings)
+
+
+def _person() -> str | None:
+    """Who works at this terminal; kept with what they decide."""
+    with suppress(KeyError, OSError):
+        return getpass.getuser()
+    return None
 
 
 def plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:

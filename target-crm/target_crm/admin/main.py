@@ -22,6 +22,7 @@ _SUBCOMMANDS = {
     "tie": "proposals:tie_command",
     "untie": "proposals:untie_command",
     "written": "written:written",
+    "rules": "rules:rules",
     "map": "mapping:map_tables",
     "psql": "database:psql",
     "report": "database:report",

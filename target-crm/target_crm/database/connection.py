@@ -152,6 +152,7 @@ def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool
         "sync_pending",
         "sync_lookups",
         "sync_accounts",
+        "sync_rules",
         "sync_warnings",
         "sync_issue_changes",
         "sync_proposals",

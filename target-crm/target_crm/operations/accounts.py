@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
@@ -86,3 +86,31 @@ def page_of(live: LiveTable, row: Row) -> str | None:
                 return None
             text = text.replace(f"{{{name}}}", quote(str(row[name]), safe=""))
     return text
+
+
+def cards_of(session: Session, accounts: Accounts, rows: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The addresses of the cards of rows, by table and key, one query for each table."""
+    by_table: dict[str, list[str]] = {}
+    for table, key in rows:
+        by_table.setdefault(table, []).append(key)
+    found: dict[tuple[str, str], str] = {}
+    for table, keys in by_table.items():
+        live = session.tables.get(table)
+        if live is None or not accounts.urls or not {live.mapping.account, live.mapping.amo_id} <= live.columns.keys():
+            continue
+        numbers = sql.SQL(
+            "SELECT t.{id}::text AS key, t.{account} AS account, t.{number} AS number, t.{raw}->'amo' AS record "
+            "FROM {table} AS t WHERE t.{id}::text = ANY({keys})"
+        ).format(
+            id=sql.Identifier(live.mapping.id),
+            account=sql.Identifier(live.mapping.account or ""),
+            number=sql.Identifier(live.mapping.amo_id or ""),
+            raw=sql.Identifier(live.mapping.raw_fields),
+            table=live.identifier,
+            keys=sql.Literal(keys),
+        )
+        for row in session.rows(numbers):
+            url = accounts.card(live.mapping.stream, row["account"], row["number"], row["record"])
+            if url is not None:
+                found[table, row["key"]] = url
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,7 @@ class Filter:
     """Which conflicts are meant; all that is None matches everything. Only open ones unless `resolved`.
 
     `rule` is one of `RULES`; `up_to` leaves out conflicts with a greater id (those that came after somebody looked).
+    `text` is contained in one of the values, or the record is one of `rows` (table and key).
     """
 
     ids: Sequence[int] | None = None
@@ -65,6 +67,8 @@ class Filter:
     rule: str | None = None
     row: str | None = None
     up_to: int | None = None
+    text: str | None = None
+    rows: Sequence[tuple[str, str]] = ()
 
     def condition(self) -> sql.Composed:
         """As SQL over `c`.
@@ -81,9 +85,19 @@ class Filter:
                 parts.append(S("c.{} = {}").format(I(name), sql.Literal(value)))
         if self.rule is not None:
             parts.append(S("({})").format(rule_condition(self.rule, "c")))
+        if self.text is not None:
+            parts.append(self._holds_text(self.text))
         if self.up_to is not None:
             parts.append(S("c.id <= {}").format(sql.Literal(self.up_to)))
         return S(" AND ").join(parts)
+
+    def _holds_text(self, text: str) -> sql.Composed:
+        pattern = sql.Literal("%" + re.sub(r"([\\%_])", r"\\\1", text) + "%")
+        sides = [S("c.{} #>> '{{}}' ILIKE {}").format(I(f"{side}_value"), pattern) for side in ("base", "crm", "amo")]
+        named = S("(c.table_name, c.row_id) IN (SELECT * FROM unnest({}::text[], {}::text[]))").format(
+            sql.Literal([table for table, _ in self.rows]), sql.Literal([key for _, key in self.rows])
+        )
+        return S("({})").format(S(" OR ").join([*sides, named]))
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -20,7 +21,7 @@ CURRENT_STATUS = S("CASE WHEN r.status = 'running' AND NOT {alive} THEN 'interru
 class RunFilter:
     """Which runs are meant; all that is None matches everything. Days are UTC's; `table` was changed by the run."""
 
-    kind: str | None = None
+    kind: str | Sequence[str] | None = None
     status: str | None = None
     table: str | None = None
     since: date | None = None
@@ -30,7 +31,8 @@ class RunFilter:
         """As SQL over `r`, of the schema's runs."""
         parts: list[sql.Composable] = [S("true")]
         if self.kind is not None:
-            parts.append(S("r.kind = {}").format(sql.Literal(self.kind)))
+            kinds = [self.kind] if isinstance(self.kind, str) else list(self.kind)
+            parts.append(S("r.kind = ANY({})").format(sql.Literal(kinds)))
         if self.status is not None:
             parts.append(S("{} = {}").format(CURRENT_STATUS.format(alive=is_alive(schema)), sql.Literal(self.status)))
         if self.table is not None:

@@ -12,6 +12,7 @@ from psycopg import sql
 from target_crm.operations.history import RunFilter, find_runs
 from target_crm.operations.labels import natural_order
 from target_crm.operations.session import Row, Session
+from target_crm.presentation.texts import Texts
 from target_crm.presentation.values import as_moment
 
 S = sql.SQL
@@ -55,6 +56,29 @@ def done_by(run: Mapping[str, Any]) -> Done:
     tables = [counts for counts in run["counts"].values() if isinstance(counts, dict)]
     names = Done.__dataclass_fields__
     return Done(**{name: sum(counts.get(name, 0) for counts in tables) for name in names})
+
+
+def told_of(texts: Texts, done: Done) -> list[str]:
+    """What a load did, in three sentences."""
+    found = [texts.many("night_read", done.read)]
+    if done.written:
+        parts = [texts.many(f"night_{kind}", n) for kind, n in _written(done) if n]
+        found.append(texts("night_wrote", what=", ".join(parts)))
+    else:
+        found.append(texts("night_unchanged"))
+    kept = (
+        ("kept", done.kept),
+        ("conflicts", done.conflicts),
+        ("rejected", done.rejected),
+        ("left_out", done.warnings),
+    )
+    parts = [texts.many(f"night_{kind}", n) for kind, n in kept if n]
+    found.append(texts("night_kept_all", what=", ".join(parts)) if parts else texts("night_smooth"))
+    return found
+
+
+def _written(done: Done) -> tuple[tuple[str, int], ...]:
+    return (("inserted", done.inserted), ("updated", done.updated), ("deleted", done.deleted))
 
 
 def count_waiting(session: Session, most: int = 1000) -> dict[str, int]:

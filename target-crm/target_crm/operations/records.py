@@ -167,13 +167,13 @@ def context_of(session: Session, live: LiveTable, row: Row, accounts: Accounts |
         amo_account_id=account,
         amo_id=row.get(table.amo_id or ""),
         amo_changed_at=service("amo_updated_at") or record.get("updated_at"),
-        amo_changed_by=_user(session, account, record.get("updated_by")),
+        amo_changed_by=user_name(session, account, record.get("updated_by")),
         amo_deleted_at=service("amo_deleted_at"),
         crm_changed_at=service("updated_at"),
     )
 
 
-def _user(session: Session, account: Any, amo_id: Any) -> str | None:
+def user_name(session: Session, account: Any, amo_id: Any) -> str | None:
     """A user's name by the number in amoCRM."""
     if not isinstance(amo_id, int) or isinstance(amo_id, bool) or amo_id == 0:
         return None

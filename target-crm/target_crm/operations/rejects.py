@@ -22,6 +22,7 @@ def find_rejects(
     ids: Sequence[int] | None = None,
     stream: str | None = None,
     run: int | None = None,
+    code: str | None = None,
     resolved: bool = False,
     after: int = 0,
     limit: int = 50,
@@ -32,7 +33,7 @@ def find_rejects(
         parts.append(S("resolved_at IS NULL"))
     if ids is not None:
         parts.append(S("id = ANY({})").format(sql.Literal(list(ids))))
-    for name, value in (("stream", stream), ("run_id", run)):
+    for name, value in (("stream", stream), ("run_id", run), ("code", code)):
         if value is not None:
             parts.append(S("{} = {}").format(sql.Identifier(name), sql.Literal(value)))
     return session.rows(
@@ -71,6 +72,17 @@ def count_rejects(session: Session, most: int = 1000) -> int:
         )
     )
     return int(found["n"])
+
+
+def grouped_rejects(session: Session, limit: int = 50) -> list[Row]:
+    """Open rejects by stream and code, the largest group first: how many, since when, and one as an example."""
+    return session.rows(
+        S(
+            "SELECT stream, code, count(*) AS n, min(created_at) AS since, "
+            "(array_agg(args ORDER BY id DESC))[1] AS args, (array_agg(error ORDER BY id DESC))[1] AS error "
+            "FROM {} WHERE resolved_at IS NULL GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT {}"
+        ).format(session.control("sync_rejects"), sql.Literal(limit))
+    )
 
 
 def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int, int]:

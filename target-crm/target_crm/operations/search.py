@@ -56,6 +56,15 @@ def find_records(session: Session, text: str) -> Search:
     return Search(list(found.values()), left_out)
 
 
+def rows_named(session: Session, text: str, limit: int = 500) -> list[tuple[str, str]]:
+    """Tables and keys of records whose names hold the words of a text."""
+    found: list[tuple[str, str]] = []
+    for live in session.tables.values():
+        records = _read(session, live, _named(live, text), limit) if re.search(r"\w", text) else None
+        found += [(record.table, record.row_id) for record in records or []]
+    return found
+
+
 def recent_records(session: Session, limit: int = MOST_FOUND) -> list[Found]:
     """The records that were written last."""
     rows = session.rows(

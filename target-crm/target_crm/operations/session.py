@@ -95,6 +95,8 @@ class Session:
     sets: dict[str, SetTable] = field(default_factory=dict)
     # Open as long as the session is: a second holder of the embedded server would stop it when done.
     database: Database | None = None
+    # Who works with it, as they call themselves: kept with decisions and undoings.
+    made_by: str | None = None
 
     @property
     def item_sets(self) -> list[SetTable]:
@@ -178,6 +180,12 @@ class Session:
             if undoes is not None:
                 self.execute(
                     sql.SQL("UPDATE {} SET undoes = %s WHERE id = %s").format(self.control("sync_runs")), undoes, run_id
+                )
+            if self.made_by:
+                self.execute(
+                    sql.SQL("UPDATE {} SET made_by = %s WHERE id = %s").format(self.control("sync_runs")),
+                    self.made_by,
+                    run_id,
                 )
             done = work(run_id)
             runs.close_run(self.connection, self.settings.crm_schema, run_id, "succeeded", None)

@@ -100,6 +100,9 @@ class Shown:
         if not isinstance(row, dict):
             return as_text(row)
         hidden = set(leave_out)
+        item_set = self._session.sets.get(table)
+        if item_set is not None:
+            hidden.add(item_set.item_set.columns.get("position", ""))
         shown = [
             f"{self.column(table, name)}: {self.value(table, name, _items(value))}"
             for name, value in row.items()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
+
+from psycopg import sql
 
 from target_crm.load import runs
 from target_crm.mapping.catalogue import read_columns, read_facts
@@ -10,7 +13,7 @@ from target_crm.mapping.check import LiveTable
 from target_crm.operations import undo_ties
 from target_crm.operations.history import undone_by, unknown_run
 from target_crm.operations.session import NotPossibleError, Row, Session
-from target_crm.operations.undo_entries import collect_entries, count_rewritten, lock_entries
+from target_crm.operations.undo_entries import RowKey, collect_entries, count_rewritten, leave_out, lock_entries
 from target_crm.operations.undo_issues import follow
 from target_crm.operations.undo_remove import remove_rows
 from target_crm.operations.undo_restore import restore_items, return_rows
@@ -19,17 +22,21 @@ from target_crm.operations.undo_work import KeptFor, Undone, Work
 from target_crm.sql.spec import S
 from target_crm.sql.undo_restore import UndoSpec
 
+# So many values of an undoing are shown before it is done.
+SHOWN_CHANGES = 300
+
 __all__ = ["KeptFor", "Preview", "Undone", "preview_undo", "take_back", "undo"]
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What an undoing does by table, the first cells that it leaves since somebody edited them, and the foreign keys
-    for which it keeps rows."""
+    """What an undoing does by table, the first cells that it leaves since somebody edited them, the foreign keys for
+    which it keeps rows, and the first of the values that it writes, as entries of the journal."""
 
     counts: dict[str, Undone]
     left: list[Row]
     kept_for: list[KeptFor] = field(default_factory=list)
+    changes: list[Row] = field(default_factory=list)
 
 
 def preview_undo(session: Session, run: int) -> Preview:
@@ -41,13 +48,13 @@ def preview_undo(session: Session, run: int) -> Preview:
     return _undo(session, run, preview=True)[1]
 
 
-def take_back(session: Session, run: int) -> tuple[int, Preview]:
-    """Undo a run; the undoing's own number, and what was done.
+def take_back(session: Session, run: int, without: Collection[RowKey] = ()) -> tuple[int, Preview]:
+    """Undo a run, but for the rows `without`; the undoing's own number, and what was done.
 
     Raises:
         As `undo`.
     """
-    return _undo(session, run, preview=False)
+    return _undo(session, run, preview=False, without=without)
 
 
 def undo(session: Session, run: int, *, preview: bool = False) -> dict[str, Undone]:
@@ -63,18 +70,22 @@ def undo(session: Session, run: int, *, preview: bool = False) -> dict[str, Undo
     return _undo(session, run, preview=preview)[1].counts
 
 
-def _undo(session: Session, run: int, *, preview: bool) -> tuple[int, Preview]:
+def _undo(session: Session, run: int, *, preview: bool, without: Collection[RowKey] = ()) -> tuple[int, Preview]:
     _check(session, run)
     fresh = _as_they_are(session)
+    left_out: dict[str, int] = {}
 
     def prepare() -> None:
         collect_entries(fresh, run)
+        left_out.clear()
+        left_out.update(leave_out(fresh, without))
         lock_entries(fresh)
 
     def work(new_run: int) -> tuple[int, Preview]:
         done = Work(fresh, UndoSpec(session.settings.crm_schema, run, new_run))
-        _put_back(done)
-        found = Preview(done.counts, done.left, done.kept_for)
+        _put_back(done, left_out)
+        changes = _written(session, new_run) if preview else []
+        found = Preview(done.counts, done.left, done.kept_for, changes)
         session.count(new_run, {name: asdict(c) for name, c in found.counts.items()})
         if preview:
             raise _RollBack(found)
@@ -98,11 +109,24 @@ def _as_they_are(session: Session) -> Session:
     return replace(session, tables={name: fresh(live) for name, live in session.tables.items()})
 
 
-def _put_back(work: Work) -> None:
+def _written(session: Session, new_run: int) -> list[Row]:
+    """The first values that the undoing writes; the documents' own entries are left out."""
+    documents = sorted({live.mapping.raw_fields for live in session.tables.values()})
+    return session.rows(
+        S(
+            "SELECT table_name, row_id, column_name, old_value, new_value FROM {} WHERE run_id = %s "
+            "AND column_name <> ALL(%s) ORDER BY id LIMIT {}"
+        ).format(session.control("sync_changes"), sql.Literal(SHOWN_CHANGES)),
+        new_run,
+        documents,
+    )
+
+
+def _put_back(work: Work, left_out: Mapping[str, int]) -> None:
     """All of it, in the caller's transaction; the rows are locked."""
     session = work.session
     for table, number in count_rewritten(session).items():
-        work.count(table).left_rewritten += number
+        work.count(table).left_rewritten += number - left_out.get(table, 0)
     # Tables that are only matched were never written to, and have no columns for that.
     tables = [live for live in session.tables.values() if not live.mapping.match_only]
     for live in tables:

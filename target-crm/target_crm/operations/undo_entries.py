@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from target_crm.operations.session import Session
 from target_crm.sql import undo_entries as statements
+
+RowKey = tuple[str, str]
 
 
 def collect_entries(session: Session, run: int) -> None:
@@ -30,6 +34,29 @@ def collect_entries(session: Session, run: int) -> None:
     session.execute(statements.FORGET_CELLS_OF_BORN)
     for item_set in session.item_sets:
         session.execute(statements.forget_items_of_born(item_set.item_set, item_set.parent))
+
+
+def leave_out(session: Session, rows: Collection[RowKey]) -> dict[str, int]:
+    """Leave rows with their items as they are, as if a later run had written them; how many of each table."""
+    if not rows:
+        return {}
+    left: dict[str, int] = {}
+    for table, keys in _by_table(rows).items():
+        found = session.rows(statements.leave_out(table, keys))
+        left[table] = len({row["row_id"] for row in found})
+        for item_set in session.item_sets:
+            if item_set.parent.mapping.table == table:
+                items = session.rows(statements.leave_out_items(item_set.item_set, keys))
+                name = item_set.item_set.table
+                left[name] = left.get(name, 0) + len({row["row_id"] for row in items})
+    return left
+
+
+def _by_table(rows: Collection[RowKey]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for table, key in rows:
+        found.setdefault(table, []).append(key)
+    return found
 
 
 def count_rewritten(session: Session) -> dict[str, int]:

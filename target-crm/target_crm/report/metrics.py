@@ -29,6 +29,8 @@ class Metrics(msgspec.Struct):
     records_series: dict[str, list[Number]] = {}
     requests_per_second: Seconds | None = None
     run_id: str | None = None
+    status_counts: dict[str, Number] = {}
+    retries: Number = 0
 
 
 def read_metrics(file: Path) -> Metrics:

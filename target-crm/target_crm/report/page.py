@@ -10,16 +10,17 @@ from psycopg import sql
 
 from target_crm.errors import ConfigError
 from target_crm.files import write_private
-from target_crm.operations.accounts import read_accounts
+from target_crm.operations.accounts import cards_of, read_accounts
 from target_crm.operations.cells import grouped_warnings
 from target_crm.operations.history import changes_by_column, find_run, find_runs, undone_by
 from target_crm.operations.kept import WHY, KeptCell, kept_cells
+from target_crm.operations.overview import count_waiting, done_by, told_of
 from target_crm.operations.session import Row, Session
 from target_crm.operations.shown import Shown
 from target_crm.presentation import values
 from target_crm.presentation.texts import Texts
 from target_crm.presentation.texts.report import TEXTS
-from target_crm.report import plots
+from target_crm.report import bottleneck, plots
 from target_crm.report.metrics import Metrics, read_metrics, require_run
 
 # Told though they are 0.
@@ -27,6 +28,8 @@ _ALWAYS = values.COUNTS[:9]
 _SAMPLES = 100
 _LISTED = 500
 _TREND = 30
+_TOP = 10
+_MOST_COUNTED = 10_000
 
 
 def write_report(
@@ -53,15 +56,23 @@ def write_report(
     runs = find_runs(session, before=found["id"] + 1, limit=_TREND)
     counts = {table: c for table, c in shown.in_order(found["counts"]) if isinstance(c, dict)}
     kept, kept_total, kept_shown = _kept(session, shown, counts)
+    samples = _samples(session, shown, found["id"])
     text = environment.get_template("page.html.j2").render(
         t=t,
         show=shown,
         run=found,
+        told=told_of(t, done_by(found)) if found["kind"] == "load" else [],
+        done=done_by(found),
+        todo=[(kind, n) for kind, n in count_waiting(session, _MOST_COUNTED).items() if n],
+        counted=_MOST_COUNTED,
+        top=samples[:_TOP],
+        cards=cards_of(session, accounts, [(c["table_name"], c["row_id"]) for c in samples[:_TOP]]),
+        slow=bottleneck.told(bottleneck.find_bottleneck(metrics, found["seconds"], found.get("merge_seconds")), t),
         undone=undone_by(session, found["id"]),
         counts=counts,
         count_names=[n for n in values.COUNTS if _is_told(n, counts)] or _other_names(counts),
         changes=shown.cells_in_order(_without_documents(session, changes_by_column(session, found["id"]))),
-        samples=_samples(session, shown, found["id"]),
+        samples=samples,
         kept=kept,
         kept_total=kept_total,
         kept_shown=kept_shown,

@@ -18,7 +18,22 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_runs (
     -- Whether the tap read from the beginning, without a state; unknown of taps that do not say so.
     from_start boolean,
     -- By what the tap calls its run, in its messages and its metrics.
-    tap_run text
+    tap_run text,
+    -- Who decided, as they called themselves; of loads nobody.
+    made_by text,
+    -- The standing rule that decided.
+    rule_id bigint
+);
+-- Decisions that loads make by themselves for the conflicts of a column; condition is 'always' or a kind of difference.
+CREATE TABLE IF NOT EXISTS {schema}.sync_rules (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    table_name text NOT NULL,
+    column_name text NOT NULL,
+    condition text NOT NULL DEFAULT 'always',
+    take text NOT NULL,
+    made_by text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    switched_off_at timestamptz
 );
 -- One row per written column. Whole rows are one entry with column_name '*': an inserted row holds what was written in
 -- new_value, a deleted one in old_value. An updated row also has an entry 'raw_fields' with the document it had.

@@ -54,6 +54,22 @@ def drop_foreign_keys_of(table: str, family: str) -> sql.Composed | None:
     )
 
 
+def leave_out(table: str, keys: Sequence[str]) -> sql.Composed:
+    """Marks rows as ones that the undoing leaves; those that it would have written."""
+    return S(
+        "UPDATE undo_entries SET rewritten = true WHERE table_name = {} AND row_id = ANY({}) AND NOT rewritten "
+        "RETURNING row_id"
+    ).format(sql.Literal(table), sql.Literal(list(keys)))
+
+
+def leave_out_items(item_set: ItemSet, keys: Sequence[str]) -> sql.Composed:
+    """Likewise for the items of rows."""
+    return S(
+        "UPDATE undo_entries SET rewritten = true WHERE table_name = {} "
+        "AND coalesce(new_value, old_value)->>{} = ANY({}) AND NOT rewritten RETURNING row_id"
+    ).format(sql.Literal(item_set.table), sql.Literal(item_set.parent), sql.Literal(list(keys)))
+
+
 INDEX_ENTRIES = S("CREATE INDEX ON undo_entries (table_name, column_name, row_id); ANALYZE undo_entries")
 COUNT_REWRITTEN = S("SELECT table_name, count(DISTINCT row_id) AS n FROM undo_entries WHERE rewritten GROUP BY 1")
 

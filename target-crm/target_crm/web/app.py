@@ -26,7 +26,7 @@ from target_crm.web.crm import Crm
 from target_crm.web.i18n import texts_for
 from target_crm.web.page import Page, load_templates, refusal_text, render_plain
 from target_crm.web.security import MOST_BODY_BYTES, Access, Guard
-from target_crm.web.views import cards, cells, conflicts, entering, home, records, rejects, runs
+from target_crm.web.views import cards, cells, conflicts, entering, home, records, rejects, rules, runs
 
 logger = logging.getLogger("target-crm")
 MOST_FIELDS = 20_000
@@ -113,6 +113,13 @@ class _Site:
             return self.problem(request, 403, "error_form")
         return entering.leave(request, self.access)
 
+    async def name(self, request: Request) -> Response:
+        """See `entering.choose_name`."""
+        form = await read_form(request)
+        if not self.access.is_own_form(request.state.session, form.get("form_token", [""])[-1]):
+            return self.problem(request, 403, "error_form")
+        return entering.choose_name(request, self.access, form)
+
     async def language(self, request: Request) -> Response:
         """See `entering.choose_language`."""
         return entering.choose_language(request, self.access)
@@ -149,24 +156,31 @@ def create_app(crm: Crm, access: Access) -> Guard:
         Route("/enter", site.enter, methods=["GET", "POST"]),
         Route("/leave", site.leave, methods=["POST"]),
         Route("/language/{language}", site.language),
+        Route("/name", site.name, methods=["POST"]),
+        Route("/decisions", site.view(runs.list_decisions)),
         Route("/runs", site.view(runs.list_runs)),
         Route("/runs/{run:number}", site.view(runs.show_run)),
         Route("/runs/{run:number}/undo", site.view(runs.ask_undo)),
         Route("/runs/{run:number}/undo", site.view(runs.undo), methods=["POST"]),
         Route("/conflicts", site.view(conflicts.list_conflicts)),
+        Route("/conflicts.csv", site.view(conflicts.export)),
         Route("/conflicts/bulk", site.view(conflicts.settle_bulk), methods=["POST"]),
         Route("/conflicts/{conflict:number}", site.view(conflicts.show_conflict)),
         Route("/conflicts/{conflict:number}", site.view(conflicts.settle), methods=["POST"]),
         Route("/cards", site.view(cards.first)),
         Route("/cards/{table}/{row_id:path}", site.view(cards.show_card)),
         Route("/cards/{table}/{row_id:path}", site.view(cards.settle_card), methods=["POST"]),
+        Route("/rules", site.view(rules.list_rules)),
+        Route("/rules/add", site.view(rules.make_rule), methods=["POST"]),
+        Route("/rules/off", site.view(rules.end_rule), methods=["POST"]),
         Route("/choices", site.view(conflicts.offer_choices)),
         Route("/records", site.view(records.find_record)),
         Route("/records/{table}/{row_id:path}", site.view(records.show_record)),
+        Route("/records/{table}/{row_id:path}", site.view(records.back_to), methods=["POST"]),
         Route("/rejects", site.view(rejects.list_rejects)),
         Route("/warnings", site.view(cells.list_warnings)),
         Route("/rejects/retry", site.view(rejects.try_again), methods=["POST"]),
-        Route("/rejects/drop", site.view(rejects.drop_one), methods=["POST"]),
+        Route("/rejects/drop", site.view(rejects.drop_some), methods=["POST"]),
         Mount("/static", static),
     ]
     app = Starlette(routes=routes, exception_handlers={404: site.not_found, 405: site.not_found})

@@ -23,11 +23,12 @@ from target_crm.operations.shown import Shown
 from target_crm.presentation import values
 from target_crm.presentation.texts import Texts
 from target_crm.web.i18n import texts_for
+from target_crm.web.names import read_name
 from target_crm.web.security import Access
 
 PER_PAGE = 50
 COUNTED = 1000
-SECTIONS = ("conflicts", "rejects", "warnings", "records", "runs")
+SECTIONS = ("conflicts", "rejects", "warnings", "records", "runs", "decisions", "rules")
 
 
 @lru_cache(maxsize=1)
@@ -61,6 +62,14 @@ class Page:
     access: Access
     session: Session
     form: Mapping[str, list[str]]
+
+    def __post_init__(self) -> None:
+        self.session.made_by = self.who or None
+
+    @cached_property
+    def who(self) -> str:
+        """The name under which somebody decides; empty where they gave none."""
+        return read_name(self.request, self.access)
 
     @cached_property
     def accounts(self) -> Accounts:
@@ -118,6 +127,7 @@ class Page:
                 t=texts,
                 show=self.shown,
                 waiting=self.waiting,
+                who=self.who,
                 zone=self.accounts.zone_name,
                 form_token=self.access.form_token(login) if login else "",
                 path=self.request.url.path,
@@ -142,9 +152,17 @@ class Page:
             return None
         numbers = {n: self.number(n) or 0 for n in ("run", "settled", "left", "tried", "bad", "conflict")}
         undo = (
-            numbers["run"] if self.request.query_params.get("done") in ("amo", "crm", "value", "bulk", "card") else None
+            numbers["run"]
+            if self.request.query_params.get("done") in ("amo", "crm", "value", "bulk", "card", "back")
+            else None
         )
-        return {"text": texts(name, **numbers), "undo": undo, "run": numbers["run"], "conflict": numbers["conflict"]}
+        return {
+            "text": texts(name, **numbers),
+            "undo": undo,
+            "run": numbers["run"],
+            "conflict": numbers["conflict"],
+            "is_bad": name in ("done_retry_bad", "done_gone", "done_nothing", "done_back_changed"),
+        }
 
 
 def render_plain(request: Request, access: Access, template: str, *, status: int, **context: Any) -> Response:
@@ -156,6 +174,7 @@ def render_plain(request: Request, access: Access, template: str, *, status: int
         .render(
             t=texts,
             waiting={},
+            who="",
             zone="",
             form_token="",
             path="",

@@ -54,7 +54,7 @@ COMMON: dict[str, tuple[str, str]] = {
         "target-crm-admin status says why.",
         "Причину по-английски покажет target-crm-admin status.",
     ),
-    "whole_rows": ("whole records", "новые записи"),
+    "whole_rows": ("whole records", "записи целиком"),
     "row": ("record", "запись"),
     "was": ("was", "было"),
     "is": ("became", "стало"),
@@ -77,4 +77,54 @@ COMMON: dict[str, tuple[str, str]] = {
     "row_is_gone": ("{what}: deleted since", "{what}: запись удалена"),
     "row_unnamed": ("{what} without a name", "{what} без названия"),
     "open_in_amo": ("Open in amoCRM", "Открыть в amoCRM"),
+    "waits_nothing": ("Nothing waits for you.", "Ничего не ждёт решения."),
+    "todo_conflicts": ("Settle conflicts: {n}", "Разобрать конфликты: {n}"),
+    "todo_conflicts_why": ("Both sides changed the same value.", "Значение изменили и в CRM, и в amoCRM."),
+    "todo_proposals": ("Match records: {n}", "Сопоставить записи: {n}"),
+    "todo_proposals_why": (
+        "It is not clear which row of the CRM they belong to.",
+        "Непонятно, каким записям CRM они соответствуют.",
+    ),
+    "todo_rejects": ("Look at records not loaded: {n}", "Посмотреть незагруженные записи: {n}"),
+    "todo_rejects_why": ("They could not be loaded.", "Их не удалось загрузить."),
+    "todo_warnings": ("Look at values left out: {n}", "Посмотреть пропущенные значения: {n}"),
+    "todo_warnings_why": (
+        "Their fields can't take them; the rest was loaded.",
+        "Поля их не принимают; остальное загружено.",
+    ),
+    "night_title": ("What the last load did", "Что сделала последняя загрузка"),
+    "night_more": ("All changes", "Все изменения"),
+    "night_read": (
+        "{n} record was read from amoCRM.|{n} records were read from amoCRM.",
+        "Из amoCRM прочитана {n} запись.|Из amoCRM прочитано {n} записи.|Из amoCRM прочитано {n} записей.",
+    ),
+    "night_wrote": ("In the CRM: {what}.", "В CRM: {what}."),
+    "night_unchanged": ("Nothing changed in the CRM.", "В CRM ничего не изменилось."),
+    "night_inserted": ("{n} added|{n} added", "добавлена {n}|добавлено {n}|добавлено {n}"),
+    "night_updated": ("{n} changed|{n} changed", "изменена {n}|изменено {n}|изменено {n}"),
+    "night_deleted": (
+        "{n} marked as deleted|{n} marked as deleted",
+        "отмечена удалённой {n}|отмечены удалёнными {n}|отмечено удалёнными {n}",
+    ),
+    "night_kept_all": ("Besides: {what}.", "Кроме того: {what}."),
+    "night_smooth": ("No conflict, and every record was loaded.", "Конфликтов нет, все записи загружены."),
+    "night_kept": (
+        "{n} record with edits by hand kept|{n} records with edits by hand kept",
+        "сохранены ручные правки в {n} записи|сохранены ручные правки в {n} записях|сохранены ручные правки в "
+        "{n} записях",
+    ),
+    "night_conflicts": (
+        "{n} new conflict|{n} new conflicts",
+        "{n} новый конфликт|{n} новых конфликта|{n} новых конфликтов",
+    ),
+    "night_rejected": (
+        "{n} record not loaded|{n} records not loaded",
+        "не загружена {n} запись|не загружены {n} записи|не загружено {n} записей",
+    ),
+    "night_left_out": (
+        "{n} value left out|{n} values left out",
+        "пропущено {n} значение|пропущены {n} значения|пропущено {n} значений",
+    ),
+    "kind_decide": ("match", "сопоставление"),
+    "kind_untie": ("match undone", "разрыв связи"),
 }

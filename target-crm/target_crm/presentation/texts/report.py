@@ -7,7 +7,7 @@ from target_crm.presentation.texts.common import COMMON
 TEXTS: dict[str, tuple[str, str]] = COMMON | {
     # head
     "title": ("Run {n} of target-crm", "Загрузка {n}: target-crm"),
-    "heading_load": ("Run {n}: load", "Загрузка {n}"),
+    "heading_load": ("Load {n}", "Загрузка № {n}"),
     "heading": ("Run {n}: {kind}", "Загрузка {n}: {kind}"),
     "began": ("Started {when}", "Начало {when}"),
     "lasted": (", {n} seconds", ", {n} с"),
@@ -15,12 +15,9 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "undoes": ("It undoes run {n}.", "Отменяет загрузку {n}."),
     "undone": ("It was undone by run {n}.", "Отменена загрузкой {n}."),
     # figures
-    "tile_read": ("records came", "записей пришло"),
-    "tile_inserted": ("rows added", "строк добавлено"),
-    "tile_updated": ("rows changed", "строк изменено"),
-    "tile_unchanged": ("unchanged: nothing written", "без изменений: ничего не записано"),
-    "tile_kept": ("rows with edits kept", "строк с сохранёнными правками"),
-    "tile_rejected": ("records rejected", "записей отложено"),
+    "tile_read": ("records read", "записей прочитано"),
+    "tile_kept": ("records with edits kept", "записей с сохранёнными правками"),
+    "tile_rejected": ("records not loaded", "записей не загружено"),
     "counts_title": ("What came and what was written", "Что пришло и что записано"),
     "counts": ("Counts by table", "Числа по таблицам"),
     "counts_note": (
@@ -85,11 +82,11 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "ours": ("ours: kept", "наше: оставлено"),
     "theirs": ("theirs: amoCRM now", "сейчас в amoCRM"),
     # rejects
-    "rejects_counted": ("Rejects: {n}", "Отложенные записи: {n}"),
-    "rejects": ("Rejects", "Отложенные записи"),
+    "rejects_counted": ("Not loaded: {n}", "Не загружено: {n}"),
+    "rejects": ("Not loaded", "Не загружено"),
     "rejects_note": (
-        "These records were rejected, the rest was loaded; target-crm-admin rejects --retry tries them again.",
-        "Эти записи отложены, остальные загружены; повторить их: target-crm-admin rejects --retry.",
+        "These records could not be loaded, the rest was; target-crm-admin rejects --retry tries them again.",
+        "Эти записи загрузить не удалось, остальные загружены; повторить: target-crm-admin rejects --retry.",
     ),
     # warnings
     "warnings_counted": ("Values left out: {n}", "Пропущенные значения: {n}"),
@@ -100,9 +97,8 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     # time
     "time_title": ("Time and requests", "Время и запросы"),
     "no_metrics": (
-        "The tap's metrics were not given (its setting metrics_file, here --metrics-file): no requests and no records "
-        "over time.",
-        "Метрики тапа не даны (его настройка metrics_file, здесь --metrics-file): нет запросов и записей по времени.",
+        "Requests are not drawn: no metrics file was given (--metrics-file).",
+        "Графики запросов не построены: файл с метриками не указан (--metrics-file).",
     ),
     "last_title": ("The last {n} runs", "Последние загрузки: {n}"),
     "last": ("The last runs", "Последние загрузки"),
@@ -118,10 +114,10 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     ),
     "plot_by_stream": ("Requests by stream", "Запросы по потокам"),
     "plot_all": ("all together", "всего"),
-    "plot_without": ("one for each parent", "по одному на родителя"),
+    "plot_without": ("one for each card", "если спрашивать каждую карточку отдельно"),
     "plot_by_stream_told": (
-        "{streams}; {total} in all, {without} with one for each parent.",
-        "{streams}; всего {total}, по одному на родителя было бы {without}.",
+        "{streams}; {total} in all, {without} with one for each card.",
+        "{streams}; всего {total}, по одному на карточку было бы {without}.",
     ),
     "plot_by_stream_total": ("{streams}; {total} in all.", "{streams}; всего {total}."),
     "plot_records_title": ("Records over time", "Записи по времени"),
@@ -130,12 +126,35 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "plot_times": ("Where the time went", "На что ушло время"),
     "plot_seconds": ("{n} s", "{n} с"),
     "time_api": ("waiting for the API (requests in flight added up)", "ожидание API (сумма по запросам)"),
-    "time_tap": ("in the tap, from start to end", "тап, от начала до конца"),
-    "time_target": ("in the target, from start to end", "таргет, от начала до конца"),
+    "time_tap": ("reading from amoCRM, from start to end", "чтение из amoCRM, от начала до конца"),
+    "time_target": ("loading into the CRM, from start to end", "загрузка в CRM, от начала до конца"),
     "time_merge": ("of that in the merge", "из них слияние"),
     "plot_rows": ("rows", "строк"),
     "plot_trend_told": (
         "run {n}: {written} written, {conflicts} conflicts",
         "{n}: записано {written}, конфликтов {conflicts}",
     ),
+    "tile_written": ("records written", "записей записано"),
+    "todo_title": ("What is to be done", "Что нужно сделать"),
+    "todo_where": ("On the review page: target-crm-admin serve.", "На странице сверки: target-crm-admin serve."),
+    "top_title": ("Changes, for example", "Изменения, например"),
+    "slow_title": ("What the time went to", "На что ушло время"),
+    "slow_limit": (
+        "{share} % of the time was the limit of {limit} requests a second.",
+        "{share} % времени заняло ограничение: {limit} запросов в секунду.",
+    ),
+    "slow_database": ("{share} % of the time went to the database.", "{share} % времени заняла база данных."),
+    "slow_answers": (
+        "The limit of {limit} requests a second was no obstacle ({share} % of the time): the run waited for "
+        "answers or had little to ask.",
+        "Ограничение в {limit} запросов в секунду не мешало ({share} % времени): загрузка ждала ответов или "
+        "спрашивала мало.",
+    ),
+    "slow_answer": ("amoCRM answered in {n} s on average.", "amoCRM отвечала в среднем за {n} с."),
+    "slow_merge": ("The database took {share} %.", "База данных заняла {share} %."),
+    "slow_refused": (
+        "Refused or failed requests: {refused}; repeated: {retries}.",
+        "Отказов и сбоев: {refused}; повторов: {retries}.",
+    ),
+    "appendix": ("In detail", "Подробно"),
 }

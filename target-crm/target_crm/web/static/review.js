@@ -131,6 +131,42 @@ document.addEventListener("input", (event) => {
   }, 200);
 });
 
+// Lists with boxes: all of the page by one box, a range by Shift, the number chosen in the bar.
+let lastBox = null;
+
+function boxes(name) {
+  return [...document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(name)}"]`)];
+}
+
+function tell() {
+  const place = document.querySelector("[data-chosen]");
+  if (place !== null) place.textContent = place.dataset.chosen + ": " + boxes("id").filter((box) => box.checked).length;
+}
+
+document.addEventListener("click", (event) => {
+  const box = event.target;
+  if (!(box instanceof HTMLInputElement) || box.type !== "checkbox") return;
+  if (box.dataset.all) {
+    for (const other of boxes(box.dataset.all)) other.checked = box.checked;
+  } else if (event.shiftKey && lastBox !== null && lastBox.name === box.name) {
+    const all = boxes(box.name);
+    const ends = [all.indexOf(lastBox), all.indexOf(box)].sort((a, b) => a - b);
+    if (ends[0] >= 0) for (const other of all.slice(ends[0], ends[1] + 1)) other.checked = box.checked;
+  }
+  lastBox = box;
+  tell();
+});
+
+function prepare() {
+  for (const box of document.querySelectorAll("[data-all]")) box.hidden = false;
+  tell();
+}
+
+// Ctrl+Enter sends the form that somebody types in.
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form) event.target.form.requestSubmit();
+});
+
 function announce() {
   const done = document.querySelector("[data-say] p, [role=alert]");
   document.getElementById("said").textContent = done === null ? "" : done.textContent;
@@ -149,6 +185,7 @@ document.addEventListener("submit", (event) => {
 
 document.addEventListener("htmx:afterSettle", () => {
   announce();
+  prepare();
   const place = location.hash ? document.getElementById(location.hash.slice(1)) : null;
   const heading = place || document.querySelector("main h1");
   if (heading === null) return;
@@ -156,5 +193,6 @@ document.addEventListener("htmx:afterSettle", () => {
   heading.focus({ preventScroll: place === null });
 });
 document.addEventListener("DOMContentLoaded", announce);
+document.addEventListener("DOMContentLoaded", prepare);
 // A page that comes back from the browser's cache has no say in what happened since.
 window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

@@ -1,7 +1,10 @@
-"""Conflicts: the list, the queue that is worked through one by one, decisions in bulk."""
+"""Conflicts: the list and its export, the queue that is worked through one by one, decisions in bulk."""
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -14,16 +17,23 @@ from target_crm.operations.choices import entry_for, find_choices, read_value
 from target_crm.operations.conflicts import RULES, CellNow, Filter, cell_now, find_conflict, find_conflicts, resolve
 from target_crm.operations.explain import find_row
 from target_crm.operations.records import context_of, linked_table
+from target_crm.operations.search import rows_named
 from target_crm.operations.session import Row, UnknownError, column_of
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link, refusal_text
 
 _SAMPLE = 10
+_NEWEST = 2**62
+_MOST_EXPORTED = 50_000
+# A spreadsheet takes a cell that begins so for a formula.
+_FORMULA = re.compile(r"^(?:[=@\t\r]|[+\-](?!\d))")
 
 
 def filter_of(page: Page) -> Filter:
     """The conflicts that a page's parameters name."""
-    rule = page.given("rule")
+    rule, text = page.given("rule"), (page.given("q") or "").strip()[:100] or None
     return Filter(
+        text=text,
+        rows=rows_named(page.session, text) if text else (),
         table=page.given("table"),
         column=page.given("column"),
         run=page.number("run_id"),
@@ -40,22 +50,27 @@ def parameters_of(which: Filter) -> dict[str, Any]:
         "run_id": which.run,
         "rule": which.rule,
         "resolved": "1" if which.resolved else None,
+        "q": which.text,
     }
 
 
 def list_conflicts(page: Page) -> Response:
-    """The conflicts that the filter leaves, the oldest first."""
-    which, after = filter_of(page), page.number("after") or 0
-    found = find_conflicts(page.session, which, after=after, limit=PER_PAGE + 1)
+    """The conflicts that the filter leaves, the oldest first, or by choice the newest."""
+    which, after, sort = filter_of(page), page.number("after"), page.given("sort")
+    if sort == "newest":
+        found = find_conflicts(page.session, which, before=after or _NEWEST, limit=PER_PAGE + 1)
+    else:
+        found = find_conflicts(page.session, which, after=after or 0, limit=PER_PAGE + 1)
     more = None
     if len(found) > PER_PAGE:
         found = found[:PER_PAGE]
-        more = link("/conflicts", **parameters_of(which), after=found[-1]["id"])
+        more = link("/conflicts", **parameters_of(which), sort=sort, after=found[-1]["id"])
     number, newest = settling.count_conflicts(page.session, replace(which, resolved=False), COUNTED)
     return page.render(
         "conflicts.html.j2",
         conflicts=_named(page, found),
         which=which,
+        sort=sort,
         parameters=parameters_of(which),
         cells=page.shown.cells_in_order(settling.open_cells(page.session, COUNTED)),
         rules=list(RULES),
@@ -65,6 +80,30 @@ def list_conflicts(page: Page) -> Response:
         first_open=next((c["id"] for c in found if c["resolved_at"] is None), None),
         more=more,
         is_first=not after,
+    )
+
+
+def export(page: Page) -> Response:
+    """The conflicts that the filter leaves as CSV for a spreadsheet."""
+    texts, shown = page.texts, page.shown
+    found = _named(page, find_conflicts(page.session, filter_of(page), limit=_MOST_EXPORTED))
+    out = io.StringIO()
+    # Spreadsheets in Russian part columns by semicolons.
+    lines = csv.writer(out, delimiter=";" if texts.language == "ru" else ",")
+    heads = ("table", "row", "column", "base", "ours", "theirs", "recorded", "resolution")
+    lines.writerow([texts(head) for head in heads])
+    for c in found:
+        values = [
+            shown.value(c["table_name"], c["column_name"], c[f"{s}_value"], 32_000) for s in ("base", "crm", "amo")
+        ]
+        how = texts.of("resolution", c["resolution"]) if c["resolution"] else texts("open_word")
+        place = [shown.table(c["table_name"]), c["name"], shown.column(c["table_name"], c["column_name"])]
+        cells = [*place, *values, texts.when(c["created_at"]), how]
+        lines.writerow([f"'{cell}" if _FORMULA.match(cell) else cell for cell in cells])
+    return Response(
+        "\ufeff" + out.getvalue(),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="conflicts.csv"'},
     )
 
 

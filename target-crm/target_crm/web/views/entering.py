@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from target_crm.presentation.texts import LANGUAGES
 from target_crm.web.addresses import local_path
 from target_crm.web.i18n import LANGUAGE_COOKIE
+from target_crm.web.names import keep_name
 from target_crm.web.page import render_plain
 from target_crm.web.security import Access
 
@@ -25,7 +26,10 @@ async def enter(request: Request, access: Access, form: dict[str, list[str]]) ->
         return render_plain(request, access, "enter.html.j2", status=429, problem="enter_tired")
     right: bool = await run_in_threadpool(access.is_password, password) if password else access.is_token(token)
     if right:
-        return _in(request, access)
+        response = _in(request, access)
+        if name := form.get("name", [""])[-1].strip():
+            keep_name(response, request, access, name)
+        return response
     problem = "enter_wrong" if password else None
     return render_plain(request, access, "enter.html.j2", status=401, problem=problem)
 
@@ -34,6 +38,13 @@ def _in(request: Request, access: Access) -> Response:
     wanted = unquote(request.cookies.get(access.wanted_cookie, "/"))
     response = RedirectResponse(local_path(wanted), status_code=303)
     access.let_in(response, request.headers)
+    return response
+
+
+def choose_name(request: Request, access: Access, form: dict[str, list[str]]) -> Response:
+    """Remember under which name somebody decides, and go back to where it was typed."""
+    response = RedirectResponse(local_path(form.get("back", ["/"])[-1]), status_code=303)
+    keep_name(response, request, access, form.get("name", [""])[-1])
     return response
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from starlette.responses import Response
 
 from target_crm.operations.health import Health, read_health
-from target_crm.operations.overview import Done, freshness, last_loads, waiting_since
+from target_crm.operations.overview import freshness, last_loads, told_of, waiting_since
 from target_crm.operations.session import Row
 from target_crm.presentation.texts import Texts
-from target_crm.web.page import Page
+from target_crm.web.page import SECTIONS, Page
 
 _HIGHEST = 76
 
@@ -26,7 +26,7 @@ def show(page: Page) -> Response:
         "home.html.j2",
         health=health,
         troubles=_has_troubles(health),
-        waits=[(kind, n) for kind, n in page.waiting.items() if n],
+        waits=[(kind, n) for kind, n in page.waiting.items() if n and kind in SECTIONS],
         since=waiting_since(session),
         last=last,
         told=told_of(page.texts, last["done"]) if last is not None else [],
@@ -39,29 +39,6 @@ def _has_troubles(health: Health) -> bool:
     """Whether something is wrong with the syncs themselves."""
     is_late = not health.accounts or any(account.is_stale for account in health.accounts)
     return is_late or bool(health.gaps) or health.last_status in ("failed", "incomplete", "interrupted")
-
-
-def told_of(texts: Texts, done: Done) -> list[str]:
-    """What a load did, in three sentences."""
-    found = [texts.many("night_read", done.read)]
-    if done.written:
-        parts = [texts.many(f"night_{kind}", n) for kind, n in _written(done) if n]
-        found.append(texts("night_wrote", what=", ".join(parts)))
-    else:
-        found.append(texts("night_unchanged"))
-    kept = (
-        ("kept", done.kept),
-        ("conflicts", done.conflicts),
-        ("rejected", done.rejected),
-        ("left_out", done.warnings),
-    )
-    parts = [texts.many(f"night_{kind}", n) for kind, n in kept if n]
-    found.append(texts("night_kept_all", what=", ".join(parts)) if parts else texts("night_smooth"))
-    return found
-
-
-def _written(done: Done) -> tuple[tuple[str, int], ...]:
-    return (("inserted", done.inserted), ("updated", done.updated), ("deleted", done.deleted))
 
 
 def _trend(texts: Texts, loads: list[Row]) -> list[dict[str, Any]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from target_crm.operations.conflicts import Filter, find_conflicts
-from target_crm.operations.explain import explain, find_row, history, set_history
+from target_crm.operations.conflicts import Filter, cell_now, find_conflicts
+from target_crm.operations.explain import explain, find_row
 from target_crm.operations.records import context_of, items_of
 from target_crm.operations.search import Found, find_records, recent_records
-from target_crm.operations.session import UnknownError
+from target_crm.operations.session import Row, UnknownError
+from target_crm.operations.timeline import find_entry, put_back, timeline
 from target_crm.web.page import PER_PAGE, Page, link
 from target_crm.web.views.runs import hidden_keys
 
@@ -52,15 +53,13 @@ def show_record(page: Page) -> Response:
     row = find_row(session, live, key)
     row_id, before = row["__key"], page.number("before")
     found = explain(session, table, row_id)
-    entries = [
-        *history(session, table, row_id, before=before, limit=PER_PAGE + 1),
-        *set_history(session, table, row_id, before=before, limit=PER_PAGE + 1),
-    ]
-    entries.sort(key=lambda e: -e["id"])
+    entries = timeline(session, live, row, before=before, limit=PER_PAGE)
     more = None
-    if len(entries) > PER_PAGE:
-        entries = entries[:PER_PAGE]
-        more = link(f"/records/{table}/{row_id}", before=entries[-1]["id"]) + "#history"
+    written = [e for e in entries if not e["by_hand"]]
+    if len(written) > PER_PAGE:
+        last = written[PER_PAGE - 1]["id"]
+        entries = [e for e in entries if e["id"] >= last]
+        more = link(f"/records/{table}/{row_id}", before=last) + "#history"
     page.shown.learn(
         ({"table_name": table, "column_name": c.column, **vars(c)} for c in found.cells),
         "value",
@@ -76,6 +75,7 @@ def show_record(page: Page) -> Response:
         items=[(s.item_set.table, s.item_set, rows) for s, rows in items_of(session, live, row_id) if rows],
         conflicts=_open_conflicts(page, table, row_id),
         entries=entries,
+        fingerprints=_fingerprints(page, table, row_id, entries),
         keys=hidden_keys(session),
         more=more,
         is_first=before is None,
@@ -84,3 +84,23 @@ def show_record(page: Page) -> Response:
 
 def _open_conflicts(page: Page, table: str, row_id: str) -> list[dict[str, object]]:
     return find_conflicts(page.session, Filter(table=table, row=row_id), limit=PER_PAGE)
+
+
+def _fingerprints(page: Page, table: str, row_id: str, entries: list[Row]) -> dict[str, str]:
+    """What the columns of these entries hold now, as `put_back` compares it."""
+    columns = {c.name for c in page.session.table(table).mapping.columns}
+    found = {}
+    for column in {e["column_name"] for e in entries} & columns:
+        cell = cell_now(page.session, {"table_name": table, "row_id": row_id, "column_name": column, "crm_value": None})
+        if cell.exists:
+            found[column] = cell.fingerprint
+    return found
+
+
+def back_to(page: Page) -> Response:
+    """Write the value that a cell held before an entry of the journal into it again."""
+    table, row_id, number = page.in_path("table"), page.in_path("row_id"), page.number("entry") or 0
+    entry = find_entry(page.session, table, row_id, number)
+    run = put_back(page.session, table, row_id, entry["column_name"], entry["old_value"], page.given("seen") or "")
+    done = {"done": "back", "run": run} if run else {"done": "back_changed"}
+    return page.redirect(f"/records/{table}/{row_id}", **done)

@@ -7,12 +7,21 @@ import re
 from starlette.responses import Response
 
 from target_crm.operations.labels import natural_order
-from target_crm.operations.rejects import count_rejects, drop, find_rejects, read_record, record_name, retry
+from target_crm.operations.rejects import (
+    count_rejects,
+    drop,
+    find_rejects,
+    grouped_rejects,
+    read_record,
+    record_name,
+    retry,
+)
 from target_crm.operations.session import Row
 from target_crm.presentation.values import readable_json
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link
 
 _LONGEST_SHOWN = 20_000
+_MOST_IN_A_GROUP = 1_000_000
 
 
 def list_rejects(page: Page) -> Response:
@@ -22,11 +31,13 @@ def list_rejects(page: Page) -> Response:
 
 def _list(page: Page, *, status: int = 200, problem: str | None = None) -> Response:
     chosen = {"stream": page.given("stream"), "run_id": page.number("run_id"), "resolved": page.given("resolved")}
+    chosen["code"] = page.given("code")
     after = page.number("after") or 0
     found = find_rejects(
         page.session,
         stream=page.given("stream"),
         run=page.number("run_id"),
+        code=page.given("code"),
         resolved=chosen["resolved"] is not None,
         after=after,
         limit=PER_PAGE + 1,
@@ -40,6 +51,7 @@ def _list(page: Page, *, status: int = 200, problem: str | None = None) -> Respo
         status=status,
         rejects=[_described(page, r) for r in found],
         open=count_rejects(page.session, COUNTED),
+        groups=grouped_rejects(page.session),
         chosen=chosen,
         streams=[page.session.tables[t].mapping.stream for t in natural_order(page.session, page.session.tables)],
         problem=problem,
@@ -74,19 +86,30 @@ def _pretty(record: str | None) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
 
+def _group(page: Page) -> list[int] | None:
+    """The open rejects of the group that a form names; None where it names none."""
+    if page.given("group") is None:
+        return None
+    found = find_rejects(page.session, stream=page.given("stream"), code=page.given("code"), limit=_MOST_IN_A_GROUP)
+    return [reject["id"] for reject in found]
+
+
 def try_again(page: Page) -> Response:
-    """Load one reject again, or with `all` every open one."""
-    number = page.number("id")
-    if page.given("all") is None and (number is None or not find_rejects(page.session, ids=[number], limit=1)):
+    """Load one reject again, a group of them, or with `all` every open one."""
+    number, group = page.number("id"), _group(page)
+    if group is None and page.given("all") is None:
+        group = [number] if number is not None and find_rejects(page.session, ids=[number], limit=1) else []
+    if group == []:
         return page.redirect("/rejects", done="gone")
     page.session.connection.commit()
-    run, tried, bad = retry(page.session, None if page.given("all") else [number or 0])
-    return page.redirect("/rejects", done="retry", run=run, tried=tried, bad=bad)
+    run, tried, bad = retry(page.session, group)
+    return page.redirect("/rejects", done="retry_bad" if bad else "retry", run=run, tried=tried, bad=bad)
 
 
-def drop_one(page: Page) -> Response:
-    """Close a reject with a reason."""
-    number, reason = page.number("id") or 0, (page.given("reason") or "").strip()
+def drop_some(page: Page) -> Response:
+    """Close a reject, or a group of them, with a reason."""
+    numbers, reason = _group(page), (page.given("reason") or "").strip()
     if not reason:
         return _list(page, status=422, problem=page.texts("drop_needs_reason"))
-    return page.redirect("/rejects", done="drop" if drop(page.session, [number], reason) else "gone")
+    closed = drop(page.session, [page.number("id") or 0] if numbers is None else numbers, reason)
+    return page.redirect("/rejects", done="drop" if closed else "gone", settled=closed)

@@ -10,28 +10,39 @@ from starlette.responses import Response
 from target_crm.operations.history import RunFilter, changed_cells, find_changes, find_run, find_runs, undone_by
 from target_crm.operations.labels import natural_order
 from target_crm.operations.session import Row, Session
-from target_crm.operations.undo import preview_undo, take_back
+from target_crm.operations.undo import SHOWN_CHANGES, preview_undo, take_back
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link
 
-KINDS = ("load", "resolve", "undo", "retry")
+LOADS, DECISIONS = ("load", "retry"), ("resolve", "undo", "decide", "untie")
 STATUSES = ("succeeded", "incomplete", "failed", "interrupted", "running")
 
 
 def list_runs(page: Page) -> Response:
-    """The runs that the filter leaves, the last first."""
-    which = RunFilter(
-        page.given("kind"), page.given("status"), page.given("table"), page.day("since"), page.day("until")
-    )
+    """The loads that the filter leaves, the last first."""
+    return _list(page, "runs", LOADS)
+
+
+def list_decisions(page: Page) -> Response:
+    """Decisions and undoings, with who made them."""
+    return _list(page, "decisions", DECISIONS)
+
+
+def _list(page: Page, section: str, kinds: tuple[str, ...]) -> Response:
+    kind = page.given("kind") if page.given("kind") in kinds else None
+    status, table = page.given("status"), page.given("table")
+    which = RunFilter(kind or kinds, status, table, page.day("since"), page.day("until"))
     runs = find_runs(page.session, before=page.number("before"), limit=PER_PAGE + 1, which=which)
     more = None
     if len(runs) > PER_PAGE:
         runs = runs[:PER_PAGE]
-        more = link("/runs", **asdict(which), before=runs[-1]["id"])
+        more = link(f"/{section}", **{**asdict(which), "kind": kind}, before=runs[-1]["id"])
     return page.render(
         "runs.html.j2",
+        section=section,
         runs=runs,
         chosen=which,
-        kinds=KINDS,
+        kind=kind,
+        kinds=kinds,
         statuses=STATUSES,
         tables=natural_order(page.session, [*page.session.tables, *page.session.sets]),
         more=more,
@@ -113,8 +124,26 @@ def ask_undo(page: Page) -> Response:
     run = find_run(page.session, int(page.in_path("run")))
     found = preview_undo(page.session, run["id"])
     counts = {table: asdict(c) for table, c in found.counts.items() if any(asdict(c).values())}
-    left = with_names(page, found.left)
-    return page.render("undo.html.j2", run=run, counts=counts, left=left, kept_for=found.kept_for)
+    return page.render(
+        "undo.html.j2",
+        run=run,
+        counts=counts,
+        left=with_names(page, found.left),
+        kept_for=found.kept_for,
+        changes=_by_row(page, with_names(page, found.changes)),
+        is_cut=len(found.changes) == SHOWN_CHANGES,
+        keys=hidden_keys(page.session),
+    )
+
+
+def _by_row(page: Page, entries: list[Row]) -> list[list[Row]]:
+    """Entries by the record they are about, a set's rows with their record's."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for entry in entries:
+        record = record_of(page.session, entry) or (entry["table_name"], entry["row_id"])
+        found.setdefault(record, []).append({**entry, "record": record})
+    names = page.shown.names({"table_name": t, "row_id": k} for t, k in found)
+    return [[{**e, "name": page.shown.name(names, *record)} for e in group] for record, group in found.items()]
 
 
 def undo(page: Page) -> Response:
@@ -122,7 +151,9 @@ def undo(page: Page) -> Response:
     run = find_run(page.session, int(page.in_path("run")))
     if run["kind"] != "resolve" and page.given("confirmed") is None:
         return page.redirect(f"/runs/{run['id']}/undo")
-    number, _ = take_back(page.session, run["id"])
+    shown = {tuple(value.split("|", 1)) for value in page.form.get("shown", []) if "|" in value}
+    kept = {tuple(value.split("|", 1)) for value in page.form.get("row", []) if "|" in value}
+    number, _ = take_back(page.session, run["id"], [(table, key) for table, key in shown - kept])
     done: dict[str, Any] = {"done": "undo", "run": number}
     conflict = page.number("conflict")
     if conflict is not None:
