@@ -78,8 +78,9 @@ _MATCH = """
 
 
 _TIE_EMPTIED = """
-    WITH given AS (SELECT s.a, s.i, k.row_id FROM {seen} AS s JOIN {keys} AS k ON k.account_id = s.a
-        AND k.table_name = {name} AND k.amo_id = s.i WHERE k.row_id IS NOT NULL),
+    WITH given AS (SELECT s.account_id AS a, s.amo_id AS i, k.row_id FROM {seen} AS s
+        JOIN {keys} AS k ON k.account_id = s.account_id
+        AND k.table_name = {name} AND k.amo_id = s.amo_id WHERE k.row_id IS NOT NULL),
     old AS (SELECT t.{id} AS id, g.a, g.i, NULL::text AS rule, {before} AS before FROM given AS g
         JOIN {table} AS t ON t.{id} = g.row_id::{type} WHERE t.{amo_id} IS NULL ORDER BY t.{id} FOR UPDATE OF t),
     done AS (UPDATE {table} AS t SET {account} = old.a, {amo_id} = old.i FROM old WHERE t.{id} = old.id
