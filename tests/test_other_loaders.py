@@ -172,5 +172,9 @@ def test_meltano_lands_raw_tables_by_target_postgres_full_then_incremental(datab
             sim.change("delete", kind="contacts", ids=[contact])
             run()
             assert rows(f"SELECT entity_type FROM {{s}}.deleted_records WHERE entity_id = {contact}") == [("contacts",)]
+            gone = rows("SELECT id, _sdc_deleted_at IS NOT NULL FROM {s}.contacts WHERE is_deleted")
+            assert gone == [(contact, True)]
+            living = {key for (key,) in rows("SELECT id FROM {s}.contacts WHERE is_deleted IS NOT TRUE")}
+            assert living == set(sim.truth("contacts"))
         finally:
             db.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))

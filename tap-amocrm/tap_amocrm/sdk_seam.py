@@ -49,6 +49,7 @@ SEAM: dict[str, str | None] = {
     "singer_sdk.streams.core:Stream._sync_records": "self, context, write_messages",
     "singer_sdk.streams.core:Stream._generate_record_messages": "self, record",
     "singer_sdk.streams.core:Stream._generate_schema_messages": "self",
+    "singer_sdk.streams.core:Stream._write_schema_message": "self",
     "singer_sdk.streams.core:Stream._increment_stream_state": "self, latest_record, context",
     "singer_sdk.streams.core:Stream._write_starting_replication_value": "self, context",
     "singer_sdk.streams.core:Stream._write_record_message": "self, record",
@@ -149,8 +150,12 @@ class SeamStream(Stream):
     def plain(self) -> bool:
         """Whether records leave as they are: no stream map, no property deselected, no hook of a subclass."""
         overridden = any(getattr(type(self), name) is not getattr(self.page_writer, name) for name in _HOOKS)
-        unmapped = all(isinstance(m, SameRecordTransform) for m in self.stream_maps)
-        return not overridden and unmapped and all(self.mask.values())
+        return not overridden and not self.mapped and all(self.mask.values())
+
+    @property
+    def mapped(self) -> bool:
+        """Whether a stream map changes the stream."""
+        return not all(isinstance(m, SameRecordTransform) for m in self.stream_maps)
 
     @abstractmethod
     def write_pages(self) -> Iterator[int]:
@@ -194,7 +199,17 @@ class SeamStream(Stream):
     def map_error(self, identity: Any, error: Exception) -> Exception:
         """The error to raise where a stream map fails on the record with this ID."""
 
+    def holds_schema_back(self) -> bool:
+        """Whether nothing of the stream may leave for now: targets that replace tables empty one whose SCHEMA comes."""
+        return False
+
+    def write_schema(self) -> None:
+        """Write the stream's SCHEMA outside its own turn."""
+        self._write_schema_message()
+
     def _generate_schema_messages(self) -> Generator[Any, None, None]:
+        if self.holds_schema_back():
+            return
         for message in super()._generate_schema_messages():
             message.schema = {**message.schema, **self.schema_annotations()}
             yield message

@@ -75,3 +75,81 @@ def test_without_the_right_to_read_events_the_rest_is_read_and_a_warning_says_so
     assert "Stream events stays empty" in output.log
     assert output.ids("contacts") == set(tap.sim.truth("contacts"))
     assert tap.run(output.state).code == 0
+
+
+def last_version(output, stream, identity):
+    """The last record of a key that came in a run."""
+    return output.records[stream][identity]
+
+
+def test_a_deleted_record_gets_a_last_version_in_its_own_stream(start):
+    tap = start(companies=20)
+    state = tap.run().state
+    gone = {kind: max(tap.sim.truth(kind)) for kind in ("companies", "contacts", "leads", "tasks")}
+    for kind, identity in gone.items():
+        tap.sim.change("delete", kind=kind, ids=[identity])
+    note = max(tap.sim.truth("contacts/notes"))
+    tap.sim.change("delete", kind="contacts/notes", ids=[note])
+    output = tap.run(state)
+    for stream, identity in {**gone, "notes": note}.items():
+        last = last_version(output, stream, identity)
+        assert last["is_deleted"] is True
+        (entry,) = [
+            r
+            for r in output.records["deleted_records"].values()
+            if (r["entity_type"], r["entity_id"]) == (stream, identity)
+        ]
+        assert last["_sdc_deleted_at"] == entry["deleted_at"]
+        assert last["updated_at"] == entry["deleted_at"]
+
+
+def test_what_was_merged_away_gets_a_last_version_too(start):
+    tap = start(companies=20)
+    state = tap.run().state
+    survivor, loser = sorted(tap.sim.truth("contacts"))[:2]
+    tap.sim.change("merge", kind="contacts", into=survivor, ids=[loser])
+    output = tap.run(state)
+    assert last_version(output, "contacts", loser)["is_deleted"] is True
+    assert not last_version(output, "contacts", survivor).get("is_deleted")
+
+
+def test_what_was_deleted_before_the_first_run_and_so_never_sent_gets_none(start):
+    tap = start(companies=20)
+    contact = max(tap.sim.truth("contacts"))
+    tap.sim.change("delete", kind="contacts", ids=[contact])
+    output = tap.run()
+    assert ("contacts", contact) in deleted(output)
+    assert contact not in output.ids("contacts")
+
+
+def test_a_restored_record_comes_without_the_mark(start):
+    tap = start(companies=20)
+    state = tap.run().state
+    contact = max(tap.sim.truth("contacts"))
+    tap.sim.change("delete", kind="contacts", ids=[contact])
+    second = tap.run(state)
+    assert last_version(second, "contacts", contact)["_sdc_deleted_at"]
+    tap.sim.change("restore", kind="contacts", ids=[contact])
+    third = tap.run(second.state)
+    assert not last_version(third, "contacts", contact).get("_sdc_deleted_at")
+
+
+def test_last_versions_can_be_switched_off(start):
+    tap = start(companies=20)
+    state = tap.run(mark_deleted=False).state
+    contact = max(tap.sim.truth("contacts"))
+    tap.sim.change("delete", kind="contacts", ids=[contact])
+    output = tap.run(state, mark_deleted=False)
+    assert ("contacts", contact) in deleted(output)
+    assert contact not in output.ids("contacts")
+
+
+def test_a_stream_with_a_stream_map_gets_none_for_its_expressions_may_need_more(start):
+    tap = start(companies=20)
+    maps = {"contacts": {"name": "md5(str(name))"}}
+    state = tap.run(stream_maps=maps).state
+    contact = max(tap.sim.truth("contacts"))
+    tap.sim.change("delete", kind="contacts", ids=[contact])
+    output = tap.run(state, stream_maps=maps)
+    assert output.code == 0
+    assert contact not in output.ids("contacts")

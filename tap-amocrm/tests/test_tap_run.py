@@ -174,3 +174,32 @@ def test_the_bookmarks_of_a_scope_go_no_further_than_its_companies_were_read(sta
     marks["tasks"] = state["bookmarks"]["tasks"]["replication_key_value"]
     # What comes into the scope while the children are read is the next run's.
     assert max(marks.values()) == marks["companies"]
+
+
+def streams_announced(output):
+    return {message["stream"] for message in output.schemas}
+
+
+def test_a_list_that_is_not_read_again_sends_no_schema_either(start):
+    # Loaders that write a table anew with each run would empty it.
+    tap = start()
+    first = tap.run()
+    assert {"users", "custom_fields", "tags"} <= streams_announced(first)
+    second = tap.run(first.state)
+    assert not {"users", "custom_fields", "tags"} & streams_announced(second)
+    assert {"pipelines", "contacts"} <= streams_announced(second)
+
+
+def test_a_list_that_is_read_again_for_an_unknown_id_sends_its_schema_before_all_its_records(start):
+    tap = start()
+    first = tap.run()
+    contact = min(tap.sim.truth("contacts"))
+    user = 5_000_000 + 999
+    tap.sim.change("update", kind="contacts", ids=[contact], fields={"responsible_user_id": user})
+    output = tap.run(first.state)
+    places = [
+        (place, message["type"]) for place, message in enumerate(output.messages) if message.get("stream") == "users"
+    ]
+    assert [kind for _, kind in places[:1]] == ["SCHEMA"]
+    assert [kind for _, kind in places].count("SCHEMA") == 1
+    assert output.ids("users") == first.ids("users")

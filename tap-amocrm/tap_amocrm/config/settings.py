@@ -156,7 +156,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         default=3600,
         title="Lifetime of definitions",
         description="Number of seconds for which users, custom fields and tags are not read again, unless a record "
-        "names an unknown ID. 0 reads them in every run, as loaders that replace whole tables require.",
+        "names an unknown ID. Such a stream sends neither SCHEMA nor records. 0 reads them in every run.",
     ),
     th.Property(
         "raw_text",
@@ -164,6 +164,14 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         default=False,
         title="Raw text",
         description="Keep NUL characters and lone surrogates in text. Most loaders reject them.",
+    ),
+    th.Property(
+        "mark_deleted",
+        th.BooleanType,
+        default=True,
+        title="Mark deleted records",
+        description="Write a last version of a record that was deleted or merged away into its own stream: its key, "
+        "is_deleted and _sdc_deleted_at. target-crm goes by deleted_records and does without.",
     ),
     _text("metrics_file", "Metrics file", "File for the metrics of the run, as JSON."),
 ).to_dict()
@@ -199,6 +207,7 @@ class Settings:
     definitions_lifetime: int = 3600
     share_throttle: bool = True
     raw_text: bool = False
+    mark_deleted: bool = True
     metrics_file: Path | None = None
 
     @property
@@ -236,6 +245,7 @@ class Settings:
             share_throttle=config.get("share_throttle") is not False,
             definitions_lifetime=_whole(config, "definitions_lifetime", 3600, 0, 365 * 86_400),
             raw_text=bool(config.get("raw_text")),
+            mark_deleted=config.get("mark_deleted") is not False,
             metrics_file=user_path("metrics_file", config["metrics_file"]) if config.get("metrics_file") else None,
         )
         _check_together(settings)

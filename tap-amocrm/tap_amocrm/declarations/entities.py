@@ -6,6 +6,7 @@ from tap_amocrm.declarations.declaration import MERGED, Declaration, Listing, Re
 from tap_amocrm.declarations.properties import (
     ANYTHING,
     BOOLEAN,
+    DELETED,
     ENTITY,
     FOREIGN,
     INTEGER,
@@ -113,6 +114,7 @@ NOTES = Declaration(
         "note_type": FOREIGN,
         "params": ANYTHING,
         "is_pinned": BOOLEAN,
+        **DELETED,
         **LINKS,
     },
 )
@@ -138,6 +140,7 @@ TASKS = Declaration(
         "duration": NUMBER,
         "complete_till": TIME,
         "result": ANYTHING,
+        **DELETED,
         **LINKS,
     },
 )

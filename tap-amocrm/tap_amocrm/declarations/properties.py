@@ -18,6 +18,8 @@ KEYS: dict[str, Any] = {"id": INTEGER, "account_id": INTEGER}
 TEXT_KEYS: dict[str, Any] = {"id": TEXT, "account_id": INTEGER}
 MADE: dict[str, Any] = {"created_by": INTEGER, "updated_by": INTEGER, "created_at": TIME, "updated_at": TIME}
 OWNED: dict[str, Any] = {"responsible_user_id": INTEGER, "group_id": INTEGER}
+# What the last version of a deleted record says beside its key and `updated_at` (setting mark_deleted).
+DELETED: dict[str, Any] = {"is_deleted": BOOLEAN, "_sdc_deleted_at": TIME}
 LINKS: dict[str, Any] = {"_links": OBJECT}
 EMBEDDED: dict[str, Any] = {"_embedded": OBJECT, **LINKS}
 ENTITY: dict[str, Any] = {
@@ -26,7 +28,7 @@ ENTITY: dict[str, Any] = {
     **OWNED,
     **MADE,
     "closest_task_at": TIME,
-    "is_deleted": BOOLEAN,
+    **DELETED,
     "custom_fields_values": FIELDS,
     **EMBEDDED,
 }

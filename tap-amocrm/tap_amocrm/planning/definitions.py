@@ -33,6 +33,8 @@ class Definitions:
         self, memory: dict[str, RememberedList], lifetime: int, now: Callable[[], tuple[float, float] | None]
     ) -> None:
         self._memory, self._lifetime, self._now = memory, lifetime, now
+        # What was decided of each list, once for the whole run.
+        self._good_lists: dict[str, bool] = {}
         # Lists that were read in this run and whose records may not have left yet.
         self._read: dict[str, RememberedList] = {}
         self._known: dict[str, set[Any]] = {}
@@ -42,11 +44,17 @@ class Definitions:
 
     def pages(self, name: str, read: Callable[[], Iterator[list[Record]]]) -> Iterator[list[Record]]:
         """The list's pages, or none while it is good."""
-        remembered = self._memory.get(name)
-        if remembered and self._lifetime and self._good(name, remembered.read_at):
-            self._known[name] = {_key(k) for k in remembered.ids}
+        if self.is_good(name):
+            self._known[name] = {_key(k) for k in self._memory[name].ids}
             return
         yield from self._remembered(name, read())
+
+    def is_good(self, name: str) -> bool:
+        """Whether the list is not read in its turn, since that of an earlier run still holds."""
+        if name not in self._good_lists:
+            remembered = self._memory.get(name)
+            self._good_lists[name] = bool(remembered and self._lifetime and self._good(name, remembered.read_at))
+        return self._good_lists[name]
 
     def _good(self, name: str, read_at: float) -> bool:
         """Whether a list that was read at a time need not be read again."""
@@ -62,6 +70,7 @@ class Definitions:
     def again(self, name: str, read: Callable[[], Iterator[list[Record]]]) -> Iterator[list[Record]]:
         """Read a list for which an unknown id turned up. What it does not show either is not asked for again."""
         known = self._memory.get(name)
+        self._good_lists[name] = False
         strange = self._strange.pop(name, set()) | {_key(k) for k in (known.ids if known else ())}
         yield from self._remembered(name, read())
         if name in self._read:

@@ -89,9 +89,30 @@ class DeletionStream(AmoStream):
         seen = set(self.kept.seen or ())
         fresh = [e for e in events if str(e.get("id")) not in seen]
         self._seen = {str(e.get("id")): seconds(e, "created_at") for e in events}
-        yield ReadPage(deletions(fresh, run.account.id))
+        gone = deletions(fresh, run.account.id)
+        began = self._run_began() if self._first(since) else 0
+        self._mark_deleted(deletions((e for e in fresh if seconds(e, "created_at") >= began), run.account.id))
+        yield ReadPage(gone)
         # What happened before everything was read for the first time has been read with its outcome.
         self.found = ChangeEvents(events, fresh, self._run_began() if self._first(since) else 0)
+
+    def _mark_deleted(self, gone: list[Record]) -> None:
+        """Write a last version of each deleted record into its own stream, for targets that know no `deleted_records`.
+
+        `gone` leaves out what was deleted before everything was read for the first time: it has never been sent.
+        Streams with a stream map are left out as well, for its expressions may need more than the key.
+        """
+        if not self.amo.run.settings.mark_deleted:
+            return
+        last: dict[str, list[Record]] = {}
+        for record in gone:
+            if when := record["deleted_at"]:
+                version = {"id": record["entity_id"], "account_id": record["account_id"], "updated_at": when}
+                version |= {"is_deleted": True, "_sdc_deleted_at": when}
+                last.setdefault(record["entity_type"], []).append(version)
+        for stream in self.amo.big_streams():
+            if stream.name in last and not stream.mapped:
+                stream.write(last[stream.name])
 
     def _first(self, since: int | None) -> bool:
         return since == self.amo.run.settings.start_date

@@ -21,11 +21,25 @@ class WholeStream(AmoStream):
     """Reads all of its lists; their first pages are requested at once."""
 
     replication_method = "FULL_TABLE"
+    # Whether the SCHEMA has been written.
+    _announced = False
 
     @property
     def priority(self) -> int:
         """The priority of the stream's requests."""
         return URGENT if self.declared.urgent else FILLER
+
+    def holds_schema_back(self) -> bool:
+        """While the list of an earlier run is good, neither SCHEMA nor records leave: all of it, or nothing."""
+        held = self.declared.remembered and self.amo.run.definitions.is_good(self.name)
+        self._announced = not held
+        return held
+
+    def write(self, records: list[Record]) -> None:
+        """Write records of a list that is read after all; its SCHEMA comes first."""
+        if not self._announced:
+            self.write_schema()
+        super().write(records)
 
     def read_pages(self, since: int | None) -> Iterator[ReadPage]:
         """All records; none while those of an earlier run are still good (`definitions_lifetime`)."""
