@@ -95,7 +95,7 @@ def note_merge_seconds(connection: Connection, schema: str, run_id: int, seconds
 
 
 def prune_journal(connection: Connection, schema: str, days: int) -> int:
-    """Forget the journal of runs older than so many days; how many entries. The caller commits."""
+    """Forget the journal of runs older than a number of days; how many entries. The caller commits."""
     changes = connection.execute(query("runs.sql", "prune_changes", schema), (days,)).rowcount
     return changes + connection.execute(query("runs.sql", "prune_issue_changes", schema), (days,)).rowcount
 

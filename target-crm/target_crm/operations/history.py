@@ -96,7 +96,7 @@ def unknown_run(session: Session, run: int | None) -> UnknownError:
 
 
 def undone_by(session: Session, run: int) -> int | None:
-    """The run that undid this one and stands, or None."""
+    """The run that undid this one and is not undone itself, or None."""
     query = S("SELECT {} AS id").format(rules.undone_by(session.control("sync_runs"), sql.Literal(run)))
     (found,) = session.rows(query)
     return None if found["id"] is None else int(found["id"])

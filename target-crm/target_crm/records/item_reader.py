@@ -9,7 +9,7 @@ from target_crm.errors import CellError
 from target_crm.records.decoder import FieldIndex, FieldValue, Record, RecordDecoder
 from target_crm.records.value_words import flat
 
-# Where the items stand in an index; no custom field has such a key.
+# Where the items are in an index; no custom field has such a key.
 GIVEN = " given"
 _VALUES = ("value", "number", "phone", "email", "address")
 _KINDS = ("type", "kind", "label", "enum_code")

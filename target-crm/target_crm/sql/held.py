@@ -8,8 +8,6 @@ from target_crm.mapping.check import LiveTable
 from target_crm.sql.spec import I, S, of_stream
 
 CODE = "W_ROW_HELD"
-# A record that waits for the one that it links to.
-FOR_RECORD = "W_RECORD_WAITS"
 
 
 def rows_of(live: LiveTable) -> sql.Composed:
