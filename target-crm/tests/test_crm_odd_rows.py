@@ -1,4 +1,4 @@
-"""Rows with values that PostgreSQL has and Python has not are explained and listed like any other."""
+"""Rows with values that PostgreSQL has and Python has not are explained and listed; odd documents are merged."""
 
 from __future__ import annotations
 
@@ -35,3 +35,13 @@ def test_a_number_of_five_thousand_digits(crm, admin):
     crm.sync("contacts", {"id": 1, "last_name": "Odd"})
     crm.execute("UPDATE contacts SET raw_fields = jsonb_set(raw_fields, '{amo,x}', repeat('1', 5000)::jsonb)")
     assert "Odd" in admin("explain", "contacts", "amo:1")
+
+
+@pytest.mark.parametrize("part", ["amo", "amo_values", "amo_stored"])
+def test_a_part_of_the_document_that_became_a_list_is_replaced_by_the_next_version(crm, part):
+    crm.sync("contacts", {"id": 1, "last_name": "Before", "updated_at": "2026-01-01T00:00:00Z"})
+    crm.execute("UPDATE contacts SET raw_fields = jsonb_set(raw_fields, ARRAY[%s]::text[], '[1]')", part)
+    crm.sync("contacts", {"id": 1, "last_name": "After", "updated_at": "2026-01-02T00:00:00Z"})
+    assert crm.execute("SELECT * FROM sync_rejects") == []
+    document = crm.row("contacts")["raw_fields"]
+    assert (document["amo"]["last_name"], document["amo_values"]["last_name"]) == ("After", "After")

@@ -81,6 +81,8 @@ class UnfitValues:
 
     def leave_out(self, found: Extracted) -> None:
         """Leave out what was found, with a warning for each cell."""
+        if not (self.cells or self.items):
+            return
         table, seqs = self.live.mapping, self.cells.keys() | {seq for seq, _ in self.items}
         for place, record in enumerate(found.records):
             bad = [(table.columns[n].name, table.table, n, p) for n, p in self.cells.get(record.seq, {}).items()]

@@ -14,7 +14,7 @@ from datetime import timezone, tzinfo
 from typing import Any
 
 from target_crm.errors import CellError
-from target_crm.normalise.custom_fields import is_empty, readable
+from target_crm.normalise.custom_fields import flat, is_empty, readable
 from target_crm.normalise.emails import parse_email
 from target_crm.normalise.notes import note_text
 from target_crm.normalise.numbers import as_boolean, as_integer, as_number
@@ -47,32 +47,24 @@ _LABEL = re.compile(
 _PHONE_LIKE = re.compile(r"^[\d\s+\-()]{7,}$")
 
 
-def _flat(values: Sequence[Any]) -> list[Any]:
-    """All that is there, lists of values (a path through a list) opened."""
-    found: list[Any] = []
-    for value in values:
-        if isinstance(value, list):
-            found += _flat(value)
-        elif not is_empty(value):
-            found.append(value)
-    return found
-
-
 def _one(values: Sequence[Any]) -> Any:
     """The one value that is there; the same value twice is one.
 
     Raises:
         CellError: there are several.
     """
-    found = _flat(values)
+    found = flat(values)
     if len(found) > 1 and any(value != found[0] for value in found):
         raise CellError("W_SEVERAL_VALUES", value=found)
     return found[0] if found else None
 
 
 def _text(values: Sequence[Any], _: Context) -> str | None:
-    found = _flat(values)
-    return readable(found[0]) if len(found) == 1 else readable(found)
+    found = flat(values)
+    if len(found) != 1:
+        return readable(found)
+    (value,) = found
+    return value if value.__class__ is str else readable(value)
 
 
 def _integer(values: Sequence[Any], _: Context) -> int | None:
@@ -99,12 +91,12 @@ def _date(values: Sequence[Any], context: Context) -> str | None:
 
 
 def _list(values: Sequence[Any], _: Context) -> list[str] | None:
-    return sorted({text for value in _flat(values) if (text := readable(value))}) or None
+    return sorted({text for value in flat(values) if (text := readable(value))}) or None
 
 
 def _phone(values: Sequence[Any], context: Context) -> str | None:
     """The first of them that is a number."""
-    for value in _flat(values):
+    for value in flat(values):
         number = parse_phone(str(value), context.region).value
         if number:
             return number
@@ -113,7 +105,7 @@ def _phone(values: Sequence[Any], context: Context) -> str | None:
 
 def _email(values: Sequence[Any], _: Context) -> str | None:
     """The first of them that is an address."""
-    for value in _flat(values):
+    for value in flat(values):
         address = parse_email(str(value)).value
         if address:
             return address

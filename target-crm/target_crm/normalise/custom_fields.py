@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from target_crm.normalise.addresses import is_address, joined_address
@@ -15,11 +15,28 @@ _NAMES = ("name", "title", "file_name", "description", "text", "value", "catalog
 # What a person does not read: keys, icons and the like of objects without a name.
 _TECHNICAL = frozenset(("id", "uuid", "file_uuid", "version_uuid", "icon_url", "uniq", "metadata", "_links"))
 _DEEPEST = 20
+_CONTAINERS = (list, dict)
 
 
 def is_empty(value: Any) -> bool:
     """Whether there is nothing to write: null, a blank text, a list or an object without anything in it."""
-    return value is None or value in ([], {}) or (isinstance(value, str) and is_blank(value))
+    if value.__class__ is str:
+        return is_blank(value)
+    return value is None or (value.__class__ in _CONTAINERS and not value)
+
+
+def flat(values: Sequence[Any]) -> list[Any]:
+    """All that is there, lists of values (a path through a list) opened."""
+    found: list[Any] = []
+    for value in values:
+        if value.__class__ is str:
+            if not is_blank(value):
+                found.append(value)
+        elif value.__class__ is list:
+            found += flat(value)
+        elif not is_empty(value):
+            found.append(value)
+    return found
 
 
 def readable(value: Any) -> str | None:

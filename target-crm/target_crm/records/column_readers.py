@@ -18,18 +18,19 @@ from target_crm.mapping.check import LiveColumn
 from target_crm.mapping.model import Column
 from target_crm.normalise import TRANSFORMS, Context
 from target_crm.normalise.addresses import PARTS
-from target_crm.normalise.custom_fields import is_empty, readable
+from target_crm.normalise.custom_fields import flat, is_empty, readable
 from target_crm.normalise.numbers import as_integer, number_text, source_number
 from target_crm.normalise.text import BLANKS, same_key
 from target_crm.normalise.times import as_local
 from target_crm.records.decoder import FieldIndex, FieldValue, Record, RecordDecoder, wanted_keys
-from target_crm.records.value_words import chooser, flat, joiner, multiplied, of_kinds, template_reader
+from target_crm.records.value_words import chooser, joiner, multiplied, of_kinds, template_reader
 
 Reader = Callable[[Sequence[Record], Sequence[FieldIndex]], list[Any]]
 Values = Callable[[Record, FieldIndex], list[Any]]
 _INTEGER_LIMITS = {"smallint": 15, "integer": 31, "bigint": 63}
 _INTEGER_ARRAYS = frozenset(f"{name}[]" for name in _INTEGER_LIMITS)
 _BIGINT = 1 << 63
+_ADDRESS_PARTS = frozenset(PARTS)
 _ELEMENT_LIMIT = re.compile(r"\((\d+)\)\[\]$")
 _DEFAULT_TRANSFORM = {
     "integer": "integer",
@@ -44,14 +45,17 @@ _DEFAULT_TRANSFORM = {
 
 def plain_values(items: Sequence[FieldValue]) -> list[Any]:
     """A custom field's values: parts of an address as one object, elements of a chained list as objects."""
-    if any(item.kind in PARTS for item in items):
-        return [{str(item.kind): item.value for item in items if item.kind is not None}]
-    return [
-        {"catalog_id": item.catalog_id, "catalog_element_id": item.catalog_element_id}
-        if item.value is None and item.catalog_element_id is not None
-        else item.value
-        for item in items
-    ]
+    values: list[Any] = []
+    for item in items:
+        # As `item.kind`, of which this loop has no need for nearly all items.
+        code = item.enum if item.enum_code is None else item.enum_code
+        if code.__class__ is str and code in _ADDRESS_PARTS:
+            return [{str(item.kind): item.value for item in items if item.kind is not None}]
+        value = item.value
+        if value is None and item.catalog_element_id is not None:
+            value = {"catalog_id": item.catalog_id, "catalog_element_id": item.catalog_element_id}
+        values.append(value)
+    return values
 
 
 def _field_values(column: Column) -> Callable[[FieldIndex], list[Any]]:

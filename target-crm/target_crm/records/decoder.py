@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -52,18 +53,18 @@ ODD = object()
 Record = Any
 
 
-def _chosen(step: str, items: Any) -> Any:
+def _taker(step: str) -> Callable[[list[Any]], Any]:
     """What a step takes of a list: one item, or a list of items."""
     found = STEP.fullmatch(step)
-    if not isinstance(items, list) or found is None:
-        return None
+    if found is None:
+        return lambda _: None
     if found["place"] is not None:
         place = 0 if found["place"] == "first" else int(found["place"])
-        return items[place] if place < len(items) else None
+        return lambda items: items[place] if place < len(items) else None
     if found["key"] is not None:
         key, wanted = found["key"], found["value"]
-        return [item for item in items if isinstance(item, dict) and _said(item.get(key)) == wanted]
-    return items
+        return lambda items: [i for i in items if isinstance(i, dict) and _said(i.get(key)) == wanted]
+    return _same
 
 
 def _same(value: Any) -> Any:
@@ -115,16 +116,24 @@ def _rest(steps: Sequence[str]) -> Callable[[Any], Any] | None:
     if not steps:
         return None
 
-    def read(value: Any, rest: Sequence[str] = tuple(steps)) -> Any:
-        for index, step in enumerate(rest):
-            if step.endswith("]"):
-                name = step.partition("[")[0]
-                value = _chosen(step, _as_list(_inside(value, name), name))
-                if isinstance(value, list):
-                    return [read(item, rest[index + 1 :]) for item in value]
-            else:
-                value = _inside(value, step)
-        return value
+    step, behind = steps[0], _rest(steps[1:])
+    if step.endswith("]"):
+        return _list_reader(step.partition("[")[0], _taker(step), behind or _same)
+
+    def read(value: Any) -> Any:
+        inner = value.get(step) if value.__class__ is dict else _inside(value, step)
+        return inner if behind is None else behind(inner)
+
+    return read
+
+
+def _list_reader(name: str, take: Callable[[list[Any]], Any], behind: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        items = _as_list(_inside(value, name), name)
+        if items is None:
+            return behind(None)
+        taken = take(items)
+        return [behind(item) for item in taken] if taken.__class__ is list else behind(taken)
 
     return read
 
@@ -222,20 +231,21 @@ class RecordDecoder:
             return lambda records: [
                 None if (value := getattr(record, place)) is unset else inside(value) for record in records
             ]
+        take = attrgetter(place)
         if rest is None:
-            return lambda records: [getattr(record, place) for record in records]
-        return lambda records: [rest(getattr(record, place)) for record in records]
+            return lambda records: list(map(take, records))
+        return lambda records: [rest(value) for value in map(take, records)]
 
     def missing(self, paths: Sequence[str]) -> Callable[[Sequence[Record]], list[tuple[int, list[str]]]]:
         """Finds the records that lack some of the tracked properties, with the names of what they lack."""
-        places = {self._first(path): self._places[self._first(path)] for path in paths}
+        takers = {self._first(path): attrgetter(self._places[self._first(path)]) for path in paths}
         unset = msgspec.UNSET
 
         def find(records: Sequence[Record]) -> list[tuple[int, list[str]]]:
             found: dict[int, list[str]] = {}
-            for name, attribute in places.items():
-                for number, record in enumerate(records):
-                    if getattr(record, attribute) is unset:
+            for name, take in takers.items():
+                for number, value in enumerate(map(take, records)):
+                    if value is unset:
                         found.setdefault(number, []).append(name)
             return list(found.items())
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from target_crm.errors import CellError
+from target_crm.normalise.custom_fields import flat
 from target_crm.records.decoder import FieldIndex, FieldValue, Record, RecordDecoder
-from target_crm.records.value_words import flat
 
 # Where the items are in an index; no custom field has such a key.
 GIVEN = " given"

@@ -6,10 +6,9 @@ from typing import Any
 
 from target_crm.errors import CellError
 from target_crm.mapping.model import Through
-from target_crm.normalise.custom_fields import is_empty
+from target_crm.normalise.custom_fields import flat, is_empty
 from target_crm.normalise.numbers import as_integer, source_number
 from target_crm.records.decoder import Record, RecordDecoder
-from target_crm.records.value_words import flat
 
 _BIGINT = 1 << 63
 

@@ -10,7 +10,7 @@ from typing import Any
 from target_crm.mapping.column_reader import FIELD_PREFIX, PLACEHOLDER
 from target_crm.mapping.model import Column
 from target_crm.normalise import Context
-from target_crm.normalise.custom_fields import is_empty, readable
+from target_crm.normalise.custom_fields import flat, is_empty, readable
 from target_crm.normalise.emails import parse_email
 from target_crm.normalise.numbers import as_number
 from target_crm.normalise.phones import parse_phone
@@ -27,17 +27,6 @@ def of_kinds(items: Sequence[FieldValue], kinds: Sequence[str]) -> Sequence[Fiel
         if found:
             return found
     return items if not kinds else ()
-
-
-def flat(values: Sequence[Any]) -> list[Any]:
-    """All that is there, lists of values opened."""
-    found: list[Any] = []
-    for value in values:
-        if isinstance(value, list):
-            found += flat(value)
-        elif not is_empty(value):
-            found.append(value)
-    return found
 
 
 def chooser(column: Column, context: Context) -> Callable[[Sequence[Any]], list[Any]] | None:

@@ -117,7 +117,7 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     table = spec.live.mapping
     mark = spec.service("amo_deleted_at")
     fields = [S("{} {}").format(I(x.column.name), S(x.live.type_sql)) for x in spec.slots]
-    base = S("crm.{}->'amo_values'").format(I(table.raw_fields))
+    base: sql.Composable = S("unpacked.document->'amo_values'")
     if table.adopt.base != "trust":
         # What another program left as base may be anything; of our own rows the keys know.
         base = S("CASE WHEN known.row_id IS NOT NULL THEN {} END").format(base)
@@ -126,9 +126,7 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         SELECT
             staged.seq, staged.account_id, staged.amo_id, staged.updated_at, staged.created_at, staged.record_hash,
             staged.document AS new_document, staged.new_base,
-            -- A document that is a list or a text (a column's default may be one) holds nothing of ours.
-            CASE WHEN jsonb_typeof(crm.{raw}) = 'object' THEN crm.{raw} END AS old_document,
-            kept.old_base, kept.old_stored, known.row_id IS NULL AS is_adopted,
+            kept.old_document, kept.old_amo, kept.old_base, kept.old_stored, known.row_id IS NULL AS is_adopted,
             crm.{id} AS row_id, {version} AS version, {mark} AS old_mark, {own_mark} AS own_mark,
             known.record_hash AS known_hash, known.account_id IS NOT NULL AS has_key{values}
         FROM {source} AS staged
@@ -136,8 +134,20 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         LEFT JOIN {keys} AS known
             ON known.account_id = staged.account_id AND known.table_name = staged.table_name
             AND known.amo_id = staged.amo_id
+        -- Adding nothing to a document unpacks it, once for all that reads it here.
+        CROSS JOIN LATERAL (SELECT crm.{raw} || '{{}}' AS document OFFSET 0) AS unpacked
         CROSS JOIN LATERAL (
-            SELECT {base} AS old_base, crm.{raw}->'amo_stored' AS old_stored OFFSET 0
+            SELECT unpacked.document->'amo' AS amo, {base} AS base, unpacked.document->'amo_stored' AS stored OFFSET 0
+        ) AS parts
+        -- A document that is a list or a text (a column's default may be one) holds nothing of ours, nor does a part of
+        -- it that is not an object.
+        CROSS JOIN LATERAL (
+            SELECT
+                CASE WHEN jsonb_typeof(unpacked.document) = 'object' THEN unpacked.document END AS old_document,
+                CASE WHEN jsonb_typeof(parts.amo) = 'object' THEN parts.amo END AS old_amo,
+                CASE WHEN jsonb_typeof(parts.base) = 'object' THEN parts.base END AS old_base,
+                CASE WHEN jsonb_typeof(parts.stored) = 'object' THEN parts.stored END AS old_stored
+            OFFSET 0
         ) AS kept
         LEFT JOIN LATERAL jsonb_to_record(kept.old_base) AS base({fields}) ON true
         {joins}
@@ -167,19 +177,21 @@ def _new_document(spec: MergeSpec) -> sql.Composed:
     that do not come any more, stay.
     """
     if spec.only is None:
+        all_came = S("(summed.new_document->'amo') ?& ARRAY(SELECT jsonb_object_keys(summed.old_amo))")
         document = S(
             """
-            CASE WHEN summed.old_base IS NOT NULL AND summed.old_document ? 'amo'
-                AND (SELECT count(*) FROM jsonb_object_keys(summed.old_document)) = 2
+            CASE WHEN summed.old_base IS NOT NULL AND summed.old_amo IS NOT NULL
+                AND (summed.old_document - '{{amo,amo_values}}'::text[]) = '{{}}'
                 AND summed.new_base ?& ARRAY(SELECT jsonb_object_keys(summed.old_base))
-                AND (summed.new_document->'amo') ?& ARRAY(SELECT jsonb_object_keys(summed.old_document->'amo'))
+                AND {all_came}
             THEN summed.new_document
-            ELSE coalesce(summed.old_document, '{{}}') || summed.new_document || jsonb_build_object(
-                'amo', coalesce(summed.old_document->'amo', '{{}}') || (summed.new_document->'amo'),
+            ELSE coalesce(summed.old_document - '{{amo,amo_values}}'::text[], '{{}}') || jsonb_build_object(
+                'amo', CASE WHEN {all_came} THEN summed.new_document->'amo'
+                    ELSE coalesce(summed.old_amo, '{{}}') || (summed.new_document->'amo') END,
                 'amo_values', coalesce(summed.old_base, '{{}}') || summed.new_base
             ) END
             """
-        ).format()
+        ).format(all_came=all_came)
     else:
         (slot,) = spec.slots
         document = S(
@@ -194,10 +206,12 @@ def _new_document(spec: MergeSpec) -> sql.Composed:
     return S(
         """
         CASE WHEN summed.old_stored IS NULL THEN {document}
-        ELSE (
-            SELECT CASE WHEN stored.forms IS NULL THEN ({document}) - {name}
-                ELSE ({document}) || jsonb_build_object({name}, stored.forms) END
-            FROM (SELECT {kept} AS forms) AS stored
+        ELSE (({document}) - {name}) || coalesce(
+            (
+                SELECT jsonb_build_object({name}, stored.forms) FROM (SELECT {kept} AS forms) AS stored
+                WHERE stored.forms IS NOT NULL
+            ),
+            '{{}}'
         ) END
         """
     ).format(document=document, kept=kept_forms(spec, "summed"), name=sql.Literal(STORED))
@@ -240,8 +254,8 @@ def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
                         decided.writes OR decided.moves OR decided.new_mark IS DISTINCT FROM decided.old_mark OR (
                             decided.new_document IS NOT NULL
                             AND decided.known_hash IS DISTINCT FROM decided.record_hash
-                            AND (decided.old_document->'amo') IS DISTINCT FROM
-                                (coalesce(decided.old_document->'amo', '{{}}') || (decided.new_document->'amo'))
+                            AND decided.old_amo IS DISTINCT FROM
+                                (coalesce(decided.old_amo, '{{}}') || (decided.new_document->'amo'))
                         )
                     ) AS changed
                 FROM (

@@ -18,6 +18,10 @@ _CODECS = {
 }  # fmt: skip
 _CYRILLIC = "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯІЇЄҐЎ"
 _RUSSIAN_LETTERS = 33
+# Of texts of these characters alone nothing is taken away or composed: nearly all texts are. The test takes a tenth of
+# the time of the whole, and names its collation, since PostgreSQL refuses it under one that is not deterministic.
+_NOT_PLAIN = _S("({}::text COLLATE pg_catalog.\"C\") ~ '[^ -~\u0410-\u044f\u0401\u0451]'")
+_NOT_ASCII = _S("({}::text COLLATE pg_catalog.\"C\") ~ '[^ -~]'")
 _CYRILLIC_ENCODINGS = ("UTF8", "WIN1251", "KOI8R", "KOI8U", "ISO_8859_5", "WIN866")
 
 
@@ -62,7 +66,11 @@ class TextRules:
             value, self._invisible, self._white
         )
         # Other encodings hold composed letters alone.
-        return _S("normalize({}, NFC)").format(shown) if self.encoding == "UTF8" else shown
+        if self.encoding != "UTF8":
+            return shown
+        return _S("CASE WHEN {not_plain} THEN normalize({shown}, NFC) ELSE pg_catalog.btrim({value}::text) END").format(
+            not_plain=_NOT_PLAIN.format(value), shown=shown, value=value
+        )
 
     def source_number(self, value: sql.Composable) -> sql.Composed:
         """The number, as text, that stands for a record's id: `normalise.numbers.source_number`."""
@@ -77,7 +85,12 @@ class TextRules:
         if self.encoding not in _CYRILLIC_ENCODINGS:
             return lower
         upper = _CYRILLIC if self.encoding == "UTF8" else _CYRILLIC[:_RUSSIAN_LETTERS]
-        return _S("pg_catalog.translate({}, {}, {})").format(lower, sql.Literal(upper), sql.Literal(upper.lower()))
+        whole = _S("pg_catalog.translate({}, {}, {})").format(lower, sql.Literal(upper), sql.Literal(upper.lower()))
+        if self.encoding != "UTF8":
+            return whole
+        return _S("CASE WHEN {} THEN {} ELSE pg_catalog.lower(pg_catalog.btrim({}::text)) END").format(
+            _NOT_ASCII.format(value), whole, value
+        )
 
 
 @lru_cache
