@@ -250,7 +250,7 @@ class Extractor:
         try:
             decoded = [decode(record.raw) for record in records]
         except (RecordError, *_FAULTS):
-            records, decoded = self._decode_each(records, on_error)
+            records, decoded = _decode_each(self._decoder, records, on_error)
         indexer = self._indexer
         indexes = [indexer.index(record) for record in decoded] if indexer else []
         found = Extracted(list(records))
@@ -303,23 +303,6 @@ class Extractor:
                     args = {"value": bad.value or bad.comment, "encoding": letters.encoding}
                     problem = Problem("W_DATABASE_ENCODING", args)
                     self._warn(found, place, item_set.columns["value"], problem, item_set.table)
-
-    def _decode_each(
-        self, records: Sequence[SeenRecord], on_error: Callable[[SeenRecord, RecordError], None]
-    ) -> tuple[list[SeenRecord], list[Record]]:
-        """Those of the records that can be decoded."""
-        good: list[SeenRecord] = []
-        decoded: list[Record] = []
-        for record in records:
-            try:
-                decoded.append(self._decoder.decode(record.raw))
-            except RecordError as error:
-                on_error(record, error)
-            except _FAULTS as error:
-                on_error(record, RecordError("E_RECORD_NOT_READABLE", reason=str(error)))
-            else:
-                good.append(record)
-        return good, decoded
 
     def _read_each(
         self, column: Column, read: Reader, found: Extracted, decoded: Sequence[Record], indexes: Sequence[FieldIndex]
@@ -406,6 +389,24 @@ class Extractor:
                 if key is not None and index[key] is None:
                     problem = Problem("W_UNREADABLE_CONTAINER", {"property": str(key), "value": None})
                     self._warn(found, place, column, problem, table)
+
+
+def _decode_each(
+    decoder: RecordDecoder, records: Sequence[SeenRecord], on_error: Callable[[SeenRecord, RecordError], None]
+) -> tuple[list[SeenRecord], list[Record]]:
+    """Those of the records that can be decoded."""
+    good: list[SeenRecord] = []
+    decoded: list[Record] = []
+    for record in records:
+        try:
+            decoded.append(decoder.decode(record.raw))
+        except RecordError as error:
+            on_error(record, error)
+        except _FAULTS as error:
+            on_error(record, RecordError("E_RECORD_NOT_READABLE", reason=str(error)))
+        else:
+            good.append(record)
+    return good, decoded
 
 
 def _given(decoder: RecordDecoder, column: Column, record: Record, index: Sequence[FieldIndex]) -> Any:
