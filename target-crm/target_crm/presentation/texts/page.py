@@ -463,7 +463,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "why_incomplete": ("amoCRM was not read to the end.", "amoCRM прочитана не до конца."),
     "why_interrupted": ("The process was ended before the run was over.", "Процесс прервали до конца загрузки."),
     "run_again_failed": (
-        "What it had written before stays; the next load goes on from there. The cause stands below, and in the "
+        "What it had written before stays; the next load goes on from there. The cause is below, and in the "
         "log of the command.",
         "Записанное до ошибки остаётся, следующая загрузка продолжит с этого места. Причина указана ниже и в "
         "журнале команды.",
