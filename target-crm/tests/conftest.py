@@ -6,7 +6,7 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,15 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml
+from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 from psycopg import sql
 from psycopg.rows import dict_row
 from row_versions import row_versions
 from servers import server_url
 
+from target_crm.admin.main import main
 from target_crm.mapping import load as loading
 from target_crm.mapping.json_schema import mapping_schema
 from target_crm.mapping.yaml_lines import bare
@@ -159,6 +162,26 @@ def own_tables(crm: Crm) -> Any:
         return crm
 
     return make
+
+
+@pytest.fixture
+def propose(crm: Crm) -> Callable[[str], tuple[str, dict[str, Any]]]:
+    """The command `map --init` on this schema's tables, whose statements are then run: what it says; its streams."""
+    crm.execute(f"CREATE SCHEMA IF NOT EXISTS {crm.schema}")
+    file, statements = crm.folder / "mapping.yaml", crm.folder / "add.sql"
+
+    def run(ddl: str) -> tuple[str, dict[str, Any]]:
+        crm.execute(ddl)
+        line = ["--database-url", crm.url, "--crm-schema", crm.schema, "map", "--init", "--schema", crm.schema,
+                "-o", str(file), "--sql", str(statements), "--force"]  # fmt: skip
+        said = CliRunner().invoke(main, line).output
+        added = statements.read_text("utf-8")
+        if added:
+            crm.execute(added)
+        crm.config["mapping_file"] = str(file)
+        return " ".join(said.split()), yaml.safe_load(file.read_text("utf-8"))["streams"]
+
+    return run
 
 
 def custom_field(code: str, *values: Any, **more: Any) -> dict[str, Any]:

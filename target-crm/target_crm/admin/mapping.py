@@ -17,6 +17,7 @@ from target_crm.mapping.model import Column
 from target_crm.mapping.proposal import migration, write_mapping
 from target_crm.mapping.propose import propose, read_tables
 from target_crm.mapping.propose_joins import propose_joins, unlinked
+from target_crm.mapping.propose_match import propose_match
 from target_crm.mapping.sources import unknown_properties
 from target_crm.operations.session import open_database
 from target_crm.presentation.terminal import Table
@@ -125,7 +126,7 @@ def _init(settings: Settings, schemas: tuple[str, ...], output: Path | None, sql
             msg = f"In {where} no table looks like companies, contacts, deals, tasks, notes or users."
             raise MappingError(msg)
         joins = propose_joins(proposals, read_tables(connection, schemas))
-        remarks = list(unlinked(proposals, joins))
+        remarks = [*unlinked(proposals, joins), *propose_match(connection, proposals)]
         text = write_mapping(connection, proposals, joins, remarks)
         statements = migration(connection, proposals)
         if output is None:

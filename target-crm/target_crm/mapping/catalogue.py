@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -220,6 +221,35 @@ def read_facts(connection: Connection, schema: str, table: str) -> Facts:
         checks=checks,
         references=references,
     )
+
+
+def has_rows(connection: Connection, schema: str, table: str) -> bool:
+    """Whether the table holds a row that this role may see."""
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {table})").format(table=sql.Identifier(schema, table))
+    row = connection.execute(query).fetchone()
+    return row is not None and bool(row[0])
+
+
+def holds_other_than_numbers(connection: Connection, schema: str, table: str, column: str) -> bool:
+    """Whether a text column holds a value other than a whole number."""
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {table} AS t WHERE t.{column} !~ '^[0-9]*$')").format(
+        table=sql.Identifier(schema, table), column=sql.Identifier(column)
+    )
+    row = connection.execute(query).fetchone()
+    return row is not None and bool(row[0])
+
+
+def has_equal_rows(connection: Connection, schema: str, table: str, columns: Sequence[str]) -> bool:
+    """Whether two rows agree in all of these columns, case and outer spaces aside; rows with an empty one do not."""
+    query = sql.SQL(
+        "SELECT EXISTS (SELECT FROM {table} AS t WHERE {filled} GROUP BY {values} HAVING count(*) > 1)"
+    ).format(
+        table=sql.Identifier(schema, table),
+        filled=sql.SQL(" AND ").join(sql.SQL("t.{} <> ''").format(sql.Identifier(name)) for name in columns),
+        values=sql.SQL(", ").join(sql.SQL("lower(btrim(t.{}))").format(sql.Identifier(name)) for name in columns),
+    )
+    row = connection.execute(query).fetchone()
+    return row is not None and bool(row[0])
 
 
 def has_versions(connection: Connection, schema: str, table: str) -> bool:

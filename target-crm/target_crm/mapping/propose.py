@@ -23,6 +23,8 @@ _TABLES = """
 _ZERO: dict[str, Any] = {
     "text": "", "boolean": False, "integer": 0, "number": 0, "timestamp": "now", "date": "now", "array": [], "json": {},
 }  # fmt: skip
+# Columns of these kinds can hold amoCRM's ids.
+_IDS = frozenset({"integer", "text"})
 # What fills new keys in, of tables whose application does so itself.
 _KEY_DEFAULTS = {"uuid": "gen_random_uuid()", "text": "gen_random_uuid()::text"}
 # A name alone is enough to take a table; a few known columns make up for a doubtful name.
@@ -76,7 +78,9 @@ class Proposed:
     table: Found
     others: list[str]
     match_only: bool = False
-    match: list[str] = field(default_factory=list)
+    match: list[str | list[str]] = field(default_factory=list)
+    # The column that holds amoCRM's ids beside the key.
+    external: str | None = None
     key: dict[str, str] = field(default_factory=dict)
     service: dict[str, str | None] = field(default_factory=dict)
     columns: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -165,7 +169,7 @@ def score(stream: str, table: Found) -> float:
     # The commonest name first: of `companies` and `clients` the former.
     rank = next((n for n, w in enumerate(known) if is_called(parts[-1], (w,))), len(known))
     columns = sum(pick(table, m.words, m.families, ()) is not None for m in words.COLUMNS[stream])
-    has_amo_id = pick(table, words.AMO_ID, None, ()) is not None
+    has_amo_id = pick(table, words.EXTERNAL_ID[stream], _IDS, ()) is not None
     return named + _KNOWN_COLUMN * columns - rank / 100 + 0.5 * has_amo_id
 
 
@@ -206,23 +210,18 @@ class _Proposer:
     def fill(self) -> Proposed:
         p = self.proposed
         p.key["id"] = self.table.key
-        amo_id = pick(self.table, words.AMO_ID, None, ())
+        amo_id = pick(self.table, words.AMO_ID, {"integer"}, ())
         p.match_only = self.stream == "users" and amo_id is None
         if not p.match_only:
             self.keys(amo_id)
+        self.external()
         self.links()
         self.values()
         if p.match_only:
-            p.columns = {n: s for n, s in p.columns.items() if s["from"] in ("email", "name")}
-            p.match = sorted(p.columns, key=lambda n: str(p.columns[n]["from"]))
+            p.columns = {n: s for n, s in p.columns.items() if s["from"] in ("id", "email", "name")}
             return p
-        if self.stream == "users":
-            p.match = sorted(
-                (n for n, s in p.columns.items() if s["from"] in ("email", "name")),
-                key=lambda n: str(p.columns[n]["from"]),
-            )
         lists = {name for name, source in p.columns.items() if source.get("transform") == "list"}
-        p.defaults = _defaults(self.table, self.taken, set(p.columns), lists)
+        p.defaults = _defaults(self.table, self.taken, set(p.columns) - {p.external}, lists)
         p.unmapped = [c.name for c in self.table.columns.values() if c.name not in self.taken]
         return p
 
@@ -244,6 +243,15 @@ class _Proposer:
             if found is None and role not in ("created_at", "updated_at"):
                 p.service[role] = role
                 p.missing[role] = "jsonb NOT NULL DEFAULT '{}'" if role == "raw_fields" else "timestamptz"
+
+    def external(self) -> None:
+        """The column in which another importer kept amoCRM's ids, or meant to."""
+        p = self.proposed
+        name = pick(self.table, words.EXTERNAL_ID[self.stream], _IDS, {*self.taken, *self.table.facts.references})
+        if name is not None:
+            is_text = self.table.columns[name].family == "text"
+            p.external = name
+            p.columns[name] = {"from": "id", "transform": "text"} if is_text else {"from": "id"}
 
     def links(self) -> None:
         """Columns that point to another stream's table: by foreign key, or without one by name and type."""

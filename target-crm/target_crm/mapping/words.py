@@ -92,6 +92,20 @@ SERVICE: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {
 }  # fmt: skip
 ACCOUNT = ("amo_account_id", "amo_account", "amocrm_account_id", "amocrm_account")
 AMO_ID = ("amo_id", "amocrm_id", "amo_entity_id")
+# Where another importer may have kept a record's id: its own column for amoCRM's, or one for any source.
+_EXTERNAL = ("amo_id", "amocrm_id", "amo_crm_id", "amocrm_uid", "external_id", "external_uid", "ext_id")
+_CALLED = {
+    "users": ("user", "employee", "manager"),
+    "companies": ("company", "firm", "organization", "organisation", "client", "customer"),
+    "contacts": ("contact", "person"),
+    "leads": ("lead", "deal", "opportunity"),
+    "notes": ("note", "comment"),
+    "tasks": ("task",),
+}
+EXTERNAL_ID = {
+    stream: (*(f"{prefix}_{name}_id" for prefix in ("amocrm", "amo", "amo_crm") for name in called), *_EXTERNAL)
+    for stream, called in _CALLED.items()
+}
 
 _PHONE = Meaning(
     _field("PHONE", transform="phone"),
@@ -103,6 +117,7 @@ _EMAIL = Meaning(
     TEXT,
     ("email", "e_mail", "mail", "email_address", "work_email", "почта", "эл_почта", "электронная_почта"),
 )
+CITY = Meaning(_field("CITY", "Город"), TEXT, ("city", "town", "locality", "город", "gorod"))
 _TAGS = Meaning({"from": "_embedded.tags[].name", "transform": "list"}, LISTS, ("tags", "labels", "теги", "метки"))
 
 COLUMNS: dict[str, tuple[Meaning, ...]] = {
@@ -123,6 +138,7 @@ COLUMNS: dict[str, tuple[Meaning, ...]] = {
         Meaning(_field("ADDRESS", "Адрес"), TEXT, ("address", "legal_address", "postal_address", "location", "адрес*",
                 "юридический_адрес", "фактический_адрес", "adres")),
         Meaning(_field("WEB", "Сайт"), TEXT, ("website", "site", "web", "url", "homepage", "domain", "сайт", "sayt")),
+        CITY,
         _PHONE,
         _EMAIL,
         Meaning(_field("Вид деятельности", "Сфера деятельности", "Отрасль"), TEXT,

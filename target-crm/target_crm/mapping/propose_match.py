@@ -1,0 +1,104 @@
+"""`match` for a proposed mapping: by what amoCRM's records are recognised in the rows that a table has already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import psycopg
+
+from target_crm.mapping import words
+from target_crm.mapping.catalogue import Connection, has_equal_rows, has_rows, holds_other_than_numbers
+from target_crm.mapping.propose import Found, Proposed
+
+# The strongest first, after an id: a firm has one ИНН, several may share a phone.
+_BY_TRANSFORM = ("inn", "phone", "email")
+
+
+def propose_match(connection: Connection, proposals: Iterable[Proposed]) -> list[str]:
+    """Give the proposals of tables that have rows their rules, the strongest first.
+
+    Returns:
+        What a person should know of rows that are there already, each as a sentence.
+
+    Raises:
+        psycopg.Error: the database is gone; tables that the role may not read count as empty.
+    """
+    remarks: list[str] = []
+    for proposed in proposals:
+        if not _may_have_rows(connection, proposed.table):
+            # Employees are found by their addresses whenever they come.
+            proposed.match = _of_users(proposed) if proposed.stream == "users" else []
+            continue
+        _drop_foreign_ids(connection, proposed)
+        proposed.match = _of_users(proposed) if proposed.stream == "users" else _of_rows(connection, proposed)
+        if not proposed.match_only:
+            remarks += _remarks(proposed)
+    return remarks
+
+
+def _may_have_rows(connection: Connection, table: Found) -> bool:
+    try:
+        with connection.transaction():
+            return has_rows(connection, table.schema, table.name)
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+
+
+def _drop_foreign_ids(connection: Connection, proposed: Proposed) -> None:
+    """A column whose values are not numbers holds the ids of another source."""
+    table, name = proposed.table, proposed.external
+    if name is None or table.columns[name].family != "text":
+        return
+    if holds_other_than_numbers(connection, table.schema, table.name, name):
+        del proposed.columns[name]
+        proposed.external = None
+        proposed.doubtful[name] = "holds ids that are not amoCRM's"
+
+
+def _of_users(proposed: Proposed) -> list[str | list[str]]:
+    by_id = [name for name in proposed.columns if name == proposed.external]
+    called = [_with(proposed, {"from": source}) for source in ("email", "name")]
+    return [*by_id, *(name for names in called for name in names)]
+
+
+def _of_rows(connection: Connection, proposed: Proposed) -> list[str | list[str]]:
+    rules: list[str | list[str]] = [proposed.external] if proposed.external else []
+    for transform in _BY_TRANSFORM:
+        named = [name for name, source in proposed.columns.items() if source.get("transform") == transform]
+        named += [one.name for one in proposed.sets if one.item == transform]
+        # One name is enough: phones and e-mails are looked for in all columns and related tables of their kind.
+        rules += named[:1]
+    if proposed.stream == "companies":
+        rules += _by_name_and_city(connection, proposed)
+    return rules
+
+
+def _by_name_and_city(connection: Connection, proposed: Proposed) -> list[list[str]]:
+    """Name and city together, where no two rows share both."""
+    names, cities = _with(proposed, {"from": "name"}), _with(proposed, words.CITY.source)
+    if not names or not cities:
+        return []
+    pair = [names[0], cities[0]]
+    return [] if has_equal_rows(connection, proposed.table.schema, proposed.table.name, pair) else [pair]
+
+
+def _with(proposed: Proposed, source: dict[str, Any]) -> list[str]:
+    """The columns with that source, whatever else is said of it."""
+    return [name for name, given in proposed.columns.items() if given.items() >= source.items()]
+
+
+def _remarks(proposed: Proposed) -> Sequence[str]:
+    table, key = proposed.table, proposed.key
+    found: list[str] = []
+    if not proposed.match and "amo_id" in proposed.missing:
+        found.append(
+            f"{proposed.stream}: {table.full_name} has rows and no column by which one is recognised (an id of amoCRM, "
+            "ИНН, phone, e-mail); every record gets a row of its own."
+        )
+    if key["account"] in proposed.missing and "amo_id" not in proposed.missing:
+        found.append(
+            f"{proposed.stream}: rows of {table.full_name} that have {key['amo_id']} are recognised once "
+            f"{key['account']} is filled, too; put the account's number there before the first load."
+        )
+    return found
