@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import firms
 import pytest
 import review_data
 from review_server import serving
@@ -308,6 +309,45 @@ def test_axe_finds_nothing_before_a_decision_in_bulk_and_in_the_list_of_keys(ope
     page.keyboard.press("?")
     assert page.locator("#keys").is_visible()
     assert axe.Axe().run(page).response["violations"] == []
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_records_are_matched_by_keyboard_alone_and_axe_finds_nothing(crm, chromium, language):
+    crm = firms.crm_of_firms(crm)(["name"])
+    for name in ("Ромашка", "Лютик"):
+        for city in ("Тверь", "Москва", "Санкт-Петербург"):
+            firms.typed(crm, name=name, city=city)
+    firms.sync(crm, *(firms.record(n, name=name, city="Тверь") for n, name in ((1, "Ромашка"), (2, "Лютик"))))
+    with serving(crm.config) as served:
+        page = chromium.new_page(locale=language)
+        page.goto(served.entrance)
+        page.goto(served.url + "/proposals")
+
+        def check():
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 900})
+                assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+                assert axe.Axe().run(page).response["violations"] == []
+
+        check()
+        page.keyboard.press("q")
+        settled(page, "Ромашка")
+        check()
+        page.keyboard.press("n")
+        settled(page, "Лютик")
+        page.keyboard.press("2")
+        settled(page, {"en": "Matched.", "ru": "Сопоставлено."}[language])
+        assert crm.row("firm", 2)["city"] == "Москва"
+        check()
+        page.keyboard.press("u")
+        settled(page, "Лютик")
+        assert firms.tied(crm) == {}
+        page.keyboard.press("a")
+        settled(page, {"en": "Added as a new record.", "ru": "Добавлено как новая запись."}[language])
+        page.keyboard.press("k")
+        settled(page, {"en": "The record is left out.", "ru": "Запись не будет загружаться."}[language])
+        assert [p["resolution"] for p in crm.rows("sync_proposals", "id")] == ["ignored", "insert"]
+        page.close()
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -44,6 +44,7 @@ def test_no_page_shows_an_english_sentence(served):
     browser = served.enter("ru")
     pages = ["/", "/conflicts", "/conflicts/1", "/conflicts?resolved=1", "/runs", "/runs/1", "/runs/2", "/runs/1/undo"]
     pages += ["/records", "/records?table=contacts&key=501", "/rejects", "/rejects?resolved=1"]
+    pages += ["/proposals", "/proposals/1"]
     for path in pages:
         answer = browser.get(path)
         assert answer.status_code == 200, path

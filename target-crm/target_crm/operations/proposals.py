@@ -101,6 +101,13 @@ def decide(session: Session, choices: Mapping[int, str | None]) -> int:
             raise
         finally:
             load.finish(status, error)
+    if session.made_by:
+        session.execute(
+            S("UPDATE {} SET made_by = %s WHERE id = %s").format(session.control("sync_runs")),
+            session.made_by,
+            load.run_id,
+        )
+        session.connection.commit()
     return load.run_id
 
 

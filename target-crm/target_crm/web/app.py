@@ -26,7 +26,7 @@ from target_crm.web.crm import Crm
 from target_crm.web.i18n import texts_for
 from target_crm.web.page import Page, load_templates, refusal_text, render_plain
 from target_crm.web.security import MOST_BODY_BYTES, Access, Guard
-from target_crm.web.views import cards, cells, conflicts, entering, home, records, rejects, rules, runs
+from target_crm.web.views import cards, cells, conflicts, entering, home, proposals, records, rejects, rules, runs
 
 logger = logging.getLogger("target-crm")
 MOST_FIELDS = 20_000
@@ -170,6 +170,10 @@ def create_app(crm: Crm, access: Access) -> Guard:
         Route("/cards", site.view(cards.first)),
         Route("/cards/{table}/{row_id:path}", site.view(cards.show_card)),
         Route("/cards/{table}/{row_id:path}", site.view(cards.settle_card), methods=["POST"]),
+        Route("/proposals", site.view(proposals.list_proposals)),
+        Route("/proposals/bulk", site.view(proposals.settle_bulk), methods=["POST"]),
+        Route("/proposals/{proposal:number}", site.view(proposals.show_proposal)),
+        Route("/proposals/{proposal:number}", site.view(proposals.settle), methods=["POST"]),
         Route("/rules", site.view(rules.list_rules)),
         Route("/rules/add", site.view(rules.make_rule), methods=["POST"]),
         Route("/rules/off", site.view(rules.end_rule), methods=["POST"]),

@@ -28,7 +28,11 @@ from target_crm.web.security import Access
 
 PER_PAGE = 50
 COUNTED = 1000
-SECTIONS = ("conflicts", "rejects", "warnings", "records", "runs", "decisions", "rules")
+SECTIONS = ("conflicts", "proposals", "rejects", "warnings", "records", "runs", "decisions", "rules")
+
+# What may be undone from the page that says what was done, and what went otherwise than asked for.
+_UNDOABLE = ("amo", "crm", "value", "bulk", "card", "back", "matched", "inserted", "left_out", "matched_bulk")
+_BAD = ("done_retry_bad", "done_gone", "done_nothing", "done_back_changed", "done_match_bad", "done_match_none")
 
 
 @lru_cache(maxsize=1)
@@ -150,18 +154,15 @@ class Page:
         name = f"done_{self.request.query_params.get('done', '')}"
         if name not in texts:
             return None
-        numbers = {n: self.number(n) or 0 for n in ("run", "settled", "left", "tried", "bad", "conflict")}
-        undo = (
-            numbers["run"]
-            if self.request.query_params.get("done") in ("amo", "crm", "value", "bulk", "card", "back")
-            else None
-        )
+        numbers = {n: self.number(n) or 0 for n in ("run", "settled", "left", "tried", "bad", "conflict", "proposal")}
+        undo = numbers["run"] if self.request.query_params.get("done") in _UNDOABLE else None
         return {
             "text": texts(name, **numbers),
             "undo": undo,
             "run": numbers["run"],
             "conflict": numbers["conflict"],
-            "is_bad": name in ("done_retry_bad", "done_gone", "done_nothing", "done_back_changed"),
+            "proposal": numbers["proposal"],
+            "is_bad": name in _BAD,
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from target_crm.presentation.texts.common import COMMON
+from target_crm.presentation.texts.proposals import PROPOSALS
 
 TEXTS: dict[str, tuple[str, str]] = COMMON | {
     # frame
@@ -483,3 +484,4 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "undo_confirm_decide": ("Take back match {n}", "Отменить сопоставление № {n}"),
     "undo_confirm_untie": ("Take back {n}", "Отменить разрыв связи № {n}"),
 }
+TEXTS.update(PROPOSALS)

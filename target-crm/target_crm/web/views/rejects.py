@@ -64,9 +64,9 @@ def _described(page: Page, reject: Row) -> Row:
     """A reject with the name and the card of its record."""
     record = read_record(reject["record"])
     texts, how = page.texts, reject["resolution"] or ""
-    told = re.fullmatch(r"loaded in run (\d+)", how)
+    told = re.fullmatch(r"(loaded|proposed) in run (\d+)", how)
     if told:
-        how = texts("reject_loaded", n=told[1])
+        how = texts(f"reject_{told[1]}", n=told[2])
     elif how.startswith("dropped: "):
         how = texts("reject_dropped", reason=how.removeprefix("dropped: "))
     elif how == "superseded":

@@ -148,8 +148,9 @@ def _by_row(page: Page, entries: list[Row]) -> list[list[Row]]:
 
 def undo(page: Page) -> Response:
     """Undo a run. A decision is taken back at once, any other run only from its preview."""
-    run = find_run(page.session, int(page.in_path("run")))
-    if run["kind"] != "resolve" and page.given("confirmed") is None:
+    run, is_match = find_run(page.session, int(page.in_path("run"))), page.given("to") == "proposals"
+    is_decision = run["kind"] == "resolve" or (run["kind"] == "decide" and is_match)
+    if not is_decision and page.given("confirmed") is None:
         return page.redirect(f"/runs/{run['id']}/undo")
     shown = {tuple(value.split("|", 1)) for value in page.form.get("shown", []) if "|" in value}
     kept = {tuple(value.split("|", 1)) for value in page.form.get("row", []) if "|" in value}
@@ -158,4 +159,7 @@ def undo(page: Page) -> Response:
     conflict = page.number("conflict")
     if conflict is not None:
         return page.redirect(f"/conflicts/{conflict}", **done)
+    if is_match:
+        proposal = page.number("proposal")
+        return page.redirect(f"/proposals/{proposal}" if proposal else "/proposals", **done)
     return page.redirect("/conflicts" if page.given("to") == "conflicts" else f"/runs/{run['id']}", **done)
