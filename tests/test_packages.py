@@ -157,7 +157,7 @@ def test_a_missing_extra_is_one_sentence_with_the_command_that_installs_it(insta
     for extra, line in {"report": ["report", "--last", "--html", tmp_path / "x.html"], "review": ["serve"]}.items():
         done = run(admin, "--config", config, *line, env=bare_environment())
         assert done.returncode == 1
-        remedy = rf"Install it: pip install 'target-crm\[{extra}\]'\n"
+        remedy = rf"Install it: pip install 'target-crm\[{extra}\]'\.\n"
         assert re.fullmatch(rf"Error: The extra {extra} is not installed \(.* missing\)\. {remedy}", done.stderr)
 
 

