@@ -16,6 +16,7 @@ from page_sections import (
     conformance,
     journal_cost,
     losses,
+    map_init,
     matching,
     resume,
     review_page,
@@ -58,6 +59,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Result], str]]] = {
     "tap_throughput": ("The tap without a limit, to a pipe", tap_throughput),
     "review_page": ("The review page over a large journal", review_page),
     "matching": ("Recognising rows that people typed", matching),
+    "map_init": ("What `map --init` finds by itself", map_init),
     "start_up": ("Starting a command", start_up),
     "conformance": ("The simulator, as third-party clients read it", conformance),
 }

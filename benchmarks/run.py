@@ -27,6 +27,7 @@ NAMES = (
     "review_page",
     "start_up",
     "matching",
+    "map_init",
 )
 
 

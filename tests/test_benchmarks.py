@@ -26,6 +26,7 @@ NAMES = [
     "review_page",
     "start_up",
     "matching",
+    "map_init",
     "tap_throughput",
     "tap_limit",
     "resume",
@@ -74,6 +75,16 @@ def test_of_2000_firms_none_is_merged_wrongly_or_twice_and_the_undoing_leaves_no
     assert 0.98 <= found["recall"] < 1
     assert found["adopted"] + found["proposals"] == found["with_a_row"], "the rest are proposals"
     assert found["differs"] == []
+
+
+def test_of_what_map_init_writes_19_of_20_are_right_and_4_of_5_columns_are_found(tmp_path):
+    command = [sys.executable, BENCHMARKS / "map_init.py", "--small", "--results", tmp_path]
+    subprocess.run(command, capture_output=True, timeout=600, check=True)
+    found = json.loads((tmp_path / "map_init.json").read_text())
+    assert len(found["schemas"]) == 6
+    for name, one in found["schemas"].items():
+        assert one["precision"] >= 0.95, f"{name} writes what is wrong: {one['wrong']}"
+        assert one["recall"] >= 0.8, f"{name} lacks: {one['missed']}"
 
 
 def test_every_benchmark_is_run_by_make_bench_and_has_a_section(page):

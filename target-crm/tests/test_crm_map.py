@@ -7,8 +7,8 @@ import yaml
 from click.testing import CliRunner
 
 from target_crm.admin import main
+from target_crm.mapping.found_tables import is_called, split_words
 from target_crm.mapping.load import read_mapping
-from target_crm.mapping.propose import is_called, split_words
 
 RUSSIAN = """
 CREATE TABLE "Сотрудники" ("Код" serial PRIMARY KEY, "ФИО" text, "Почта" text);

@@ -11,16 +11,18 @@ from target_crm.admin.common import console, name_database, plain_errors
 from target_crm.config.settings import Settings
 from target_crm.errors import MappingError
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
+from target_crm.mapping.found_tables import read_tables
 from target_crm.mapping.json_schema import mapping_schema
+from target_crm.mapping.left_out import left_out
 from target_crm.mapping.load import load_mapping, read_mapping
 from target_crm.mapping.model import Column
 from target_crm.mapping.proposal import migration, write_mapping
-from target_crm.mapping.propose import propose, read_tables
-from target_crm.mapping.propose_joins import propose_joins, unlinked
+from target_crm.mapping.propose import propose
+from target_crm.mapping.propose_joins import propose_joins
 from target_crm.mapping.propose_match import propose_match
 from target_crm.mapping.sources import unknown_properties
 from target_crm.operations.session import open_database
-from target_crm.presentation.terminal import Table
+from target_crm.presentation.terminal import Table, make_console
 
 # What --schema without a name stands for.
 _PRINT = ""
@@ -125,9 +127,11 @@ def _init(settings: Settings, schemas: tuple[str, ...], output: Path | None, sql
             where = f"the schemas {', '.join(schemas)}" if schemas else "this database"
             msg = f"In {where} no table looks like companies, contacts, deals, tasks, notes or users."
             raise MappingError(msg)
-        joins = propose_joins(proposals, read_tables(connection, schemas))
-        remarks = [*unlinked(proposals, joins), *propose_match(connection, proposals)]
-        text = write_mapping(connection, proposals, joins, remarks)
+        tables = read_tables(connection, schemas)
+        joins = propose_joins(proposals, tables)
+        unknown = propose_match(connection, proposals)
+        missing = [*unknown, *left_out(proposals, joins, tables)]
+        text = write_mapping(connection, proposals, joins, [" ".join(row[:2]) + f": {row[2]}." for row in missing])
         statements = migration(connection, proposals)
         if output is None:
             click.echo(text, nl=False)
@@ -137,8 +141,11 @@ def _init(settings: Settings, schemas: tuple[str, ...], output: Path | None, sql
             sql_file.write_text("".join(f"{statement}\n" for statement in statements), "utf-8")
         name = str(output) if output else "the mapping"
         click.echo(f"Mapped: {', '.join(f'{p.stream} to {p.table.full_name}' for p in proposals)}.", err=True)
-        for remark in remarks:
-            click.echo(f"{remark[0].upper()}{remark[1:]}", err=True)
+        if missing:
+            shown = Table("stream", "what", "why", title="Not mapped")
+            for row in missing:
+                shown.add_row(*row)
+            make_console(stderr=True).print(shown)
         if statements:
             where = f"see {sql_file}" if sql_file else "they are in the mapping's comments; --sql FILE writes them"
             click.echo(f"The tables lack columns or constraints ({len(statements)} statements, {where}).", err=True)

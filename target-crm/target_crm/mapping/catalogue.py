@@ -230,6 +230,14 @@ def has_rows(connection: Connection, schema: str, table: str) -> bool:
     return row is not None and bool(row[0])
 
 
+def few_keys(connection: Connection, schema: str, table: str, key: str, most: int) -> list[Any]:
+    """The keys of a table's rows, at most one more than `most`; uuids as text."""
+    query = sql.SQL("SELECT t.{key} FROM {table} AS t LIMIT {limit}").format(
+        key=sql.Identifier(key), table=sql.Identifier(schema, table), limit=sql.Literal(most + 1)
+    )
+    return [row[0] if isinstance(row[0], int) else str(row[0]) for row in connection.execute(query)]
+
+
 def holds_other_than_numbers(connection: Connection, schema: str, table: str, column: str) -> bool:
     """Whether a text column holds a value other than a whole number."""
     query = sql.SQL("SELECT EXISTS (SELECT FROM {table} AS t WHERE t.{column} !~ '^[0-9]*$')").format(
@@ -250,6 +258,20 @@ def has_equal_rows(connection: Connection, schema: str, table: str, columns: Seq
     )
     row = connection.execute(query).fetchone()
     return row is not None and bool(row[0])
+
+
+def read_content_types(connection: Connection, schemas: Sequence[str] | None) -> dict[tuple[str, str], int]:
+    """Django's numbers of its models, by application and model; empty where Django has no such table."""
+    found = connection.execute(
+        "SELECT n.nspname, c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "WHERE c.relname = 'django_content_type' AND c.relkind = 'r' "
+        "AND (%(schemas)s::text[] IS NULL OR n.nspname = ANY(%(schemas)s))",
+        {"schemas": list(schemas) if schemas else None},
+    ).fetchone()
+    if found is None:
+        return {}
+    query = sql.SQL("SELECT t.app_label, t.model, t.id FROM {} AS t").format(sql.Identifier(*found))
+    return {(app, model): number for app, model, number in connection.execute(query)}
 
 
 def has_versions(connection: Connection, schema: str, table: str) -> bool:

@@ -9,7 +9,8 @@ import yaml
 from psycopg import sql
 
 from target_crm.mapping.catalogue import Connection
-from target_crm.mapping.propose import Found, Proposed, ProposedSet
+from target_crm.mapping.found_tables import Found
+from target_crm.mapping.propose import Proposed, ProposedSet
 from target_crm.mapping.propose_joins import ProposedJoin
 from target_crm.mapping.words import TABLES
 
@@ -46,14 +47,18 @@ def _added(missing: dict[str, str]) -> list[sql.Composable]:
 
 
 def _unique(proposed: Proposed) -> sql.Composed:
-    pair = [sql.Identifier(proposed.key[role]) for role in ("account", "amo_id")]
-    return sql.SQL("ADD UNIQUE ({}, {})").format(*pair)
+    names = [proposed.key["account"], proposed.key["amo_id"], *([proposed.mark[0]] if proposed.mark else [])]
+    return sql.SQL("ADD UNIQUE ({})").format(sql.SQL(", ").join(map(sql.Identifier, names)))
 
 
 def migration(connection: Connection, proposals: Sequence[Proposed]) -> list[str]:
     """The statements that add what the mapping needs and the tables lack; empty when they lack nothing."""
     statements: list[str] = []
+    done: set[str] = set()
     for proposed in proposals:
+        if proposed.table.full_name in done:
+            continue
+        done.add(proposed.table.full_name)
         changes = _added(proposed.missing)
         if proposed.add_unique and not proposed.match_only:
             changes.append(_unique(proposed))

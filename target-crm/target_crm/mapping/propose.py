@@ -11,45 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from target_crm.mapping import fits, words
-from target_crm.mapping.catalogue import Connection, Facts, LiveColumn, read_columns, read_facts
+from target_crm.mapping.catalogue import Connection, read_content_types
+from target_crm.mapping.found_tables import Found, column_names, is_called, pick, read_tables
 from target_crm.mapping.model import Column
+from target_crm.mapping.polymorphic import find_link
+from target_crm.mapping.table_choice import choose_tables, find_tenants
 
-_SKIPPED = re.compile(r"^(pg_|django_|sync_|alembic|celery|auth_(?!user$)|schema_migrations)")
-_TABLES = """
-    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^(pg_|information_schema$)'
-    AND (%(schemas)s::text[] IS NULL OR n.nspname = ANY(%(schemas)s)) ORDER BY 1, 2
-"""
 _ZERO: dict[str, Any] = {
     "text": "", "boolean": False, "integer": 0, "number": 0, "timestamp": "now", "date": "now", "array": [], "json": {},
 }  # fmt: skip
-# Columns of these kinds can hold amoCRM's ids.
-_IDS = frozenset({"integer", "text"})
 # What fills new keys in, of tables whose application does so itself.
 _KEY_DEFAULTS = {"uuid": "gen_random_uuid()", "text": "gen_random_uuid()::text"}
-# A name alone is enough to take a table; a few known columns make up for a doubtful name.
-_LEAST_SCORE = 2.0
-_LAST_WORD, _FIRST_WORD, _KNOWN_COLUMN = 3.0, 1.5, 0.2
-
-
-@dataclass(frozen=True)
-class Found:
-    """A table of the database."""
-
-    schema: str
-    name: str
-    columns: dict[str, LiveColumn]
-    facts: Facts
-
-    @property
-    def full_name(self) -> str:
-        """As a mapping names it."""
-        return f"{self.schema}.{self.name}"
-
-    @property
-    def key(self) -> str:
-        """The primary key's column (of a compound one the last)."""
-        return self.facts.primary[-1] if self.facts.primary else "id"
 
 
 @dataclass
@@ -81,6 +53,12 @@ class Proposed:
     match: list[str | list[str]] = field(default_factory=list)
     # The column that holds amoCRM's ids beside the key.
     external: str | None = None
+    # The column that tells this stream's rows from those of another one in the same table, and its value.
+    mark: tuple[str, bool] | None = None
+    # The column that says what a polymorphic link points to.
+    type_column: str | None = None
+    # Columns that have to name a tenant, and the tenants' tables.
+    tenants: dict[str, str] = field(default_factory=dict)
     key: dict[str, str] = field(default_factory=dict)
     service: dict[str, str | None] = field(default_factory=dict)
     columns: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -95,109 +73,17 @@ class Proposed:
     sets: list[ProposedSet] = field(default_factory=list)
 
 
-def split_words(name: str) -> list[str]:
-    """The words of a name, lower-case, English ones in the singular: `CrmCompanies` gives crm, company."""
-    spaced = re.sub(r"(?<=[a-zа-яё0-9])(?=[A-ZА-ЯЁ])", "_", name)
-    found = [w for w in re.split(r"[^0-9a-zа-яё]+", spaced.lower()) if w]
-    return [_singular(w) for w in found]
-
-
-def _singular(word: str) -> str:
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if re.fullmatch(r"[a-z]+(ss|x|ch|sh)es", word):
-        return word[:-2]
-    return word[:-1] if re.fullmatch(r"[a-z]+[^s]s", word) and len(word) > 3 else word
-
-
-def is_called(name: str, known: Iterable[str]) -> bool:
-    """Whether the name is one of the known words; `*` at a word's end stands for any ending."""
-    return any(name == w or (w.endswith("*") and name.startswith(w[:-1])) for w in known)
-
-
-def _column_names(column: str, table: Found) -> set[str]:
-    """The ways to read a column's name: as it is, without `_id`, without the table's own name in front."""
-    spaced = re.sub(r"(?<=[a-zа-яё0-9])(?=[A-ZА-ЯЁ])", "_", column)
-    name = re.sub(r"[^0-9a-zа-яё]+", "_", spaced.lower()).strip("_")
-    names = {name, re.sub(r"_?(id|name)$", "", name) or name}
-    own = split_words(table.name)[-1:]
-    for word in (*own, *(w + "s" for w in own)):
-        names |= {n.removeprefix(word + "_") for n in tuple(names)}
-    return names
-
-
-def pick(table: Found, known: Sequence[str], families: Iterable[str] | None, taken: Iterable[str]) -> str | None:
-    """The table's column that is called so and of one of those kinds; names count in their order."""
-    free = [c for c in table.columns.values() if c.name not in taken and (families is None or c.family in families)]
-    for word in known:
-        for column in free:
-            if not column.generated and any(is_called(n, (word,)) for n in _column_names(column.name, table)):
-                return column.name
-    return None
-
-
-def read_tables(connection: Connection, schemas: Sequence[str] | None) -> list[Found]:
-    """The tables of these schemas, or of all, without those of the loader and of frameworks."""
-    rows = connection.execute(_TABLES.encode(), {"schemas": list(schemas) if schemas else None}).fetchall()
-    return [
-        Found(schema, name, read_columns(connection, schema, name), read_facts(connection, schema, name))
-        for schema, name in rows
-        if not _SKIPPED.match(name)
-    ]
-
-
-def _goes_with_another(parts: Sequence[str]) -> bool:
-    """Whether the name says that the table belongs to another one. English has the main word last, Russian first."""
-    first_counts = re.match("[а-яё]", parts[0]) is not None
-    for word in words.NOT_A_TABLE:
-        if parts[-1].startswith(word) or parts[-1].endswith(word) or (first_counts and parts[0].startswith(word)):
-            return True
-    return False
-
-
-def score(stream: str, table: Found) -> float:
-    """How much a table looks like the stream's: by the words of its name, then by how many columns are known."""
-    parts, known = split_words(table.name), words.TABLES[stream]
-    if not parts or _goes_with_another(parts):
-        return 0.0
-    if is_called(parts[-1], known):
-        named = _LAST_WORD
-    elif is_called(parts[0], known) and not any(is_called(parts[-1], w) for w in words.TABLES.values()):
-        named = _FIRST_WORD
-    else:
-        return 0.0
-    # The commonest name first: of `companies` and `clients` the former.
-    rank = next((n for n, w in enumerate(known) if is_called(parts[-1], (w,))), len(known))
-    columns = sum(pick(table, m.words, m.families, ()) is not None for m in words.COLUMNS[stream])
-    has_amo_id = pick(table, words.EXTERNAL_ID[stream], _IDS, ()) is not None
-    return named + _KNOWN_COLUMN * columns - rank / 100 + 0.5 * has_amo_id
-
-
-def choose_tables(tables: Sequence[Found]) -> dict[str, tuple[Found, list[str]]]:
-    """The best table for each stream that has one, and the names of the runners-up; no table serves twice."""
-    ranked = sorted(
-        ((score(stream, table), stream, table) for stream in words.TABLES for table in tables),
-        key=lambda x: -x[0],
-    )
-    chosen: dict[str, tuple[Found, list[str]]] = {}
-    used: set[str] = set()
-    for value, stream, table in ranked:
-        if value < _LEAST_SCORE:
-            continue
-        if stream in chosen:
-            if table.full_name not in used:
-                chosen[stream][1].append(table.full_name)
-        elif table.full_name not in used:
-            chosen[stream] = (table, [])
-            used.add(table.full_name)
-    return {stream: chosen[stream] for stream in words.TABLES if stream in chosen}
-
-
 class _Proposer:
     """Fills in one stream's proposal; `chosen` are the tables of all streams."""
 
-    def __init__(self, chosen: dict[str, tuple[Found, list[str]]], stream: str) -> None:
-        self.chosen = chosen
+    def __init__(
+        self,
+        chosen: dict[str, tuple[Found, list[str]]],
+        stream: str,
+        tenants: dict[tuple[str, str], Any],
+        content_types: dict[tuple[str, str], int],
+    ) -> None:
+        self.chosen, self.tenants, self.content_types = chosen, tenants, content_types
         table, others = chosen[stream]
         self.table, self.stream = table, stream
         self.proposed = Proposed(stream, table, others)
@@ -205,7 +91,15 @@ class _Proposer:
     @property
     def taken(self) -> set[str]:
         p = self.proposed
-        return {*p.key.values(), *(v for v in p.service.values() if v), *p.columns, *p.doubtful}
+        marks = {p.mark[0]} if p.mark else set()
+        return {
+            *marks,
+            *([p.type_column] if p.type_column else []),
+            *p.key.values(),
+            *(v for v in p.service.values() if v),
+            *p.columns,
+            *p.doubtful,
+        }
 
     def fill(self) -> Proposed:
         p = self.proposed
@@ -215,15 +109,35 @@ class _Proposer:
         if not p.match_only:
             self.keys(amo_id)
         self.external()
+        self.shared()
         self.links()
+        link = find_link(self.table, self.tables, self.content_types, self.taken) if self.about_records() else None
+        if link is not None:
+            p.columns[link.column] = link.words
+            p.type_column = link.type_column
         self.values()
+        self.whole_names()
         if p.match_only:
             p.columns = {n: s for n, s in p.columns.items() if s["from"] in ("id", "email", "name")}
             return p
         lists = {name for name, source in p.columns.items() if source.get("transform") == "list"}
         p.defaults = _defaults(self.table, self.taken, set(p.columns) - {p.external}, lists)
+        p.defaults |= self.tenant_defaults()
+        if p.mark:
+            p.defaults[p.mark[0]] = p.mark[1]
         p.unmapped = [c.name for c in self.table.columns.values() if c.name not in self.taken]
         return p
+
+    def tenant_defaults(self) -> dict[str, Any]:
+        """The only tenant, in columns that have to name one."""
+        p, found = self.proposed, {}
+        for name, place in self.table.facts.references.items():
+            if place not in self.tenants or name in self.taken or not self.table.columns[name].required:
+                continue
+            p.tenants[name] = ".".join(place)
+            if self.tenants[place] is not None:
+                found[name] = self.tenants[place]
+        return found
 
     def keys(self, amo_id: str | None) -> None:
         p = self.proposed
@@ -244,10 +158,16 @@ class _Proposer:
                 p.service[role] = role
                 p.missing[role] = "jsonb NOT NULL DEFAULT '{}'" if role == "raw_fields" else "timestamptz"
 
+    def shared(self) -> None:
+        """What tells firms from people where one table holds both; it is part of what is unique then."""
+        other = {"companies": "contacts", "contacts": "companies"}.get(self.stream)
+        if other is not None and other in self.chosen and self.chosen[other][0] is self.table:
+            self.proposed.mark = ("is_company", self.stream == "companies")
+
     def external(self) -> None:
         """The column in which another importer kept amoCRM's ids, or meant to."""
         p = self.proposed
-        name = pick(self.table, words.EXTERNAL_ID[self.stream], _IDS, {*self.taken, *self.table.facts.references})
+        name = pick(self.table, words.EXTERNAL_ID[self.stream], words.IDS, {*self.taken, *self.table.facts.references})
         if name is not None:
             is_text = self.table.columns[name].family == "text"
             p.external = name
@@ -265,14 +185,35 @@ class _Proposer:
                 for name, to in self.table.facts.references.items()
                 if to == (target.schema, target.name) and name not in self.taken
             ]
-            named = [n for n in by_key if any(is_called(x, link.words) for x in _column_names(n, self.table))]
+            if link.stream != "users":
+                by_key = [n for n in by_key if not self.is_staff(n)]
+            named = [n for w in link.words for n in by_key
+                     if any(is_called(x, (w,)) for x in column_names(n, self.table))]  # fmt: skip
             found = next(iter(named or ([] if link.words else by_key)), None)
             key = target.columns.get(target.key)
             if found is None and key is not None:
                 called = link.words or words.TABLES[link.stream]
                 found = pick(self.table, called, {key.family}, {*self.taken, *self.table.facts.references})
             if found is not None:
-                p.columns[found] = link.source
+                p.columns[found] = self.waiting(found, link)
+
+    def about_records(self) -> bool:
+        """Whether the stream's records belong to others, and no column says to which."""
+        if self.stream not in ("notes", "tasks"):
+            return False
+        return not any(given.get("from") == "entity_id" for given in self.proposed.columns.values())
+
+    @property
+    def tables(self) -> dict[str, Found]:
+        return {stream: table for stream, (table, _) in self.chosen.items()}
+
+    def waiting(self, column: str, link: words.Link) -> dict[str, Any]:
+        """The link's source; a record whose firm, person or deal has to be there waits for it."""
+        is_needed = self.table.columns[column].not_null and link.stream != "users"
+        return link.source | ({"required": "wait"} if is_needed else {})
+
+    def is_staff(self, column: str) -> bool:
+        return any(is_called(name, words.STAFF_WORDS) for name in column_names(column, self.table))
 
     def values(self) -> None:
         p = self.proposed
@@ -281,7 +222,10 @@ class _Proposer:
             if name is None:
                 near = pick(self.table, meaning.words, None, {*self.taken, *self.table.facts.references})
                 if near is None:
-                    p.unused.append(_told(meaning.source))
+                    if not meaning.extra:
+                        p.unused.append(_told(meaning.source))
+                    continue
+                if meaning.extra:
                     continue
                 column = self.table.columns[near]
                 labels = f" ({', '.join(column.labels)})" if column.labels else ""
@@ -293,6 +237,15 @@ class _Proposer:
                 p.columns[name] = meaning.whole if is_whole and meaning.whole else meaning.source
             else:
                 p.doubtful[name] = problem
+
+    def whole_names(self) -> None:
+        """One column for a person's name takes all of it."""
+        p = self.proposed
+        first = next((n for n, given in p.columns.items() if given.get("transform") == "first_name"), None)
+        if first is None or any(given.get("from") == "last_name" for given in p.columns.values()):
+            return
+        if not any(is_called(n, words.FIRST_NAMES) for n in column_names(first, self.table)):
+            p.columns[first] = {"from": "name"}
 
     def problems(self, name: str, meaning: words.Meaning) -> Iterable[str]:
         source = meaning.source
@@ -377,8 +330,10 @@ def _sets(proposed: Proposed, tables: Sequence[Found], used: set[str]) -> list[P
 def propose(connection: Connection, schemas: Sequence[str] | None = None) -> list[Proposed]:
     """What each of amoCRM's streams might go to, in the order in which links point backwards."""
     tables = read_tables(connection, schemas)
-    chosen = choose_tables(tables)
-    proposals = [_Proposer(chosen, stream).fill() for stream in chosen]
+    tenants = find_tenants(connection, tables)
+    chosen = choose_tables([table for table in tables if (table.schema, table.name) not in tenants])
+    content_types = read_content_types(connection, schemas)
+    proposals = [_Proposer(chosen, stream, tenants, content_types).fill() for stream in chosen]
     used = {p.table.full_name for p in proposals}
     for proposed in proposals:
         if proposed.stream in ("companies", "contacts"):

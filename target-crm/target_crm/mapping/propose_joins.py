@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from target_crm.mapping.catalogue import LiveColumn
-from target_crm.mapping.propose import Found, Proposed, default_values, split_words
+from target_crm.mapping.found_tables import Found, split_words
+from target_crm.mapping.propose import Proposed, default_values
 
 # What amoCRM's records of a stream link to, and by which property.
 RELATIONS = {
@@ -52,7 +53,7 @@ def propose_joins(proposals: Sequence[Proposed], tables: Iterable[Found]) -> dic
     for stream, relations in RELATIONS.items():
         for other, source in relations:
             owner, target = by_stream.get(stream), by_stream.get(other)
-            if owner is None or target is None or _is_linked(owner, other):
+            if owner is None or target is None or _is_linked(owner, other, by_stream):
                 continue
             candidates = list(_joins(owner.table, target.table, free, other, source))
             if len(candidates) == 1:
@@ -60,22 +61,28 @@ def propose_joins(proposals: Sequence[Proposed], tables: Iterable[Found]) -> dic
     return found
 
 
-def unlinked(proposals: Sequence[Proposed], joins: Mapping[str, Sequence[ProposedJoin]]) -> Iterator[str]:
-    """Relations of amoCRM for which no column and no join table was found, each as a sentence."""
+def _is_linked(owner: Proposed, other: str, by_stream: Mapping[str, Proposed]) -> bool:
+    """Whether a column points to the other stream's table, be it for another stream that shares it."""
+    linked = {source["link"] for source in owner.columns.values() if isinstance(source.get("link"), str)}
+    return any(by_stream[name].table is by_stream[other].table for name in linked if name in by_stream)
+
+
+def unlinked(
+    proposals: Sequence[Proposed], joins: Mapping[str, Sequence[ProposedJoin]]
+) -> Iterator[tuple[str, str, str]]:
+    """Relations of amoCRM for which no column and no join table was found: stream, other stream, why."""
     mapped = {proposed.stream: proposed for proposed in proposals}
     for stream, relations in RELATIONS.items():
         for other, _ in relations:
-            if stream not in mapped or other not in mapped or _is_linked(mapped[stream], other):
+            if stream not in mapped or other not in mapped or _is_linked(mapped[stream], other, mapped):
                 continue
             if other not in {join.name for join in joins.get(stream, ())}:
                 yield (
-                    f"{stream} are not linked to {other}: no column of {mapped[stream].table.full_name} points to "
-                    f"{mapped[other].table.full_name}; a join table is named under through."
+                    stream,
+                    other,
+                    f"no column of {mapped[stream].table.full_name} points to {mapped[other].table.full_name}; "
+                    "a join table is named under through",
                 )
-
-
-def _is_linked(owner: Proposed, other: str) -> bool:
-    return any(source.get("link") == other for source in owner.columns.values())
 
 
 def _joins(owner: Found, target: Found, free: Iterable[Found], name: str, source: str) -> Iterator[ProposedJoin]:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import psycopg
 
 from target_crm.mapping import words
 from target_crm.mapping.catalogue import Connection, has_equal_rows, has_rows, holds_other_than_numbers
-from target_crm.mapping.propose import Found, Proposed
+from target_crm.mapping.found_tables import Found
+from target_crm.mapping.propose import Proposed
 
 # The strongest first, after an id: a firm has one ИНН, several may share a phone.
 _BY_TRANSFORM = ("inn", "phone", "email")
 
 
-def propose_match(connection: Connection, proposals: Iterable[Proposed]) -> list[str]:
+def propose_match(connection: Connection, proposals: Iterable[Proposed]) -> list[tuple[str, str, str]]:
     """Give the proposals of tables that have rows their rules, the strongest first.
 
     Returns:
-        What a person should know of rows that are there already, each as a sentence.
+        Rows that are there already and are not recognised: stream, rows, why.
 
     Raises:
         psycopg.Error: the database is gone; tables that the role may not read count as empty.
     """
-    remarks: list[str] = []
+    remarks: list[tuple[str, str, str]] = []
     for proposed in proposals:
         if not _may_have_rows(connection, proposed.table):
             # Employees are found by their addresses whenever they come.
@@ -88,17 +89,20 @@ def _with(proposed: Proposed, source: dict[str, Any]) -> list[str]:
     return [name for name, given in proposed.columns.items() if given.items() >= source.items()]
 
 
-def _remarks(proposed: Proposed) -> Sequence[str]:
+def _remarks(proposed: Proposed) -> Iterator[tuple[str, str, str]]:
     table, key = proposed.table, proposed.key
-    found: list[str] = []
+    rows = f"rows of {table.full_name}"
     if not proposed.match and "amo_id" in proposed.missing:
-        found.append(
-            f"{proposed.stream}: {table.full_name} has rows and no column by which one is recognised (an id of amoCRM, "
-            "ИНН, phone, e-mail); every record gets a row of its own."
+        yield (
+            proposed.stream,
+            rows,
+            "no column by which one is recognised (an id of amoCRM, ИНН, phone, e-mail); every record gets a row of "
+            "its own",
         )
     if key["account"] in proposed.missing and "amo_id" not in proposed.missing:
-        found.append(
-            f"{proposed.stream}: rows of {table.full_name} that have {key['amo_id']} are recognised once "
-            f"{key['account']} is filled, too; put the account's number there before the first load."
+        yield (
+            proposed.stream,
+            rows,
+            f"those that have {key['amo_id']} are recognised once {key['account']} is filled, too; put the account's "
+            "number there before the first load",
         )
-    return found

@@ -14,19 +14,22 @@ MOMENTS = frozenset({"timestamp", "date"})
 LISTS = frozenset({"array", "json"})
 FLAG = frozenset({"boolean"})
 JSON = frozenset({"json"})
+# Columns of these kinds can hold amoCRM's ids.
+IDS = frozenset({"integer", "text"})
 
 
 @dataclass(frozen=True)
 class Meaning:
     """A value that amoCRM sends: its source as a mapping writes it, what columns for it are called, of which kinds.
 
-    `whole` is the source for a column of whole numbers where that is another one.
+    `whole` is the source for a column of whole numbers where that is another one. `extra`: few CRMs have such a column.
     """
 
     source: dict[str, Any]
     families: frozenset[str]
     words: tuple[str, ...]
     whole: dict[str, Any] | None = None
+    extra: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,22 @@ class Link:
     words: tuple[str, ...] = ()
 
 
-def _field(*names: str, **more: str) -> dict[str, Any]:
+def _field(*names: str, **more: str | int) -> dict[str, Any]:
     return {"field": list(names), **more}
 
 
 TABLES = {
-    "users": ("user", "employee", "staff", "manager", "colleague", "сотрудник*", "пользовател*", "менеджер*",
+    "users": ("user", "employee", "staff", "manager", "colleague", "member", "сотрудник*", "пользовател*", "менеджер*",
               "работник*", "sotrudnik*", "polzovatel*"),
     "companies": ("company", "firm", "organization", "organisation", "org", "client", "customer", "account",
                   "counterparty", "компани*", "организаци*", "контрагент*", "клиент*", "фирм*", "kontragent*",
                   "organizaci*", "klient*", "kompani*"),
     "contacts": ("contact", "person", "people", "контакт*", "персон*", "люди", "лица", "kontakt*"),
     "leads": ("lead", "deal", "opportunity", "sale", "сделк*", "лид*", "продаж*", "заявк*", "sdelk*"),
-    "notes": ("note", "comment", "remark", "activity", "interaction", "примечани*", "комментари*", "заметк*",
+    "notes": ("note", "comment", "remark", "memo", "activity", "interaction", "message", "примечани*", "комментари*",
+    "заметк*",
               "событи*", "zametk*", "primechani*"),
-    "tasks": ("task", "todo", "assignment", "reminder", "задач*", "задани*", "поручени*", "zadach*"),
+    "tasks": ("task", "todo", "assignment", "reminder", "activity", "задач*", "задани*", "поручени*", "zadach*"),
 }  # fmt: skip
 # A table whose name holds one of these goes with another table, or has nothing to do with amoCRM.
 NOT_A_TABLE = (
@@ -110,80 +114,130 @@ EXTERNAL_ID = {
 _PHONE = Meaning(
     _field("PHONE", transform="phone"),
     TEXT,
-    ("phone", "phone_number", "telephone", "tel", "mobile", "mobile_phone", "work_phone", "телефон*", "telefon*"),
+    (
+        "phone",
+        "phone_number",
+        "telephone",
+        "tel",
+        "primary_phone",
+        "phones_primary_phone_number",
+        "mobile",
+        "mobile_phone",
+        "work_phone",
+        "телефон*",
+        "telefon*",
+    ),
 )
-_EMAIL = Meaning(
+EMAIL = Meaning(
     _field("EMAIL", transform="email"),
     TEXT,
-    ("email", "e_mail", "mail", "email_address", "work_email", "почта", "эл_почта", "электронная_почта"),
+    (
+        "email",
+        "e_mail",
+        "mail",
+        "email_address",
+        "work_email",
+        "primary_email",
+        "emails_primary_email",
+        "email_from",
+        "почта",
+        "эл_почта",
+        "электронная_почта",
+    ),
 )
-CITY = Meaning(_field("CITY", "Город"), TEXT, ("city", "town", "locality", "город", "gorod"))
+LOGIN = (*EMAIL.words, "user_email", "login")
+# Further numbers and addresses of one record; columns for the first come before.
+_MORE = (
+    Meaning(_field("PHONE", kind="MOB", transform="phone"), TEXT, ("mobile", "mobile_phone", "cell", "cell_phone",
+            "мобильный*"), extra=True),
+    Meaning(_field("PHONE", nth=2, transform="phone"), TEXT, ("other_phone", "second_phone", "secondary_phone",
+            "alt_phone", "additional_phone", "phone2", "phone_2"), extra=True),
+    Meaning(_field("EMAIL", nth=2, transform="email"), TEXT, ("secondary_email", "second_email", "alt_email",
+            "other_email", "additional_email", "email2", "email_2"), extra=True),
+)  # fmt: skip
+FIRST_NAMES = ("first_name", "firstname", "given_name", "имя", "imya")
+CITY = Meaning(_field("CITY", "Город"), TEXT, ("city", "town", "locality", "address_address_city", "город", "gorod"))
 _TAGS = Meaning({"from": "_embedded.tags[].name", "transform": "list"}, LISTS, ("tags", "labels", "теги", "метки"))
 
 COLUMNS: dict[str, tuple[Meaning, ...]] = {
     "users": (
-        Meaning({"from": "email", "transform": "email"}, TEXT, _EMAIL.words),
+        Meaning({"from": "email", "transform": "email"}, TEXT, LOGIN),
         Meaning({"from": "name"}, TEXT, ("name", "full_name", "fullname", "display_name", "имя", "фио", "fio")),
         Meaning({"from": "rights.is_active"}, FLAG, ("is_active", "active", "enabled", "активен", "активный")),
     ),
     "companies": (
         Meaning({"from": "name"}, TEXT, ("name", "title", "company_name", "short_name", "label", "название",
-                "наименование", "краткое_наименование", "имя", "nazvanie", "naimenovanie")),
+                "наименование", "краткое_наименование", "имя", "nazvanie", "naimenovanie",
+                "full_name")),
         Meaning(_field("LEGAL_NAME", "Юридическое название", "Юр. название", "Реквизиты", part="name"), TEXT,
-                ("legal_name", "full_name", "official_name", "юридическое_название", "юр_название",
+                ("legal_name", "full_name", "official_name", "full_legal_name", "юридическое_название", "юр_название",
                  "полное_наименование", "полное_название")),
         Meaning(_field("INN", "ИНН", "Реквизиты", part="vat_id", transform="inn"), TEXT,
                 ("inn", "tax_number", "tax_id", "vat", "vat_id", "vat_number", "tin", "taxpayer_id", "инн")),
         Meaning(_field("KPP", "КПП", "Реквизиты", part="kpp", transform="digits"), TEXT, ("kpp", "кпп")),
-        Meaning(_field("ADDRESS", "Адрес"), TEXT, ("address", "legal_address", "postal_address", "location", "адрес*",
+        Meaning(_field("ADDRESS", "Адрес"), TEXT, ("address", "legal_address", "postal_address", "location",
+                "address_line",
+                "address_line_1", "street", "street1", "address_address_street1", "адрес*",
                 "юридический_адрес", "фактический_адрес", "adres")),
-        Meaning(_field("WEB", "Сайт"), TEXT, ("website", "site", "web", "url", "homepage", "domain", "сайт", "sayt")),
+        Meaning(_field("WEB", "Сайт"), TEXT, ("website", "site", "web", "url", "homepage", "domain",
+                "domain_name_primary_link_url", "сайт", "sayt")),
         CITY,
         _PHONE,
-        _EMAIL,
+        EMAIL,
+        *_MORE,
         Meaning(_field("Вид деятельности", "Сфера деятельности", "Отрасль"), TEXT,
                 ("industry", "activity_kind", "activity", "sector", "отрасль", "сфера*", "вид_деятельности")),
         Meaning(_field("Количество сотрудников", "Число сотрудников", transform="integer"), NUMBERS,
-                ("employees_count", "employees", "employee_count", "headcount", "staff_count", "количество_сотрудников",
+                ("employees_count", "employees", "number_of_employees", "employee_count", "headcount", "staff_count",
+                "количество_сотрудников",
                  "число_сотрудников", "сотрудников")),
         _TAGS,
     ),
     "contacts": (
         Meaning({"from": ["first_name", "last_name", "name"], "transform": "first_name"}, TEXT,
-                ("first_name", "firstname", "given_name", "name", "full_name", "имя", "фио", "fio", "imya")),
-        Meaning({"from": "last_name"}, TEXT, ("last_name", "lastname", "surname", "family_name", "фамилия", "familia")),
+                ("first_name", "firstname", "given_name", "name_first_name", "name", "full_name", "имя", "фио", "fio",
+                "imya")),
+        Meaning({"from": "last_name"}, TEXT, ("last_name", "lastname", "name_last_name", "surname", "family_name",
+                "фамилия", "familia")),
         Meaning(_field("POSITION", "Должность", transform="position"), TEXT,
-                ("position", "job_title", "job", "title", "post", "должность", "dolzhnost")),
+                ("position", "job_title", "job", "title", "function", "post", "должность", "dolzhnost")),
         _PHONE,
-        _EMAIL,
+        EMAIL,
+        *_MORE,
         _TAGS,
     ),
     "leads": (
         Meaning({"from": "name"}, TEXT, ("name", "title", "subject", "название", "наименование", "тема")),
         Meaning({"from": ["price_with_minor_units", "price"], "first": True}, NUMBERS,
-                ("price", "amount", "budget", "sum", "value", "total", "сумма", "бюджет", "стоимость", "summa"),
+                ("price", "amount", "budget", "sum", "value", "total", "expected_revenue", "сумма", "бюджет",
+                "стоимость", "summa"),
                 whole={"from": "price"}),
+        Meaning({"from": ["price_with_minor_units", "price"], "first": True, "factor": 1000000}, NUMBERS,
+                ("amount_micros", "amount_amount_micros"), extra=True),
         Meaning({"from": "pipeline_id", "lookup": "pipeline"}, TEXT, ("pipeline", "funnel", "воронка")),
         Meaning({"from": ["pipeline_id", "status_id"], "lookup": "status"}, TEXT,
                 ("status", "stage", "state", "status_name", "статус", "этап", "стадия")),
         Meaning({"from": "loss_reason_id", "lookup": "loss_reason"}, TEXT,
                 ("loss_reason", "lost_reason", "lost_because", "reason_lost", "причина*")),
-        Meaning({"from": "closed_at"}, MOMENTS, ("closed_at", "closed", "closed_on", "close_date", "date_closed",
+        Meaning({"from": "closed_at"}, MOMENTS, ("closed_at", "closed", "closed_on", "close_date", "closing_date",
+                "date_closed",
                 "закрыта", "дата_закрытия")),
         _TAGS,
     ),
     "notes": (
         Meaning({"from": "note_type"}, TEXT, ("note_type", "type", "kind", "тип*", "вид")),
         Meaning({"from": ["note_type", "params"], "transform": "note_text"}, TEXT,
-                ("text", "body", "content", "comment", "note", "message", "description", "текст", "комментари*",
+                ("text", "body", "content", "comment", "message", "description", "note", "текст", "комментари*",
                  "содержание", "tekst")),
         Meaning({"from": "params", "transform": "json"}, JSON, ("params", "details", "data", "payload", "параметры")),
     ),
     "tasks": (
-        Meaning({"from": "text"}, TEXT, ("text", "subject", "title", "name", "description", "body", "текст", "описание",
+        Meaning({"from": "text"}, TEXT, ("text", "subject", "title", "summary", "name", "description", "body",
+                "текст", "описание",
                 "название", "тема", "tekst")),
         Meaning({"from": "task_type_id", "lookup": "task_type"}, TEXT, ("task_type", "type", "kind", "тип*", "вид")),
-        Meaning({"from": "complete_till"}, MOMENTS, ("due_at", "due", "due_date", "deadline", "complete_till", "срок*",
+        Meaning({"from": "complete_till"}, MOMENTS, ("due_at", "due", "due_date", "deadline", "date_deadline",
+                "complete_till", "срок*",
                 "дедлайн", "srok")),
         Meaning({"from": "is_completed"}, FLAG, ("is_completed", "completed", "done", "is_done", "finished", "closed",
                 "выполнен*", "завершен*", "завершён*", "vypolnen*")),
@@ -194,21 +248,25 @@ COLUMNS: dict[str, tuple[Meaning, ...]] = {
 _RESPONSIBLE = Link(
     "users",
     {"from": "responsible_user_id", "link": "users"},
-    ("responsible", "manager", "owner", "assigned", "assignee", "assigned_to", "employee", "executor", "ответственн*",
-     "менеджер*", "исполнител*", "сотрудник*", "otvetstven*"),
+    ("responsible", "assigned", "assignee", "assigned_to", "account_owner", "owner", "manager", "employee", "executor",
+     "ответственн*", "менеджер*", "исполнител*", "сотрудник*", "otvetstven*", "user"),
 )  # fmt: skip
+_AUTHOR = Link("users", {"from": "created_by", "link": "users"}, ("author", "created_by", "creator", "user", "автор*",
+               "avtor"))  # fmt: skip
+# Columns called so point to employees, whatever table holds them.
+STAFF_WORDS = (*_RESPONSIBLE.words, *_AUTHOR.words)
+_EDITOR = Link("users", {"from": "updated_by", "link": "users"}, ("updated_by", "modified_by", "last_modified_by"))
+_STAFF = (_RESPONSIBLE, _AUTHOR, _EDITOR)
 _COMPANY = Link("companies", {"from": "company_id", "link": "companies"})
+_CONTACT = Link("contacts", {"from": "_embedded.contacts[is_main=true].id", "link": "contacts"},
+                ("contact", "contact_person", "main_contact", "primary_contact", "point_of_contact",
+                "person"))  # fmt: skip
 _ABOUT = tuple(Link(s, {"from": "entity_id", "link": s, "when_entity": s}) for s in ("companies", "contacts", "leads"))
 LINKS: dict[str, tuple[Link, ...]] = {
     "users": (),
-    "companies": (_RESPONSIBLE,),
-    "contacts": (_COMPANY, _RESPONSIBLE),
-    "leads": (_COMPANY, _RESPONSIBLE),
-    "notes": (
-        *_ABOUT,
-        Link("users", {"from": "created_by", "link": "users"},
-             ("author", "created_by", "creator", "user", "автор*", "avtor")),
-        _RESPONSIBLE,
-    ),
-    "tasks": (*_ABOUT, _RESPONSIBLE),
-}  # fmt: skip
+    "companies": _STAFF,
+    "contacts": (_COMPANY, *_STAFF),
+    "leads": (_COMPANY, _CONTACT, *_STAFF),
+    "notes": (*_ABOUT, _AUTHOR, _RESPONSIBLE),
+    "tasks": (*_ABOUT, *_STAFF),
+}

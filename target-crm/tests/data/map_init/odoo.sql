@@ -1,0 +1,28 @@
+-- An Odoo-like database: one table of partners for firms and people, logins without names, models of many modules.
+CREATE TABLE res_company (id serial PRIMARY KEY, name varchar NOT NULL, partner_id int NOT NULL, email varchar, phone varchar, create_date timestamp, write_date timestamp);
+INSERT INTO res_company (name, partner_id) VALUES ('We', 1);
+CREATE TABLE res_country (id serial PRIMARY KEY, name jsonb NOT NULL, code varchar(2) NOT NULL);
+CREATE TABLE res_partner (id serial PRIMARY KEY, company_id int REFERENCES res_company, create_date timestamp, name varchar, title int, parent_id int REFERENCES res_partner, user_id int, country_id int REFERENCES res_country, commercial_partner_id int REFERENCES res_partner, create_uid int, write_uid int, complete_name varchar, ref varchar, lang varchar, tz varchar, vat varchar, company_registry varchar, website varchar, function varchar, type varchar, street varchar, street2 varchar, zip varchar, city varchar, email varchar, phone varchar, mobile varchar, commercial_company_name varchar, company_name varchar, comment text, active boolean, employee boolean, is_company boolean, partner_share boolean, write_date timestamp, email_normalized varchar, phone_sanitized varchar, CHECK ((type = 'contact' AND name IS NOT NULL) OR type <> 'contact'));
+CREATE TABLE res_users (id serial PRIMARY KEY, company_id int NOT NULL REFERENCES res_company, partner_id int NOT NULL REFERENCES res_partner, active boolean, login varchar NOT NULL UNIQUE, password varchar, signature text, share boolean, create_date timestamp, write_date timestamp);
+ALTER TABLE res_partner ADD FOREIGN KEY (user_id) REFERENCES res_users;
+ALTER TABLE res_company ADD FOREIGN KEY (partner_id) REFERENCES res_partner NOT VALID;
+CREATE TABLE portal_wizard_user (id serial PRIMARY KEY, wizard_id int NOT NULL, partner_id int NOT NULL REFERENCES res_partner, email varchar);
+CREATE TABLE res_partner_category (id serial PRIMARY KEY, name jsonb NOT NULL, color int);
+CREATE TABLE res_partner_bank (id serial PRIMARY KEY, acc_number varchar NOT NULL, partner_id int NOT NULL REFERENCES res_partner);
+CREATE TABLE res_partner_res_partner_category_rel (category_id int NOT NULL REFERENCES res_partner_category, partner_id int NOT NULL REFERENCES res_partner, PRIMARY KEY (category_id, partner_id));
+CREATE TABLE crm_team (id serial PRIMARY KEY, name jsonb NOT NULL, company_id int REFERENCES res_company, user_id int REFERENCES res_users);
+CREATE TABLE crm_stage (id serial PRIMARY KEY, name jsonb NOT NULL, sequence int, is_won boolean);
+CREATE TABLE crm_lost_reason (id serial PRIMARY KEY, name jsonb NOT NULL, active boolean);
+CREATE TABLE crm_tag (id serial PRIMARY KEY, name jsonb NOT NULL, color int);
+CREATE TABLE crm_lead (id serial PRIMARY KEY, campaign_id int, user_id int REFERENCES res_users, team_id int REFERENCES crm_team, company_id int REFERENCES res_company, stage_id int REFERENCES crm_stage, partner_id int REFERENCES res_partner, lost_reason_id int REFERENCES crm_lost_reason, create_uid int REFERENCES res_users, write_uid int REFERENCES res_users, name varchar NOT NULL, contact_name varchar, partner_name varchar, function varchar, email_from varchar, phone varchar, mobile varchar, website varchar, street varchar, city varchar, type varchar NOT NULL, priority varchar, expected_revenue numeric, probability double precision, date_deadline date, description text, active boolean, date_closed timestamp, date_open timestamp, create_date timestamp, write_date timestamp);
+CREATE TABLE crm_lead2opportunity_partner (id serial PRIMARY KEY, name varchar, lead_id int REFERENCES crm_lead, partner_id int REFERENCES res_partner);
+CREATE TABLE crm_tag_rel (lead_id int NOT NULL REFERENCES crm_lead, tag_id int NOT NULL REFERENCES crm_tag, PRIMARY KEY (lead_id, tag_id));
+CREATE TABLE ir_model (id serial PRIMARY KEY, name jsonb NOT NULL, model varchar NOT NULL);
+CREATE TABLE ir_actions_todo (id serial PRIMARY KEY, name varchar, action_id int, sequence int, state varchar NOT NULL);
+CREATE TABLE mail_activity_type (id serial PRIMARY KEY, name jsonb NOT NULL, summary jsonb);
+CREATE TABLE mail_activity (id serial PRIMARY KEY, res_model_id int NOT NULL REFERENCES ir_model, res_id int, activity_type_id int REFERENCES mail_activity_type, user_id int NOT NULL REFERENCES res_users, res_model varchar, res_name varchar, summary varchar, date_deadline date NOT NULL, note text, automated boolean, date_done date, active boolean, create_date timestamp, write_date timestamp);
+CREATE TABLE mail_message (id serial PRIMARY KEY, parent_id int REFERENCES mail_message, res_id int, author_id int REFERENCES res_partner, subject varchar, model varchar, record_name varchar, message_type varchar NOT NULL, email_from varchar, message_id varchar, date timestamp, body text, is_internal boolean, create_date timestamp, write_date timestamp);
+CREATE TABLE calendar_event (id serial PRIMARY KEY, name varchar NOT NULL, user_id int REFERENCES res_users, start timestamp, stop timestamp);
+CREATE TABLE sale_order (id serial PRIMARY KEY, name varchar NOT NULL, partner_id int NOT NULL REFERENCES res_partner, company_id int NOT NULL REFERENCES res_company, amount_total numeric, state varchar);
+CREATE TABLE account_account (id serial PRIMARY KEY, name jsonb NOT NULL, code varchar);
+CREATE TABLE ir_attachment (id serial PRIMARY KEY, name varchar NOT NULL, company_id int REFERENCES res_company, res_model varchar, res_id int);
