@@ -194,6 +194,21 @@ def test_what_a_constraint_refused_is_told_in_words_also_when_it_refuses_again(c
         assert tied(crm) == {}
 
 
+def test_a_table_that_gets_no_rows_offers_none(crm):
+    crm = crm_of_firms(crm)(["name"])
+    path = crm.folder / "firms.yaml"
+    company = {"table": "firm", "match": ["name"], "match_only": True, "columns": {"name": "name"}}
+    path.write_text(yaml.safe_dump({"streams": {"companies": company}}))
+    rows = [typed(crm, name="Дубль"), typed(crm, name="Дубль")]
+    sync(crm, record(1, name="Дубль"))
+    (one,) = crm.execute("SELECT id FROM sync_proposals")
+    with serving(crm.config) as served:
+        browser = served.enter()
+        assert "Add as a new one" not in browser.text(f"/proposals/{one['id']}")
+        assert decide(browser, one["id"], "insert").status_code == 422
+        assert "Matched." in plain(decide(browser, one["id"], f"row:{rows[0]}").text)
+
+
 def test_a_record_that_was_untied_waits_without_candidates(firms):
     crm, served, rows, number = firms
     browser = served.enter()

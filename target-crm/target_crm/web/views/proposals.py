@@ -128,6 +128,7 @@ def _show(page: Page, proposal: Row, *, status: int = 200, problem: str | None =
         by=_rule(page, proposal, table),
         how=_how(page, proposal),
         is_open=is_open(proposal),
+        can_add=not found.live.mapping.match_only,
         candidates=[
             {
                 "row_id": c.row_id,
@@ -194,7 +195,7 @@ def settle(page: Page) -> Response:
     is_known = row in [c.row_id for c in found.candidates]
     if take == "ignore" and proposal["resolved_at"] is None:
         done, (run, _) = "left_out", ignore(session, [number])
-    elif take == "insert" or is_known:
+    elif is_known or (take == "insert" and not found.live.mapping.match_only):
         try:
             run = decide(session, {number: row})
         except UnknownError as error:
