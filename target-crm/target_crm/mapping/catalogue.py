@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 from target_crm.mapping.model import Table
 
 Connection = psycopg.Connection[Any]
+T = TypeVar("T")
 FAMILIES = {
     **dict.fromkeys(("text", "varchar", "bpchar", "citext", "name"), "text"),
     **dict.fromkeys(("int2", "int4", "int8"), "integer"),
@@ -221,6 +222,17 @@ def read_facts(connection: Connection, schema: str, table: str) -> Facts:
         checks=checks,
         references=references,
     )
+
+
+def if_readable(connection: Connection, read: Callable[[], T], otherwise: T) -> T:
+    """What `read` gives, or the other value where the database refuses to show the rows (rights, row security)."""
+    try:
+        with connection.transaction():
+            return read()
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error:
+        return otherwise
 
 
 def has_rows(connection: Connection, schema: str, table: str) -> bool:

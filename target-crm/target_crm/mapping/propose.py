@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from target_crm.mapping import fits, words
-from target_crm.mapping.catalogue import Connection, read_content_types
+from target_crm.mapping.catalogue import Connection, if_readable, read_content_types
 from target_crm.mapping.found_tables import Found, column_names, is_called, pick, read_tables
 from target_crm.mapping.model import Column
 from target_crm.mapping.polymorphic import find_link
@@ -332,7 +332,8 @@ def propose(connection: Connection, schemas: Sequence[str] | None = None) -> lis
     tables = read_tables(connection, schemas)
     tenants = find_tenants(connection, tables)
     chosen = choose_tables([table for table in tables if (table.schema, table.name) not in tenants])
-    content_types = read_content_types(connection, schemas)
+    no_types: dict[tuple[str, str], int] = {}
+    content_types = if_readable(connection, lambda: read_content_types(connection, schemas), no_types)
     proposals = [_Proposer(chosen, stream, tenants, content_types).fill() for stream in chosen]
     used = {p.table.full_name for p in proposals}
     for proposed in proposals:

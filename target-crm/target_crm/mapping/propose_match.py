@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import psycopg
-
 from target_crm.mapping import words
-from target_crm.mapping.catalogue import Connection, has_equal_rows, has_rows, holds_other_than_numbers
+from target_crm.mapping.catalogue import Connection, has_equal_rows, has_rows, holds_other_than_numbers, if_readable
 from target_crm.mapping.found_tables import Found
 from target_crm.mapping.propose import Proposed
 
@@ -23,7 +21,7 @@ def propose_match(connection: Connection, proposals: Iterable[Proposed]) -> list
         Rows that are there already and are not recognised: stream, rows, why.
 
     Raises:
-        psycopg.Error: the database is gone; tables that the role may not read count as empty.
+        psycopg.OperationalError: the database is gone; tables that the role may not read count as empty.
     """
     remarks: list[tuple[str, str, str]] = []
     for proposed in proposals:
@@ -39,11 +37,7 @@ def propose_match(connection: Connection, proposals: Iterable[Proposed]) -> list
 
 
 def _may_have_rows(connection: Connection, table: Found) -> bool:
-    try:
-        with connection.transaction():
-            return has_rows(connection, table.schema, table.name)
-    except psycopg.errors.InsufficientPrivilege:
-        return False
+    return if_readable(connection, lambda: has_rows(connection, table.schema, table.name), otherwise=False)
 
 
 def _drop_foreign_ids(connection: Connection, proposed: Proposed) -> None:

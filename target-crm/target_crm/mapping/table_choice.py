@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from target_crm.mapping import words
-from target_crm.mapping.catalogue import Connection, few_keys
+from target_crm.mapping.catalogue import Connection, few_keys, if_readable
 from target_crm.mapping.found_tables import Found, is_called, pick, split_words
 
 # A name alone is enough to take a table; a few known columns make up for a doubtful name.
@@ -65,11 +66,16 @@ def find_tenants(connection: Connection, tables: Sequence[Found]) -> dict[tuple[
         return {}
     for table in firms:
         place = (table.schema, table.name)
-        if _must_belong_to(place, tables):
-            keys = few_keys(connection, table.schema, table.name, table.key, _MOST_TENANTS)
+        if table.key in table.columns and _must_belong_to(place, tables):
+            unseen: list[Any] = []
+            keys = if_readable(connection, partial(_keys, connection, table), unseen)
             if len(keys) <= _MOST_TENANTS:
                 found[place] = keys[0] if len(keys) == 1 else None
     return found
+
+
+def _keys(connection: Connection, table: Found) -> list[Any]:
+    return few_keys(connection, table.schema, table.name, table.key, _MOST_TENANTS)
 
 
 def _must_belong_to(place: tuple[str, str], tables: Sequence[Found]) -> bool:
