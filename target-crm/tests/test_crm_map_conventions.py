@@ -89,6 +89,15 @@ def test_a_pair_of_type_and_id_links_notes_to_what_they_are_about(crm, propose):
     assert rows == [("Account", 1)]
 
 
+def test_keys_of_related_tables_that_the_application_makes_get_a_default_too(crm, propose, custom_field):
+    propose(
+        """CREATE TABLE contacts (id uuid PRIMARY KEY, name text);
+        CREATE TABLE contact_phones (id uuid PRIMARY KEY, contact_id uuid NOT NULL REFERENCES contacts, number text)"""
+    )
+    crm.sync("contacts", {"id": 1, "name": "Иван", "custom_fields_values": [custom_field("PHONE", "+79161234567")]})
+    assert [row["number"] for row in crm.rows("contact_phones", "number")] == ["+79161234567"]
+
+
 def test_amounts_in_micros_are_multiplied(crm, propose):
     propose(f'CREATE TABLE opportunity (id {KEY}, name text, "amountAmountMicros" numeric)')
     crm.sync("leads", {"id": 1, "name": "Сделка", "price": 25})

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from target_crm.mapping.catalogue import Connection
 from target_crm.mapping.found_tables import Found
-from target_crm.mapping.propose import Proposed, ProposedSet
+from target_crm.mapping.propose import Proposed, ProposedSet, lacking_key_default
 from target_crm.mapping.propose_joins import ProposedJoin
 from target_crm.mapping.words import TABLES
 
@@ -46,6 +46,10 @@ def _added(missing: dict[str, str]) -> list[sql.Composable]:
     return [sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(n), sql.SQL(kind)) for n, kind in missing.items()]
 
 
+def _key_default(key: str, default: str) -> sql.Composed:
+    return sql.SQL("ALTER COLUMN {} SET DEFAULT {}").format(sql.Identifier(key), sql.SQL(default))
+
+
 def _unique(proposed: Proposed) -> sql.Composed:
     names = [proposed.key["account"], proposed.key["amo_id"], *([proposed.mark[0]] if proposed.mark else [])]
     return sql.SQL("ADD UNIQUE ({})").format(sql.SQL(", ").join(map(sql.Identifier, names)))
@@ -63,13 +67,14 @@ def migration(connection: Connection, proposals: Sequence[Proposed]) -> list[str
         if proposed.add_unique and not proposed.match_only:
             changes.append(_unique(proposed))
         if proposed.key_default is not None and not proposed.match_only:
-            key = sql.Identifier(proposed.key["id"])
-            changes.append(sql.SQL("ALTER COLUMN {} SET DEFAULT {}").format(key, sql.SQL(proposed.key_default)))
+            changes.append(_key_default(proposed.key["id"], proposed.key_default))
         if changes:
             statements.append(_alter(connection, proposed.table, changes))
         for one in proposed.sets:
-            if one.missing:
-                statements.append(_alter(connection, one.table, _added(one.missing)))
+            default = lacking_key_default(one.table)
+            more = [*_added(one.missing), *([_key_default(one.table.key, default)] if default else [])]
+            if more:
+                statements.append(_alter(connection, one.table, more))
     return statements
 
 

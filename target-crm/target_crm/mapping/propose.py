@@ -146,9 +146,7 @@ class _Proposer:
             p.key[role] = found or name
             if found is None:
                 p.missing[name] = "bigint"
-        identity = self.table.columns.get(self.table.key)
-        if identity is not None and identity.required:
-            p.key_default = _KEY_DEFAULTS.get(identity.family)
+        p.key_default = lacking_key_default(self.table)
         pair = frozenset((p.key["account"], p.key["amo_id"]))
         p.add_unique = pair not in self.table.facts.unique
         for role, (families, known) in words.SERVICE.items():
@@ -282,6 +280,12 @@ def _defaults(table: Found, taken: set[str], mapped: set[str], lists: set[str]) 
 def default_values(table: Found, taken: set[str]) -> dict[str, Any]:
     """Values for those columns of a table that nothing fills."""
     return _defaults(table, taken, set(), set())
+
+
+def lacking_key_default(table: Found) -> str | None:
+    """The default, as SQL, of a primary key that the application makes; None where the database makes it."""
+    identity = table.columns.get(table.key)
+    return _KEY_DEFAULTS.get(identity.family) if identity is not None and identity.required else None
 
 
 def _proposed_set(table: Found, item: str, owner: str) -> ProposedSet | None:
