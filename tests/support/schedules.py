@@ -173,8 +173,17 @@ class Output:
             self.state = message["value"]
         elif message["type"] == "RECORD" and message["stream"] != "deleted_records":
             record = message["record"]
+            if record.get("is_deleted") and record.get("_sdc_deleted_at"):
+                self._forget(message["stream"], record["id"])
+                return
             kind = message["stream"] if message["stream"] != "notes" else f"{record['entity_type']}/notes"
             self.records[kind, record["id"]] = record
+
+    def _forget(self, stream: str, record_id: int) -> None:
+        """Take the last version of a deleted record for what it is: a loader that follows it has the record no more."""
+        for kind in KINDS if stream == "notes" else (stream,):
+            if kind == stream or kind.endswith("/notes"):
+                self.records.pop((kind, record_id), None)
 
 
 def wrong(account: Account, output: Output) -> list[str]:
