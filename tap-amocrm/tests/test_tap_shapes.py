@@ -102,7 +102,9 @@ def earlier(state):
 
 
 def came(messages, stream):
-    return [m["record"] for m in messages if m["type"] == "RECORD" and m["stream"] == stream]
+    """The records of a stream, without the last versions of deleted ones."""
+    records = [m["record"] for m in messages if m["type"] == "RECORD" and m["stream"] == stream]
+    return [r for r in records if "_sdc_deleted_at" not in r]
 
 
 def check(account, whole_run, place, value, **options):

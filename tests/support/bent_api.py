@@ -154,8 +154,8 @@ class Read:
     error: TapError | None = None
 
     def names(self, stream: str = "contacts") -> dict[int, str]:
-        """The names of a stream's records by id."""
-        return {r["id"]: r["name"] for r in self.records[stream]}
+        """The names of a stream's records by id; the last versions of deleted ones have none."""
+        return {r["id"]: r["name"] for r in self.records[stream] if not r.get("is_deleted")}
 
     def bookmark(self, stream: str = "contacts") -> str | None:
         """The stream's bookmark."""

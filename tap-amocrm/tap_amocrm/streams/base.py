@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, cast
@@ -91,6 +92,8 @@ class AmoStream(SeamStream):
         self._conform = Conformer(self.schema)
         self._read = False
         self._began_at: float | None = None
+        # The ids of all records of a reading from the beginning; None for any other reading.
+        self.sent: array[int] | None = None
         self.checkpoints: Checkpoints
 
     @abstractmethod
@@ -176,6 +179,8 @@ class AmoStream(SeamStream):
     def _prepare(self, records: list[Record]) -> None:
         """What happens to all records before they leave: their types, counts, unknown users and fields."""
         self._conform(records)
+        if self.sent is not None:
+            self.sent.extend(i for r in records if (i := r.get("id")).__class__ is int and 0 < i < 1 << 63)
         run = self.amo.run
         run.metrics.read(self.name, len(records))
         run.definitions.watch(self.name, records)
@@ -228,6 +233,8 @@ class AmoStream(SeamStream):
         since = self.since()
         self.mark.moment, self._began_at = self.amo.run.client.clock.moment(), time.time()
         self.checkpoints = self._checkpoints(since)
+        if self.listings and since == self.amo.run.settings.start_date and self.checkpoints.interrupted is None:
+            self.sent = array("q")
         try:
             yield from self.read_pages(since)
         except ApiError as error:

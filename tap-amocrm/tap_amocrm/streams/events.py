@@ -91,15 +91,16 @@ class DeletionStream(AmoStream):
         self._seen = {str(e.get("id")): seconds(e, "created_at") for e in events}
         gone = deletions(fresh, run.account.id)
         began = self._run_began() if self._first(since) else 0
-        self._mark_deleted(deletions((e for e in fresh if seconds(e, "created_at") >= began), run.account.id))
+        late = deletions((e for e in fresh if seconds(e, "created_at") >= began), run.account.id)
+        self._mark_deleted(late, first=self._first(since))
         yield ReadPage(gone)
         # What happened before everything was read for the first time has been read with its outcome.
         self.found = ChangeEvents(events, fresh, self._run_began() if self._first(since) else 0)
 
-    def _mark_deleted(self, gone: list[Record]) -> None:
+    def _mark_deleted(self, gone: list[Record], *, first: bool) -> None:
         """Write a last version of each deleted record into its own stream, for targets that know no `deleted_records`.
 
-        `gone` leaves out what was deleted before everything was read for the first time: it has never been sent.
+        The `first` run leaves out what it has not sent: nobody has it.
         Streams with a stream map are left out as well, for its expressions may need more than the key.
         """
         if not self.amo.run.settings.mark_deleted:
@@ -111,8 +112,12 @@ class DeletionStream(AmoStream):
                 version |= {"is_deleted": True, "_sdc_deleted_at": when}
                 last.setdefault(record["entity_type"], []).append(version)
         for stream in self.amo.big_streams():
-            if stream.name in last and not stream.mapped:
-                stream.write(last[stream.name])
+            versions = last.get(stream.name, [])
+            if first and stream.sent is not None:
+                known = {record["id"] for record in versions}.intersection(stream.sent)
+                versions = [record for record in versions if record["id"] in known]
+            if versions and not stream.mapped:
+                stream.write(versions)
 
     def _first(self, since: int | None) -> bool:
         return since == self.amo.run.settings.start_date
