@@ -68,9 +68,9 @@ def test_the_demos_conflict_is_settled_by_keyboard_and_taken_back(demo, pair, da
             page = browser.new_context(locale="en").new_page()
             page.goto(served.entrance)
             page.keyboard.press("q")
-            settled(page, "contacts · first_name")
+            settled(page, "First name")
             page.keyboard.press("a")
-            settled(page, "amoCRM's value is taken")
+            settled(page, "Settled: 1.")
             assert name() == {"first_name": changed["name"]}
             journal = crm.execute(
                 "SELECT e.* FROM crm.sync_changes AS e JOIN crm.sync_runs AS r ON r.id = e.run_id "
@@ -78,6 +78,6 @@ def test_the_demos_conflict_is_settled_by_keyboard_and_taken_back(demo, pair, da
             ).fetchall()
             assert [(e["row_id"], e["new_value"]) for e in journal] == [(str(changed["disputed"]), changed["name"])]
             page.keyboard.press("u")
-            settled(page, "It is undone")
+            settled(page, "Rolled back")
             assert name() == {"first_name": f"Renamed by hand at {changed['stamp']}"}
             browser.close()

@@ -372,7 +372,7 @@ TEXT = {
         old="title: name", new="title: {from: name, field: X}", at="title:", says=("either from or field",)
     ),
     "an unknown transformation": Case(
-        old="transform: inn", new="transform: tax", at="inn:", says=("'tax'", "none of boolean, date")
+        old="transform: inn", new="transform: tax", at="inn:", says=("'tax'", "not one of boolean, date")
     ),
     "an unknown policy": Case(
         old="transform: inn", new="policy: mine", at="inn:", says=("'mine'", "soft, amo_wins, crm_wins, fill_empty")

@@ -121,7 +121,7 @@ def test_without_a_dry_run_before_it_says_what_to_do(crm, tmp_path):
         line, cwd=tmp_path, capture_output=True, text=True, check=False, env={"XDG_STATE_HOME": str(tmp_path)}
     )
     assert done.returncode == 1
-    assert "a load with dry_run: true writes it" in done.stderr
+    assert "Run a load with dry_run: true; it writes the plan." in done.stderr
 
 
 def test_a_plan_file_that_can_not_be_written_is_one_sentence(crm, tmp_path):
