@@ -289,7 +289,8 @@ def test_an_employee_that_the_crm_does_not_know_stays_visible_and_the_field_empt
     assert users[1]["name"] == "Анна"  # the CRM's own row, matched by e-mail; its name is an edit and stays
     # Two of a name: nothing is guessed, a person decides.
     assert [r["amo_id"] for r in crm.rows("users", "name") if r["name"] == "Борис"] == [None, None]
-    assert [(p["stream"], p["amo_id"], p["resolved_at"]) for p in crm.rows("sync_proposals", "id")] == [("users", 2, None)]
+    (waiting,) = crm.rows("sync_proposals", "id")
+    assert (waiting["stream"], waiting["amo_id"], waiting["resolved_at"]) == ("users", 2, None)
     contacts = {r["amo_id"]: r for r in crm.rows("contacts")}
     assert contacts[1]["responsible_id"] == users[1]["id"]
     assert contacts[9]["responsible_id"] is None
