@@ -227,7 +227,7 @@ def test_without_row_versions_a_load_does_the_same_and_an_unchanged_one_still_wr
     )
     crm.connection.execute(sql.SQL("TRUNCATE {}").format(tables))
     crm.clock = 0
-    monkeypatch.setattr("target_crm.mapping.check.has_versions", lambda *_: False)
+    monkeypatch.setattr("target_crm.mapping.findings.has_versions", lambda *_: False)
     life(crm)
     assert contents(crm) == expected
     again = {"id": 1, "name": "ЗАО", "updated_at": "2026-01-01T00:08:00+00:00"}
