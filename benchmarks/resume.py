@@ -38,7 +38,7 @@ class Sync:
         self.state_bytes = 0
 
     def run(self, kill_at: int | None) -> None:
-        """Run the tap; kill it when the server has seen so many requests more."""
+        """Run the tap; kill it when the server has seen that number of further requests."""
         command = [BIN / "tap-amocrm", "--config", self._config]
         command += ["--state", self._state] if self._state else []
         out, before = self._folder / "out.jsonl", self._requests()
