@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -84,6 +85,31 @@ def servers_of(directory):
         except psutil.Error:
             continue
     return found
+
+
+def processes_of(directory):
+    """Servers that work in the folder, and guards that watch it."""
+    guards = []
+    for process in psutil.process_iter():
+        try:
+            if str(directory) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
+                guards.append(process)
+        except psutil.Error:
+            continue
+    return servers_of(directory) + guards
+
+
+@contextmanager
+def small_disk(place, size):
+    """A disk of so many bytes; it is taken off however the test ends."""
+    disk = place / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 def wait_until(condition, seconds=20):
@@ -204,7 +230,7 @@ def test_a_cluster_that_cannot_be_opened_is_one_sentence(place, cluster, spoil, 
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
     assert set(before) <= {p.name for p in folder.iterdir()}
-    assert not servers_of(folder)
+    assert not processes_of(folder)
 
 
 def test_a_folder_with_other_files_is_left_as_it_is(place):
@@ -258,33 +284,22 @@ def test_moving_a_new_cluster_that_was_cut_off_is_finished(place, cluster):
 
 @pytest.mark.skipif(not ROOT, reason="only root can mount a small disk")
 def test_a_full_disk_is_one_sentence(place):
-    disk = place / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], check=False).returncode:
-        pytest.skip("no disk can be mounted here")
-    try:
-        with pytest.raises(TargetError, match=rf"^The disk that holds {disk}/pg is full"), EmbeddedServer(disk / "pg"):
+    with small_disk(place, 4_000_000) as disk:
+        said = rf"^The disk that holds {disk}/pg is full"
+        with pytest.raises(TargetError, match=said), EmbeddedServer(disk / "pg"):
             pass
-    finally:
-        subprocess.run(["umount", disk], check=True)
+        assert not processes_of(disk / "pg")
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can mount a small disk")
 def test_a_disk_that_is_full_when_the_server_starts_is_one_sentence(place, cluster):
-    disk = place / "disk"
-    disk.mkdir()
     size = sum(f.stat().st_blocks * 512 for f in cluster.rglob("*") if f.is_file())
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size + 6_000_000}", "tmpfs", disk], check=False
-    ).returncode:
-        pytest.skip("no disk can be mounted here")
-    try:
+    with small_disk(place, size + 6_000_000) as disk:
         folder = copy_of(cluster, disk / "pg")
         subprocess.run(["dd", "if=/dev/zero", f"of={disk}/ballast", "bs=4096"], capture_output=True, check=False)
         with pytest.raises(TargetError, match=r"is full|No space left"), EmbeddedServer(folder):
             pass
-    finally:
-        subprocess.run(["umount", disk], check=True)
+        assert not processes_of(folder)
 
 
 def start_load(data_dir, folder):

@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -76,12 +77,16 @@ class EmbeddedServer:
             check_cluster(self.directory, major)
             if not has_cluster(self.directory):
                 make_cluster(self.directory, self._binaries, major, runner, _environment())
-            hold = FileLock(self.directory, HOLD)
+            hold, guard = FileLock(self.directory, HOLD), None
             try:
                 hold.take(shared=True)
-                self._watch()
+                guard = self._watch()
                 found = self._running() or self._start(runner)
             except BaseException:
+                if guard is not None and hold.take():
+                    # Nobody else is there to be watched: a failed start leaves no process in the folder.
+                    guard.terminate()
+                    guard.wait()
                 hold.close()
                 raise
         self._hold = hold
@@ -116,16 +121,24 @@ class EmbeddedServer:
         while True:
             log = self.directory / "log"
             begin = log.stat().st_size if log.exists() else 0
-            process = self._launch(runner, log)
-            try:
-                return self._wait(process.pid, process, begin)
-            except BaseException as error:
-                _end(process)
-                if not _REMAINS.search(str(error)) or time.monotonic() > deadline:
-                    raise
+            # Inherited by the server and its children: the reader sees its end when the last of them has gone.
+            reader, writer = os.pipe()
+            with os.fdopen(reader, "rb") as family:
+                try:
+                    process = self._launch(runner, log, writer)
+                finally:
+                    os.close(writer)
+                try:
+                    return self._wait(process.pid, process, begin)
+                except BaseException as error:
+                    _end(process)
+                    # A server that gives up leaves children, which notice it a moment later.
+                    select.select([family], [], [], _SECONDS_FOR_REMAINS)
+                    if not _REMAINS.search(str(error)) or time.monotonic() > deadline:
+                        raise
             time.sleep(0.2)
 
-    def _launch(self, runner: Runner, log: Path) -> subprocess.Popen[bytes]:
+    def _launch(self, runner: Runner, log: Path, inherited: int) -> subprocess.Popen[bytes]:
         environment = _environment()
         stale = read_postmaster(self.directory)
         if stale is not None:
@@ -148,6 +161,7 @@ class EmbeddedServer:
                 cwd="/",
                 env=environment,
                 start_new_session=True,
+                pass_fds=(inherited,),
                 preexec_fn=runner.prepare(),
             )
 
@@ -186,21 +200,22 @@ class EmbeddedServer:
             return "No space left on device"
         return text
 
-    def _watch(self) -> None:
-        """See to it that somebody stops the server when all its users are killed."""
+    def _watch(self) -> subprocess.Popen[bytes] | None:
+        """See to it that somebody stops the server when its users are killed; the guard, if it had to be started."""
         lock = FileLock(self.directory, GUARD)
         missing = lock.take()
         lock.close()
-        if missing:
-            subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "target_crm.database.embedded.guard", self.directory],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-                start_new_session=True,
-            )
+        if not missing:
+            return None
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "target_crm.database.embedded.guard", self.directory],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            start_new_session=True,
+        )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
