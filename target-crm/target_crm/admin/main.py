@@ -27,6 +27,7 @@ _SUBCOMMANDS = {
     "psql": "database:psql",
     "report": "database:report",
     "serve": "serve:serve",
+    "digest": "digest:digest",
 }
 
 

@@ -21,7 +21,8 @@ from target_crm.extras import require_extra
     "--public-url",
     "public",
     multiple=True,
-    help="The address that browsers show, through a proxy with TLS or a tunnel: https://crm.example.com; repeatable.",
+    help="The address that browsers show, through a proxy with TLS or a tunnel: https://crm.example.com; repeatable. "
+    "Left out: the setting public_url.",
 )
 @click.option("--certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM; serves HTTPS.")
 @click.option(
@@ -52,8 +53,10 @@ def serve(
     password = os.environ.get("CRM_REVIEW_PASSWORD") or None
     if password_file is not None:
         password = (password_file.read_text("utf-8").splitlines() or [""])[0]
-    wanted = Serving(host, port, allow_remote, allowed, public, password if allow_remote else None, certificate, key)
     settings = context.obj()
+    if not public and settings.public_url:
+        public = (settings.public_url,)
+    wanted = Serving(host, port, allow_remote, allowed, public, password if allow_remote else None, certificate, key)
     named: list[bool] = []
 
     def tell(text: str) -> None:

@@ -142,6 +142,36 @@ _PROPERTIES = (
         description="After each commit the run's number is sent there (NOTIFY), for applications that LISTEN.",
     ),
     setting(
+        "max_sync_age_hours",
+        NumberType,
+        default=0,
+        title="Oldest sync, hours",
+        description="A last complete sync that is older is overdue: on the review page, in status, metrics and digest. "
+        "0: twice the usual interval.",
+    ),
+    setting(
+        "public_url",
+        StringType,
+        title="Address of the review page",
+        description="https://crm.example.com: where browsers reach what target-crm-admin serve serves; for links.",
+    ),
+    setting(
+        "digest_urls",
+        StringType,
+        secret=True,
+        title="Addresses of the digest",
+        description="Where target-crm-admin digest --send sends: addresses of Apprise (mailto://, tgram://, json://), "
+        "with blanks between.",
+    ),
+    setting(
+        "metrics_token",
+        StringType,
+        secret=True,
+        title="Token of /metrics",
+        description="The bearer token with which a monitor reads /metrics of target-crm-admin serve. Left out: nobody "
+        "may.",
+    ),
+    setting(
         "unmapped_streams",
         StringType,
         default="warn",
@@ -189,6 +219,10 @@ class Settings:
     journal_retention_days: int = 90
     notify_channel: str | None = None
     unmapped_streams: str = "warn"
+    max_sync_age_hours: float = 0.0
+    public_url: str | None = None
+    digest_urls: str | None = field(default=None, repr=False)
+    metrics_token: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
@@ -257,6 +291,12 @@ def _check(settings: Settings) -> None:
     if settings.notify_channel is not None and len(settings.notify_channel.encode()) > 63:
         msg = "Setting notify_channel: the name of a channel has at most 63 bytes."
         raise ConfigError(msg)
+    if settings.public_url is not None and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", settings.public_url):
+        msg = "Setting public_url: an address such as https://crm.example.com is needed."
+        raise ConfigError(msg)
+    if settings.metrics_token is not None and not re.fullmatch(r"[!-~]{16,}", settings.metrics_token):
+        msg = "Setting metrics_token: at least 16 visible ASCII characters without blanks are needed."
+        raise ConfigError(msg)
     for name in ("max_deletes_percent", "max_changes_percent"):
         if getattr(settings, name) > 100:
             msg = f"Setting {name}: {getattr(settings, name):g} is above 100 percent."
@@ -269,6 +309,7 @@ def _check(settings: Settings) -> None:
         "lock_timeout_seconds": 0,
         "journal_retention_days": 0,
         "parallel_merges": 1,
+        "max_sync_age_hours": 0,
     }
     for name, least in lowest.items():
         if getattr(settings, name) < least:

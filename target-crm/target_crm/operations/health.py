@@ -49,11 +49,18 @@ class Complete:
     at: datetime
     age_seconds: float
     usual_interval: float | None
+    max_age_seconds: float | None = None
+
+    @property
+    def longest_seconds(self) -> float | None:
+        """How old it may become: what the setting `max_sync_age_hours` says, or else twice the usual interval."""
+        usual = None if self.usual_interval is None else 2 * self.usual_interval
+        return self.max_age_seconds or usual
 
     @property
     def is_stale(self) -> bool:
-        """Whether it is older than twice the usual interval."""
-        return self.usual_interval is not None and self.age_seconds > 2 * self.usual_interval
+        """Whether it is older than that."""
+        return self.longest_seconds is not None and self.age_seconds > self.longest_seconds
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class Health:
     conflicts: int
     rejects: int
     warnings: int
+    proposals: int = 0
     gaps: list[Gap] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,7 +88,12 @@ class Health:
             "accounts": accounts,
             "last_run": self.last_run,
             "last_status": self.last_status,
-            "open": {"conflicts": self.conflicts, "rejects": self.rejects, "warnings": self.warnings},
+            "open": {
+                "conflicts": self.conflicts,
+                "rejects": self.rejects,
+                "warnings": self.warnings,
+                "proposals": self.proposals,
+            },
             "gaps": [vars(gap) for gap in self.gaps],
         }
 
@@ -99,6 +112,7 @@ def read_health(session: Session) -> Health:
         conflicts=_count_open(session, "sync_conflicts"),
         rejects=_count_open(session, "sync_rejects"),
         warnings=_count_open(session, "sync_warnings"),
+        proposals=_count_open(session, "sync_proposals"),
         gaps=_gaps(session),
     )
 
@@ -119,8 +133,9 @@ def _last_complete(session: Session) -> list[Complete]:
         by_account.setdefault(row["account_id"], []).append(row)
     if len(by_account) > 1:
         by_account.pop(None, None)
+    most = session.settings.max_sync_age_hours * 3600 or None
     complete = [
-        Complete(account, runs[0]["id"], runs[0]["finished_at"], max(runs[0]["age"], 0.0), _usual_interval(runs))
+        Complete(account, runs[0]["id"], runs[0]["finished_at"], max(runs[0]["age"], 0.0), _usual_interval(runs), most)
         for account, runs in by_account.items()
     ]
     return sorted(complete, key=lambda c: (not c.is_stale, -c.age_seconds))

@@ -22,12 +22,17 @@ def openmetrics(health: Health | None, schema: str) -> str:
         ),
         (
             "target_crm_sync_overdue",
-            "1: the last complete sync of the account is older than twice the usual interval.",
+            "1: the last complete sync of the account is older than max_sync_age_hours, or twice the usual interval.",
             [(labels, float(account.is_stale)) for labels, account in labelled],
         ),
     ]
     if health is not None:
-        opened = {"conflicts": health.conflicts, "rejects": health.rejects, "warnings": health.warnings}
+        opened = {
+            "conflicts": health.conflicts,
+            "rejects": health.rejects,
+            "warnings": health.warnings,
+            "proposals": health.proposals,
+        }
         families += [
             (
                 "target_crm_last_run_succeeded",

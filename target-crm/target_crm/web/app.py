@@ -22,6 +22,7 @@ from target_crm.config.database_url import without_secrets
 from target_crm.errors import BusyError, TargetError
 from target_crm.operations.attempts import RowsHeldError
 from target_crm.operations.session import NothingYetError, NotPossibleError, UnknownError
+from target_crm.web import metrics
 from target_crm.web.crm import Crm
 from target_crm.web.i18n import texts_for
 from target_crm.web.page import Page, load_templates, refusal_text, render_plain
@@ -124,6 +125,10 @@ class _Site:
         """See `entering.choose_language`."""
         return entering.choose_language(request, self.access)
 
+    async def metrics(self, request: Request) -> Response:
+        """See `metrics.answer`."""
+        return await metrics.answer(request, self.crm)
+
     async def not_found(self, request: Request, _: Exception) -> Response:
         """No such address, or not by this method."""
         status = _.status_code if isinstance(_, HTTPException) else 404
@@ -185,6 +190,7 @@ def create_app(crm: Crm, access: Access) -> Guard:
         Route("/warnings", site.view(cells.list_warnings)),
         Route("/rejects/retry", site.view(rejects.try_again), methods=["POST"]),
         Route("/rejects/drop", site.view(rejects.drop_some), methods=["POST"]),
+        Route("/metrics", site.metrics),
         Mount("/static", static),
     ]
     app = Starlette(routes=routes, exception_handlers={404: site.not_found, 405: site.not_found})

@@ -26,7 +26,8 @@ SESSION_SECONDS = 12 * 3600
 MOST_BODY_BYTES = 1_000_000
 _ATTEMPTS, _ATTEMPT_SECONDS = 5, 60.0
 _FORM = "application/x-www-form-urlencoded"
-_OPEN_PATHS = ("/enter", "/static/", "/language/")
+# Pages without a session; /metrics has a token of its own.
+_OPEN_PATHS = ("/enter", "/static/", "/language/", "/metrics")
 # How long the address that somebody asked for is remembered while they enter.
 _WANTED_SECONDS = 600
 HEADERS = {

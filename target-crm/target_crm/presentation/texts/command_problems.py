@@ -272,6 +272,31 @@ COMMAND_PROBLEMS: dict[str, Text] = {
         "Each run of the tap replaces the file (setting metrics_file): keep a copy of it with each report.",
         "Каждый запуск тапа заменяет файл (настройка metrics_file): храните его копию вместе с отчётом.",
     ),
+    # The digest
+    "E_SINCE": Text(
+        "--since {text} is not a moment in the past.",
+        "--since {text}: это не момент в прошлом.",
+        "Give yesterday, today, a span such as 24h or 7d, or a time such as 2026-11-25T08:00.",
+        "Укажите yesterday, today, срок вида 24h или 7d либо время вида 2026-11-25T08:00.",
+    ),
+    "E_DIGEST_NO_ADDRESS": Text(
+        "Setting digest_urls is missing: there is no address to send to.",
+        "Не задана настройка digest_urls: отправлять некуда.",
+        "Set TARGET_CRM_DIGEST_URLS to addresses of Apprise, such as mailto://user:password@example.com.",
+        "Задайте в TARGET_CRM_DIGEST_URLS адреса Apprise, например mailto://user:password@example.com.",
+    ),
+    "E_DIGEST_ADDRESS": Text(
+        "Setting digest_urls: an address can't be read. Nothing was sent.",
+        "Настройка digest_urls: адрес не читается. Ничего не отправлено.",
+        "Take its form from https://appriseit.com/services/; put blanks between several.",
+        "Форму адреса смотрите на https://appriseit.com/services/; несколько адресов разделяйте пробелами.",
+    ),
+    "E_DIGEST_NOT_SENT": Text(
+        "The digest was not taken by: {services}.",
+        "Сводку не приняли: {services}.",
+        "Check these addresses in setting digest_urls and whether this machine reaches them.",
+        "Проверьте эти адреса в настройке digest_urls и доступны ли они с этой машины.",
+    ),
     # The review page
     "E_SERVE_REMOTE": Text(
         "--host {host} would show the CRM to other machines.",
