@@ -92,7 +92,7 @@ def _rows(session: Session, one: Row) -> str:
 @click.pass_context
 @plain_errors
 def tie_command(context: click.Context, table: str, row: str, record: str) -> None:
-    """Let RECORD (amo:ID, or amo:ACCOUNT:ID) be that of ROW, a key of TABLE; a row that it has is untied before."""
+    """Let RECORD (amo:ID, or ACCOUNT/amo:ID) be that of ROW, a key of TABLE; a row that it has is untied before."""
     with session_of(context) as session:
         runs = tie(session, table, row, record)
     undo = " and ".join(f"target-crm-admin undo {run}" for run in reversed(runs))
@@ -105,7 +105,7 @@ def tie_command(context: click.Context, table: str, row: str, record: str) -> No
 @click.pass_context
 @plain_errors
 def untie_command(context: click.Context, table: str, record: str) -> None:
-    """Take RECORD (amo:ID, or amo:ACCOUNT:ID) off its row of TABLE, which stays as it is."""
+    """Take RECORD (amo:ID, or ACCOUNT/amo:ID) off its row of TABLE, which stays as it is."""
     with session_of(context) as session:
         run = untie(session, table, record)
     click.echo(

@@ -173,7 +173,7 @@ def _plan_of(settings: Settings, messages: IO[str], limit: int) -> Plan:
 @click.pass_context
 @plain_errors
 def explain(context: click.Context, table: str, row: str, as_json: bool) -> None:
-    """Where each value of a row comes from. ROW is the row's key, amo:ID or amo:ACCOUNT:ID."""
+    """Where each value of a row comes from. ROW is the row's key, amo:ID or ACCOUNT/amo:ID."""
     with session_of(context) as session:
         found = explaining.explain(session, table, row)
     if as_json:

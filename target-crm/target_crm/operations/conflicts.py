@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
+from target_crm.operations.concerned import accounts_of_conflicts
 from target_crm.operations.known import unknown_numbers
 from target_crm.operations.session import Row, Session, UnknownError, as_key, as_value, json_or_null
 from target_crm.sql.journal import write_entries
@@ -239,7 +240,7 @@ def resolve(
         return run_id, _settle(session, which, cells, run_id, take, value, seen)
 
     try:
-        return session.run("resolve", settle, prepare=lambda: _lock_rows(session, which, cells))
+        return _run(session, which, cells, settle)
     except _NothingSettledError as nothing:
         return None, nothing.settled
 
@@ -278,9 +279,17 @@ def resolve_each(session: Session, choices: Mapping[int, Choice]) -> tuple[int |
         return run_id, _counted(session, run_id, settled, counts)
 
     try:
-        return session.run("resolve", settle, prepare=lambda: _lock_rows(session, which, found))
+        return _run(session, which, found, settle)
     except _NothingSettledError as nothing:
         return None, nothing.settled
+
+
+def _run(
+    session: Session, which: Filter, cells: Sequence[Row], settle: Callable[[int], tuple[int, Settled]]
+) -> tuple[int, Settled]:
+    """A run that settles conflicts, while no load works on their rows' accounts."""
+    accounts = accounts_of_conflicts(session, {cell["table_name"] for cell in cells}, which.condition())
+    return session.run("resolve", settle, accounts=accounts, prepare=lambda: _lock_rows(session, which, cells))
 
 
 def _add(settled: Settled, counts: dict[str, dict[str, int]], name: str, done: Settled) -> None:

@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
+from target_crm.operations.record_key import record_key
 from target_crm.operations.session import NotPossibleError, Row, Session, UnknownError, as_key, as_value, left_as
 from target_crm.sql.spec import I, S, of_stream
 
@@ -40,21 +41,19 @@ class Explained:
 
 
 def find_row(session: Session, live: LiveTable, key: str) -> Row:
-    """A row by its key, or by `amo:ID` or `amo:ACCOUNT:ID`.
+    """A row by its key, or by `amo:ID` or `ACCOUNT/amo:ID`.
 
     Raises:
         UnknownError: there is no such row.
     """
     table = live.mapping
     condition: sql.Composable = S("t.{} = {}").format(I(table.id), as_key(live, sql.Literal(key)))
-    if key.startswith("amo:") and table.amo_id and table.account:
-        numbers = [int(n) for n in key.split(":")[1:] if n.isascii() and n.isdigit() and len(n) < 19]
-        if len(numbers) != key.count(":"):
-            numbers = [-1]  # such a number is in no row
-        if numbers:
-            condition = S("t.{} = {}{}").format(I(table.amo_id), sql.Literal(numbers[-1]), of_stream(live, "t"))
-            if len(numbers) > 1:
-                condition = S("{} AND t.{} = {}").format(condition, I(table.account), sql.Literal(numbers[0]))
+    named = record_key(key)
+    if named is not None and table.amo_id and table.account:
+        account, amo_id = named
+        condition = S("t.{} = {}{}").format(I(table.amo_id), sql.Literal(amo_id), of_stream(live, "t"))
+        if account is not None:
+            condition = S("{} AND t.{} = {}").format(condition, I(table.account), sql.Literal(account))
     try:
         with session.connection.transaction():
             found = session.rows(

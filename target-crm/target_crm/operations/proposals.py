@@ -12,9 +12,11 @@ from target_crm.config.setting_names import nearest
 from target_crm.load.load import Load
 from target_crm.mapping.check import LiveTable
 from target_crm.matching.matching import Chosen
+from target_crm.operations.concerned import accounts_of_rows
 from target_crm.operations.explain import find_row, unknown_row
 from target_crm.operations.known import require_numbers
 from target_crm.operations.loads import database_of
+from target_crm.operations.record_key import require_record_key
 from target_crm.operations.session import NotPossibleError, Row, Session, UnknownError, as_key
 from target_crm.sql import untie as statements
 from target_crm.sql.proposals import IGNORED
@@ -161,11 +163,12 @@ def ignore(session: Session, ids: Sequence[int]) -> tuple[int, int]:
         session.count(run, {"sync_proposals": {"settled": done}})
         return run, done
 
-    return session.run("decide", work)
+    of_these = S("SELECT DISTINCT account_id FROM {} WHERE id = ANY(%s)").format(session.control("sync_proposals"))
+    return session.run("decide", work, accounts={row["account_id"] for row in session.rows(of_these, list(ids))})
 
 
 def tie(session: Session, table: str, row: str, key: str) -> list[int]:
-    """Let a record (`amo:ID`, `amo:ACCOUNT:ID`) be that of a row; the runs, in the order in which they are undone last
+    """Let a record (`amo:ID`, `ACCOUNT/amo:ID`) be that of a row; the runs, in the order in which they are undone last
     to first. A row that the record has is untied before.
 
     Raises:
@@ -184,7 +187,7 @@ def tie(session: Session, table: str, row: str, key: str) -> list[int]:
 
 def _waiting(session: Session, live: LiveTable, key: str) -> int | None:
     """The number of the record's open proposal."""
-    account, amo_id = record_key(key)
+    account, amo_id = require_record_key(key)
     found = session.rows(
         S(
             "SELECT id FROM {} WHERE stream = %s AND amo_id = %s AND (%s::bigint IS NULL OR account_id = %s) "
@@ -201,21 +204,8 @@ def _waiting(session: Session, live: LiveTable, key: str) -> int | None:
     return int(found[0]["id"]) if found else None
 
 
-def record_key(key: str) -> tuple[int | None, int]:
-    """Account, as far as it is named, and id of `amo:ID` or `amo:ACCOUNT:ID`.
-
-    Raises:
-        UnknownError: it is neither.
-    """
-    kind, _, rest = key.partition(":")
-    parts = rest.split(":")
-    if kind != "amo" or not 1 <= len(parts) <= 2 or not all(p.isascii() and p.isdigit() for p in parts):
-        raise UnknownError.of("E_NOT_A_RECORD_KEY", record=key)
-    return (int(parts[0]) if len(parts) == 2 else None), int(parts[-1])
-
-
 def untie(session: Session, table: str, key: str) -> int:
-    """Take a record (`amo:ID`, `amo:ACCOUNT:ID`) off its row; the run, of kind `untie`.
+    """Take a record (`amo:ID`, `ACCOUNT/amo:ID`) off its row; the run, of kind `untie`.
 
     The row stays as it is, as one that belongs to no record. The record waits in sync_proposals; unless somebody
     decides, the next load gives it another row that it is like, or one of its own.
@@ -225,7 +215,7 @@ def untie(session: Session, table: str, key: str) -> int:
         BusyError: a load, or another session that holds the row, was in the way for `lock_timeout_seconds`.
     """
     live = session.table(table)
-    record_key(key)
+    require_record_key(key)
     if live.mapping.match_only:
         raise NotPossibleError.of("E_TABLE_MATCH_ONLY", table=table)
     found = find_row(session, live, key)
@@ -246,7 +236,8 @@ def untie(session: Session, table: str, key: str) -> int:
         session.count(run, {table: {"untied": 1}})
         return run
 
-    return session.run("untie", work, prepare=lambda: _lock(session, live, row))
+    accounts = accounts_of_rows(session, live, [row])
+    return session.run("untie", work, accounts=accounts, prepare=lambda: _lock(session, live, row))
 
 
 def _lock(session: Session, live: LiveTable, row: str) -> None:

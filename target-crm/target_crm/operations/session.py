@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -138,17 +138,19 @@ class Session:
         kind: str,
         work: Callable[[int], Result],
         *,
+        accounts: Collection[int],
         prepare: Callable[[], None] = _nothing,
         undoes: int | None = None,
     ) -> Result:
         """Do work in a run of its own in `sync_runs`, in one transaction: all of what it does happens, or nothing.
 
-        No load of any account runs meanwhile: it would compare with what is being put back. While rows are held by
-        another session, or after a deadlock, nothing is locked and loads go on; then all is tried again.
+        No load of these accounts runs meanwhile: it would compare with what is being put back. Loads of others go on.
+        While rows are held by another session, or after a deadlock, nothing is locked; then all is tried again.
 
         Args:
             kind: What `sync_runs.kind` says of it.
             work: Gets the run's number; must bear being called again after a failure.
+            accounts: Those whose rows it may write (`operations.concerned`).
             prepare: Called before the run is opened, to lock the rows that it is about. What `work` then reads is what
                 was committed until the last of them was locked.
             undoes: The run that it undoes.
@@ -160,7 +162,7 @@ class Session:
         what = f"Undoing run {undoes}" if undoes is not None else f"A run of kind {kind}"
 
         def attempt(patience: float) -> Result:
-            return self._attempt(kind, work, prepare, undoes, patience)
+            return self._attempt(kind, work, accounts, prepare, undoes, patience)
 
         return until_free(attempt, what, self.settings.lock_timeout_seconds)
 
@@ -168,15 +170,19 @@ class Session:
         self,
         kind: str,
         work: Callable[[int], Result],
+        accounts: Collection[int],
         prepare: Callable[[], None],
         undoes: int | None,
         patience: float,
     ) -> Result:
+        schema = self.settings.crm_schema
         try:
-            self._lock_accounts(patience)
+            for account in sorted(accounts):
+                runs.lock_account(self.connection, schema, account, patience, keep_open=False)
             self.limit_lock_waits()
             prepare()
-            run_id = runs.begin_run(self.connection, self.settings.crm_schema, kind)
+            run_id = runs.begin_run(self.connection, schema, kind)
+            runs.note_accounts(self.connection, schema, run_id, set(accounts))
             if undoes is not None:
                 self.execute(
                     sql.SQL("UPDATE {} SET undoes = %s WHERE id = %s").format(self.control("sync_runs")), undoes, run_id
@@ -188,7 +194,7 @@ class Session:
                     run_id,
                 )
             done = work(run_id)
-            runs.close_run(self.connection, self.settings.crm_schema, run_id, "succeeded", None)
+            runs.close_run(self.connection, schema, run_id, "succeeded", None)
             notify(self.connection, self.settings.notify_channel, run_id)
             self.connection.commit()
             return done
@@ -204,12 +210,6 @@ class Session:
     def limit_lock_waits(self) -> None:
         """Until the transaction ends, give up a lock that does not come soon; `until_free` then tries again."""
         self.connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_WAIT_SECONDS * 1000:.0f}ms",))
-
-    def _lock_accounts(self, patience: float) -> None:
-        for row in self.rows(
-            sql.SQL("SELECT DISTINCT unnest(account_ids) AS id FROM {} ORDER BY 1").format(self.control("sync_runs"))
-        ):
-            runs.lock_account(self.connection, self.settings.crm_schema, row["id"], patience, keep_open=False)
 
     def count(self, run_id: int, counts: dict[str, Any]) -> None:
         """Keep what a run did."""

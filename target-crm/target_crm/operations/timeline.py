@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
+from target_crm.operations.concerned import accounts_of_rows
 from target_crm.operations.conflicts import cell_now
 from target_crm.operations.explain import history, set_history
 from target_crm.operations.known import require_column
@@ -169,7 +170,7 @@ def put_back(session: Session, table: str, row_id: str, column: str, value: Any,
         return run_id
 
     try:
-        return session.run("resolve", write, prepare=lock)
+        return session.run("resolve", write, accounts=accounts_of_rows(session, live, [row_id]), prepare=lock)
     except _ChangedError:
         return None
 

@@ -11,6 +11,7 @@ from target_crm.load import runs
 from target_crm.mapping.catalogue import read_columns, read_facts
 from target_crm.mapping.check import LiveTable
 from target_crm.operations import undo_ties
+from target_crm.operations.concerned import accounts_of_run
 from target_crm.operations.history import undone_by, unknown_run
 from target_crm.operations.session import NotPossibleError, Row, Session
 from target_crm.operations.undo_entries import RowKey, collect_entries, count_rewritten, leave_out, lock_entries
@@ -92,7 +93,7 @@ def _undo(session: Session, run: int, *, preview: bool, without: Collection[RowK
         return new_run, found
 
     try:
-        return session.run("undo", work, prepare=prepare, undoes=run)
+        return session.run("undo", work, accounts=accounts_of_run(session, run), prepare=prepare, undoes=run)
     except _RollBack as previewed:
         return 0, previewed.found
 

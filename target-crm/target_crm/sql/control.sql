@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_runs (
     -- The standing rule that decided.
     rule_id bigint
 );
+CREATE INDEX IF NOT EXISTS sync_runs_running ON {schema}.sync_runs (id) WHERE status = 'running';
 -- Decisions that loads make by themselves for the conflicts of a column; condition is 'always' or a kind of difference.
 CREATE TABLE IF NOT EXISTS {schema}.sync_rules (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

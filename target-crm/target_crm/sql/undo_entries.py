@@ -14,7 +14,7 @@ from target_crm.sql.typed import as_key
 from target_crm.sql.untouched import OWN
 
 # What a key of a family looks like: a table may have had other keys once, which are not keys of any row now.
-_KEYS = {
+KEYS = {
     "uuid": "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
     "integer": "^-?[0-9]{1,18}$",
 }
@@ -47,10 +47,10 @@ def entries(changes: sql.Composable, runs: sql.Composable, run: int, *, same_cel
 
 def drop_foreign_keys_of(table: str, family: str) -> sql.Composed | None:
     """Leaves out entries whose row can't be in the table as it is now; None where any text is a key."""
-    if family not in _KEYS:
+    if family not in KEYS:
         return None
     return S("DELETE FROM undo_entries WHERE table_name = {} AND row_id !~ {}").format(
-        sql.Literal(table), sql.Literal(_KEYS[family])
+        sql.Literal(table), sql.Literal(KEYS[family])
     )
 
 

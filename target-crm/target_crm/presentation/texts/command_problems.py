@@ -124,14 +124,14 @@ COMMAND_PROBLEMS: dict[str, Text] = {
     "E_NOT_A_RECORD_KEY": Text(
         "{record} is not a record of amoCRM.",
         "{record} — не запись amoCRM.",
-        "Write amo:ID, or amo:ACCOUNT:ID.",
-        "Напишите amo:НОМЕР или amo:АККАУНТ:НОМЕР.",
+        "Write amo:ID, or ACCOUNT/amo:ID.",
+        "Напишите amo:НОМЕР или АККАУНТ/amo:НОМЕР.",
     ),
     "E_RECORD_IN_SEVERAL_ACCOUNTS": Text(
         "{record} waits in several accounts.",
         "{record} ждёт решения в нескольких аккаунтах.",
-        "Name the account, too: amo:ACCOUNT:ID.",
-        "Укажите и аккаунт: amo:АККАУНТ:НОМЕР.",
+        "Name the account, too: ACCOUNT/amo:ID.",
+        "Укажите и аккаунт: АККАУНТ/amo:НОМЕР.",
     ),
     "E_ROW_NEVER_MERGED": Text(
         "Row {row} of {table} holds no record of amoCRM: no load has merged it yet.",
@@ -179,14 +179,14 @@ COMMAND_PROBLEMS: dict[str, Text] = {
     "E_ROW_UNKNOWN": Text(
         "There is no row {row} in {table}[[; there is amo:{example}, for example]].",
         "В таблице {table} нет строки {row}[[; есть, например, amo:{example}]].",
-        "Give the row's key, amo:ID or amo:ACCOUNT:ID.",
-        "Укажите ключ строки, amo:НОМЕР или amo:АККАУНТ:НОМЕР.",
+        "Give the row's key, amo:ID or ACCOUNT/amo:ID.",
+        "Укажите ключ строки, amo:НОМЕР или АККАУНТ/amo:НОМЕР.",
     ),
     "E_ROW_AMBIGUOUS": Text(
         "There is more than one row {row} in {table}.",
         "В таблице {table} несколько строк {row}.",
-        "Name the account, too: amo:ACCOUNT:ID.",
-        "Укажите и аккаунт: amo:АККАУНТ:НОМЕР.",
+        "Name the account, too: ACCOUNT/amo:ID.",
+        "Укажите и аккаунт: АККАУНТ/amo:НОМЕР.",
     ),
     # The database
     "E_NO_DATABASE_YET": Text(
