@@ -131,3 +131,71 @@ def test_tie_moves_a_record_from_its_row_to_another(firms):
     admin(crm, "undo", str(last))
     admin(crm, "undo", str(last - 1))
     assert (tied(crm), links(crm)) == ({1: own}, [own])
+
+
+@pytest.fixture
+def refused(firms):
+    """A record with a row, whose newer name a row that somebody typed has already: the CRM and both rows."""
+    crm = firms(["inn"])
+    crm.execute("CREATE UNIQUE INDEX firm_name ON firm (name)")
+    sync(crm, record(1, name="Ромашка", inn="7707083893", city="Тверь"))
+    row = typed(crm, name="Лютик")
+    counts = sync(crm, record(1, name="Лютик", inn="7707083893", city="Омск"))
+    assert (counts["proposed"], counts["rejected"], counts["updated"]) == (1, 0, 0)
+    return crm, tied(crm)[1], row
+
+
+def waiting_for_a_decision(crm):
+    return crm.execute("SELECT id, rule, candidates FROM sync_proposals WHERE resolved_at IS NULL")
+
+
+def test_a_change_that_a_unique_constraint_refuses_waits_beside_the_row_that_is_in_the_way(refused):
+    crm, own, row = refused
+    (one,) = waiting_for_a_decision(crm)
+    assert (one["rule"], one["candidates"]) == ("constraint firm_name", [str(row)])
+    assert crm.row("firm", 1)["name"] == "Ромашка"
+    before = whole(crm)
+    assert "has a row of firm already" in command(crm, "proposals", str(one["id"]), "--insert").output
+    admin(crm, "proposals", str(one["id"]), "--take", str(row))
+    assert tied(crm) == {1: row}
+    assert crm.row("firm", 1)["city"] == "Омск"
+    last = last_run(crm)["id"]
+    admin(crm, "undo", str(last))
+    admin(crm, "undo", str(last - 1))
+    assert tied(crm) == {1: own}
+    assert whole(crm)["firm"] == before["firm"]
+
+
+def test_it_is_written_as_soon_as_the_row_that_was_in_the_way_says_something_else(refused):
+    crm, own, row = refused
+    assert sync(crm, record(2, name="other")).get("proposed", 0) == 0
+    crm.execute("UPDATE firm SET name = 'Лютик и Ко' WHERE id = %s", row)
+    sync(crm, record(3, name="third"))
+    assert waiting_for_a_decision(crm) == []
+    assert (crm.row("firm", 1)["id"], crm.row("firm", 1)["city"]) == (own, "Омск")
+
+
+def test_a_record_with_a_row_is_never_given_another_one_by_itself(refused):
+    crm, own, row = refused
+    crm.execute("UPDATE firm SET inn = '7707083893' WHERE id = %s", row)
+    sync(crm, record(2, name="other"))
+    assert tied(crm)[1] == own
+    assert [p["candidates"] for p in waiting_for_a_decision(crm)] == [[str(row)]]
+
+
+def test_a_record_of_rows_that_are_only_matched_gets_no_new_one(own_tables):
+    users = {
+        "table": "staff",
+        "key": {"id": "id"},
+        "match_only": True,
+        "match": ["email"],
+        "columns": {"email": "email"},
+    }
+    crm = own_tables("CREATE TABLE staff (id int PRIMARY KEY, email text); "
+                     "INSERT INTO staff VALUES (1, 'a@b.ru'), (2, 'a@b.ru')", {"users": users})  # fmt: skip
+    crm.sync("users", {"id": 5, "name": "Иван", "email": "a@b.ru"})
+    (one,) = waiting_for_a_decision(crm)
+    done = command(crm, "proposals", str(one["id"]), "--insert")
+    assert done.exit_code == 1
+    assert "no record gets a new one" in done.output
+    assert len(waiting_for_a_decision(crm)) == 1

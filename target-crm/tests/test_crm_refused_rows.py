@@ -138,18 +138,19 @@ def test_a_new_record_gets_a_unique_value_that_another_gives_up_in_the_same_run(
 
 def test_the_same_reject_in_every_run_is_one_and_is_written_before_the_run_ends(crm):
     crm.load([])
-    crm.execute("ALTER TABLE contacts ADD UNIQUE (email)")
+    crm.execute("ALTER TABLE contacts ADD EXCLUDE (email WITH =)")
     crm.sync("contacts", *contacts("1@x.ru", "2@x.ru"))
     for _ in range(2):
         counts = crm.sync("contacts", {"id": 2, "custom_fields_values": email("1@x.ru")})
         assert counts["rejected"] == 1
-    assert [(r["amo_id"], r["code"]) for r in crm.rows("sync_rejects", "id")] == [(2, "E_DATABASE_UNIQUE")]
+    assert [(r["amo_id"], r["code"]) for r in crm.rows("sync_rejects", "id")] == [(2, "E_DATABASE_EXCLUSION")]
 
 
-def test_a_new_record_that_a_unique_constraint_refuses_in_every_run_is_one_proposal(crm):
+@pytest.mark.parametrize("others", [("1@x.ru",), ("1@x.ru", "2@x.ru")], ids=["a new record", "one that has a row"])
+def test_a_record_that_a_unique_constraint_refuses_in_every_run_is_one_proposal(crm, others):
     crm.load([])
     crm.execute("ALTER TABLE contacts ADD UNIQUE (email)")
-    crm.sync("contacts", *contacts("1@x.ru"))
+    crm.sync("contacts", *contacts(*others))
     for new in (1, 0):
         counts = crm.sync("contacts", {"id": 2, "custom_fields_values": email("1@x.ru")})
         assert (counts["rejected"], counts["proposed"]) == (0, new)

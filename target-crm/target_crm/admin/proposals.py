@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -45,12 +46,20 @@ def proposals(context: click.Context, ids: tuple[int, ...], **given: Any) -> Non
         known.require_numbers(session, "sync_proposals", ids, are_open=ignored)
         if ignored:
             run, done = ignore(session, list(ids))
+            runs = [run]
         else:
-            run, done = decide(session, dict.fromkeys(ids, row)), len(ids)
+            runs, done = decide(session, dict.fromkeys(ids, row)), len(ids)
     if given["as_json"]:
-        print_json({"run": run, "decided": done})
+        print_json({"run": runs[-1], "decided": done, "untied": runs[:-1]})
         return
-    click.echo(f"Decided {done}. This is run {run}; target-crm-admin undo {run} takes it back.")
+    click.echo(f"Decided {done}. {_how_to_undo(runs)}")
+
+
+def _how_to_undo(runs: Sequence[int]) -> str:
+    """The commands that take runs back, the last first."""
+    undo = " and ".join(f"target-crm-admin undo {run}" for run in reversed(runs))
+    before = f", before it the record's old row was untied (run {', '.join(map(str, runs[:-1]))})" if runs[:-1] else ""
+    return f"This is run {runs[-1]}{before}; {undo} takes it back."
 
 
 def _list(context: click.Context, ids: tuple[int, ...], given: dict[str, Any]) -> None:
@@ -95,8 +104,7 @@ def tie_command(context: click.Context, table: str, row: str, record: str) -> No
     """Let RECORD (amo:ID, or ACCOUNT/amo:ID) be that of ROW, a key of TABLE; a row that it has is untied before."""
     with session_of(context) as session:
         runs = tie(session, table, row, record)
-    undo = " and ".join(f"target-crm-admin undo {run}" for run in reversed(runs))
-    click.echo(f"{record} is row {row} of {table}. {undo} takes it back.")
+    click.echo(f"{record} is row {row} of {table}. {_how_to_undo(runs)}")
 
 
 @click.command("untie")

@@ -113,7 +113,8 @@ class ItemSet:
 @dataclass(frozen=True)
 class Through:
     """A join table that links each row to rows of another stream (`link`): `parent` points to the row, `target` to
-    the other. `key` is its primary key where that is one column."""
+    the other. `key` is its primary key where that is one column. With `when_entity` only records of that `entity_type`
+    link anywhere."""
 
     name: str
     table: str
@@ -121,6 +122,7 @@ class Through:
     target: str
     path: tuple[str, ...]
     link: str
+    when_entity: str | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
     numbers_text: bool = False
     key: str | None = field(default=None, repr=False)

@@ -21,7 +21,8 @@ def read_throughs(
     for one in found:
         for path in one.path:
             # All of a list is what a join table is for.
-            for problem in source_problems(reads, Column(one.name, path=(path,), link=one.link, first=True), more):
+            column = Column(one.name, path=(path,), link=one.link, when_entity=one.when_entity, first=True)
+            for problem in source_problems(reads, column, more):
                 reader.note(one.line, f"through {one.name} of {stream} {problem}")
     return tuple(found)
 
@@ -44,6 +45,7 @@ def _through(reader: SectionReader, stream: str, name: str, spec: Any, line: int
         target=reader.text(spec, "target", f"target of {what}") or "",
         path=path,
         link=reader.text(spec, "link", f"link of {what}") or "",
+        when_entity=reader.text(spec, "when_entity", f"when_entity of {what}"),
         defaults=bare(defaults),
         line=line,
         default_lines=key_lines(defaults),

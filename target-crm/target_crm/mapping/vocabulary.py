@@ -279,6 +279,7 @@ THROUGH = (
     Word("target", _TEXT, "its column that points to the other row", "account_id"),
     Word("from", _TEXT, "the property that holds the other records' ids: one or a list", "company_id"),
     Word("link", _TEXT, "the stream of the other records", "companies"),
+    Word("when_entity", _TEXT, "only of records whose `entity_type` is this: notes and tasks", "companies"),
     Word("defaults", _SECTION, "column → value, for columns of its own", "{role: member}"),
 )
 SOURCE = (

@@ -17,18 +17,14 @@ CONSTRAINT = "constraint "
 _DETAIL = re.compile(r"\((.+?)\)=\((.*)\)", re.DOTALL)
 
 
-def rows_in_the_way(
-    connection: PinnedConnection, live: LiveTable, schema: str, key: tuple[int, int], problem: Problem
-) -> list[str]:
-    """The keys of the rows that hold what a new record brings, and that no two rows may hold.
+def rows_in_the_way(connection: PinnedConnection, live: LiveTable, problem: Problem) -> list[str]:
+    """The keys of the rows that hold what a record brings, and that no two rows may hold.
 
-    None where the record has a row already, or where another table refused it.
+    None where another table refused it.
     """
     args = problem.args
     found = _DETAIL.search(str(args.get("detail") or ""))
     if problem.code != "E_DATABASE_UNIQUE" or args.get("table") != live.name or found is None:
-        return []
-    if not connection.execute(statements.new_keys(live, schema, [key])).fetchall():
         return []
     names = [row[0] for row in connection.execute(statements.index_expressions(live, str(args["constraint"])))]
     if not names or set(names) <= {live.mapping.account, live.mapping.amo_id}:

@@ -167,6 +167,9 @@ class Matching:
     def _decide_stream(self, rows: StreamRows, waiting: Sequence[WaitingRecord], default: Context) -> Decisions:
         if not waiting or not rows.matched or rows.is_empty(again=True):
             return Decisions()
+        # A record that has a row, and waits since a constraint refused its newer version, is no other row.
+        new = {one.key for one in rows.new(waiting)}
+        waiting = [one for one in waiting if one.key in new]
         rows.start(default)
         for context, part in _parts_of(waiting, default):
             seen = self._seen(rows, part, context)
@@ -220,7 +223,7 @@ class Matching:
             waiting.rule is not None
             and waiting.rule.startswith(CONSTRAINT)
             and not waiting.is_newer
-            and rows.are_there(waiting.candidates)
+            and rows.are_as_proposed(waiting.number, waiting.candidates)
         )
 
     def choose(self, chosen: Sequence[Chosen], default: Context) -> Iterator[Decided]:
@@ -248,15 +251,15 @@ class Matching:
             self._proposals.done(self._session(), self._run_id, numbers, resolution)
 
     def refused(self, left: Sequence[tuple[str, Context, SeenRecord, Problem]]) -> set[tuple[str, Key]]:
-        """Of records that unique constraints refused at last, those that become proposals: new ones, of streams that
-        propose, beside the rows that are in the way. The caller commits."""
+        """Of records that unique constraints refused at last, those that become proposals: of streams that propose,
+        beside the rows that are in the way. The caller commits."""
         found: set[tuple[str, Key]] = set()
         connection = self._session()
         for stream, context, record, problem in left:
             live = self._live[stream]
             if live.mapping.on_ambiguous != "propose" or live.mapping.match_only:
                 continue
-            rows = rows_in_the_way(connection, live, self._proposals.schema, record.key, problem)
+            rows = rows_in_the_way(connection, live, problem)
             if rows:
                 self._proposals.wait(connection, self._run_id, stream, str(context.zone), [record])
                 rule = CONSTRAINT + str(problem.args["constraint"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import tzinfo
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from target_crm.database.session import PinnedConnection
 from target_crm.mapping.check import LiveTable
@@ -19,6 +19,17 @@ from target_crm.records.envelope import SeenRecord
 from target_crm.sql import matching as statements
 
 _ROWS_AT_ONCE = 5000
+
+
+class HasKey(Protocol):
+    """What stands for a record."""
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Its account and id."""
+
+
+Keyed = TypeVar("Keyed", bound=HasKey)
 
 
 class Compared(NamedTuple):
@@ -66,13 +77,14 @@ class StreamRows:
             self._is_empty = self._session().execute(statements.some_free(self.live)).fetchone() is None
         return self._is_empty
 
-    def are_there(self, keys: Sequence[str]) -> bool:
-        """Whether all these rows are in the table."""
-        query = statements.count_rows(self.live, keys)
+    def are_as_proposed(self, number: int, keys: Sequence[str]) -> bool:
+        """Whether all these rows are in the table, and nobody wrote to them since the proposal with that number was
+        made."""
+        query = statements.count_rows(self.live, self._schema, number, keys)
         found = self._session().execute(query).fetchone()
         return found is not None and found[0] == len(keys)
 
-    def new(self, records: Sequence[SeenRecord]) -> list[SeenRecord]:
+    def new(self, records: Sequence[Keyed]) -> list[Keyed]:
         """Those of the records that have no row and never had one."""
         query = statements.new_keys(self.live, self._schema, [r.key for r in records])
         return [records[place - 1] for (place,) in self._session().execute(query)]

@@ -21,7 +21,7 @@ from target_crm.matching.constraints import CONSTRAINT
 from target_crm.merge.references import resolve
 from target_crm.normalise import Context
 from target_crm.normalise.match_keys import INN, match_keys
-from target_crm.operations.proposals import live_of
+from target_crm.operations.proposals import live_of, own_row
 from target_crm.operations.records import items_of
 from target_crm.operations.session import Row, Session
 from target_crm.presentation.formats import zone_of
@@ -56,12 +56,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Beside:
-    """A proposal with its record and some of its candidates. `fingerprint` is that of all that is shown."""
+    """A proposal with its record and some of its candidates. `fingerprint` is that of all that is shown. `can_add`:
+    the record can get a row of its own."""
 
     live: LiveTable
     candidates: list[Candidate]
     lines: list[Line]
     fingerprint: str
+    can_add: bool
 
 
 @dataclass
@@ -101,7 +103,8 @@ def beside(session: Session, proposal: Row, start: int = 0, most: int = 4) -> Be
         lines.append(Line(column.name, theirs, values, same))
     lines += _set_lines(session, live, read, candidates, region)
     filled = [line for line in lines if not all(map(is_empty, (line.theirs, *line.ours)))]
-    return Beside(live, candidates, filled, _fingerprint(proposal, candidates, filled))
+    can_add = not live.mapping.match_only and own_row(session, live, proposal) is None
+    return Beside(live, candidates, filled, _fingerprint(proposal, candidates, filled), can_add)
 
 
 def _region(session: Session) -> str:

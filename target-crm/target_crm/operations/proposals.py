@@ -20,7 +20,7 @@ from target_crm.operations.record_key import require_record_key
 from target_crm.operations.session import NotPossibleError, Row, Session, UnknownError, as_key
 from target_crm.sql import untie as statements
 from target_crm.sql.proposals import IGNORED
-from target_crm.sql.spec import I, S
+from target_crm.sql.spec import I, S, of_stream
 from target_crm.sql.undo_remove import wait_again
 from target_crm.sql.undo_restore import UndoSpec
 
@@ -65,14 +65,15 @@ def live_of(session: Session, stream: str) -> LiveTable:
     return found
 
 
-def decide(session: Session, choices: Mapping[int, str | None]) -> int:
+def decide(session: Session, choices: Mapping[int, str | None]) -> list[int]:
     """Let records become rows: by the number of the proposal the key of a row that is there, or None for a new one.
 
-    The decision is a run of kind `decide`, so that it can be undone; its number.
+    The decision is a run of kind `decide`, so that it can be undone. A record that has another row is untied before.
+    The numbers of these runs, the decision's last.
 
     Raises:
-        UnknownError: a proposal is closed, a row is not there or belongs to another record, or two records would
-            become one row.
+        UnknownError: a proposal is closed, a row is not there or belongs to another record, two records would become
+            one row, or there can be no new row.
         BusyError: a load was in the way for `lock_timeout_seconds`.
     """
     found = find_proposals(session, ids=list(choices), resolved=True, limit=len(choices) + 1)
@@ -85,13 +86,26 @@ def decide(session: Session, choices: Mapping[int, str | None]) -> int:
     if twice:
         raise NotPossibleError.of("E_ROW_CHOSEN_TWICE", row=twice[0])
     chosen: list[Chosen] = []
+    untied: list[tuple[str, str]] = []
     for one in open_ones:
-        row = choices[one["id"]]
+        row, live = choices[one["id"]], live_of(session, one["stream"])
+        own = own_row(session, live, one)
         if row is not None:
-            require_free(session, live_of(session, one["stream"]), row)
+            require_free(session, live, row)
+        elif live.mapping.match_only:
+            raise NotPossibleError.of("E_TABLE_GETS_NO_ROWS", table=live.mapping.table)
+        elif own is not None:
+            raise NotPossibleError.of("E_RECORD_HAS_ROW", table=live.mapping.table, amo_id=one["amo_id"], row=own)
+        if own is not None:
+            untied.append((live.mapping.table, f"amo:{one['account_id']}:{one['amo_id']}"))
         text = _text_of(session, one["id"])
         chosen.append(Chosen(one["id"], one["stream"], one["zone"], text, row, one["rule"] or BY_HAND))
     session.connection.commit()
+    return [*(untie(session, table, key) for table, key in untied), _write_chosen(session, chosen)]
+
+
+def _write_chosen(session: Session, chosen: Sequence[Chosen]) -> int:
+    """The run that writes the records into their rows."""
     with database_of(session) as database:
         load = Load.open(session.settings, database, kind="decide")
         status, error = "failed", None
@@ -119,6 +133,21 @@ def _text_of(session: Session, number: int) -> bytes:
         S("SELECT record::text AS text FROM {} WHERE id = %s").format(session.control("sync_proposals")), number
     )
     return str(found["text"]).encode()
+
+
+def own_row(session: Session, live: LiveTable, proposal: Row) -> str | None:
+    """The key of the row that a waiting record has: a unique constraint keeps its newer version out. None as a rule."""
+    table = live.mapping
+    if table.match_only:
+        return None
+    found = session.rows(
+        S("SELECT t.{}::text AS key FROM {} AS t WHERE t.{} = %s AND t.{} = %s{}").format(
+            I(table.id), live.identifier, I(table.account or ""), I(table.amo_id or ""), of_stream(live, "t")
+        ),
+        proposal["account_id"],
+        proposal["amo_id"],
+    )
+    return str(found[0]["key"]) if found else None
 
 
 def require_free(session: Session, live: LiveTable, row: str) -> None:
@@ -182,7 +211,7 @@ def tie(session: Session, table: str, row: str, key: str) -> list[int]:
         runs.append(untie(session, table, key))
         number = _waiting(session, live, key)
         assert number is not None
-    return [*runs, decide(session, {number: row})]
+    return [*runs, *decide(session, {number: row})]
 
 
 def _waiting(session: Session, live: LiveTable, key: str) -> int | None:

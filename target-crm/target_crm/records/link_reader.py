@@ -21,6 +21,7 @@ class LinkReader:
         self._read = decoder.reader(through.path[0])
         self._find_missing = decoder.missing(through.path)
         self._is_list = "[" in through.path[0]
+        self._read_entity = decoder.reader("entity_type") if through.when_entity else None
 
     def read(self, record: Record) -> list[int] | None:
         """The ids, each once; None where the record says nothing of them.
@@ -30,6 +31,8 @@ class LinkReader:
         """
         if self._find_missing([record]):
             return None
+        if self._read_entity and self._read_entity([record]) != [self.through.when_entity]:
+            return []
         (value,) = self._read([record])
         if value is None and self._is_list:
             return None

@@ -43,13 +43,19 @@ def some_free(live: LiveTable) -> sql.Composed:
     return S("SELECT 1 FROM {} AS t WHERE {} LIMIT 1").format(live.identifier, free)
 
 
-def count_rows(live: LiveTable, keys: Sequence[str]) -> sql.Composed:
-    """How many of the rows with these keys are there."""
-    return S("SELECT count(*) FROM {} AS t WHERE t.{} = ANY({}::text[]::{}[])").format(
+def count_rows(live: LiveTable, schema: str, number: int, keys: Sequence[str]) -> sql.Composed:
+    """How many of the rows with these keys are there, and have not been written to since that proposal was."""
+    as_proposed = S("true")
+    if live.has_versions:
+        as_proposed = S("age(t.xmin) >= (SELECT age(p.xmin) FROM {} AS p WHERE p.id = {})").format(
+            I(schema, "sync_proposals"), sql.Literal(number)
+        )
+    return S("SELECT count(*) FROM {} AS t WHERE t.{} = ANY({}::text[]::{}[]) AND {}").format(
         live.identifier,
         I(live.mapping.id),
         sql.Literal(list(keys)),
         trusted(live.columns[live.mapping.id].type_sql),
+        as_proposed,
     )
 
 

@@ -115,6 +115,24 @@ COMMAND_PROBLEMS: dict[str, Text] = {
         "Untie it first: target-crm-admin untie {table} amo:{amo_id}.",
         "Сначала отвяжите её: target-crm-admin untie {table} amo:{amo_id}.",
     ),
+    "E_TABLE_GETS_NO_ROWS": Text(
+        "Rows of {table} are only matched (match_only): no record gets a new one.",
+        "Строки таблицы {table} только сопоставляются (match_only): новых строк для записей не бывает.",
+        "Take a row that is there (--take ROW), or leave the record out (--ignore). A row that you add in the CRM is "
+        "matched by the next load.",
+        "Выберите существующую строку (--take ROW) или не загружайте запись (--ignore). Строку, которую вы добавите в "
+        "CRM, сопоставит следующая загрузка.",
+    ),
+    "E_RECORD_HAS_ROW": Text(
+        "Record amo:{amo_id} has a row of {table} already ({row}): its newer version waits, since the database allows "
+        "one of its values only once.",
+        "У записи amo:{amo_id} уже есть строка таблицы {table} ({row}): ждёт её новая версия, потому что одно из "
+        "значений в базе не может повторяться.",
+        "Take the row that holds the value (--take ROW), change that value in the CRM and load again, or leave the "
+        "record out (--ignore).",
+        "Выберите строку с этим значением (--take ROW), измените значение в CRM и повторите загрузку или не загружайте "
+        "запись (--ignore).",
+    ),
     "E_ROW_CHOSEN_TWICE": Text(
         "Two records can't become one row ({row}).",
         "Две записи не могут стать одной строкой ({row}).",

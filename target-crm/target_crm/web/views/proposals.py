@@ -128,7 +128,7 @@ def _show(page: Page, proposal: Row, *, status: int = 200, problem: str | None =
         by=_rule(page, proposal, table),
         how=_how(page, proposal),
         is_open=is_open(proposal),
-        can_add=not found.live.mapping.match_only,
+        can_add=found.can_add,
         candidates=[
             {
                 "row_id": c.row_id,
@@ -195,9 +195,9 @@ def settle(page: Page) -> Response:
     is_known = row in [c.row_id for c in found.candidates]
     if take == "ignore" and proposal["resolved_at"] is None:
         done, (run, _) = "left_out", ignore(session, [number])
-    elif is_known or (take == "insert" and not found.live.mapping.match_only):
+    elif is_known or (take == "insert" and found.can_add):
         try:
-            run = decide(session, {number: row})
+            *_, run = decide(session, {number: row})
         except UnknownError as error:
             return _refused(page, number, error)
         done = "matched" if is_known else "inserted"
@@ -237,7 +237,7 @@ def settle_bulk(page: Page) -> Response:
     chosen = {number: row for number, row in asked.items() if found.get(number) == row}
     if not chosen:
         return page.redirect("/proposals", stream=stream, done="match_none")
-    run = decide(session, chosen)
+    *_, run = decide(session, chosen)
     taken = find_proposals(session, ids=list(chosen), resolved=True, limit=len(chosen))
     settled = sum(one["resolution"] == "take" for one in taken)
     return page.redirect(
