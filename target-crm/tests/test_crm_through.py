@@ -282,8 +282,8 @@ def test_a_table_of_targets_takes_the_link_by_the_kind_of_record(own_tables):
         for stream, column in (("companies", "firm_id"), ("contacts", "person_id"))
     }  # fmt: skip
     note = {"table": "note", "service": NONE, "columns": {"name": "note_type"}, "through": through}
-    crm = own_tables("".join(map(TABLE.format, ("firm", "person", "note"))) + target,
-                     {"companies": {"table": "firm", **plain}, "contacts": {"table": "person", **plain}, "notes": note})  # fmt: skip
+    mapped = {"companies": {"table": "firm", **plain}, "contacts": {"table": "person", **plain}, "notes": note}
+    crm = own_tables("".join(map(TABLE.format, ("firm", "person", "note"))) + target, mapped)
     firms(crm, 1)
     crm.sync("contacts", {"id": 1, "name": "Иван"})
     crm.sync("notes", {"id": 10, "note_type": "common", "entity_type": "companies", "entity_id": 1},

@@ -45,7 +45,7 @@ def some_free(live: LiveTable) -> sql.Composed:
 
 def count_rows(live: LiveTable, schema: str, number: int, keys: Sequence[str]) -> sql.Composed:
     """How many of the rows with these keys are there, and have not been written to since that proposal was."""
-    as_proposed = S("true")
+    as_proposed: sql.Composable = S("true")
     if live.has_versions:
         as_proposed = S("age(t.xmin) >= (SELECT age(p.xmin) FROM {} AS p WHERE p.id = {})").format(
             I(schema, "sync_proposals"), sql.Literal(number)
