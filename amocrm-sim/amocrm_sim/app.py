@@ -262,6 +262,17 @@ class Simulator:
         return {"ok": True}
 
 
+class Accounts:
+    """Several accounts in one process, each on a port of its own: an ASGI application that asks the port."""
+
+    def __init__(self, by_port: dict[int, Simulator]) -> None:
+        self.by_port = by_port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on to the account whose port it came in at."""
+        await self.by_port[scope["server"][1]].app(scope, receive, send)
+
+
 def problem(status: int, title: str, detail: str = "") -> dict[str, Any]:
     """A problem body."""
     return {"title": title, "type": f"https://httpstatus.es/{status}", "status": status, "detail": detail}

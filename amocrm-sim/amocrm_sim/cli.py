@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import click
 import uvicorn
 
 from amocrm_sim import __version__
-from amocrm_sim.app import Simulator
+from amocrm_sim.app import Accounts, Simulator
 from amocrm_sim.arrivals import listen
 from amocrm_sim.options import Options
 from amocrm_sim.query import AccountOptions
+from amocrm_sim.records import ACCOUNT_ID
 from amocrm_sim.store import Store
 
 
@@ -23,8 +25,8 @@ def main() -> None:
     """A local amoCRM (Kommo) API v4."""
 
 
-def build(given: dict[str, Any]) -> Simulator:
-    """A simulator from the command's options."""
+def build(given: dict[str, Any], number: int = 0) -> Simulator:
+    """The simulator of the account of that number (from 0), from the command's options."""
     companies = given["companies"]
     ratios = {"contacts": 3, "leads": 1, "notes": 6, "tasks": 2, "customers": 0}
     sizes = {"companies": companies}
@@ -44,13 +46,56 @@ def build(given: dict[str, Any]) -> Simulator:
         refuse=tuple(given["refuse"]),
         **{name: given[name] for name in same},
     )
-    return Simulator(Store(given["seed"], sizes, given["clock_offset"], given["journal"], given["plain"]), options)
+    journal = given["journal"]
+    if given["accounts"] > 1:
+        options.token = f"{options.token}-{number + 1}"
+        journal = journal and journal.with_name(f"{journal.name}.{number + 1}")
+    seed, account_id = given["seed"] + number, given["account_id"] + number
+    return Simulator(Store(seed, sizes, given["clock_offset"], journal, given["plain"], account_id), options)
+
+
+def build_all(given: dict[str, Any], host: str, port: int) -> tuple[Accounts, list[socket.socket]]:
+    """The accounts that the command's options ask for, and the listening socket of each.
+
+    Raises:
+        ValueError: an option says nothing that can be simulated.
+        OSError: a port is taken.
+    """
+    sockets = [listen(host, port and port + number) for number in range(given["accounts"])]
+    ports = [each.getsockname()[1] for each in sockets]
+    return Accounts({p: build(given, number) for number, p in enumerate(ports)}), sockets
+
+
+def server_of(accounts: Accounts, log_level: str) -> uvicorn.Server:
+    """The HTTP server of the accounts."""
+    config = uvicorn.Config(
+        accounts,
+        loop="asyncio",  # whose connections are our sockets, see arrivals.py
+        log_level=log_level,
+        access_log=False,
+        lifespan="off",
+        date_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)
 
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8787, show_default=True, help="0 takes a free one.")
-@click.option("--ready-file", type=click.Path(path_type=Path), help="The URL is written here once the server listens.")
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path),
+    help="The URLs are written here, a line each, once the server listens.",
+)
+@click.option(
+    "--accounts",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Each on a port of its own, one after another.",
+)
+@click.option("--account-id", default=ACCOUNT_ID, show_default=True, help="ID of the first account.")
 @click.option("--companies", default=500, show_default=True)
 @click.option("--contacts", type=int, help="Left out: three for each company.")
 @click.option("--leads", type=int, help="Left out: one for each company.")
@@ -64,7 +109,12 @@ def build(given: dict[str, Any]) -> Simulator:
 @click.option("--latency", default="0", show_default=True, help="Milliseconds: 300, 200-400 or normal:300,80.")
 @click.option("--faults", default="", help="Rates: 500=0.01,reset=0.02 or all=0.05.")
 @click.option("--rps", default=7.0, show_default=True, help="Requests in any second; 0 lifts the limit.")
-@click.option("--token", default="sim-token", show_default=True, help="The long-lived token; any takes every token.")
+@click.option(
+    "--token",
+    default="sim-token",
+    show_default=True,
+    help="The long-lived token; any takes every token. Of several accounts: TOKEN-1, TOKEN-2, ...",
+)
 @click.option("--client-id", default="sim-client", show_default=True)
 @click.option("--client-secret", default="sim-secret", show_default=True)
 @click.option("--code", default="sim-code", show_default=True, help="The authorisation code, good once.")
@@ -91,29 +141,19 @@ def build(given: dict[str, Any]) -> Simulator:
     "--journal", type=click.Path(path_type=Path), help="Changes are kept here and made again at the next start."
 )
 def serve(host: str, port: int, ready_file: Path | None, **given: Any) -> None:
-    """Serve an account until SIGTERM or Ctrl-C."""
+    """Serve one or more accounts until SIGTERM or Ctrl-C."""
     try:
-        simulator = build(given)
+        accounts, sockets = build_all(given, host, port)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    listener = listen(host, port)
-    url = f"http://{host}:{listener.getsockname()[1]}"
-    config = uvicorn.Config(
-        simulator.app,
-        loop="asyncio",  # whose connections are our sockets, see arrivals.py
-        log_level="error",
-        access_log=False,
-        lifespan="off",
-        date_header=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    click.echo(f"amoCRM simulator at {url}, token {given['token']}")
+    urls = [f"http://{host}:{port}" for port in accounts.by_port]
+    for url, simulator in zip(urls, accounts.by_port.values(), strict=True):
+        click.echo(f"amoCRM simulator at {url}, token {simulator.options.token}")
     sys.stdout.flush()
     if ready_file:
         part = ready_file.with_name(ready_file.name + ".part")
-        part.write_text(url)
+        part.write_text("\n".join(urls))
         part.replace(ready_file)
     # An answer under way in its thread lets arrivals in between after this time.
     sys.setswitchinterval(0.0005)
-    server.run(sockets=[listener])
+    server_of(accounts, "error").run(sockets=sockets)

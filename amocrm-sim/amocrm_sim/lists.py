@@ -12,7 +12,8 @@ from amocrm_sim import small_lists
 from amocrm_sim.directories import asked_of_user
 from amocrm_sim.events import as_served
 from amocrm_sim.options import Options
-from amocrm_sim.records import ACCOUNT_ID, ENTITIES, Record
+from amocrm_sim.records import ENTITIES, Record
+from amocrm_sim.records.seeds import of_account
 from amocrm_sim.store import Store, encode
 
 Answer = tuple[int, Any]
@@ -108,7 +109,8 @@ def _with(pairs: q.Pairs) -> set[str]:
 
 def _account(sim: Served, _: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     package, types = sim.options.account.filter_package, sim.store.statics["task_types"]
-    return 200, small_lists.account(_with(pairs), types, plain=sim.store.plain, filter_package=package, base=base)
+    body = small_lists.account(_with(pairs), types, plain=sim.store.plain, filter_package=package, base=base)
+    return 200, body | small_lists.identity(sim.store.account.id)
 
 
 def _entity_list(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
@@ -135,7 +137,7 @@ def _only_deleted(sim: Served, name: str, pairs: q.Pairs, base: str) -> Answer:
         "responsible_user_id": None,
         "custom_fields_values": None,
         "is_deleted": True,
-        "account_id": ACCOUNT_ID,
+        "account_id": sim.store.account.id,
     }
     if not sim.store.plain:
         empty |= dict.fromkeys(("updated_by", "created_by", "price", "status_id", "pipeline_id"))
@@ -278,7 +280,7 @@ def _events(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Ans
 
 def _optional(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     name = match.group(0)
-    records = small_lists.optional(name, plain=sim.store.plain)
+    records = of_account(sim.store.account.id, small_lists.optional(name, plain=sim.store.plain))
     if not sim.store.plain and name != "webhooks":
         records = _linked(name, records, pairs, base)
     page, limit = q.page_and_limit(pairs)

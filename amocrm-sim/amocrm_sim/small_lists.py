@@ -12,10 +12,16 @@ from amocrm_sim.records.seeds import CATALOGS, ELEMENTS, FIRST_ELEMENT, FIRST_PI
 LONG_AGO, LATER = 1_600_000_000, 1_700_000_000
 
 
+def identity(account_id: int) -> Record:
+    """What tells an account from the others: its ID, name and subdomain."""
+    number = "" if account_id == ACCOUNT_ID else str(account_id)
+    return {"id": account_id, "name": f"Ромашка {number}".strip(), "subdomain": f"romashka{number}"}
+
+
 def account(asked: set[str], types: list[Record], *, plain: bool, filter_package: bool, base: str) -> Record:
     """`GET /api/v4/account` with what is asked for."""
     body: Record = {
-        "id": ACCOUNT_ID, "name": "Ромашка", "subdomain": "romashka", "current_user_id": FIRST_USER, "country": "RU",
+        **identity(ACCOUNT_ID), "current_user_id": FIRST_USER, "country": "RU",
         "currency": "RUB", "currency_symbol": "₽", "customers_mode": "segments", "is_unsorted_on": True,
         "is_loss_reason_enabled": True, "contact_name_display_order": 1, "created_at": LONG_AGO,
         "_links": {"self": {"href": f"{base}/api/v4/account"}}, "_embedded": {},

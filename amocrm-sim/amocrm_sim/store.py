@@ -15,7 +15,8 @@ from amocrm_sim import events
 from amocrm_sim.directories import directories
 from amocrm_sim.events import SINGULAR
 from amocrm_sim.kinds import Kind, companies_of, overlay
-from amocrm_sim.records import CARDS, Account, Record
+from amocrm_sim.records import ACCOUNT_ID, CARDS, Account, Record
+from amocrm_sim.records.seeds import of_account
 
 _CACHED_LISTS = 64
 
@@ -34,20 +35,21 @@ class Store:
         clock_offset: float = 0.0,
         journal: Path | None = None,
         plain: bool = False,
+        account_id: int = ACCOUNT_ID,
     ) -> None:
         total = sizes["notes"]
         parts = {"companies/notes": total * 3 // 10, "contacts/notes": total * 5 // 10}
         parts["leads/notes"] = total - sum(parts.values())
         parts["customers/notes"] = 0 if plain else sizes["customers"]
         self.plain = plain
-        self.account = Account(seed, sizes, plain)
+        self.account = Account(seed, sizes, plain, account_id)
         names = {k: sizes[k] for k in ("companies", "contacts", "leads", "tasks", "customers")} | parts
         self.kinds = {name: Kind(self.account, name, size) for name, size in names.items()}
         self.clock_offset = clock_offset
         # What was deleted together with an entity, to come back with it.
         self.hidden_with: dict[tuple[str, int], list[tuple[str, int]]] = {}
-        self.events: list[Record] = [] if plain else events.history(self.account)
-        self.statics = directories(plain)
+        self.events: list[Record] = [] if plain else of_account(account_id, events.history(self.account))
+        self.statics = of_account(account_id, directories(plain))
         self._lists: OrderedDict[Any, tuple[int, list[int]]] = OrderedDict()
         self._replaying: int | None = None
         self._journal = None
@@ -106,7 +108,8 @@ class Store:
     ) -> None:
         """Add an event."""
         number = len(self.events) + 1
-        self.events.append(events.made(number, self.now(), kind, entity, entity_id, list(after), list(before)))
+        made = events.made(number, self.now(), kind, entity, entity_id, list(after), list(before))
+        self.events.append(made | {"account_id": self.account.id})
 
     def create(
         self, kind: str, fields: Record | None = None, count: int = 1, updated_at: int | None = None

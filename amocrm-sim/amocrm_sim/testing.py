@@ -17,14 +17,14 @@ from typing import Any
 import uvicorn
 
 from amocrm_sim.app import Simulator
-from amocrm_sim.arrivals import listen
-from amocrm_sim.cli import build, serve
+from amocrm_sim.cli import build_all, serve, server_of
 
 
 class SimulatorServer:
     """`with SimulatorServer(companies=50, rps=0) as sim:` - options as those of `amocrm-sim serve`.
 
-    `process=True` starts the command instead of a thread.
+    `process=True` starts the command instead of a thread. Of several `accounts` each has its own of `urls`; `url` and the
+    controls are those of the first, `account(n)` gives another.
     """
 
     def __init__(self, *, process: bool = False, **options: Any) -> None:
@@ -37,6 +37,7 @@ class SimulatorServer:
         self.options = {**defaults, **options}
         self.process = process
         self.url = ""
+        self.urls: list[str] = []
         self.simulator: Simulator | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -60,20 +61,12 @@ class SimulatorServer:
             self._child.wait(10)
 
     def _start_thread(self) -> None:
-        self.simulator = build(self.options)
-        listener = listen("127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(
-            self.simulator.app,
-            loop="asyncio",
-            log_level="critical",
-            access_log=False,
-            lifespan="off",
-            date_header=False,
-            timeout_graceful_shutdown=1,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
+        accounts, sockets = build_all(self.options, "127.0.0.1", 0)
+        self.simulator = next(iter(accounts.by_port.values()))
+        self.urls = [f"http://127.0.0.1:{port}" for port in accounts.by_port]
+        self.url = self.urls[0]
+        self._server = server_of(accounts, "critical")
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": sockets}, daemon=True)
         self._thread.start()
         while not self._server.started:
             time.sleep(0.005)
@@ -97,7 +90,14 @@ class SimulatorServer:
                 msg = "the simulator did not start"
                 raise RuntimeError(msg)
             time.sleep(0.05)
-        self.url = ready.read_text()
+        self.urls = ready.read_text().splitlines()
+        self.url = self.urls[0]
+
+    def account(self, number: int) -> SimulatorServer:
+        """The controls of the account of that number (from 0); it runs as long as this server does."""
+        one = SimulatorServer(**self.given)
+        one.url, one.urls = self.urls[number], [self.urls[number]]
+        return one
 
     def control(self, name: str, **body: Any) -> Any:
         """Call a control endpoint; without a body it is a GET."""

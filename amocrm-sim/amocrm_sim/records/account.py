@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amocrm_sim.records import notes, plain, unkind
 from amocrm_sim.records.relations import Relations
-from amocrm_sim.records.seeds import ACCOUNT_ID, CARDS, EPOCH, Record
+from amocrm_sim.records.seeds import CARDS, EPOCH, Record
 
 
 class Account(Relations):
@@ -22,7 +22,7 @@ class Account(Relations):
             "updated_at": updated,
             "responsible_user_id": self.user(b),
             "group_id": 0,
-            "account_id": ACCOUNT_ID,
+            "account_id": self.id,
         }
         if kind.endswith("/notes"):
             _, entity_id = self.parent_of(kind, index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from amocrm_sim.records.seeds import (
+    ACCOUNT_ID,
     ENTITIES,
     EPOCH,
     FIRST_ID,
@@ -15,10 +16,11 @@ from amocrm_sim.records.seeds import (
 
 
 class Relations:
-    """Sizes and seed of an account; computes how its records are related, by kind and index (from 0)."""
+    """ID, sizes and seed of an account; computes how its records are related, by kind and index (from 0)."""
 
-    def __init__(self, seed: int, sizes: dict[str, int], plain: bool = False) -> None:
+    def __init__(self, seed: int, sizes: dict[str, int], plain: bool = False, account_id: int = ACCOUNT_ID) -> None:
         self.seed = seed
+        self.id = account_id
         self.sizes = sizes
         self.plain = plain
         self.first = FIRST_ID if plain else {**FIRST_ID, "customers": 1_000_000_158}

@@ -40,6 +40,15 @@ CATALOGS = (4521, 4522)
 ELEMENTS, FIRST_ELEMENT = 7, 525_439
 
 
+def of_account(account_id: int, made: Any) -> Any:
+    """What an account lists, each record of it and within it with the account's ID."""
+    if isinstance(made, list):
+        return [of_account(account_id, part) for part in made]
+    if not isinstance(made, dict):
+        return made
+    return {k: account_id if k == "account_id" else of_account(account_id, v) for k, v in made.items()}
+
+
 def mix(*parts: int) -> int:
     """64 well-mixed bits of a few numbers (splitmix64)."""
     z = 0x9E3779B97F4A7C15
