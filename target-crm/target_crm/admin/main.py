@@ -24,6 +24,7 @@ _SUBCOMMANDS = {
     "written": "written:written",
     "rules": "rules:rules",
     "map": "mapping:map_tables",
+    "users": "users:users",
     "psql": "database:psql",
     "report": "database:report",
     "serve": "serve:serve",

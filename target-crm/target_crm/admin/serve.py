@@ -43,8 +43,9 @@ def serve(
 ) -> None:
     """The review page in the browser: runs, conflicts, records, rejects; in English and Russian.
 
-    The address that is printed holds a token that lets in. With --allow-remote a password is asked for instead, which
-    comes from CRM_REVIEW_PASSWORD or --password-file.
+    The address that is printed holds a token that lets in. People who were added with `users add` enter by their own
+    names and passwords. With --allow-remote these do, and the password in CRM_REVIEW_PASSWORD or --password-file; the
+    token does not.
     """
     # A web server is not needed by the other commands, and takes its time to import.
     require_extra("review")

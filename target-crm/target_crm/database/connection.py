@@ -153,6 +153,8 @@ def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool
         "sync_lookups",
         "sync_accounts",
         "sync_rules",
+        "sync_users",
+        "sync_permissions",
         "sync_warnings",
         "sync_issue_changes",
         "sync_proposals",

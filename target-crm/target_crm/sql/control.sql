@@ -36,6 +36,34 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_rules (
     created_at timestamptz NOT NULL DEFAULT now(),
     switched_off_at timestamptz
 );
+-- People who may work on the review page, each under a name of their own. login is the name without regard to case,
+-- password its scrypt hash with salt and cost.
+CREATE TABLE IF NOT EXISTS {schema}.sync_users (
+    login text PRIMARY KEY,
+    name text NOT NULL,
+    password text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    changed_at timestamptz NOT NULL DEFAULT now()
+);
+-- What a person allows one load to do although a guard stops it: the code of the guard, the table, of a change the
+-- column, and how many rows at most (NULL: any number). Lines stay: they say who allowed what, and which run used it.
+CREATE TABLE IF NOT EXISTS {schema}.sync_permissions (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    code text NOT NULL,
+    table_name text NOT NULL,
+    column_name text,
+    most bigint,
+    failed_run bigint NOT NULL,
+    made_by text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    used_by bigint,
+    used_at timestamptz,
+    revoked_by text,
+    revoked_at timestamptz
+);
+CREATE UNIQUE INDEX IF NOT EXISTS sync_permissions_open
+    ON {schema}.sync_permissions (code, table_name, coalesce(column_name, ''))
+    WHERE used_by IS NULL AND revoked_at IS NULL;
 -- One row per written column. Whole rows are one entry with column_name '*': an inserted row holds what was written in
 -- new_value, a deleted one in old_value. An updated row also has an entry 'raw_fields' with the document it had.
 CREATE TABLE IF NOT EXISTS {schema}.sync_changes (
@@ -99,7 +127,9 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_warnings (
     code text NOT NULL,
     args jsonb NOT NULL DEFAULT '{{}}',
     created_at timestamptz NOT NULL DEFAULT now(),
-    resolved_at timestamptz
+    resolved_at timestamptz,
+    -- How a person closed it; empty where a later value did.
+    resolution text
 );
 CREATE UNIQUE INDEX IF NOT EXISTS sync_warnings_open
     ON {schema}.sync_warnings (account_id, table_name, amo_id, column_name) WHERE resolved_at IS NULL;

@@ -2,3 +2,4 @@
 -- {schema} is composed by psycopg.sql. Every statement may run again.
 ALTER TABLE {schema}.sync_runs ADD COLUMN IF NOT EXISTS made_by text;
 ALTER TABLE {schema}.sync_runs ADD COLUMN IF NOT EXISTS rule_id bigint;
+ALTER TABLE IF EXISTS {schema}.sync_warnings ADD COLUMN IF NOT EXISTS resolution text;

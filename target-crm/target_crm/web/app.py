@@ -14,14 +14,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from target_crm.config.database_url import without_secrets
 from target_crm.errors import BusyError, TargetError
 from target_crm.operations.attempts import RowsHeldError
-from target_crm.operations.session import NothingYetError, NotPossibleError, UnknownError
+from target_crm.operations.session import NothingYetError, NotPossibleError, Session, UnknownError
+from target_crm.operations.users import find_user
 from target_crm.web import metrics
 from target_crm.web.crm import Crm
 from target_crm.web.i18n import texts_for
@@ -62,7 +63,7 @@ class _Site:
             form = await read_form(request)
             if request.method == "POST":
                 given = form.get("form_token", [""])[-1]
-                if not self.access.is_own_form(request.state.session, given):
+                if not self._is_own(request, given):
                     return self.problem(request, 403, "error_form")
             return await run_in_threadpool(self._run, view, request, form)
 
@@ -71,6 +72,9 @@ class _Site:
     def _run(self, view: View, request: Request, form: dict[str, list[str]]) -> Response:
         try:
             with self.crm.session() as session:
+                if not self._is_still_known(request, session):
+                    self.access.leave(request.state.session.id)
+                    return RedirectResponse("/enter", status_code=303)
                 return view(Page(request, self.access, session, form))
         except NothingYetError:
             return self.problem(request, 200, "nothing_yet")
@@ -90,6 +94,17 @@ class _Site:
             logger.warning("%s %s: %s", request.method, request.url.path, without_secrets(str(error)))
             return self.problem(request, 500, "error", refusal_text(error, texts_for(request)))
 
+    def _is_own(self, request: Request, given: str) -> bool:
+        return self.access.is_own_form(request.state.session.id, given)
+
+    def _is_still_known(self, request: Request, session: Session) -> bool:
+        """Whether the person of a session still has the password that they entered by."""
+        login = request.state.session
+        if not login.user:
+            return True
+        found = find_user(session, login.user)
+        return found is not None and self.access.stamp_of(found.password) == login.stamp
+
     def _said(self, request: Request, error: TargetError) -> str:
         """An error in the reader's language. What has no text in it goes to the log, and the reader learns that."""
         texts = texts_for(request)
@@ -105,19 +120,23 @@ class _Site:
 
     async def enter(self, request: Request) -> Response:
         """See `entering.enter`."""
-        return await entering.enter(request, self.access, await read_form(request))
+        try:
+            return await entering.enter(request, self.access, await read_form(request), self.crm)
+        except (PoolTimeout, psycopg.Error) as error:
+            logger.warning("%s: %s", request.url.path, without_secrets(str(error)))
+            return self.problem(request, 503, "error_unreachable")
 
     async def leave(self, request: Request) -> Response:
         """See `entering.leave`."""
         form = await read_form(request)
-        if not self.access.is_own_form(request.state.session, form.get("form_token", [""])[-1]):
+        if not self._is_own(request, form.get("form_token", [""])[-1]):
             return self.problem(request, 403, "error_form")
         return entering.leave(request, self.access)
 
     async def name(self, request: Request) -> Response:
         """See `entering.choose_name`."""
         form = await read_form(request)
-        if not self.access.is_own_form(request.state.session, form.get("form_token", [""])[-1]):
+        if not self._is_own(request, form.get("form_token", [""])[-1]):
             return self.problem(request, 403, "error_form")
         return entering.choose_name(request, self.access, form)
 

@@ -25,12 +25,15 @@ from target_crm.database.session import PinnedConnection, pin
 from target_crm.operations.conflicts import rule_indexes
 from target_crm.operations.search import search_indexes
 from target_crm.operations.session import NothingYetError, Session, prepare_session, require_server
+from target_crm.operations.users import User, find_user, has_users
 
 logger = logging.getLogger("target-crm")
 # Somebody waits before the screen: a load that is under way is named, and not waited for as long as by another load.
 _PATIENCE_SECONDS = 10.0
 _TABLES_GOOD_FOR_SECONDS = 60.0
 _MOST_CONNECTIONS = 8
+# Whoever stands before the door makes no query each time.
+_PEOPLE_GOOD_FOR_SECONDS = 5.0
 # How long a request waits for a connection before the reader learns that the database can't be reached.
 POOL_SECONDS = 15.0
 
@@ -49,6 +52,7 @@ class Crm:
         self._pool: ConnectionPool[PinnedConnection] | None = None
         self._known: Session | None = None
         self._checked = 0.0
+        self._has_people, self._counted = False, -_PEOPLE_GOOD_FOR_SECONDS
         self._lock = threading.Lock()
 
     def __enter__(self) -> Crm:
@@ -100,6 +104,29 @@ class Crm:
                 self._known = prepare_session(self.settings, self._database, connection)
                 self._checked = time.monotonic()
             return self._known
+
+    def has_people(self) -> bool:
+        """Whether anybody has a name and a password of their own, as of a few seconds ago."""
+        if time.monotonic() - self._counted > _PEOPLE_GOOD_FOR_SECONDS:
+            with suppress(NothingYetError), self._people() as session:
+                self._has_people = has_users(session)
+            self._counted = time.monotonic()
+        return self._has_people
+
+    def person(self, name: str) -> User | None:
+        """The person of a name."""
+        with suppress(NothingYetError), self._people() as session:
+            return find_user(session, name)
+        return None
+
+    @contextmanager
+    def _people(self) -> Iterator[Session]:
+        """A session for `sync_users`; a role that may not read it knows nobody, which is logged."""
+        try:
+            with self.session() as session:
+                yield session
+        except psycopg.errors.InsufficientPrivilege:
+            logger.warning("The database role may not read sync_users: nobody can enter by their own password.")
 
     def make_indexes(self, tell: Callable[[str], None]) -> None:
         """Make the indexes that large tables need, where they are missing; without the right to, it is said."""

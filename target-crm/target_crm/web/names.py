@@ -7,19 +7,14 @@ from urllib.parse import quote, unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
+from target_crm.operations.users import clean_name
 from target_crm.web.security import Access
 
-LONGEST = 60
 _SECONDS = 365 * 86400
 
 
 def _cookie(access: Access) -> str:
     return f"target-crm-name-{access.port}"
-
-
-def clean_name(text: str) -> str:
-    """A name on one line, without control characters, cut."""
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:LONGEST]
 
 
 def read_name(request: Request, access: Access) -> str:

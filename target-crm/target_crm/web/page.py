@@ -20,6 +20,7 @@ from target_crm.operations.accounts import Accounts, read_accounts
 from target_crm.operations.overview import count_waiting
 from target_crm.operations.session import Session
 from target_crm.operations.shown import Shown
+from target_crm.operations.users import is_taken
 from target_crm.presentation import values
 from target_crm.presentation.texts import Texts
 from target_crm.web.i18n import texts_for
@@ -72,8 +73,17 @@ class Page:
 
     @cached_property
     def who(self) -> str:
-        """The name under which somebody decides; empty where they gave none."""
-        return read_name(self.request, self.access)
+        """The name under which somebody decides: of the person who entered by their own password, else what they call
+        themselves, unless that is another person's; empty where they gave none."""
+        if self.user:
+            return self.user
+        name = read_name(self.request, self.access)
+        return "" if name and is_taken(self.session, name) else name
+
+    @property
+    def user(self) -> str:
+        """The name of the person who entered by their own password; empty for all others."""
+        return str(self.request.state.session.user)
 
     @cached_property
     def accounts(self) -> Accounts:
@@ -122,7 +132,6 @@ class Page:
 
     def render(self, template: str, *, status: int = 200, **context: Any) -> Response:
         """A page made of a template."""
-        login = getattr(self.request.state, "session", None)
         texts = self.texts
         text = (
             _environment()
@@ -132,8 +141,9 @@ class Page:
                 show=self.shown,
                 waiting=self.waiting,
                 who=self.who,
+                user=self.user,
                 zone=self.accounts.zone_name,
-                form_token=self.access.form_token(login) if login else "",
+                form_token=self.access.form_token(self.request.state.session.id),
                 path=self.request.url.path,
                 here=self.request.url.path + (f"?{self.request.url.query}" if self.request.url.query else ""),
                 link=link,
@@ -176,6 +186,7 @@ def render_plain(request: Request, access: Access, template: str, *, status: int
             t=texts,
             waiting={},
             who="",
+            user="",
             zone="",
             form_token="",
             path="",

@@ -5,6 +5,8 @@ Nothing is stored: a session is a signed cookie, the key lives as long as the pr
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
 import secrets
@@ -14,6 +16,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
+from typing import NamedTuple
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -44,16 +47,27 @@ HEADERS = {
 }
 
 
+class Login(NamedTuple):
+    """A session: its own number, and of a person with a password of their own the name and what stands for that
+    password (`Access.stamp_of`)."""
+
+    id: str
+    user: str = ""
+    stamp: str = ""
+
+
 @dataclass
 class Access:
     """Who may come in. `origins` maps each value of Host that is served to the scheme by which browsers come.
 
-    Without a password the token of the printed address lets in; with one, nothing but the password does.
+    Without a password the token of the printed address lets in; with one, or where the page is served to other machines
+    (`remote`), it does not. People with passwords of their own come in either way.
     """
 
     origins: Mapping[str, str]
     password: str | None = field(default=None, repr=False)
     port: int = 0
+    remote: bool = False
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     def __post_init__(self) -> None:
@@ -70,22 +84,22 @@ class Access:
 
     @property
     def wants_password(self) -> bool:
-        """Whether a password lets in, and not the token."""
-        return self._password is not None
+        """Whether passwords let in, and not the token."""
+        return self._password is not None or self.remote
 
     def _hash(self, password: str) -> bytes:
         return hashlib.scrypt(password.encode(), salt=self._salt, n=2**14, r=8, p=1)
 
     def is_token(self, given: str) -> bool:
         """Whether this is the token; never where a password is required. Counts as an attempt first (`may_try`)."""
-        return self._judge(not self.wants_password and hmac.compare_digest(given.encode(), self.token.encode()))
+        return self.judge(not self.wants_password and hmac.compare_digest(given.encode(), self.token.encode()))
 
     def is_password(self, given: str) -> bool:
-        """Whether this is the password. Counts as an attempt first (`may_try`)."""
-        return self._judge(self._password is not None and hmac.compare_digest(self._hash(given), self._password))
+        """Whether this is the password that all share. Counts as an attempt first (`may_try`); then see `judge`."""
+        return self._password is not None and hmac.compare_digest(self._hash(given), self._password)
 
-    def _judge(self, right: bool) -> bool:
-        """A right answer does not count against the limit."""
+    def judge(self, right: bool) -> bool:
+        """Whether an answer was right; such a one does not count against the limit."""
         if right:
             with self._lock:
                 if self._attempts:
@@ -123,11 +137,18 @@ class Access:
             secure=self.is_secure(headers),
         )
 
-    def let_in(self, response: Response, headers: Headers) -> None:
-        """Give the browser a session."""
+    def stamp_of(self, kept: str) -> str:
+        """What stands for a person's password in their session: another one has another stamp."""
+        return self._sign(f"password {kept}")[:16]
+
+    def let_in(self, response: Response, headers: Headers, user: str = "", kept: str = "") -> None:
+        """Give the browser a session; of a person with a password of their own with name and hash of that."""
         if self.wanted_cookie in headers.get("cookie", ""):
             response.delete_cookie(self.wanted_cookie)
-        head = f"{secrets.token_urlsafe(18)}.{int(time.time()) + SESSION_SECONDS}"
+        name = secrets.token_urlsafe(18)
+        if user:
+            name += f"~{base64.urlsafe_b64encode(user.encode()).decode().rstrip('=')}~{self.stamp_of(kept)}"
+        head = f"{name}.{int(time.time()) + SESSION_SECONDS}"
         response.set_cookie(
             self.cookie,
             f"{head}.{self._sign(head)}",
@@ -141,7 +162,7 @@ class Access:
         """End a session before its time."""
         self._left.add(session)
 
-    def session_of(self, headers: Headers) -> str | None:
+    def session_of(self, headers: Headers) -> Login | None:
         """The session of a request, None without a valid cookie."""
         try:
             found = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
@@ -151,7 +172,8 @@ class Access:
         until, _, signature = rest.partition(".")
         if not hmac.compare_digest(self._sign(f"{name}.{until}").encode(), signature.encode()):
             return None
-        return name if float(until) > time.time() and name not in self._left else None
+        login = _login(name)
+        return login if float(until) > time.time() and login.id not in self._left else None
 
     def form_token(self, session: str) -> str:
         """What a form of this session must carry."""
@@ -160,6 +182,15 @@ class Access:
     def is_own_form(self, session: str, given: str) -> bool:
         """Whether a form was made for this session."""
         return hmac.compare_digest(self.form_token(session).encode(), given.encode())
+
+
+def _login(name: str) -> Login:
+    number, _, rest = name.partition("~")
+    user, _, stamp = rest.partition("~")
+    try:
+        return Login(number, base64.urlsafe_b64decode(user + "=" * (-len(user) % 4)).decode(), stamp)
+    except (binascii.Error, ValueError):  # signed, so it is ours; of another version of the page
+        return Login(number)
 
 
 class Guard:

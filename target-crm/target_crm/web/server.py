@@ -16,6 +16,7 @@ import uvicorn
 
 from target_crm.config.settings import Settings
 from target_crm.errors import ConfigError
+from target_crm.operations.passwords import LEAST_PASSWORD
 from target_crm.web.addresses import served_origins
 from target_crm.web.app import create_app
 from target_crm.web.crm import Crm
@@ -23,7 +24,6 @@ from target_crm.web.protocol import DeadlineProtocol
 from target_crm.web.security import Access
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-LEAST_PASSWORD = 10
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,13 @@ def check_serving(serving: Serving) -> None:
     """Refuse what is not safe.
 
     Raises:
-        ConfigError: another address than loopback without --allow-remote or a password.
+        ConfigError: another address than loopback without --allow-remote, or with a short password.
     """
     if is_loopback(serving.host):
         return
     if not serving.allow_remote:
         raise ConfigError.of("E_SERVE_REMOTE", host=serving.host)
-    if serving.password is None:
-        raise ConfigError.of("E_SERVE_NO_PASSWORD")
-    if len(serving.password) < LEAST_PASSWORD:
+    if serving.password is not None and len(serving.password) < LEAST_PASSWORD:
         raise ConfigError.of("E_SERVE_SHORT_PASSWORD", least=LEAST_PASSWORD)
 
 
@@ -109,11 +107,14 @@ def serve(settings: Settings, serving: Serving, tell: Callable[[str], None]) -> 
 def _serve(settings: Settings, serving: Serving, tell: Callable[[str], None], signals: _Signals) -> None:
     https = serving.certificate is not None
     with _listen(serving) as listening, Crm(settings) as crm:
+        is_remote = not is_loopback(serving.host)
+        if is_remote and serving.password is None and not crm.has_people():
+            raise ConfigError.of("E_SERVE_NO_PASSWORD")
         port = listening.getsockname()[1]
         origins = served_origins(
             _names(serving), port, https=https, allowed=serving.allowed_hosts, public_urls=serving.public_urls
         )
-        access = Access(origins, serving.password, port)
+        access = Access(origins, serving.password, port, remote=is_remote)
         crm.make_indexes(tell)
         server = uvicorn.Server(
             uvicorn.Config(

@@ -323,16 +323,44 @@ COMMAND_PROBLEMS: dict[str, Text] = {
         "Добавьте --allow-remote и пароль либо уберите --host и подключайтесь через туннель (ssh -L).",
     ),
     "E_SERVE_NO_PASSWORD": Text(
-        "--allow-remote needs a password.",
-        "Для --allow-remote нужен пароль.",
-        "Set CRM_REVIEW_PASSWORD, or name a file with --password-file.",
-        "Задайте CRM_REVIEW_PASSWORD или укажите файл в --password-file.",
+        "--allow-remote needs a password, or people with passwords of their own.",
+        "Для --allow-remote нужен пароль или пользователи со своими паролями.",
+        "Add people with target-crm-admin users add, set CRM_REVIEW_PASSWORD, or name a file with --password-file.",
+        "Добавьте пользователей командой target-crm-admin users add, задайте CRM_REVIEW_PASSWORD или укажите файл в "
+        "--password-file.",
     ),
     "E_SERVE_SHORT_PASSWORD": Text(
         "The password is too short.",
         "Пароль слишком короткий.",
         "Choose one of at least {least} characters.",
         "Нужно не меньше {least} символов.",
+    ),
+    "E_USER_NO_NAME": Text(
+        "A person needs a name.", "Имя не указано.", "Give one: users add NAME.", "Укажите имя: users add ИМЯ."
+    ),
+    "E_USER_TAKEN": Text(
+        "There is a person called {name} already.",
+        "Пользователь {name} уже есть.",
+        "users passwd gives them another password.",
+        "Сменить пароль: users passwd.",
+    ),
+    "E_USER_UNKNOWN": Text(
+        "There is no person called {name}[[; did you mean {nearest}?]] [[Known are: {known}.]]",
+        "Пользователя {name} нет[[; возможно, {nearest}?]] [[Есть: {known}.]]",
+        "users add NAME adds one.",
+        "Добавить: users add ИМЯ.",
+    ),
+    "E_USER_PASSWORD": Text(
+        "A password has {least} to {most} characters.",
+        "В пароле должно быть от {least} до {most} символов.",
+        "Choose another one.",
+        "Выберите другой пароль.",
+    ),
+    "E_USER_NO_PASSWORD": Text(
+        "Standard input ended before a password came.",
+        "Пароль не получен: стандартный ввод пуст.",
+        "Run the command in a terminal, or pass the password as the first line of standard input.",
+        "Запустите команду в терминале или передайте пароль первой строкой стандартного ввода.",
     ),
     "E_SERVE_PORT": Text(
         "--host {host} --port {port}: {reason}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from target_crm.presentation.texts.access import ACCESS
 from target_crm.presentation.texts.common import COMMON
 from target_crm.presentation.texts.proposals import PROPOSALS
 
@@ -33,16 +34,6 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "cancel": ("Cancel", "Отмена"),
     "undo": ("Undo", "Отменить"),
     "key_u": ("Undo the last decision", "Отменить последнее решение"),
-    # entering
-    "enter": ("Enter", "Войти"),
-    "enter_title": ("This page needs a key", "Нужен ключ"),
-    "enter_token": (
-        "Open the address that target-crm-admin serve printed when it started; it holds the key.",
-        "Откройте адрес, который напечатала команда target-crm-admin serve при запуске: в нём ключ.",
-    ),
-    "enter_password": ("Password", "Пароль"),
-    "enter_wrong": ("That is not the password.", "Пароль неверен."),
-    "enter_tired": ("Too many wrong attempts; wait a minute.", "Слишком много неверных попыток; подождите минуту."),
     # errors
     "error": ("That did not work", "Не получилось"),
     "home": ("Is everything all right?", "Всё ли в порядке?"),
@@ -383,11 +374,6 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
         "Решено: {settled}. Записано как операция № {run}.",
     ),
     "decisions": ("Decisions", "Решения"),
-    "made_by": ("who", "кто"),
-    "made_by_nobody": ("no name", "без имени"),
-    "enter_name": ("Your name, written down with decisions", "Ваше имя: записывается вместе с решениями"),
-    "who": ("Decisions are written down as made by", "Решения записываются от имени"),
-    "who_save": ("Save", "Запомнить"),
     "undo_changes": ("What would change", "Что изменится"),
     "undo_changes_caption": ("Take a record out by its box.", "Снимите отметку, чтобы запись осталась как есть."),
     "undo_changes_cut": (
@@ -485,3 +471,4 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "undo_confirm_untie": ("Take back {n}", "Отменить разрыв связи № {n}"),
 }
 TEXTS.update(PROPOSALS)
+TEXTS.update(ACCESS)
