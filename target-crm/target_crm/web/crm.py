@@ -32,7 +32,7 @@ logger = logging.getLogger("target-crm")
 _PATIENCE_SECONDS = 10.0
 _TABLES_GOOD_FOR_SECONDS = 60.0
 _MOST_CONNECTIONS = 8
-# Whoever stands before the door makes no query each time.
+# Requests without a session do not make a query each time.
 _PEOPLE_GOOD_FOR_SECONDS = 5.0
 # How long a request waits for a connection before the reader learns that the database can't be reached.
 POOL_SECONDS = 15.0
