@@ -57,6 +57,21 @@ def test_text_with_nul_and_half_a_surrogate_pair_is_loaded_without_them(crm):
     assert rejects(crm) == []
 
 
+def test_the_input_may_begin_with_a_byte_order_mark(crm):
+    crm.load(["\ufeff" + crm.schema_message("contacts"), *crm.messages("contacts", {"id": 1})])
+    assert [r["amo_id"] for r in crm.rows("contacts")] == [1]
+
+
+@pytest.mark.parametrize("number", ["0.12345678901234567890123456789", "1" * 5000], ids=["fraction", "5,000 digits"])
+def test_numbers_beside_nul_keep_every_digit(crm, number):
+    line = (
+        '{"type":"RECORD","stream":"contacts","record":{"account_id":77,"id":1,'
+        f'"updated_at":"2026-01-01T00:00:00Z","last_name":"А\\u0000","share":{number}}}}}'
+    )
+    crm.load([crm.schema_message("contacts"), line])
+    assert crm.execute("SELECT raw_fields->'amo'->>'share' AS share FROM contacts") == [{"share": number}]
+
+
 def test_a_later_run_goes_on_after_a_reject(crm):
     crm.sync("leads", {"id": 1, "price": "x"})
     crm.sync("leads", {"id": 1, "price": 100})
@@ -159,9 +174,10 @@ REJECTED = {
     "a key that is a list": record(id=[5]),
     "a negative key": record(id=-5),
     "an account out of range": record(account_id=2**64),
-    "a mark of the byte order before it": b"\xef\xbb\xbf" + record(),
 }
 TAKEN = {
+    "a byte order mark before it": b"\xef\xbb\xbf" + record(),
+    "NaN beside a number out of a float's range": HEAD + b'{"id":5,"account_id":77,"x":[NaN,1e400,{"y":-Infinity}]}}',
     "NaN": HEAD + b'{"id":5,"account_id":77,"price":NaN}}',
     "a link that is no id": record(company_id="ООО"),
     "a creation time that is none": record(created_at="yesterday"),

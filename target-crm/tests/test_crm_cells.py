@@ -298,3 +298,13 @@ def test_an_element_that_is_too_long_leaves_its_list_as_it_was(crm, column, valu
     assert crm.row("contacts")["last_name"] == "Иванов"
     assert crm.row("contacts")["tags"] == (["VIP"] if "4" in column else sorted(value))
     assert len(open_warnings(crm)) == (1 if "4" in column else 0)
+
+
+def test_a_number_of_thousands_of_digits_costs_its_cell_alone(crm):
+    line = (
+        '{"type":"RECORD","stream":"leads","record":{"account_id":77,"id":1,"updated_at":"2026-01-01T00:00:00Z",'
+        f'"name":"Сделка","price":{"7" * 5000}}}}}'
+    )
+    crm.load([crm.schema_message("leads"), line])
+    assert crm.execute("SELECT name, price FROM leads") == [{"name": "Сделка", "price": None}]
+    assert [w["column_name"] for w in open_warnings(crm)] == ["price"]

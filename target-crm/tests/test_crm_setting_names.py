@@ -109,6 +109,7 @@ def test_a_dotenv_in_the_folder_never_wins_over_the_environment(crm, target, tmp
     [
         ("", "is not valid JSON: it is empty"),
         ('{"dry_run": tru}', "is not valid JSON: line 1, column 13"),
+        ('{"batch_size_rows": ' + "7" * 5000 + "}", "must hold a JSON object"),
         ("[]", "must hold a JSON object"),
     ],
 )

@@ -45,6 +45,8 @@ def parse_json_object(name: str, text: str, example: str) -> dict[str, Any]:
         where = "it is empty" if not text.strip() else f"line {error.lineno}, column {error.colno}: {error.msg}"
     except RecursionError:
         where = "it is nested too deep"
+    except ValueError:
+        where = "it holds a number of too many digits"
     if where is not None:  # raised out here: the decoder's error carries the text
         msg = f"{name} is not valid JSON: {where}."
         raise FileError(msg, source=name)

@@ -29,7 +29,8 @@ def read_config(file: Path) -> dict[str, Any]:
         where = "it is empty" if not text.strip() else f"line {error.lineno}, column {error.colno}: {error.msg}"
         msg = f"--config {file} is not valid JSON: {where}."
         raise ConfigError(msg) from None
-    except RecursionError:
+    except (ValueError, RecursionError):
+        # A number of thousands of digits, or a file nested too deep.
         found = None
     if not isinstance(found, dict):
         msg = f'--config {file} must hold a JSON object such as {{"database_url": "postgresql://..."}}.'

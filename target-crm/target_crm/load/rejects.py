@@ -32,7 +32,8 @@ def write_rejects(connection: Connection, schema: str, run_id: int, rejects: Seq
 def log_rejects(rejects: Sequence[Reject]) -> None:
     """Say what was rejected: the first ones, and how many more."""
     for reject in rejects[:5]:
-        logger.warning("Stream %s: a record was put into sync_rejects: %s", reject.stream, reject.problem.text())
+        what = f"Stream {reject.stream}: a record" if reject.stream else "A line of the input"
+        logger.warning("%s was put into sync_rejects: %s", what, reject.problem.text())
     if len(rejects) > 5:
         logger.warning("... and %d more; see sync_rejects.", len(rejects) - 5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from operator import attrgetter
@@ -15,6 +16,24 @@ from target_crm.normalise.numbers import number_text
 from target_crm.normalise.text import same_key
 
 _decode_any = msgspec.json.Decoder(float_hook=Decimal).decode
+# More digits than Python reads as a number.
+_MOST_DIGITS = 4300
+
+
+def decode_value(raw: bytes) -> Any:
+    """The value that a JSON text holds: fractions with all their digits, whole numbers too long to be any as text.
+
+    Raises:
+        msgspec.DecodeError, ValueError, RecursionError: it is not JSON.
+    """
+    try:
+        return _decode_any(raw)
+    except msgspec.ValidationError:
+        return json.loads(raw, parse_float=Decimal, parse_int=_whole_number)
+
+
+def _whole_number(digits: str) -> int | str:
+    return digits if len(digits) > _MOST_DIGITS else int(digits)
 
 
 class FieldValue(msgspec.Struct, gc=False):
@@ -201,8 +220,8 @@ class RecordDecoder:
         record.odd = msgspec.UNSET if is_whole else given
 
     def _decode_leniently(self, raw: bytes) -> Record:
-        """A record whose custom fields are not as documented: what can be understood of them."""
-        record = _decode_any(raw)
+        """What can be understood of a record whose custom fields are not as documented, or with an endless number."""
+        record = decode_value(raw)
         if not isinstance(record, dict):
             raise RecordError("E_RECORD_NOT_OBJECT")
         given = {place: record[name] for name, place in self._places.items() if name in record}

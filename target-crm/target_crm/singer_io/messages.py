@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
@@ -68,7 +69,13 @@ def clean_json(raw: bytes) -> bytes:
 
 
 def _repaired(raw: bytes) -> bytes:
-    return json.dumps(_clean(json.loads(raw, parse_constant=str)), ensure_ascii=False).encode()
+    # Numbers stay as they are spelled: a float would lose digits of a long one, and 1e400 would become Infinity.
+    value = json.loads(raw, parse_constant=str, parse_float=_verbatim, parse_int=_verbatim)
+    return msgspec.json.encode(_clean(value))
+
+
+def _verbatim(number: str) -> msgspec.Raw:
+    return msgspec.Raw(number.encode())
 
 
 def spell_out(raw: bytes) -> bytes:
@@ -99,7 +106,10 @@ def _clean(value: Any) -> Any:
 
 
 def read_lines(file_input: IO[Any]) -> Iterator[bytes]:
-    """The lines of a text or binary file as bytes, without empty ones."""
+    """The lines of a text or binary file as bytes, without empty ones or byte order marks.
+
+    Some shells and editors write such a mark at a file's beginning; files may have been joined.
+    """
     source: Iterable[Any] = getattr(file_input, "buffer", file_input)
     raw = getattr(source, "raw", None)
     if raw is not None:
@@ -107,7 +117,7 @@ def read_lines(file_input: IO[Any]) -> Iterator[bytes]:
         source = io.BufferedReader(raw, _READ_BYTES)
     for line in source:
         data = line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line
-        data = data.strip()
+        data = data.removeprefix(codecs.BOM_UTF8).strip()
         if data:
             yield data
 
