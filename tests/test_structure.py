@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # From the top to the bottom: a folder (or a file beside the folders) imports only what stands below it.
 ORDER = {
     "target_crm": (
-        "cli", "admin", "target", "input_load", "digest", "report", "web", "operations", "plan", "load",
+        "cli", "admin", "verify", "target", "input_load", "digest", "report", "web", "operations", "plan", "load",
         "singer_io", "matching", "merge", "sql", "database", "records", "mapping", "normalise", "config", "extras",
         "errors", "problems", "presentation", "files", "__init__",
     ),

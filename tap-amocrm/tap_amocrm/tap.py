@@ -27,7 +27,7 @@ from tap_amocrm.singer_io.catalog_check import check_catalog
 from tap_amocrm.singer_io.command_line import TapCommand, checked_catalog, checked_state, read_config
 from tap_amocrm.singer_io.prefetch import Prefetch
 from tap_amocrm.singer_io.run_marker import STATE_KEY, RunMarker
-from tap_amocrm.singer_io.writer import Interrupted, SnapshotStateWriter, Writer, interrupt
+from tap_amocrm.singer_io.writer import Interrupted, MarkerWriter, SnapshotStateWriter, Writer, interrupt
 from tap_amocrm.state import TapMemory, check_state
 from tap_amocrm.streams import STREAMS
 from tap_amocrm.streams.base import AmoStream, AmoTap
@@ -219,8 +219,13 @@ class TapAmoCRM(AmoTap):
         return read_config(names), "ENV" in names
 
     @classmethod
-    def invoke(cls, *, catalog: Any = None, state: Any = None, **kwargs: Any) -> None:
-        """Run the command."""
+    def invoke(cls, *, catalog: Any = None, state: Any = None, verify: bool = False, **kwargs: Any) -> None:
+        """Run the command; with `verify` as `VerifyingTap`."""
+        if verify:
+            if state is not None:
+                logger.info("--verify reads everything: --state is not used.")
+            VerifyingTap.invoke(catalog=catalog, **kwargs)
+            return
         if state is not None:
             state = checked_state(state)
         super().invoke(catalog=None if catalog is None else checked_catalog(catalog), state=state, **kwargs)
@@ -228,4 +233,26 @@ class TapAmoCRM(AmoTap):
     @classmethod
     def get_singer_command(cls) -> click.Command:
         """The command, which ends without a traceback."""
-        return TapCommand.of(super().get_singer_command())
+        command = TapCommand.of(super().get_singer_command())
+        command.params.append(
+            click.Option(
+                ["--verify"],
+                is_flag=True,
+                help="Read everything, for target-crm-admin verify to compare; no state is used and none is written.",
+            )
+        )
+        return command
+
+
+class VerifyingTap(TapAmoCRM):
+    """Reads everything for a comparison: without bookmarks, and without a STATE that a run could start from."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.use_state_writer(MarkerWriter(self.message_writer, STATE_KEY))
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Begin without what earlier runs know."""
+        del state
+        super().load_state({})
+        self.marker = RunMarker(None, verifies=True)

@@ -90,6 +90,10 @@ class IncompleteInputError(OutcomeError):
     """The tap ended before it had read everything; what came is committed."""
 
 
+class VerificationInputError(TargetError):
+    """What came is to be compared, not loaded; nothing was written."""
+
+
 class StreamRejectedError(OutcomeError):
     """Every record of a stream was rejected; what else came is committed."""
 

@@ -18,13 +18,22 @@ from target_crm.config.database_url import without_secrets
 from target_crm.config.settings import Settings
 from target_crm.database.connection import Database
 from target_crm.database.errors import as_sentence
-from target_crm.errors import IncompleteInputError, Interrupted, MappingError, MessageError, OutcomeError
+from target_crm.errors import (
+    IncompleteInputError,
+    Interrupted,
+    MappingError,
+    MessageError,
+    OutcomeError,
+    VerificationInputError,
+)
 from target_crm.load.load import Load
 from target_crm.load.outcome import log_notices
 from target_crm.problems import Problem
 from target_crm.singer_io.messages import Message, decode_message, read_lines
+from target_crm.singer_io.run_input import is_verification
 
 if TYPE_CHECKING:
+    from target_crm.load.comparison import Comparison
     from target_crm.plan.journal import Plan
 
 logger = logging.getLogger("target-crm")
@@ -37,12 +46,18 @@ class InputLoad:
         settings: The checked settings.
         on_plan: Takes the plan of a dry run, and how to see what is left out of it; left out: it is shown and kept.
         plan_limit: As in `read_plan`.
+        comparison: Only compare: `on_end` is called before all is rolled back, and no plan is made.
     """
 
     def __init__(
-        self, settings: Settings, on_plan: Callable[[Plan, str], None] | None = None, plan_limit: int = 200
+        self,
+        settings: Settings,
+        on_plan: Callable[[Plan, str], None] | None = None,
+        plan_limit: int = 200,
+        comparison: Comparison | None = None,
     ) -> None:
         self._settings, self._on_plan, self._plan_limit = settings, on_plan, plan_limit
+        self._comparison = comparison
         self._schemas: set[str] = set()
         self._skipped: Counter[str] = Counter()
         self._planned: tuple[Plan, str] | None = None
@@ -65,7 +80,7 @@ class InputLoad:
         settings = self._settings
         _collect_seldom()
         with Database(settings) as database:
-            load = _open_load(settings, database)
+            load = _open_load(settings, database, self._comparison)
             status, error, failure = "failed", None, None
             try:
                 for number, line in enumerate(read_lines(file_input), 1):
@@ -73,6 +88,10 @@ class InputLoad:
                 load.outcome.expects_input = True
                 load.outcome.input.messages = sum(stats.values())
                 load.drain()
+                if self._comparison is not None:
+                    load.outcome.input.require_end()
+                    self._comparison.on_end(load)
+                    return stats
                 if settings.dry_run:
                     from target_crm.plan.dry_run import finish_dry_run
 
@@ -140,6 +159,8 @@ class InputLoad:
             raise RecordsWithoutSchemaException(msg)
         if load.knows(stream):
             load.add(stream, record)
+        elif self._comparison is not None:
+            self._comparison.passed[stream] += 1
         elif stream not in load.mapping.ignored:
             self._skipped[stream] += 1
 
@@ -152,6 +173,8 @@ class InputLoad:
         if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
             msg = f"Line {number}: the SCHEMA of stream {stream} has no properties."
             raise InvalidInputLine(msg)
+        if self._comparison is None and is_verification(schema):
+            raise VerificationInputError.of("E_INPUT_OF_VERIFICATION")
         self._schemas.add(stream)
         unmapped = not load.knows(stream) and stream not in load.mapping.ignored
         if unmapped and load.settings.unmapped_streams == "fail":
@@ -171,8 +194,8 @@ def _write_state(state: bytes) -> None:
     sys.stdout.flush()
 
 
-def _open_load(settings: Settings, database: Database) -> Load:
+def _open_load(settings: Settings, database: Database, comparison: Comparison | None) -> Load:
     try:
-        return Load.open(settings, database, on_state=_write_state)
+        return Load.open(settings, database, on_state=_write_state, comparison=comparison)
     except psycopg.Error as fault:
         raise as_sentence(fault) from None

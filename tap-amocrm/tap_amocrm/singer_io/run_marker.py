@@ -12,6 +12,8 @@ from typing import Any
 STATE_KEY = "amocrm_run"
 # Keyword of the marker in the schema of every SCHEMA message; JSON Schema ignores keywords that it does not know.
 SCHEMA_KEY = "x-amocrm-run"
+# What the marker of a reading that is only to be compared says under `purpose`.
+VERIFY = "verify"
 
 
 def state_digest(state: Mapping[str, Any] | None) -> str | None:
@@ -31,15 +33,19 @@ class RunMarker:
 
     Args:
         start_state: The state that the run was given, None or empty on a first run.
+        verifies: Whether what is read is to be compared, not loaded.
     """
 
-    def __init__(self, start_state: Mapping[str, Any] | None) -> None:
+    def __init__(self, start_state: Mapping[str, Any] | None, *, verifies: bool = False) -> None:
         self.id = str(uuid.uuid4())
+        self.verifies = verifies
         self.start_state = state_digest(start_state)
 
-    def in_schema(self) -> dict[str, Any]:
-        """What SCHEMA messages carry under `x-amocrm-run`."""
-        return {"tap": "tap-amocrm", "id": self.id, "start_state": self.start_state}
+    def in_schema(self, *, scoped: bool = False) -> dict[str, Any]:
+        """What SCHEMA messages carry under `x-amocrm-run`; of a verification also whether it reads a part of the
+        account."""
+        marker = {"tap": "tap-amocrm", "id": self.id, "start_state": self.start_state}
+        return {**marker, "purpose": VERIFY, "scoped": scoped} if self.verifies else marker
 
     def in_state(self, *, complete: bool) -> dict[str, Any]:
         """What STATE messages carry under `amocrm_run`; `complete` only in the last one of a run that read all."""

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from singer_sdk.singerlib.messages import Message
@@ -103,6 +103,24 @@ class SnapshotStateWriter(StateWriter):
         if self._complete is not None:
             self._complete(state)
         super().write_state(msgspec.json.decode(_ENCODER.encode(state)))
+
+
+class MarkerWriter(StateWriter):
+    """Writes of each state the run's marker alone: nothing that a later run could start from.
+
+    Args:
+        writer: Writes the message.
+        key: The marker's key in the state.
+    """
+
+    def __init__(self, writer: SeamWriter[Any, Any], key: str) -> None:
+        super().__init__(writer)
+        self._key = key
+
+    def write_state(self, state: TapState) -> None:
+        """Write the marker, if it changed."""
+        document: dict[str, Any] = dict(state)
+        super().write_state(cast("TapState", {self._key: dict(document[self._key])}))
 
 
 def encode_records(stream: str, records: list[dict[str, Any]], extracted: str) -> bytes:

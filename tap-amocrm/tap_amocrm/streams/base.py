@@ -277,7 +277,7 @@ class AmoStream(SeamStream):
         """The account, and which run this is."""
         return {
             "x-amocrm-account": self.amo.run.account.annotation(self.amo.run.settings.api_url),
-            SCHEMA_KEY: self.amo.marker.in_schema(),
+            SCHEMA_KEY: self.amo.marker.in_schema(scoped=self.amo.run.settings.scoped),
         }
 
 

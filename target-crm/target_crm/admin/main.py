@@ -27,6 +27,7 @@ _SUBCOMMANDS = {
     "users": "users:users",
     "psql": "database:psql",
     "report": "database:report",
+    "verify": "verify:verify",
     "serve": "serve:serve",
     "digest": "digest:digest",
 }

@@ -58,6 +58,8 @@ class BatchWriter:
         run.lock_accounts(batch.accounts | {t.key[0] for t in tombstones})
         self._write_names(batch)
         for stream, buffer in self._in_order(batch):
+            if run.comparison is not None:
+                run.comparison.keep(run.connection, run.live[stream], buffer.sorted(), batch.context)
             counts = self._streams.merge(batch, stream, buffer.sorted())
             counts.superseded += buffer.read - counts.read
             run.outcome.loaded[run.reads(stream)] += len(buffer.records)

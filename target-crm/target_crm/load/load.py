@@ -16,6 +16,7 @@ from target_crm.database.session import PinnedConnection
 from target_crm.errors import DatabaseError
 from target_crm.load import runs
 from target_crm.load.batch_writer import BatchWriter
+from target_crm.load.comparison import Comparison
 from target_crm.load.intake import Intake
 from target_crm.load.outcome import Outcome, write_notices
 from target_crm.load.run_context import RunContext, open_run
@@ -56,6 +57,7 @@ class Load:
         database: Database,
         kind: str = "load",
         on_state: Callable[[bytes], None] | None = None,
+        comparison: Comparison | None = None,
     ) -> Load:
         """Open a run.
 
@@ -64,12 +66,13 @@ class Load:
             database: An open database.
             kind: What `sync_runs.kind` says of the run.
             on_state: Takes each STATE that may leave now.
+            comparison: Takes note of what comes; the settings then are those of a dry run.
 
         Raises:
             MappingError: the mapping does not fit the database.
             DatabaseError: the database can't be reached.
         """
-        return cls(open_run(settings, database, kind), on_state)
+        return cls(open_run(settings, database, kind, comparison), on_state)
 
     @property
     def settings(self) -> Settings:

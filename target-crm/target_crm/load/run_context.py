@@ -11,6 +11,7 @@ from target_crm.database.session import PinnedConnection
 from target_crm.errors import StrictError, TooManyRejectsError
 from target_crm.load import runs
 from target_crm.load.cell_warnings import CellWarnings
+from target_crm.load.comparison import Comparison
 from target_crm.load.held_rows import when_free
 from target_crm.load.outcome import Outcome
 from target_crm.load.rejects import OpenRejects
@@ -56,6 +57,8 @@ class RunContext:
     # Records that are like rows which belong to no record.
     matching: Matching
     outcome: Outcome
+    # Of a load that only compares.
+    comparison: Comparison | None = None
     # By table.
     counts: dict[str, Counts] = field(default_factory=dict)
     rejected: int = 0
@@ -138,7 +141,7 @@ class RunContext:
             self.commit()
 
 
-def open_run(settings: Settings, database: Database, kind: str) -> RunContext:
+def open_run(settings: Settings, database: Database, kind: str, comparison: Comparison | None = None) -> RunContext:
     """Connect, make the tables that are missing, check the mapping against the database, and open the run.
 
     Raises:
@@ -160,7 +163,7 @@ def open_run(settings: Settings, database: Database, kind: str) -> RunContext:
         raise
     tables = {stream: live.mapping.table for stream, live in begun.live.items()}
     outcome = Outcome(settings.crm_schema, begun.run_id, tables)
-    return RunContext(settings, mapping, sessions, letters, *begun, outcome=outcome)
+    return RunContext(settings, mapping, sessions, letters, *begun, outcome=outcome, comparison=comparison)
 
 
 def _begin(

@@ -48,7 +48,16 @@ class StreamWriter:
         self._run = run
         deleted_so_far: dict[str, int] = {}
         self.merge_sessions = [
-            MergeSession(c, run.live, run.settings, run.run_id, run.row_keys, deleted_so_far) for c in run.sessions.all
+            MergeSession(
+                c,
+                run.live,
+                run.settings,
+                run.run_id,
+                run.row_keys,
+                deleted_so_far,
+                compares_all=run.comparison is not None,
+            )
+            for c in run.sessions.all
         ]
         self._deferred = DeferredConstraints()
         self._extractors: dict[tuple[str, Context], Extractor] = {}

@@ -34,6 +34,8 @@ class MergeSession:
     run_id: int
     row_keys: Mapping[str, RowKeys] = field(default_factory=dict)
     deleted_so_far: dict[str, int] = field(default_factory=dict)
+    # Whether records are compared value by value also where key and hash say that nothing has changed.
+    compares_all: bool = False
     # Of the merge under way: rows that a trigger keeps as they are, by table; columns that are emptied before they are
     # written, for their values are unique and change places.
     skipping: dict[str, set[str]] = field(default_factory=dict)
@@ -85,7 +87,12 @@ class MergeSession:
         """The stream's statements; its temporary tables exist from then on, empty."""
         found = self._statements.get(stream)
         if found is None:
-            found = Statements(self.connection, self.spec(stream), show_edits=self.settings.dry_run)
+            found = Statements(
+                self.connection,
+                self.spec(stream),
+                show_edits=self.settings.dry_run,
+                compares_all=self.compares_all,
+            )
             self._statements[stream] = found
         for statement in found.create_tables:
             self.run(statement)

@@ -19,6 +19,8 @@ STATE_KEY = "amocrm_run"
 # In the schema of its SCHEMA messages: {"tap": ..., "id": ..., "start_state": ...}.
 SCHEMA_KEY = "x-amocrm-run"
 OTHER_TAP = "other"
+# What the marker of a reading that is only to be compared says under `purpose`.
+_VERIFY = "verify"
 
 
 def state_digest(state: Mapping[str, Any]) -> str:
@@ -31,15 +33,22 @@ def state_digest(state: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def is_verification(schema: Mapping[str, Any]) -> bool:
+    """Whether a SCHEMA is of a reading that is to be compared, not loaded (`tap-amocrm --verify`)."""
+    marker = schema.get(SCHEMA_KEY)
+    return isinstance(marker, dict) and marker.get("purpose") == _VERIFY
+
+
 @dataclass(frozen=True)
 class Source:
     """A run of the tap: its name, the account if the SCHEMA names it, and the digest of the state that it started
-    from, None where it started from the beginning."""
+    from, None where it started from the beginning. `is_scoped`: it reads a part of the account."""
 
     tap: str
     run: str
     account_id: int | None
     start_state: str | None
+    is_scoped: bool = False
 
 
 @dataclass
@@ -71,6 +80,7 @@ class RunInput:
             marker["id"],
             self.account_id,
             start if isinstance(start, str) else None,
+            marker.get("scoped") is True,
         )
         return self.source
 

@@ -185,8 +185,9 @@ def limit_of(rows: int) -> int:
     return 1 << max(rows - 1, 1).bit_length()
 
 
-def classify(spec: MergeSpec, *, show_edits: bool = False) -> sql.Composed:
-    """Classifies the batch (`Classified`). With `show_edits` rows that hold edits count as changed.
+def classify(spec: MergeSpec, *, show_edits: bool = False, compares_all: bool = False) -> sql.Composed:
+    """Classifies the batch (`Classified`). With `show_edits` rows that hold edits count as changed, with `compares_all`
+    all rows.
 
     Left out as not to be loaded: records older than their row, and records whose row a person deleted, unless the
     mapping's `resurrect` brings it back.
@@ -236,7 +237,7 @@ def classify(spec: MergeSpec, *, show_edits: bool = False) -> sql.Composed:
         id=I(table.id),
         mark=lasting_tombstone(S("staged.updated_at"), S("known.amo_deleted_at")),
         version=spec.version,
-        known_edits=S(" AND NOT known.is_edited") if show_edits else S(""),
+        known_edits=S(" AND false" if compares_all else " AND NOT known.is_edited" if show_edits else ""),
         updated=S("crm.{}").format(updated) if updated else S("known.amo_updated_at"),
         returns=returns,
         seen=under_name(spec.temp("seen"), spec.table_name),

@@ -19,10 +19,19 @@ class Statements:
         connection: Whose encoding the statements are in.
         spec: The stream's merge.
         show_edits: Whether rows that hold edits count as changed, for a plan tells of each.
+        compares_all: Whether all rows do.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], spec: MergeSpec, *, show_edits: bool = False) -> None:
-        self._connection, self.spec, self._show_edits = connection, spec, show_edits
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        spec: MergeSpec,
+        *,
+        show_edits: bool = False,
+        compares_all: bool = False,
+    ) -> None:
+        self._connection, self.spec = connection, spec
+        self._show_edits, self._compares_all = show_edits, compares_all
         self._plans: dict[int, PlanStatements] = {}
 
     def _bytes(self, statement: sql.Composable) -> bytes:
@@ -51,7 +60,7 @@ class Statements:
     @cached_property
     def classify(self) -> bytes:
         """Tells new records from changed ones."""
-        return self._bytes(staging.classify(self.spec, show_edits=self._show_edits))
+        return self._bytes(staging.classify(self.spec, show_edits=self._show_edits, compares_all=self._compares_all))
 
     @cached_property
     def copy_waiting_links(self) -> bytes:

@@ -52,6 +52,12 @@ RUN_PROBLEMS: dict[str, Text] = {
         "Map it in mapping_file, list it there under ignore, or set unmapped_streams to warn.",
         "Опишите его в mapping_file, внесите там в ignore или задайте unmapped_streams: warn.",
     ),
+    "E_INPUT_OF_VERIFICATION": Text(
+        "These messages are of tap-amocrm --verify: they are to be compared, not loaded. Nothing was written.",
+        "Это сообщения tap-amocrm --verify: они для проверки, а не для загрузки. Ничего не записано.",
+        "Pipe them into target-crm-admin verify; for a load run tap-amocrm without --verify.",
+        "Передайте их команде target-crm-admin verify; для загрузки запустите tap-amocrm без --verify.",
+    ),
     # Connecting
     "E_DATABASE_UNREACHABLE": Text("The database can't be reached: {said}", "База данных недоступна.", _URL, _URL_RU),
     "E_DATABASE_PASSWORD_MISSING": Text(
