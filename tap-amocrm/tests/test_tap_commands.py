@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from tap_amocrm.cli.check import check
 
 BIN = Path(sys.executable).parent
 
@@ -64,10 +68,37 @@ def test_check_prints_tables_for_a_person(start):
     assert "sim-token" not in done.stdout + done.stderr
 
 
-def test_check_names_what_the_user_may_not_read(start):
-    done = run(start(companies=30, not_admin=True), "tap-amocrm-check", "--json")
-    outcomes = {f["what"]: f["outcome"] for f in json.loads(done.stdout)["findings"]}
-    assert outcomes["may read users"] == "no"
+def test_check_names_what_the_user_may_not_read_and_what_to_do(start):
+    done = run(start(companies=30, not_admin=True), "tap-amocrm-check", "--json", "--no-target")
+    found = json.loads(done.stdout)
+    (users,) = [f for f in found["findings"] if f["what"] == "may read users"]
+    assert (users["outcome"], users["level"]) == ("no", "warning")
+    assert "have this right" in users["remedy"]
+    assert (found["level"], done.returncode) == ("warning", 0)
+
+
+def test_check_says_each_thing_once_with_its_level_and_estimates_the_lists(start):
+    tap = start(companies=300)
+    done = run(tap, "tap-amocrm-check", "--no-target")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    findings = [
+        " ".join(line[1:]).partition(":")[0] for line in lines if line and line[0] in ("ok", "warning", "error")
+    ]
+    assert len(findings) == len(set(findings))
+    assert {"credentials", "clock", "filter[id] of contacts", "may read events"} <= set(findings)
+    plan = json.loads(run(tap, "tap-amocrm-check", "--json", "--no-target").stdout)["plan"]
+    (contacts,) = [step for step in plan if step["listing"] == "contacts"]
+    real = len(tap.sim.truth("contacts"))
+    assert real <= contacts["records"] <= real + 250
+
+
+def test_check_warns_of_a_clock_that_is_off(bent, tmp_path):
+    bent.date = lambda path: bent.now() + 600
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"api_url": bent.url, "access_token": "x", "requests_per_second": 1000}))
+    done = CliRunner().invoke(check, ["--config", str(config), "--no-target"])
+    assert re.search(r"warning  clock: this machine's clock and amoCRM's differ by (599|60[01]) seconds", done.output)
+    assert "-> Set this machine's clock by NTP" in done.output
 
 
 def test_check_with_a_wrong_token_says_what_to_do(start):

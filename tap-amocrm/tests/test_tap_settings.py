@@ -12,8 +12,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from tap_amocrm.cli.commands import check, smoke
+from tap_amocrm.cli.check import check
 from tap_amocrm.cli.login import main as login
+from tap_amocrm.cli.smoke import smoke
 from tap_amocrm.config.environment import from_variables
 from tap_amocrm.config.setting_names import unknown_settings, unknown_variables
 from tap_amocrm.config.settings import SETTING_NAMES

@@ -17,14 +17,14 @@ def tap() -> None:
 def check() -> None:
     """Run `tap-amocrm-check`."""
     with left_out("numpy"):
-        from tap_amocrm.cli.commands import check as command
+        from tap_amocrm.cli.check import check as command
     command()
 
 
 def smoke() -> None:
     """Run `tap-amocrm-smoke`."""
     with left_out("numpy"):
-        from tap_amocrm.cli.commands import smoke as command
+        from tap_amocrm.cli.smoke import smoke as command
     command()
 
 

@@ -18,12 +18,13 @@ _SHARE_OF_THE_LIMIT = 1 / 1.013
 
 @dataclass(frozen=True)
 class Step:
-    """One list: how it is read and what that costs."""
+    """One list: how it is read and what that costs; `records`: how many it may have, None where that is not known."""
 
     listing: str
     strategy: str
     requests: int
     instead: str = ""
+    records: int | None = None
 
 
 def seconds(requests: int, requests_per_second: float) -> float:
@@ -53,7 +54,8 @@ def unscoped(client: Client) -> Iterator[Step]:
     """The plan of a whole account: every list once, page by page."""
     yield Step("account, definitions, events", "read whole", fixed_requests())
     for name, listing in LISTINGS.items():
-        yield Step(name, "full scan by id", max(1, count_pages(client, listing)))
+        pages = count_pages(client, listing)
+        yield Step(name, "full scan by id", max(1, pages), records=pages * client.settings.page_size)
 
 
 def scoped(scope: Scope) -> Iterator[Step]:

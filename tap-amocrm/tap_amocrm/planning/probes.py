@@ -13,15 +13,20 @@ from tap_amocrm.http.client import Ask, Client, Params
 from tap_amocrm.shapes import Record, record_id, whole
 
 _RIGHTS = ("companies", "contacts", "leads", "tasks", "users", "events", "leads/pipelines", "contacts/notes")
+_RIGHT = "Let the integration's user have this right (amoCRM, Settings, Users), or deselect the stream."
+_OTHER_WAY = "Nothing has to be done."
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`outcome` is yes, no or unknown; `detail` says what follows."""
+    """`outcome` is yes, no or unknown; `detail` says what follows. `level` is ok, warning or error; `remedy` says what
+    to do about it."""
 
     what: str
     outcome: str
     detail: str = ""
+    level: str = "ok"
+    remedy: str = ""
 
 
 def rights(client: Client) -> Iterator[Finding]:
@@ -30,7 +35,8 @@ def rights(client: Client) -> Iterator[Finding]:
         try:
             client.get(Ask("check", f"/api/v4/{name}", (("limit", "1"),), key=name.rsplit("/", 1)[-1]))
         except ApiError as error:
-            yield Finding(f"may read {name}", "no", f"{error}; its stream stays empty")
+            detail = f"{error}; its stream stays empty"
+            yield Finding(f"may read {name}", "no", detail, "warning", _RIGHT)
         else:
             yield Finding(f"may read {name}", "yes")
 
@@ -84,7 +90,7 @@ def _honoured(client: Client, what: str, name: str, params: Params, belongs: Any
     try:
         found = _records(client, name, [("limit", "50"), *params])
     except ApiError as error:
-        return Finding(what, "no", f"the account answers {error.status}; another way is taken")
+        return Finding(what, "no", f"the account answers {error.status}; another way is taken", "warning", _OTHER_WAY)
     if found and all(belongs(r) for r in found):
         return Finding(what, "yes")
-    return Finding(what, "no", "ignored; another documented way is taken")
+    return Finding(what, "no", "ignored; another documented way is taken", "warning", _OTHER_WAY)

@@ -30,6 +30,7 @@ _SUBCOMMANDS = {
     "verify": "verify:verify",
     "serve": "serve:serve",
     "digest": "digest:digest",
+    "doctor": "doctor:doctor",
 }
 
 
