@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from typing import NamedTuple, Protocol, TypeVar
+
+from psycopg import sql
 
 from target_crm.database.session import PinnedConnection
 from target_crm.mapping.check import LiveTable
@@ -93,7 +95,7 @@ class StreamRows:
         """The rules by which records share a key with a row, the strongest first, each with one such row."""
         self._begin(context)
         self.stage(records, context)
-        self._session().execute(statements.INDEX_RECORDS)
+        self._run(statements.INDEX_RECORDS)
         found: dict[int, list[tuple[Rule, str]]] = {}
         for number, rule, row in self._session().execute(statements.hits(self._number)):
             found.setdefault(number, []).append((self.rules[rule], row))
@@ -104,7 +106,7 @@ class StreamRows:
         if self._built_on is not connection:
             self._build(connection, context.region)
             self._built_on = connection
-        connection.execute(statements.CREATE_RECORDS)
+        self._run(statements.CREATE_RECORDS)
 
     def start(self, context: Context) -> None:
         """Begin a comparison of many records: `stage` takes them in parts, `pairs` ends it."""
@@ -126,9 +128,8 @@ class StreamRows:
         `accounts` are those of the records, by their numbers.
         """
         connection = self._session()
-        connection.execute(statements.INDEX_RECORDS)
-        for statement in statements.find_pairs(self.live, self._schema, self._number, self.matched):
-            connection.execute(statement)
+        self._run(statements.INDEX_RECORDS)
+        self._run(statements.find_pairs(self.live, self._schema, self._number, self.matched))
         found = connection.execute(statements.read_pairs(self._number)).fetchall()
         wanted: dict[tuple[int, int], dict[str, set[int]]] = {}
         for record, rule, _, keys, _, _ in found:
@@ -149,6 +150,10 @@ class StreamRows:
                 found.update((record, rule, key) for record in by_key.get(key, ()))
         return found
 
+    def _run(self, parts: Iterable[sql.Composed]) -> None:
+        for statement in parts:
+            self._session().execute(statement)
+
     def _reader(self, context: Context) -> RecordKeys:
         place = context.region, context.zone
         found = self._readers.get(place)
@@ -158,7 +163,7 @@ class StreamRows:
 
     def _build(self, connection: PinnedConnection, region: str) -> None:
         parts = list(dict.fromkeys(part for rule in self.rules for part in rule.parts))
-        connection.execute(statements.create_rows(self._number))
+        self._run(statements.create_rows(self._number))
         copy = statements.copy_rows(self._number).as_bytes(connection)
         with connection.cursor(name=f"crm_match_{self._number}") as cursor:
             cursor.execute(statements.read_rows(self.live, self._schema, parts))
@@ -166,7 +171,7 @@ class StreamRows:
                 keys = list(_keys_of_rows(rows, parts, self.rules, region))
                 if keys:
                     copy_in(connection, copy, [dump_column(list(values)) for values in zip(*keys, strict=True)])
-        connection.execute(statements.index_rows(self._number))
+        self._run(statements.index_rows(self._number))
 
 
 def _keys_of_rows(

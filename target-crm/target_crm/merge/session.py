@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -62,6 +62,11 @@ class MergeSession:
         """Run a statement."""
         return self.connection.execute(statement)  # type: ignore[arg-type]
 
+    def run_all(self, statements: Iterable[sql.Composable | bytes]) -> None:
+        """Run statements one after another: Citus takes no two of them in one string."""
+        for statement in statements:
+            self.run(statement)
+
     @property
     def schema(self) -> str:
         """The schema of the loader's own tables."""
@@ -94,8 +99,7 @@ class MergeSession:
                 compares_all=self.compares_all,
             )
             self._statements[stream] = found
-        for statement in found.create_tables:
-            self.run(statement)
+        self.run_all(found.create_tables)
         self.run(found.truncate_tables)
         return found
 

@@ -27,6 +27,7 @@ def merge_links(session: MergeSession, stream: str, parts: Sequence[Extracted]) 
             continue
         spec = ThroughSpec(session.schema, session.run_id, live, one, session.live[one.link])
         session.run(through.CREATE)
+        session.run(through.TRUNCATE)
         columns = [dump_column([row[place] for row in said]) for place in range(3)]
         copy_in(session.connection, through.COPY.as_bytes(session.connection), columns)
         session.run(through.remove(spec))

@@ -77,7 +77,7 @@ def _update_rows(session: MergeSession, plan: PlanStatements, *, lock: bool) -> 
     if lock:
         # What is locked can't change any more.
         session.run(plan.lock)
-    session.run(plan.fill)
+    session.run_all(plan.fill)
     skipping = session.skipping.get(spec.live.mapping.table)
     skipped = session.run(merge.leave_rows(spec, skipping)).rowcount if skipping else 0
     row = session.run(plan.count).fetchone()

@@ -16,8 +16,10 @@ from target_crm.operations.known import unknown_numbers
 from target_crm.operations.session import Row, Session, UnknownError, as_key, as_value, json_or_null
 from target_crm.sql.journal import write_entries
 from target_crm.sql.spec import I, S
+from target_crm.sql.staging_table import StagingTable, drop, make
 
 TAKE = ("amo", "crm", "value")
+_SETTLING = StagingTable("settling")
 
 # What the two values of a conflict have to do with each other, without case, blanks and punctuation. A value of nothing
 # but those has to do with none.
@@ -384,9 +386,9 @@ class _Decision:
         # The run's own start marks what it settled: undoing it opens just these again.
         done.settled = self.session.execute(
             S(
-                "UPDATE {} AS c SET resolved_at = r.started_at, resolution = %s FROM settling AS s, {} AS r "
+                "UPDATE {} AS c SET resolved_at = r.started_at, resolution = %s FROM {} AS s, {} AS r "
                 "WHERE c.id = s.id AND s.same AND r.id = %s"
-            ).format(self.conflicts, self.session.control("sync_runs")),
+            ).format(self.conflicts, _SETTLING, self.session.control("sync_runs")),
             take,
             self.run_id,
         )
@@ -403,32 +405,27 @@ class _Decision:
             same = S("{} = {}").format(_fingerprint(column), sql.Literal(seen))
         typed = S("{}::jsonb").format(sql.Literal(json_or_null(value)))
         given = {"amo": S("c.amo_value"), "crm": now, "value": typed}[take]
-        self.session.execute(S("DROP TABLE IF EXISTS pg_temp.settling"))
-        self.session.execute(
-            S(
-                "CREATE TEMP TABLE settling ON COMMIT DROP AS SELECT c.id, c.row_id, {now} AS old_value, "
-                "{given} AS new_value, {same} AS same FROM {conflicts} AS c JOIN {table} AS t ON t.{id} = {key} "
-                "WHERE {cell} FOR UPDATE OF c, t"
-            ).format(
-                now=now,
-                given=given,
-                same=same,
-                conflicts=self.conflicts,
-                table=live.identifier,
-                id=I(live.mapping.id),
-                key=as_key(live, S("c.row_id")),
-                cell=self.cell,
-            )
+        # The rows have been locked before (`_lock_rows`).
+        query = S(
+            "SELECT c.id, c.row_id, {now} AS old_value, {given} AS new_value, {same} AS same "
+            "FROM {conflicts} AS c JOIN {table} AS t ON t.{id} = {key} WHERE {cell}"
+        ).format(
+            now=now,
+            given=given,
+            same=same,
+            conflicts=self.conflicts,
+            table=live.identifier,
+            id=I(live.mapping.id),
+            key=as_key(live, S("c.row_id")),
+            cell=self.cell,
         )
+        self.session.execute_all([drop("settling"), make("settling", query)])
 
     def _nothing_to_lock(self) -> None:
-        self.session.execute(S("DROP TABLE IF EXISTS pg_temp.settling"))
-        self.session.execute(
-            S(
-                "CREATE TEMP TABLE settling ON COMMIT DROP AS SELECT id, row_id, crm_value AS old_value, "
-                "crm_value AS new_value, true AS same FROM {} WHERE false"
-            ).format(self.conflicts)
-        )
+        query = S(
+            "SELECT id, row_id, crm_value AS old_value, crm_value AS new_value, true AS same FROM {} WHERE false"
+        ).format(self.conflicts)
+        self.session.execute_all([drop("settling"), make("settling", query)])
 
     def _add_orphans(self) -> None:
         """Conflicts whose row or column is gone: there is nothing to keep, and they are closed."""
@@ -439,26 +436,28 @@ class _Decision:
             )
         self.session.execute(
             S(
-                "INSERT INTO settling SELECT c.id, c.row_id, c.crm_value, c.crm_value, true FROM {} AS c "
-                "WHERE {} AND {} FOR UPDATE OF c"
-            ).format(self.conflicts, self.cell, gone)
+                "INSERT INTO {} SELECT c.id, c.row_id, c.crm_value, c.crm_value, true FROM {} AS c WHERE {} AND {}"
+            ).format(_SETTLING, self.conflicts, self.cell, gone)
         )
 
     def _write(self, live: LiveTable) -> int:
         stamp = live.mapping.service.get("updated_at")
         return self.session.execute(
-            S("UPDATE {} AS t SET {} = {}{} FROM settling AS s WHERE s.same AND t.{} = {}").format(
+            S("UPDATE {} AS t SET {} = {}{} FROM {} AS s WHERE s.same AND t.{} = {}").format(
                 live.identifier,
                 I(self.column),
                 as_value(live, self.column, S("s.new_value")),
                 S(", {} = now()").format(I(stamp)) if stamp else S(""),
+                _SETTLING,
                 I(live.mapping.id),
                 as_key(live, S("s.row_id")),
             )
         )
 
     def _journal(self) -> None:
-        entries = S("SELECT row_id, {}, old_value, new_value FROM settling WHERE same").format(sql.Literal(self.column))
+        entries = S("SELECT row_id, {}, old_value, new_value FROM {} WHERE same").format(
+            sql.Literal(self.column), _SETTLING
+        )
         self.session.execute(write_entries(self.session.settings.crm_schema, self.run_id, self.table, entries))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -120,6 +120,11 @@ class Session:
     def execute(self, statement: Statement, *values: Any) -> int:
         """Run a statement; how many rows it touched."""
         return int(self.connection.execute(beside_values(statement, values), values or None).rowcount)
+
+    def execute_all(self, statements: Iterable[Statement]) -> None:
+        """Run statements one after another."""
+        for statement in statements:
+            self.execute(statement)
 
     def table(self, name: str) -> LiveTable:
         """A mapped table by its name.

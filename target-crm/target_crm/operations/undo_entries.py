@@ -28,9 +28,9 @@ def collect_entries(session: Session, run: int) -> None:
         foreign = statements.drop_foreign_keys_of(table, family)
         if foreign is not None:
             session.execute(foreign)
-    session.execute(statements.INDEX_ENTRIES)
+    session.execute_all(statements.INDEX_ENTRIES)
     session.execute(statements.born(list(session.tables.values())))
-    session.execute(statements.INDEX_BORN)
+    session.execute_all(statements.INDEX_BORN)
     session.execute(statements.FORGET_CELLS_OF_BORN)
     for item_set in session.item_sets:
         session.execute(statements.forget_items_of_born(item_set.item_set, item_set.parent))

@@ -22,7 +22,7 @@ def remove_rows(work: Work, live: LiveTable) -> None:
     session.execute(statements.DROP)
     if not session.execute(statements.look_at_rows(work.spec, live)):
         return
-    session.execute(statements.INDEX)
+    session.execute_all(statements.INDEX)
     sets = [s for s in session.item_sets if s.parent is live]
     for item_set in sets:
         session.execute(statements.keep_rows_with_edited_items(item_set.item_set, item_set.live, live))

@@ -9,31 +9,34 @@ from psycopg import sql
 from target_crm.mapping.check import LiveTable
 from target_crm.sql.joins import own_mark, under_name
 from target_crm.sql.journal import write_entries
+from target_crm.sql.links import LINES
 from target_crm.sql.spec import I, S, of_stream
+from target_crm.sql.staging_table import StagingTable, drop, make
 
 # Staged as lines of crm_lines (`records.tombstones`); of each record the newest counts.
 _STAGED = S(
     """
     SELECT DISTINCT ON (tombstone.account_id, tombstone.amo_id)
         tombstone.account_id, tombstone.amo_id, tombstone.deleted_at, tombstone.merged_into, tombstone.restored_at
-    FROM crm_lines
-    CROSS JOIN LATERAL jsonb_to_record(crm_lines.line) AS tombstone(
+    FROM {} AS line
+    CROSS JOIN LATERAL jsonb_to_record(line.line) AS tombstone(
         seq integer, account_id bigint, amo_id bigint, deleted_at timestamptz, merged_into bigint,
         restored_at timestamptz
     )
     ORDER BY tombstone.account_id, tombstone.amo_id,
         coalesce(tombstone.restored_at, tombstone.deleted_at) DESC NULLS LAST, tombstone.seq DESC
     """
-)
-DROP_DELETES = S("DROP TABLE IF EXISTS crm_deletes")
+).format(LINES)
+_DELETES = StagingTable("deletes")
+DROP_DELETES = drop("deletes")
 COUNT_DELETES = S(
     """
     SELECT
         count(*) FILTER (WHERE row_id IS NOT NULL AND old_mark IS NULL AND new_mark IS NOT NULL),
         count(*) FILTER (WHERE row_id IS NOT NULL AND old_mark IS NOT NULL AND new_mark IS NULL)
-    FROM crm_deletes
+    FROM {}
     """
-)
+).format(_DELETES)
 
 
 class DeleteCounts(NamedTuple):
@@ -51,9 +54,8 @@ def plan_deletes(live: LiveTable, schema: str) -> sql.Composed:
     """
     table = live.mapping
     mark, updated = table.service["amo_deleted_at"], table.service["amo_updated_at"]
-    return S(
+    query = S(
         """
-        CREATE TEMP TABLE crm_deletes ON COMMIT DROP AS
         SELECT
             staged.account_id, staged.amo_id, staged.deleted_at, staged.merged_into, staged.restored_at,
             crm.{id} AS row_id, crm.{mark} AS old_mark,
@@ -84,6 +86,7 @@ def plan_deletes(live: LiveTable, schema: str) -> sql.Composed:
         of_stream=of_stream(live, "crm"),
         keys=I(schema, "sync_keys"),
     )
+    return make("deletes", query)
 
 
 def count_live(live: LiveTable) -> sql.Composed:
@@ -103,7 +106,7 @@ def mark_rows(live: LiveTable, schema: str, run_id: int) -> sql.Composed:
         """
         WITH marked AS (
             UPDATE {table} AS crm SET {mark} = deletes.new_mark
-            FROM crm_deletes AS deletes
+            FROM {deletes} AS deletes
             WHERE crm.{account} = deletes.account_id AND crm.{id} = deletes.row_id
                 AND deletes.old_mark IS DISTINCT FROM deletes.new_mark
             RETURNING crm.{id}::text AS row_id, deletes.old_mark, deletes.new_mark
@@ -114,6 +117,7 @@ def mark_rows(live: LiveTable, schema: str, run_id: int) -> sql.Composed:
         mark=I(table.service["amo_deleted_at"] or ""),
         account=I(table.account or ""),
         id=I(table.id),
+        deletes=_DELETES,
     )
     entries = S("SELECT row_id, {}, to_jsonb(old_mark), to_jsonb(new_mark) FROM marked").format(
         sql.Literal(table.service["amo_deleted_at"])
@@ -141,4 +145,4 @@ def remember_tombstones(live: LiveTable, schema: str) -> sql.Composed:
         WHERE (known.amo_deleted_at, known.merged_into)
             IS DISTINCT FROM (excluded.amo_deleted_at, excluded.merged_into)
         """
-    ).format(keys=I(schema, "sync_keys"), deletes=under_name(I("crm_deletes"), sql.Literal(live.mapping.table)))
+    ).format(keys=I(schema, "sync_keys"), deletes=under_name(_DELETES, sql.Literal(live.mapping.table)))

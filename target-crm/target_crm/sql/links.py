@@ -10,14 +10,16 @@ from psycopg import sql
 from target_crm.mapping.model import Column
 from target_crm.mapping.paths import json_path
 from target_crm.sql.spec import I, MergeSpec, S, comma, of_stream
+from target_crm.sql.staging_table import StagingTable, create, drop, make
 from target_crm.sql.text import text_rules
 
-CREATE_LINES = S("CREATE TEMP TABLE IF NOT EXISTS crm_lines (line jsonb) ON COMMIT DELETE ROWS")
-TRUNCATE_LINES = S("TRUNCATE crm_lines")
-COPY_LINES = S("COPY crm_lines (line) FROM STDIN")
-DROP_LATE = S("DROP TABLE IF EXISTS crm_late")
-DROP_NAMED = S("DROP TABLE IF EXISTS crm_named")
-LATE_COLUMNS = S("SELECT DISTINCT table_name, column_name FROM crm_late")
+LINES, _LATE, _NAMED = StagingTable("lines"), StagingTable("late"), StagingTable("named")
+CREATE_LINES = create("lines", S("line jsonb"))
+TRUNCATE_LINES = S("TRUNCATE {}").format(LINES)
+COPY_LINES = S("COPY {} (line) FROM STDIN").format(LINES)
+DROP_LATE = drop("late")
+DROP_NAMED = drop("named")
+LATE_COLUMNS = S("SELECT DISTINCT table_name, column_name FROM {}").format(_LATE)
 
 
 class Unmatched(NamedTuple):
@@ -38,15 +40,15 @@ def some_wait(schema: str, stream: str, accounts: Sequence[int]) -> sql.Composed
 
 def take_pending(spec: MergeSpec, stream: str, came: str) -> sql.Composed:
     """The pending links to records that came just now; `came` is the temporary table that holds their keys."""
-    return S(
+    query = S(
         """
-        CREATE TEMP TABLE crm_late ON COMMIT DROP AS
         SELECT pending.*
         FROM {came} AS came
         JOIN {pending} AS pending
             ON pending.account_id = came.account_id AND pending.source = {stream} AND pending.ref = came.amo_id::text
         """
     ).format(pending=spec.control("sync_pending"), stream=sql.Literal(stream), came=spec.temp(came))
+    return make("late", query)
 
 
 def forget_pending(schema: str) -> sql.Composed:
@@ -54,12 +56,12 @@ def forget_pending(schema: str) -> sql.Composed:
     return S(
         """
         DELETE FROM {} AS pending
-        USING crm_late AS late
+        USING {} AS late
         WHERE pending.account_id = late.account_id AND pending.source = late.source AND pending.ref = late.ref
             AND pending.table_name = late.table_name AND pending.column_name = late.column_name
             AND pending.amo_id = late.amo_id
         """
-    ).format(I(schema, "sync_pending"))
+    ).format(I(schema, "sync_pending"), _LATE)
 
 
 def _reference(spec: MergeSpec, column: Column) -> sql.Composed:
@@ -92,11 +94,12 @@ def late_rows(spec: MergeSpec, column: Column) -> sql.Composed:
     """The source of a partial merge: one link column of the rows whose parent has come, if they still name it."""
     return _partial(spec, S("late.account_id, late.amo_id"), S("late.ref::bigint")) + S(
         """
-        FROM crm_late AS late
+        FROM {} AS late
         JOIN {} AS crm ON crm.{} = late.account_id AND crm.{} = late.amo_id{}
         WHERE late.table_name = {} AND late.column_name = {} AND late.ref = {}{}
         """
     ).format(
+        _LATE,
         spec.live.identifier,
         I(spec.live.mapping.account or ""),
         I(spec.live.mapping.amo_id or ""),
@@ -119,12 +122,13 @@ def rows_through(spec: MergeSpec, column: Column, link: Column) -> sql.Composed:
     value = S("parent.{}").format(I(second))
     return _partial(spec, S("late.account_id, late.amo_id"), value) + S(
         """
-        FROM crm_late AS late
+        FROM {} AS late
         JOIN {} AS crm ON crm.{} = late.account_id AND crm.{} = late.amo_id{}
         JOIN {} AS parent ON parent.{} = crm.{}
         WHERE late.table_name = {} AND late.column_name = {} AND parent.{} IS NOT NULL
         """
     ).format(
+        _LATE,
         spec.live.identifier,
         I(table.account or ""),
         I(table.amo_id or ""),
@@ -140,13 +144,12 @@ def rows_through(spec: MergeSpec, column: Column, link: Column) -> sql.Composed:
 
 def new_names(schema: str) -> sql.Composed:
     """Of the staged names (lines of `records.reference_data`) those that are new or renamed."""
-    return S(
+    query = S(
         """
-        CREATE TEMP TABLE crm_named ON COMMIT DROP AS
         SELECT DISTINCT ON (given.account_id, given.source, given.ref)
             given.account_id, given.source, given.ref, given.name
-        FROM crm_lines
-        CROSS JOIN LATERAL jsonb_to_record(crm_lines.line)
+        FROM {} AS staged
+        CROSS JOIN LATERAL jsonb_to_record(staged.line)
             AS given(seq integer, account_id bigint, source text, ref text, name text)
         WHERE NOT EXISTS (
             SELECT FROM {} AS known
@@ -155,7 +158,8 @@ def new_names(schema: str) -> sql.Composed:
         )
         ORDER BY given.account_id, given.source, given.ref, given.seq DESC
         """
-    ).format(I(schema, "sync_lookups"))
+    ).format(LINES, I(schema, "sync_lookups"))
+    return make("named", query)
 
 
 def write_names(schema: str) -> sql.Composed:
@@ -163,10 +167,10 @@ def write_names(schema: str) -> sql.Composed:
     return S(
         """
         INSERT INTO {} (account_id, source, ref, name)
-        SELECT account_id, source, ref, name FROM crm_named
+        SELECT account_id, source, ref, name FROM {}
         ON CONFLICT (account_id, source, ref) DO UPDATE SET name = excluded.name
         """
-    ).format(I(schema, "sync_lookups"))
+    ).format(I(schema, "sync_lookups"), _NAMED)
 
 
 def named_rows(spec: MergeSpec, column: Column) -> sql.Composed:
@@ -176,10 +180,11 @@ def named_rows(spec: MergeSpec, column: Column) -> sql.Composed:
     return _partial(spec, rows, ref) + S(
         """
         FROM {} AS crm
-        JOIN crm_named AS named ON named.account_id = crm.{} AND named.source = {} AND named.ref = {}{}
+        JOIN {} AS named ON named.account_id = crm.{} AND named.source = {} AND named.ref = {}{}
         """
     ).format(
         spec.live.identifier,
+        _NAMED,
         I(table.account or ""),
         sql.Literal(column.lookup),
         ref,

@@ -15,15 +15,20 @@ from target_crm.mapping.match_rules import Part, Rule
 from target_crm.normalise.match_keys import DIGITS, INN, NUMBER, PHONE
 from target_crm.sql.expressions import phone_digits
 from target_crm.sql.spec import I, S, comma, of_stream, tail, trusted
+from target_crm.sql.staging_table import StagingTable, create, drop, make
 from target_crm.sql.text import text_rules
 
 # The number of rows of one key that are looked at; what is shared by more tells nobody apart.
 MOST_OF_A_KEY = 20
 
 
-def rows_table(number: int) -> sql.Identifier:
-    """The temporary table of the keys of one stream's rows."""
-    return I(f"crm_match_rows_{number}")
+def _rows_name(number: int) -> str:
+    return f"match_rows_{number}"
+
+
+def rows_table(number: int) -> StagingTable:
+    """The staging table of the keys of one stream's rows."""
+    return StagingTable(_rows_name(number))
 
 
 def is_free(live: LiveTable, schema: str) -> sql.Composed:
@@ -76,11 +81,10 @@ def rows_with(live: LiveTable, expressions: Sequence[str], values: str) -> sql.C
     )
 
 
-def create_rows(number: int) -> sql.Composed:
+def create_rows(number: int) -> list[sql.Composed]:
     """The table of keys of rows, empty; it lives as long as the session."""
-    return S("DROP TABLE IF EXISTS {t}; CREATE TEMP TABLE {t} (rule integer, key text, row_id text)").format(
-        t=rows_table(number)
-    )
+    name = _rows_name(number)
+    return [drop(name), create(name, S("rule integer, key text, row_id text"), stays=True)]
 
 
 def copy_rows(number: int) -> sql.Composed:
@@ -88,9 +92,10 @@ def copy_rows(number: int) -> sql.Composed:
     return S("COPY {} (rule, key, row_id) FROM STDIN").format(rows_table(number))
 
 
-def index_rows(number: int) -> sql.Composed:
+def index_rows(number: int) -> list[sql.Composed]:
     """Indexes and statistics of a filled table."""
-    return S("CREATE INDEX ON {t} (key, rule); CREATE INDEX ON {t} (row_id); ANALYZE {t}").format(t=rows_table(number))
+    texts = ("CREATE INDEX ON {} (key, rule)", "CREATE INDEX ON {} (row_id)", "ANALYZE {}")
+    return [trusted(text).format(rows_table(number)) for text in texts]
 
 
 def read_rows(live: LiveTable, schema: str, parts: Sequence[Part]) -> sql.Composed:
@@ -144,20 +149,21 @@ def new_keys(live: LiveTable, schema: str, keys: Sequence[tuple[int, int]]) -> s
     )
 
 
-CREATE_RECORDS = S(
-    "DROP TABLE IF EXISTS crm_match_records; CREATE TEMP TABLE crm_match_records (rec bigint, a bigint, rule integer, "
-    "key text, refused text[])"
-)
-COPY_RECORDS = S("COPY crm_match_records (rec, a, rule, key, refused) FROM STDIN")
-INDEX_RECORDS = S("CREATE INDEX ON crm_match_records (rec, rule); ANALYZE crm_match_records")
+_RECORDS, _PAIRS = StagingTable("match_records"), StagingTable("match_pairs")
+CREATE_RECORDS = [
+    drop("match_records"),
+    create("match_records", S("rec bigint, a bigint, rule integer, key text, refused text[]"), stays=True),
+]
+COPY_RECORDS = S("COPY {} (rec, a, rule, key, refused) FROM STDIN").format(_RECORDS)
+INDEX_RECORDS = [S("CREATE INDEX ON {} (rec, rule)").format(_RECORDS), S("ANALYZE {}").format(_RECORDS)]
 
 
 def hits(number: int) -> sql.Composed:
     """Of the staged records those that share a key with a row: record, the strongest such rule, one such row."""
     return S(
-        "SELECT m.rec, m.rule, min(r.row_id) FROM crm_match_records AS m JOIN {} AS r ON r.key = m.key "
+        "SELECT m.rec, m.rule, min(r.row_id) FROM {} AS m JOIN {} AS r ON r.key = m.key "
         "AND r.rule = m.rule GROUP BY m.rec, m.rule ORDER BY m.rec, m.rule"
-    ).format(rows_table(number))
+    ).format(_RECORDS, rows_table(number))
 
 
 def find_pairs(live: LiveTable, schema: str, number: int, rules: int) -> list[sql.Composed]:
@@ -176,40 +182,38 @@ def find_pairs(live: LiveTable, schema: str, number: int, rules: int) -> list[sq
     still = S("EXISTS (SELECT FROM {} AS t WHERE t.{} = r.row_id::{} AND {})").format(
         live.identifier, I(table.id), trusted(live.columns[table.id].type_sql), free
     )
-    return [
-        S("DROP TABLE IF EXISTS crm_match_pairs").format(),
-        S(
-            "CREATE TEMP TABLE crm_match_pairs AS SELECT m.rec, m.rule, r.row_id, array_agg(m.key) AS keys, "
-            "bool_or(r.n > {most}) AS crowded FROM crm_match_records AS m JOIN (SELECT x.*, "
-            "row_number() OVER w AS place, count(*) OVER (PARTITION BY x.rule, x.key) AS n "
-            "FROM {rows} AS x "
-            "WHERE (x.rule, x.key) IN (SELECT rule, key FROM crm_match_records) "
-            "WINDOW w AS (PARTITION BY x.rule, x.key ORDER BY length(x.row_id), x.row_id)) AS r "
-            "ON r.rule = m.rule AND r.key = m.key "
-            "WHERE m.rule < {rules} AND r.place <= {most} AND r.row_id <> ALL(m.refused) AND {still} {taken} "
-            "GROUP BY m.rec, m.rule, r.row_id"
-        ).format(
-            most=sql.Literal(MOST_OF_A_KEY),
-            rows=rows_table(number),
-            rules=sql.Literal(rules),
-            still=still,
-            taken=taken,
-        ),
-        S("ANALYZE crm_match_pairs").format(),
-    ]
+    query = S(
+        "SELECT m.rec, m.rule, r.row_id, array_agg(m.key) AS keys, "
+        "bool_or(r.n > {most}) AS crowded FROM {records} AS m JOIN (SELECT x.*, "
+        "row_number() OVER w AS place, count(*) OVER (PARTITION BY x.rule, x.key) AS n "
+        "FROM {rows} AS x "
+        "WHERE (x.rule, x.key) IN (SELECT rule, key FROM {records}) "
+        "WINDOW w AS (PARTITION BY x.rule, x.key ORDER BY length(x.row_id), x.row_id)) AS r "
+        "ON r.rule = m.rule AND r.key = m.key "
+        "WHERE m.rule < {rules} AND r.place <= {most} AND r.row_id <> ALL(m.refused) AND {still} {taken} "
+        "GROUP BY m.rec, m.rule, r.row_id"
+    ).format(
+        most=sql.Literal(MOST_OF_A_KEY),
+        records=_RECORDS,
+        rows=rows_table(number),
+        rules=sql.Literal(rules),
+        still=still,
+        taken=taken,
+    )
+    return [drop("match_pairs"), make("match_pairs", query, stays=True), S("ANALYZE {}").format(_PAIRS)]
 
 
 def read_pairs(number: int) -> sql.Composed:
     """Each pair with the stronger rules that contradict it (both sides have values, and none in common), the keys that
     it shares, and whether the rows of one are too many."""
     return S(
-        "SELECT p.rec, p.rule, p.row_id, p.keys, p.crowded, ARRAY(SELECT DISTINCT a.rule FROM crm_match_records AS a "
+        "SELECT p.rec, p.rule, p.row_id, p.keys, p.crowded, ARRAY(SELECT DISTINCT a.rule FROM {records} AS a "
         "WHERE a.rec = p.rec AND a.rule < p.rule "
         "AND EXISTS (SELECT FROM {rows} AS b WHERE b.row_id = p.row_id AND b.rule = a.rule) "
-        "AND NOT EXISTS (SELECT FROM {rows} AS b JOIN crm_match_records AS c ON c.rule = b.rule AND c.key = b.key "
+        "AND NOT EXISTS (SELECT FROM {rows} AS b JOIN {records} AS c ON c.rule = b.rule AND c.key = b.key "
         "WHERE b.row_id = p.row_id AND b.rule = a.rule AND c.rec = p.rec)) AS against "
-        "FROM crm_match_pairs AS p ORDER BY p.rule, p.rec, length(p.row_id), p.row_id"
-    ).format(rows=rows_table(number))
+        "FROM {pairs} AS p ORDER BY p.rule, p.rec, length(p.row_id), p.row_id"
+    ).format(rows=rows_table(number), records=_RECORDS, pairs=_PAIRS)
 
 
 def _column_key(part: Part, value: sql.Composable, encoding: str) -> sql.Composable:

@@ -15,6 +15,7 @@ from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, is_
 from target_crm.sql.joins import own_mark, source_joins, theirs, under_name
 from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, of_stream, tail
 from target_crm.sql.staging import limited, set_base, set_moves
+from target_crm.sql.staging_table import drop, insert_from, make
 from target_crm.sql.stored import STORED, kept_forms
 
 
@@ -281,12 +282,12 @@ def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     )
 
 
-def fill_plan(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
+def fill_plan(spec: MergeSpec, source: sql.Composable) -> list[sql.Composed]:
     """Works the plan out; that of a partial merge has a table of its own, made again each time."""
     query = plan_query(spec, source)
     if spec.only is None:
-        return S("INSERT INTO {} {}").format(spec.plan, query)
-    return S("DROP TABLE IF EXISTS {plan}; CREATE TEMP TABLE {plan} ON COMMIT DROP AS {}").format(query, plan=spec.plan)
+        return [insert_from(spec.plan, None, query)]
+    return [drop(spec.plan_name), make(spec.plan_name, query)]
 
 
 def count_plan(spec: MergeSpec) -> sql.Composed:

@@ -19,6 +19,7 @@ from target_crm.sql.journal import write_entries
 from target_crm.sql.pointing import unreferenced
 from target_crm.sql.spec import I, MergeSpec, S, comma
 from target_crm.sql.staging import set_base, set_moves
+from target_crm.sql.staging_table import drop, make
 from target_crm.sql.stored import STORED, object_of
 from target_crm.sql.text import text_rules
 from target_crm.sql.untouched import (
@@ -82,23 +83,26 @@ def create_items(s: SetSpec) -> list[sql.Composed]:
     """The parents whose items differ from the last time, and their items; `fresh` ones did not come before."""
     owners, items = s.spec.temp("owners"), s.spec.temp("theirs")
     return [
-        S("DROP TABLE IF EXISTS {}, {}").format(owners, items),
-        S(
-            """
-            CREATE TEMP TABLE {} ON COMMIT DROP AS
-            SELECT plan.seq, plan.row_id AS owner_id, plan.{} AS base FROM {} AS plan WHERE plan.{}
-            """
-        ).format(owners, set_base(s.index), s.spec.plan, set_moves(s.index)),
-        S(
-            """
-            CREATE TEMP TABLE {} ON COMMIT DROP AS
-            SELECT
-                owner.owner_id, item.*,
-                NOT coalesce(owner.base @> jsonb_build_array(jsonb_build_object('k', item.item_key)), false) AS fresh
-            FROM {} AS owner
-            JOIN {} AS item ON item.seq = owner.seq AND item.set_number = {}
-            """
-        ).format(items, owners, s.spec.temp("items"), sql.Literal(s.index)),
+        drop(s.spec.staging_name("owners"), s.spec.staging_name("theirs")),
+        make(
+            s.spec.staging_name("owners"),
+            S("SELECT plan.seq, plan.row_id AS owner_id, plan.{} AS base FROM {} AS plan WHERE plan.{}").format(
+                set_base(s.index), s.spec.plan, set_moves(s.index)
+            ),
+        ),
+        make(
+            s.spec.staging_name("theirs"),
+            S(
+                """
+                SELECT
+                    owner.owner_id, item.*,
+                    NOT coalesce(owner.base @> jsonb_build_array(jsonb_build_object('k', item.item_key)), false)
+                        AS fresh
+                FROM {} AS owner
+                JOIN {} AS item ON item.seq = owner.seq AND item.set_number = {}
+                """
+            ).format(owners, s.spec.temp("items"), sql.Literal(s.index)),
+        ),
         S("ANALYZE {}").format(owners),
         S("ANALYZE {}").format(items),
     ]

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from target_crm.mapping.check import LiveColumn, LiveTable
 from target_crm.mapping.model import Column, ItemSet
+from target_crm.sql.staging_table import StagingTable
 
 I = sql.Identifier  # noqa: E741 - the two names are in every other line
 S = sql.SQL
@@ -135,14 +136,23 @@ class MergeSpec:
         """One of the loader's own tables."""
         return I(self.schema, name)
 
-    def temp(self, name: str) -> sql.Identifier:
-        """One of the stream's temporary tables."""
-        return I(f"crm_{name}_{self.number}")
+    def staging_name(self, name: str) -> str:
+        """What one of the stream's staging tables is called."""
+        return f"{name}_{self.number}"
+
+    def temp(self, name: str) -> StagingTable:
+        """One of the stream's staging tables."""
+        return StagingTable(self.staging_name(name))
 
     @property
-    def plan(self) -> sql.Identifier:
-        """The temporary table of the plan."""
-        return self.temp("part" if self.only else "plan" if self.group is None else f"plan{self.group}")
+    def plan_name(self) -> str:
+        """What the staging table of the plan is called."""
+        return self.staging_name("part" if self.only else "plan" if self.group is None else f"plan{self.group}")
+
+    @property
+    def plan(self) -> StagingTable:
+        """The staging table of the plan."""
+        return StagingTable(self.plan_name)
 
     def policy(self, column: Column) -> str:
         """The column's own policy or the default one."""

@@ -1,4 +1,4 @@
-"""Temporary tables of one stream, and the first look at a batch: what is new, what may have changed."""
+"""Staging tables of one stream, and the first look at a batch: what is new, what may have changed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from psycopg import sql
 from target_crm.sql.joins import under_name
 from target_crm.sql.rules import lasting_tombstone
 from target_crm.sql.spec import I, MergeSpec, S, comma, tail
+from target_crm.sql.staging_table import create, index
 
 # Rows of these tables are wider than two kilobytes, which is where PostgreSQL begins to compress: lost time here.
 _WIDE = S("WITH (toast_tuple_target = 8160)")
-_CREATE = S("CREATE TEMP TABLE IF NOT EXISTS {} ({}) {} ON COMMIT DELETE ROWS")
 _TABLES = ("seen", "stage", "items", "inserted", "waiting_links")
 # Of each table the columns by which it is joined: the planner needs statistics of these alone.
 _JOINED = {
@@ -42,44 +42,41 @@ class Classified(NamedTuple):
 
 
 def create_tables(spec: MergeSpec) -> list[sql.Composed]:
-    """The temporary tables: keys seen, records staged, items of their sets, rows inserted, links that wait, the plan.
+    """The staging tables: keys seen, records staged, items of their sets, rows inserted, links that wait, the plan.
 
-    They are empty after each commit and live as long as the connection.
+    They live as long as the connection; each merge empties them first.
     """
     staged = [S("{} {}").format(slot.staged, slot.staged_type) for slot in spec.slots]
     return [
-        _CREATE.format(
-            spec.temp("seen"),
+        create(
+            spec.staging_name("seen"),
             S("seq integer, account_id bigint, amo_id bigint, updated_at timestamptz, record_hash bigint"),
-            S(""),
         ),
-        _CREATE.format(
-            spec.temp("stage"),
+        create(
+            spec.staging_name("stage"),
             S(
                 "seq integer, account_id bigint, amo_id bigint, updated_at timestamptz, created_at timestamptz, "
                 "record_hash bigint, is_new boolean, document jsonb{}"
             ).format(tail(staged)),
             _WIDE,
         ),
-        _CREATE.format(
-            spec.temp("items"),
+        index(spec.staging_name("stage"), "seq"),
+        create(
+            spec.staging_name("items"),
             S(
                 "seq integer, set_number integer, item_key text, value text, comment text, type text, "
                 "position integer, document jsonb"
             ),
-            S(""),
         ),
-        _CREATE.format(
-            spec.temp("inserted"),
+        create(
+            spec.staging_name("inserted"),
             S("seq integer, account_id bigint, amo_id bigint, row_id {}, version bigint, base jsonb").format(
                 spec.key_type
             ),
-            S(""),
         ),
-        _CREATE.format(
-            spec.temp("waiting_links"),
+        create(
+            spec.staging_name("waiting_links"),
             S("account_id bigint, column_name text, amo_id bigint, source text, ref text"),
-            S(""),
         ),
         *(_create_plan(group) for group in spec.groups),
     ]
@@ -94,8 +91,8 @@ def _create_plan(spec: MergeSpec) -> sql.Composed:
     for slot in spec.slots:
         columns += [S("{} {}").format(name, slot.staged_type) for name in (slot.theirs, slot.ours, slot.base)]
         columns.append(S("{} integer").format(slot.decision))
-    return _CREATE.format(
-        spec.plan,
+    return create(
+        spec.plan_name,
         S(
             "seq integer, account_id bigint, amo_id bigint, updated_at timestamptz, created_at timestamptz, "
             "record_hash bigint, row_id {}, version bigint, known_hash bigint, has_key boolean, "
@@ -163,10 +160,7 @@ def truncate_waiting_links(spec: MergeSpec) -> sql.Composed:
 
 def analyze(spec: MergeSpec, name: str) -> sql.Composed:
     """Statistics: without them the planner guesses, and a join over a batch becomes quadratic."""
-    told = S("ANALYZE {} ({})").format(spec.temp(name), comma(map(I, _JOINED[name])))
-    if name != "stage":
-        return told
-    return S("CREATE INDEX ON {} (seq); {}").format(spec.temp(name), told)
+    return S("ANALYZE {} ({})").format(spec.temp(name), comma(map(I, _JOINED[name])))
 
 
 def count_seen(spec: MergeSpec) -> sql.Composed:

@@ -89,7 +89,7 @@ class Statements:
 
     @cached_property
     def analyze_stage(self) -> bytes:
-        """Statistics and an index of staged records."""
+        """Statistics of staged records."""
         return self._bytes(staging.analyze(self.spec, "stage"))
 
     @cached_property
@@ -180,9 +180,9 @@ class PlanStatements:
         return self._bytes(merge.lock_rows(self.spec, self._source))
 
     @cached_property
-    def fill(self) -> bytes:
+    def fill(self) -> list[bytes]:
         """Works the plan out."""
-        return self._bytes(merge.fill_plan(self.spec, self._source))
+        return [self._bytes(statement) for statement in merge.fill_plan(self.spec, self._source)]
 
     @cached_property
     def count(self) -> bytes:

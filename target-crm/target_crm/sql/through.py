@@ -14,12 +14,12 @@ from psycopg import sql
 from target_crm.mapping.catalogue import LiveTable
 from target_crm.mapping.model import Through
 from target_crm.sql.spec import I, S, comma, of_stream, trusted
+from target_crm.sql.staging_table import StagingTable, create
 
-CREATE = S(
-    "CREATE TEMP TABLE IF NOT EXISTS crm_through (a bigint, i bigint, refs bigint[]) ON COMMIT DELETE ROWS; "
-    "TRUNCATE crm_through"
-)
-COPY = S("COPY crm_through (a, i, refs) FROM STDIN")
+_STAGED = StagingTable("through")
+CREATE = create("through", S("a bigint, i bigint, refs bigint[]"))
+TRUNCATE = S("TRUNCATE {}").format(_STAGED)
+COPY = S("COPY {} (a, i, refs) FROM STDIN").format(_STAGED)
 
 
 class ThroughSpec:
@@ -69,20 +69,20 @@ class ThroughSpec:
 def remove(s: ThroughSpec) -> sql.Composed:
     """Removes what came before and is gone from amoCRM: the links, and those of their rows that nobody changed."""
     changes = S(
-        "WITH lost AS (DELETE FROM {links} AS k USING crm_through AS x WHERE k.account_id = x.a "
+        "WITH lost AS (DELETE FROM {links} AS k USING {staged} AS x WHERE k.account_id = x.a "
         "AND k.table_name = {name} AND k.amo_id = x.i AND k.ref <> ALL (x.refs) RETURNING k.document), "
         "dropped AS (DELETE FROM {table} AS c USING lost WHERE lost.document IS NOT NULL AND {same} "
         "RETURNING to_jsonb(c) AS old_value, NULL::jsonb AS new_value)"
-    ).format(links=s.links, name=s.name, table=s.live.identifier, same=s.as_written(S("lost.document")))
+    ).format(links=s.links, name=s.name, table=s.live.identifier, same=s.as_written(S("lost.document")), staged=_STAGED)
     return s.journal(changes, "dropped")
 
 
 def add(s: ThroughSpec) -> sql.Composed:
     """Remembers what is new."""
     return S(
-        "INSERT INTO {} (account_id, table_name, amo_id, ref) SELECT x.a, {}, x.i, r.ref FROM crm_through AS x "
+        "INSERT INTO {} (account_id, table_name, amo_id, ref) SELECT x.a, {}, x.i, r.ref FROM {} AS x "
         "CROSS JOIN LATERAL unnest(x.refs) AS r(ref) ON CONFLICT DO NOTHING"
-    ).format(s.links, s.name)
+    ).format(s.links, s.name, _STAGED)
 
 
 def _row(live: LiveTable, schema: str, alias: str, account: sql.Composable, amo_id: sql.Composable) -> sql.Composed:
@@ -165,7 +165,7 @@ def row_of(
     )
 
 
-OF_STAGED = S("EXISTS (SELECT FROM crm_through AS x WHERE x.a = k.account_id AND x.i = k.amo_id)")
+OF_STAGED = S("EXISTS (SELECT FROM {} AS x WHERE x.a = k.account_id AND x.i = k.amo_id)").format(_STAGED)
 
 
 def some_wait(s: ThroughSpec, accounts: Sequence[int]) -> sql.Composed:

@@ -10,6 +10,7 @@ from target_crm.mapping.catalogue import LiveTable
 from target_crm.mapping.model import ItemSet
 from target_crm.sql.rules import is_undone
 from target_crm.sql.spec import I, S
+from target_crm.sql.staging_table import StagingTable, drop, make
 from target_crm.sql.typed import as_key
 from target_crm.sql.untouched import OWN
 
@@ -18,15 +19,15 @@ KEYS = {
     "uuid": "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
     "integer": "^-?[0-9]{1,18}$",
 }
-DROP = S("DROP TABLE IF EXISTS pg_temp.undo_entries, pg_temp.undo_born")
+ENTRIES, BORN = StagingTable("undo_entries"), StagingTable("undo_born")
+DROP = drop("undo_entries", "undo_born")
 
 
 def entries(changes: sql.Composable, runs: sql.Composable, run: int, *, same_cell: bool) -> sql.Composed:
     """The table undo_entries: one row for each cell or row that the run changed, with what was before its first write
     and after its last, and whether a later run that is not undone wrote the row (with `same_cell`: that cell), too."""
     cell = S("AND later.column_name IN (e.column_name, '*')") if same_cell else S("")
-    return S(
-        "CREATE TEMP TABLE undo_entries ON COMMIT DROP AS "
+    query = S(
         "SELECT e.*, EXISTS (SELECT FROM {changes} AS later WHERE later.row_id = e.row_id "
         "AND later.table_name = e.table_name AND later.run_id > {run} {cell} "
         "AND NOT {later_undone} AND NOT EXISTS (SELECT FROM {runs} AS r WHERE r.id = later.run_id "
@@ -43,35 +44,38 @@ def entries(changes: sql.Composable, runs: sql.Composable, run: int, *, same_cel
         later_undone=is_undone(runs, S("later.run_id")),
         undo_undone=is_undone(runs, S("later.run_id")),
     )
+    return make("undo_entries", query)
 
 
 def drop_foreign_keys_of(table: str, family: str) -> sql.Composed | None:
     """Leaves out entries whose row can't be in the table as it is now; None where any text is a key."""
     if family not in KEYS:
         return None
-    return S("DELETE FROM undo_entries WHERE table_name = {} AND row_id !~ {}").format(
-        sql.Literal(table), sql.Literal(KEYS[family])
+    return S("DELETE FROM {} WHERE table_name = {} AND row_id !~ {}").format(
+        ENTRIES, sql.Literal(table), sql.Literal(KEYS[family])
     )
 
 
 def leave_out(table: str, keys: Sequence[str]) -> sql.Composed:
     """Marks rows as ones that the undoing leaves; those that it would have written."""
     return S(
-        "UPDATE undo_entries SET rewritten = true WHERE table_name = {} AND row_id = ANY({}) AND NOT rewritten "
-        "RETURNING row_id"
-    ).format(sql.Literal(table), sql.Literal(list(keys)))
+        "UPDATE {} SET rewritten = true WHERE table_name = {} AND row_id = ANY({}) AND NOT rewritten RETURNING row_id"
+    ).format(ENTRIES, sql.Literal(table), sql.Literal(list(keys)))
 
 
 def leave_out_items(item_set: ItemSet, keys: Sequence[str]) -> sql.Composed:
     """Likewise for the items of rows."""
     return S(
-        "UPDATE undo_entries SET rewritten = true WHERE table_name = {} "
+        "UPDATE {} SET rewritten = true WHERE table_name = {} "
         "AND coalesce(new_value, old_value)->>{} = ANY({}) AND NOT rewritten RETURNING row_id"
-    ).format(sql.Literal(item_set.table), sql.Literal(item_set.parent), sql.Literal(list(keys)))
+    ).format(ENTRIES, sql.Literal(item_set.table), sql.Literal(item_set.parent), sql.Literal(list(keys)))
 
 
-INDEX_ENTRIES = S("CREATE INDEX ON undo_entries (table_name, column_name, row_id); ANALYZE undo_entries")
-COUNT_REWRITTEN = S("SELECT table_name, count(DISTINCT row_id) AS n FROM undo_entries WHERE rewritten GROUP BY 1")
+INDEX_ENTRIES = [
+    S("CREATE INDEX ON {} (table_name, column_name, row_id)").format(ENTRIES),
+    S("ANALYZE {}").format(ENTRIES),
+]
+COUNT_REWRITTEN = S("SELECT table_name, count(DISTINCT row_id) AS n FROM {} WHERE rewritten GROUP BY 1").format(ENTRIES)
 
 
 def born(live: Sequence[LiveTable]) -> sql.Composed:
@@ -88,36 +92,40 @@ def born(live: Sequence[LiveTable]) -> sql.Composed:
             for table in live
         )
     )
-    return S(
-        "CREATE TEMP TABLE undo_born ON COMMIT DROP AS SELECT x.table_name, x.row_id, x.own, "
+    query = S(
+        "SELECT x.table_name, x.row_id, x.own, "
         "x.new_value || x.own || coalesce(later.cells, '{{}}') AS lasting "
         "FROM (SELECT b.table_name, b.row_id, b.new_value, CASE WHEN {whole} THEN b.new_value "
-        "ELSE coalesce(b.new_value->{own}, '{{}}') END AS own FROM undo_entries AS b "
+        "ELSE coalesce(b.new_value->{own}, '{{}}') END AS own FROM {entries} AS b "
         "WHERE b.column_name = '*' AND b.old_value IS NULL AND b.table_name = ANY({tables})) AS x "
-        "LEFT JOIN (SELECT table_name, row_id, jsonb_object_agg(column_name, new_value) AS cells FROM undo_entries "
+        "LEFT JOIN (SELECT table_name, row_id, jsonb_object_agg(column_name, new_value) AS cells FROM {entries} "
         "WHERE column_name <> '*' GROUP BY 1, 2) AS later ON later.table_name = x.table_name "
         "AND later.row_id = x.row_id"
     ).format(
         whole=whole,
         own=sql.Literal(OWN),
         tables=sql.Literal([table.mapping.table for table in live]),
+        entries=ENTRIES,
     )
+    return make("undo_born", query)
 
 
-INDEX_BORN = S("CREATE INDEX ON undo_born (table_name, row_id); ANALYZE undo_born")
+INDEX_BORN = [S("CREATE INDEX ON {} (table_name, row_id)").format(BORN), S("ANALYZE {}").format(BORN)]
 # Inserted rows go or stay as they are: what else the run wrote in them is not an entry of its own.
 FORGET_CELLS_OF_BORN = S(
-    "DELETE FROM undo_entries AS e USING undo_born AS b "
+    "DELETE FROM {} AS e USING {} AS b "
     "WHERE e.table_name = b.table_name AND e.row_id = b.row_id AND e.column_name <> '*'"
-)
+).format(ENTRIES, BORN)
 
 
 def forget_items_of_born(item_set: ItemSet, parent: LiveTable) -> sql.Composed:
     """Likewise for the items that the run gave to rows which it inserted."""
     return S(
-        "DELETE FROM undo_entries AS e USING undo_born AS b WHERE e.table_name = {} AND b.table_name = {} "
+        "DELETE FROM {} AS e USING {} AS b WHERE e.table_name = {} AND b.table_name = {} "
         "AND b.row_id = coalesce(e.new_value, e.old_value)->>{}"
-    ).format(sql.Literal(item_set.table), sql.Literal(parent.mapping.table), sql.Literal(item_set.parent))
+    ).format(
+        ENTRIES, BORN, sql.Literal(item_set.table), sql.Literal(parent.mapping.table), sql.Literal(item_set.parent)
+    )
 
 
 def lock_rows(live: LiveTable) -> sql.Composed:
@@ -125,18 +133,20 @@ def lock_rows(live: LiveTable) -> sql.Composed:
     that points at them, is waited for or waits."""
     key = as_key(live, S("e.row_id"))
     return S(
-        "SELECT FROM {table} AS t WHERE t.{id} IN (SELECT {key} FROM undo_entries AS e WHERE e.table_name = {name} "
+        "SELECT FROM {table} AS t WHERE t.{id} IN (SELECT {key} FROM {entries} AS e WHERE e.table_name = {name} "
         "AND NOT e.rewritten) ORDER BY t.{id} FOR UPDATE"
-    ).format(table=live.identifier, id=I(live.mapping.id), key=key, name=sql.Literal(live.mapping.table))
+    ).format(
+        table=live.identifier, id=I(live.mapping.id), key=key, name=sql.Literal(live.mapping.table), entries=ENTRIES
+    )
 
 
 def lock_items(item_set: ItemSet, live: LiveTable, parent: LiveTable) -> sql.Composed:
     """Locks the rows of a set: those that the run wrote, and those of rows that it inserted."""
     kind = S(live.columns[item_set.id].type_sql)
     return S(
-        "SELECT FROM {table} AS c WHERE c.{id} IN (SELECT e.row_id::{kind} FROM undo_entries AS e "
+        "SELECT FROM {table} AS c WHERE c.{id} IN (SELECT e.row_id::{kind} FROM {entries} AS e "
         "WHERE e.table_name = {name} AND NOT e.rewritten UNION ALL SELECT i.{id} FROM {table} AS i WHERE i.{owner} IN "
-        "(SELECT {key} FROM undo_born AS b WHERE b.table_name = {parent})) ORDER BY c.{id} FOR UPDATE"
+        "(SELECT {key} FROM {born} AS b WHERE b.table_name = {parent})) ORDER BY c.{id} FOR UPDATE"
     ).format(
         table=live.identifier,
         id=I(item_set.id),
@@ -145,6 +155,8 @@ def lock_items(item_set: ItemSet, live: LiveTable, parent: LiveTable) -> sql.Com
         owner=I(item_set.parent),
         key=as_key(parent, S("b.row_id")),
         parent=sql.Literal(parent.mapping.table),
+        entries=ENTRIES,
+        born=BORN,
     )
 
 

@@ -10,6 +10,7 @@ from psycopg import sql
 from target_crm.mapping.catalogue import LiveTable
 from target_crm.sql.spec import I, S
 from target_crm.sql.typed import as_key
+from target_crm.sql.undo_entries import ENTRIES
 from target_crm.sql.undo_restore import UndoSpec
 
 CONFLICTS, REJECTS, WARNINGS = "sync_conflicts", "sync_rejects", "sync_warnings"
@@ -62,9 +63,9 @@ def _put_back(undo: UndoSpec, live: LiveTable, row: str) -> sql.Composed:
 def _not_rewritten(undo: UndoSpec, row: str) -> sql.Composed:
     """Whether no later run wrote the row of a reject's or a warning's record, as far as it has one."""
     return S(
-        "NOT EXISTS (SELECT FROM {} AS k JOIN undo_entries AS e ON e.table_name = k.table_name "
+        "NOT EXISTS (SELECT FROM {} AS k JOIN {} AS e ON e.table_name = k.table_name "
         "AND e.row_id = k.row_id WHERE k.account_id = {row}.account_id AND k.amo_id = {row}.amo_id AND e.rewritten)"
-    ).format(undo.control("sync_keys"), row=I(row))
+    ).format(undo.control("sync_keys"), ENTRIES, row=I(row))
 
 
 def close_opened_conflicts(undo: UndoSpec, live: LiveTable) -> sql.Composed:

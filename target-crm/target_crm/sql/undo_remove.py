@@ -14,12 +14,15 @@ from target_crm.mapping.model import Column, ItemSet
 from target_crm.mapping.paths import json_path
 from target_crm.sql.pointing import POINTING, points_at
 from target_crm.sql.spec import I, S
+from target_crm.sql.staging_table import StagingTable, drop, make
 from target_crm.sql.typed import as_key
+from target_crm.sql.undo_entries import BORN, ENTRIES
 from target_crm.sql.undo_restore import UndoSpec
 from target_crm.sql.untouched import item_base, item_untouched, row_untouched
 
-DROP = S("DROP TABLE IF EXISTS pg_temp.undo_rows, pg_temp.undo_removed")
-INDEX = S("CREATE UNIQUE INDEX ON undo_rows (key); ANALYZE undo_rows")
+ROWS, REMOVED = StagingTable("undo_rows"), StagingTable("undo_removed")
+DROP = drop("undo_rows", "undo_removed")
+INDEX = [S("CREATE UNIQUE INDEX ON {} (key)").format(ROWS), S("ANALYZE {}").format(ROWS)]
 EDITED, REFERENCED = "edited", "referenced"
 
 
@@ -30,10 +33,10 @@ def look_at_rows(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         "EXISTS (SELECT FROM {} AS k WHERE k.account_id = t.{} AND k.table_name = {} AND k.amo_id = t.{} "
         "AND k.row_id = e.row_id)"
     ).format(undo.control("sync_keys"), I(table.account or ""), sql.Literal(table.table), I(table.amo_id or ""))
-    return S(
-        "CREATE TEMP TABLE undo_rows ON COMMIT DROP AS SELECT t.{id} AS key, e.row_id, "
+    query = S(
+        "SELECT t.{id} AS key, e.row_id, "
         "CASE WHEN ({untouched} AND {same}) IS NOT TRUE THEN {edited}::text END AS why "
-        "FROM undo_entries AS e JOIN undo_born AS b ON b.table_name = e.table_name AND b.row_id = e.row_id "
+        "FROM {undo_entries} AS e JOIN {undo_born} AS b ON b.table_name = e.table_name AND b.row_id = e.row_id "
         "JOIN {table} AS t ON t.{id} = {key} WHERE e.table_name = {name} AND e.column_name = '*' "
         "AND e.old_value IS NULL AND NOT e.rewritten"
     ).format(
@@ -44,7 +47,10 @@ def look_at_rows(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         table=live.identifier,
         key=as_key(live, S("e.row_id")),
         name=sql.Literal(table.table),
+        undo_entries=ENTRIES,
+        undo_born=BORN,
     )
+    return make("undo_rows", query)
 
 
 def keep_rows_with_edited_items(item_set: ItemSet, live: LiveTable, parent: LiveTable) -> sql.Composed:
@@ -53,7 +59,7 @@ def keep_rows_with_edited_items(item_set: ItemSet, live: LiveTable, parent: Live
         I(parent.mapping.raw_fields), sql.Literal(item_set.name), item_base(item_set, "c")
     )
     return S(
-        "UPDATE undo_rows AS u SET why = {} FROM {} AS c, {} AS t WHERE u.why IS NULL AND c.{} = u.key "
+        "UPDATE {undo_rows} AS u SET why = {} FROM {} AS c, {} AS t WHERE u.why IS NULL AND c.{} = u.key "
         "AND t.{} = u.key AND ({} AND {}) IS NOT TRUE"
     ).format(
         sql.Literal(EDITED),
@@ -63,6 +69,7 @@ def keep_rows_with_edited_items(item_set: ItemSet, live: LiveTable, parent: Live
         I(parent.mapping.id),
         item_untouched(item_set, live, "c"),
         came,
+        undo_rows=ROWS,
     )
 
 
@@ -71,74 +78,75 @@ def keep_pointed_at(key: ForeignKey, live: LiveTable, *, within: bool) -> sql.Co
     to be repeated until nothing more is kept."""
     only: sql.Composable | None = None
     if within:
-        only = S("NOT EXISTS (SELECT FROM undo_rows AS g WHERE g.key = {}.{} AND g.why IS NULL)").format(
-            I(POINTING), I(live.mapping.id)
+        only = S("NOT EXISTS (SELECT FROM {undo_rows} AS g WHERE g.key = {}.{} AND g.why IS NULL)").format(
+            I(POINTING), I(live.mapping.id), undo_rows=ROWS
         )
-    return S("UPDATE undo_rows AS u SET why = {} FROM {} AS t WHERE u.why IS NULL AND t.{} = u.key AND {}").format(
-        sql.Literal(REFERENCED), live.identifier, I(live.mapping.id), points_at(key, "t", only)
+    return S("UPDATE {undo_rows} AS u SET why = {} FROM {} AS t WHERE u.why IS NULL AND t.{} = u.key AND {}").format(
+        sql.Literal(REFERENCED), live.identifier, I(live.mapping.id), points_at(key, "t", only), undo_rows=ROWS
     )
 
 
 def keep_owners_of_pointed_at(key: ForeignKey, item_set: ItemSet, live: LiveTable) -> sql.Composed:
     """Keeps rows of which an item is pointed at by a foreign key: the item would go with them."""
-    return S("UPDATE undo_rows AS u SET why = {} FROM {} AS c WHERE u.why IS NULL AND c.{} = u.key AND {}").format(
-        sql.Literal(REFERENCED), live.identifier, I(item_set.parent), points_at(key, "c")
+    return S("UPDATE {undo_rows} AS u SET why = {} FROM {} AS c WHERE u.why IS NULL AND c.{} = u.key AND {}").format(
+        sql.Literal(REFERENCED), live.identifier, I(item_set.parent), points_at(key, "c"), undo_rows=ROWS
     )
 
 
 def remove_items(undo: UndoSpec, item_set: ItemSet, live: LiveTable) -> sql.Composed:
     """Removes the items of the rows that go."""
     changes = S(
-        "WITH x AS (DELETE FROM {table} AS c USING undo_rows AS u WHERE u.why IS NULL AND c.{parent} = u.key "
+        "WITH x AS (DELETE FROM {table} AS c USING {undo_rows} AS u WHERE u.why IS NULL AND c.{parent} = u.key "
         "RETURNING c.{id}::text AS row_id, '*'::text AS column_name, to_jsonb(c) AS old_value, "
         "NULL::jsonb AS new_value)"
-    ).format(table=live.identifier, parent=I(item_set.parent), id=I(item_set.id))
+    ).format(table=live.identifier, parent=I(item_set.parent), id=I(item_set.id), undo_rows=ROWS)
     return undo.journalled(changes, item_set.table)
 
 
 def note_removed(live: LiveTable) -> sql.Composed:
     """The table undo_removed: the records of the rows that go."""
     table = live.mapping
-    return S(
-        "CREATE TEMP TABLE undo_removed ON COMMIT DROP AS SELECT t.{} AS account, t.{} AS amo_id "
-        "FROM {} AS t JOIN undo_rows AS u ON t.{} = u.key WHERE u.why IS NULL"
-    ).format(I(table.account or ""), I(table.amo_id or ""), live.identifier, I(table.id))
+    query = S(
+        "SELECT t.{} AS account, t.{} AS amo_id FROM {} AS t JOIN {undo_rows} AS u ON t.{} = u.key WHERE u.why IS NULL"
+    ).format(I(table.account or ""), I(table.amo_id or ""), live.identifier, I(table.id), undo_rows=ROWS)
+    return make("undo_removed", query)
 
 
 def remove_rows(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     """Removes the rows that go, with their keys; what is known of a deletion in amoCRM is remembered."""
     changes = S(
-        "WITH x AS (DELETE FROM {table} AS t USING undo_rows AS u WHERE u.why IS NULL AND t.{id} = u.key "
+        "WITH x AS (DELETE FROM {table} AS t USING {undo_rows} AS u WHERE u.why IS NULL AND t.{id} = u.key "
         "RETURNING u.row_id, '*'::text AS column_name, to_jsonb(t) AS old_value, NULL::jsonb AS new_value), "
-        "k AS (DELETE FROM {keys} AS k USING undo_rows AS u WHERE u.why IS NULL AND k.table_name = {name} "
+        "k AS (DELETE FROM {keys} AS k USING {undo_rows} AS u WHERE u.why IS NULL AND k.table_name = {name} "
         "AND k.row_id = u.row_id AND k.amo_deleted_at IS NULL), "
         "kept AS (UPDATE {keys} AS k SET row_id = NULL, record_hash = NULL, row_version = NULL, amo_updated_at = NULL "
-        "FROM undo_rows AS u WHERE u.why IS NULL AND k.table_name = {name} AND k.row_id = u.row_id "
+        "FROM {undo_rows} AS u WHERE u.why IS NULL AND k.table_name = {name} AND k.row_id = u.row_id "
         "AND k.amo_deleted_at IS NOT NULL)"
     ).format(
         table=live.identifier,
         id=I(live.mapping.id),
         keys=undo.control("sync_keys"),
         name=sql.Literal(live.mapping.table),
+        undo_rows=ROWS,
     )
     return undo.journalled(changes, live.mapping.table)
 
 
-COUNT_KEPT = S("SELECT why, count(*) AS n FROM undo_rows WHERE why IS NOT NULL GROUP BY 1")
+COUNT_KEPT = S("SELECT why, count(*) AS n FROM {undo_rows} WHERE why IS NOT NULL GROUP BY 1").format(undo_rows=ROWS)
 
 
 def count_pointed_at(key: ForeignKey, live: LiveTable) -> sql.Composed:
     """How many of the rows that are kept for it this foreign key points at."""
-    return S("SELECT count(*) AS n FROM undo_rows AS u JOIN {} AS t ON t.{} = u.key WHERE u.why = {} AND {}").format(
-        live.identifier, I(live.mapping.id), sql.Literal(REFERENCED), points_at(key, "t")
+    return S("SELECT count(*) AS n FROM {undo_rows} AS u JOIN {} AS t ON t.{} = u.key WHERE u.why = {} AND {}").format(
+        live.identifier, I(live.mapping.id), sql.Literal(REFERENCED), points_at(key, "t"), undo_rows=ROWS
     )
 
 
 def count_owners_of_pointed_at(key: ForeignKey, item_set: ItemSet, live: LiveTable) -> sql.Composed:
     """The same for a key that points at items."""
     return S(
-        "SELECT count(DISTINCT u.key) AS n FROM undo_rows AS u JOIN {} AS c ON c.{} = u.key WHERE u.why = {} AND {}"
-    ).format(live.identifier, I(item_set.parent), sql.Literal(REFERENCED), points_at(key, "c"))
+        "SELECT count(DISTINCT u.key) AS n FROM {undo_rows} AS u JOIN {} AS c ON c.{} = u.key WHERE u.why = {} AND {}"
+    ).format(live.identifier, I(item_set.parent), sql.Literal(REFERENCED), points_at(key, "c"), undo_rows=ROWS)
 
 
 def wait_again(undo: UndoSpec, live: LiveTable, column: Column) -> sql.Composed:
@@ -155,7 +163,7 @@ def wait_again(undo: UndoSpec, live: LiveTable, column: Column) -> sql.Composed:
     return S(
         "INSERT INTO {pending} (account_id, table_name, column_name, amo_id, source, ref) "
         "SELECT c.{account}, {name}, {column}, c.{amo_id}, {source}, x.amo_id::text "
-        "FROM undo_removed AS x JOIN {table} AS c ON c.{account} = x.account "
+        "FROM {undo_removed} AS x JOIN {table} AS c ON c.{account} = x.account "
         "AND {ref} = x.amo_id::text AND {entity} ON CONFLICT DO NOTHING"
     ).format(
         pending=undo.control("sync_pending"),
@@ -167,4 +175,5 @@ def wait_again(undo: UndoSpec, live: LiveTable, column: Column) -> sql.Composed:
         table=live.identifier,
         ref=ref,
         entity=entity,
+        undo_removed=REMOVED,
     )

@@ -14,6 +14,7 @@ from target_crm.sql.journal import write_entries
 from target_crm.sql.pointing import unreferenced
 from target_crm.sql.spec import I, S
 from target_crm.sql.typed import as_key, as_moment, as_value, left_as
+from target_crm.sql.undo_entries import ENTRIES
 from target_crm.sql.untouched import DOCUMENT_KEYS, ITEM_COLUMNS, item_as_left
 
 # The time of the record that a document held before.
@@ -71,15 +72,15 @@ class CellSpec:
 
 def columns_of(table: str) -> sql.Composed:
     """The columns of a table that the run wrote."""
-    return S("SELECT DISTINCT column_name FROM undo_entries WHERE table_name = {} AND column_name <> '*'").format(
-        sql.Literal(table)
+    return S("SELECT DISTINCT column_name FROM {undo_entries} WHERE table_name = {} AND column_name <> '*'").format(
+        sql.Literal(table), undo_entries=ENTRIES
     )
 
 
 def count_left(cell: CellSpec) -> sql.Composed:
     """How many cells can't go back."""
-    return S("SELECT count(*) AS n FROM undo_entries AS e JOIN {} AS t ON {} WHERE NOT ({})").format(
-        cell.live.identifier, cell.entries, cell.possible
+    return S("SELECT count(*) AS n FROM {undo_entries} AS e JOIN {} AS t ON {} WHERE NOT ({})").format(
+        cell.live.identifier, cell.entries, cell.possible, undo_entries=ENTRIES
     )
 
 
@@ -87,26 +88,36 @@ def show_left(cell: CellSpec, most: int) -> sql.Composed:
     """A few of them, with the value that is there now."""
     return S(
         "SELECT e.table_name, e.row_id, e.column_name, e.old_value, e.new_value, to_jsonb(t.{}) AS value_now "
-        "FROM undo_entries AS e JOIN {} AS t ON {} WHERE NOT ({}) ORDER BY e.row_id LIMIT {}"
-    ).format(I(cell.column), cell.live.identifier, cell.entries, cell.possible, sql.Literal(most))
+        "FROM {undo_entries} AS e JOIN {} AS t ON {} WHERE NOT ({}) ORDER BY e.row_id LIMIT {}"
+    ).format(I(cell.column), cell.live.identifier, cell.entries, cell.possible, sql.Literal(most), undo_entries=ENTRIES)
 
 
 def restore_cells(undo: UndoSpec, cell: CellSpec) -> sql.Composed:
     """Puts the cells back whose value is still the one that the run wrote."""
     changes = S(
-        "WITH x AS (UPDATE {} AS t SET {} = {} FROM undo_entries AS e WHERE {} AND {} "
+        "WITH x AS (UPDATE {} AS t SET {} = {} FROM {undo_entries} AS e WHERE {} AND {} "
         "RETURNING e.row_id, e.column_name, e.new_value AS old_value, to_jsonb(t.{}) AS new_value)"
-    ).format(cell.live.identifier, I(cell.column), cell.old, cell.entries, cell.possible, I(cell.column))
+    ).format(
+        cell.live.identifier,
+        I(cell.column),
+        cell.old,
+        cell.entries,
+        cell.possible,
+        I(cell.column),
+        undo_entries=ENTRIES,
+    )
     return undo.journalled(changes, cell.live.mapping.table)
 
 
 def restore_marks(undo: UndoSpec, cell: CellSpec) -> sql.Composed:
     """Puts the keys' marks of deletion back beside those of the rows."""
     return S(
-        "UPDATE {} AS k SET amo_deleted_at = (e.old_value #>> '{{}}')::timestamptz FROM undo_entries AS e "
+        "UPDATE {} AS k SET amo_deleted_at = (e.old_value #>> '{{}}')::timestamptz FROM {undo_entries} AS e "
         "WHERE k.table_name = e.table_name AND k.row_id = e.row_id AND e.table_name = {} "
         "AND e.column_name = {} AND NOT e.rewritten"
-    ).format(undo.control("sync_keys"), sql.Literal(cell.live.mapping.table), sql.Literal(cell.column))
+    ).format(
+        undo.control("sync_keys"), sql.Literal(cell.live.mapping.table), sql.Literal(cell.column), undo_entries=ENTRIES
+    )
 
 
 def restore_documents(undo: UndoSpec, live: LiveTable) -> sql.Composed:
@@ -127,15 +138,15 @@ def restore_documents(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     empty = S("{}") if live.columns[table.raw_fields].not_null else S("nullif({}, '{{}}')")
     document = empty.format(S("{} || {}").format(own, loaders))
     changes = S(
-        "WITH old AS (SELECT t.{id}::text AS row_id, t.{raw} AS doc FROM {table} AS t JOIN undo_entries AS e "
+        "WITH old AS (SELECT t.{id}::text AS row_id, t.{raw} AS doc FROM {table} AS t JOIN {undo_entries} AS e "
         "ON {entries}), "
-        "written AS (UPDATE {table} AS t SET {raw} = {document} {stamp} FROM undo_entries AS e WHERE {entries} "
+        "written AS (UPDATE {table} AS t SET {raw} = {document} {stamp} FROM {undo_entries} AS e WHERE {entries} "
         "RETURNING e.row_id), "
         "x AS (SELECT w.row_id, {raw_name}::text AS column_name, old.doc AS old_value, NULL::jsonb AS new_value "
         "FROM written AS w JOIN old USING (row_id)), "
         "k AS (UPDATE {sync_keys} AS k SET record_hash = NULL, is_edited = true, "
         "amo_updated_at = coalesce({before}, k.amo_updated_at) "
-        "FROM undo_entries AS e WHERE k.table_name = {name} AND e.table_name = {name} AND e.column_name = {raw_name} "
+        "FROM {undo_entries} AS e WHERE k.table_name = {name} AND e.table_name = {name} AND e.column_name = {raw_name} "
         "AND NOT e.rewritten AND k.row_id = e.row_id)"
     ).format(
         id=I(table.id),
@@ -150,6 +161,7 @@ def restore_documents(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         stamp=stamp,
         before=_TIME_BEFORE,
         sync_keys=undo.control("sync_keys"),
+        undo_entries=ENTRIES,
     )
     return undo.journalled(changes, table.table)
 
@@ -187,7 +199,7 @@ def return_rows(
     ]
     changes = S(
         "WITH x AS (INSERT INTO {table} AS t ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} "
-        "FROM undo_entries AS e, jsonb_populate_record(NULL::{table}, e.old_value) AS r "
+        "FROM {undo_entries} AS e, jsonb_populate_record(NULL::{table}, e.old_value) AS r "
         "WHERE e.table_name = {name} AND e.column_name = '*' "
         "AND e.new_value IS NULL AND NOT e.rewritten AND NOT EXISTS (SELECT FROM {table} AS there "
         "WHERE there.{key} = r.{key}) AND {conditions} ON CONFLICT DO NOTHING "
@@ -200,6 +212,7 @@ def return_rows(
         name=sql.Literal(name),
         key=I(key),
         conditions=S(" AND ").join(conditions),
+        undo_entries=ENTRIES,
     )
     return undo.journalled(changes, name)
 
@@ -210,7 +223,7 @@ def return_keys(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     return S(
         "INSERT INTO {} (account_id, table_name, amo_id, row_id, amo_updated_at, amo_deleted_at) "
         "SELECT t.{account}, {name}, t.{amo_id}, e.row_id, {updated}, {mark} "
-        "FROM undo_entries AS e JOIN {table} AS t ON t.{id} = {key} WHERE e.table_name = {name} "
+        "FROM {undo_entries} AS e JOIN {table} AS t ON t.{id} = {key} WHERE e.table_name = {name} "
         "AND e.column_name = '*' AND e.new_value IS NULL AND NOT e.rewritten "
         "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id, record_hash = NULL, "
         "amo_updated_at = excluded.amo_updated_at, amo_deleted_at = excluded.amo_deleted_at"
@@ -224,15 +237,16 @@ def return_keys(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         table=live.identifier,
         id=I(table.id),
         key=as_key(live, S("e.row_id")),
+        undo_entries=ENTRIES,
     )
 
 
 def count_missing(live: LiveTable, name: str, key: str) -> sql.Composed:
     """How many of the removed rows did not return."""
     return S(
-        "SELECT count(*) AS n FROM undo_entries AS e WHERE e.table_name = {} AND e.column_name = '*' "
+        "SELECT count(*) AS n FROM {undo_entries} AS e WHERE e.table_name = {} AND e.column_name = '*' "
         "AND e.new_value IS NULL AND NOT e.rewritten AND NOT EXISTS (SELECT FROM {} AS t WHERE t.{} = e.row_id::{})"
-    ).format(sql.Literal(name), live.identifier, I(key), S(live.columns[key].type_sql))
+    ).format(sql.Literal(name), live.identifier, I(key), S(live.columns[key].type_sql), undo_entries=ENTRIES)
 
 
 # sets
@@ -250,13 +264,14 @@ def remove_added_items(
 ) -> sql.Composed:
     """Removes the items that the run added, that are as it left them, and that nothing points at."""
     changes = S(
-        "WITH x AS (DELETE FROM {} AS c USING undo_entries AS e WHERE {} AND e.old_value IS NULL AND {} AND {} "
+        "WITH x AS (DELETE FROM {} AS c USING {undo_entries} AS e WHERE {} AND e.old_value IS NULL AND {} AND {} "
         "RETURNING e.row_id, '*'::text AS column_name, to_jsonb(c) AS old_value, NULL::jsonb AS new_value)"
     ).format(
         live.identifier,
         _item_entries(item_set, live),
         item_as_left(item_set, live, "c", S("e.new_value")),
         unreferenced(pointing, "c"),
+        undo_entries=ENTRIES,
     )
     return undo.journalled(changes, item_set.table)
 
@@ -266,7 +281,7 @@ def restore_changed_items(undo: UndoSpec, item_set: ItemSet, live: LiveTable) ->
     written = [item_set.columns[role] for role in ITEM_COLUMNS if role in item_set.columns]
     written += [item_set.raw_fields, *filter(None, (item_set.updated_at,))]
     changes = S(
-        "WITH x AS (UPDATE {} AS c SET {} FROM undo_entries AS e, LATERAL jsonb_populate_record(NULL::{}, "
+        "WITH x AS (UPDATE {} AS c SET {} FROM {undo_entries} AS e, LATERAL jsonb_populate_record(NULL::{}, "
         "e.old_value) AS r WHERE {} AND e.old_value IS NOT NULL AND {} "
         "RETURNING e.row_id, '*'::text AS column_name, e.new_value AS old_value, to_jsonb(c) AS new_value)"
     ).format(
@@ -275,6 +290,7 @@ def restore_changed_items(undo: UndoSpec, item_set: ItemSet, live: LiveTable) ->
         live.identifier,
         _item_entries(item_set, live),
         item_as_left(item_set, live, "c", S("e.new_value")),
+        undo_entries=ENTRIES,
     )
     return undo.journalled(changes, item_set.table)
 
@@ -285,7 +301,7 @@ def count_left_items(item_set: ItemSet, live: LiveTable) -> sql.Composed:
     left = item_as_left(item_set, live, "c", S("e.new_value"))
     return S(
         "SELECT count(*) FILTER (WHERE NOT {left}) AS edited, count(*) FILTER (WHERE {left} AND e.old_value IS NULL) "
-        "AS referenced FROM undo_entries AS e JOIN {} AS c ON {} WHERE e.new_value IS NOT NULL {restored}"
+        "AS referenced FROM {undo_entries} AS e JOIN {} AS c ON {} WHERE e.new_value IS NOT NULL {restored}"
     ).format(
         live.identifier,
         _item_entries(item_set, live),
@@ -293,4 +309,5 @@ def count_left_items(item_set: ItemSet, live: LiveTable) -> sql.Composed:
         restored=S("AND NOT (e.old_value IS NOT NULL AND {})").format(
             item_as_left(item_set, live, "c", S("e.old_value"))
         ),
+        undo_entries=ENTRIES,
     )

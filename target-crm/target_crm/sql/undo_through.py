@@ -6,6 +6,7 @@ from psycopg import sql
 
 from target_crm.sql.spec import I, S, comma
 from target_crm.sql.through import ThroughSpec, row_of
+from target_crm.sql.undo_entries import ENTRIES
 from target_crm.sql.undo_restore import UndoSpec
 
 
@@ -16,13 +17,18 @@ def _entries(s: ThroughSpec) -> sql.Composed:
 def remove_added(undo: UndoSpec, s: ThroughSpec) -> sql.Composed:
     """Removes the rows that the run added and that are as it left them; their links are to be made again."""
     changes = S(
-        "WITH x AS (DELETE FROM {table} AS c USING undo_entries AS e WHERE {entries} "
+        "WITH x AS (DELETE FROM {table} AS c USING {undo_entries} AS e WHERE {entries} "
         "AND e.old_value IS NULL AND {same} RETURNING e.row_id, '*'::text AS column_name, to_jsonb(c) AS old_value, "
         "NULL::jsonb AS new_value), "
         "known AS (UPDATE {links} AS k SET is_made = false, document = NULL FROM x "
         "WHERE k.table_name = {name} AND k.document = x.old_value)"
     ).format(
-        table=s.live.identifier, name=s.name, same=s.as_written(S("e.new_value")), links=s.links, entries=_entries(s)
+        table=s.live.identifier,
+        name=s.name,
+        same=s.as_written(S("e.new_value")),
+        links=s.links,
+        entries=_entries(s),
+        undo_entries=ENTRIES,
     )
     return undo.journalled(changes, s.through.table)
 
@@ -38,7 +44,7 @@ def return_removed(undo: UndoSpec, s: ThroughSpec) -> sql.Composed:
     )
     changes = S(
         "WITH back AS (INSERT INTO {table} AS c ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} "
-        "FROM undo_entries AS e CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, e.old_value) AS r "
+        "FROM {undo_entries} AS e CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, e.old_value) AS r "
         "WHERE {entries} AND e.new_value IS NULL AND {there} AND NOT EXISTS (SELECT FROM {table} AS d "
         "WHERE d.{parent} = r.{parent} AND d.{target} = r.{target}) "
         "ON CONFLICT DO NOTHING RETURNING to_jsonb(c) AS doc), "
@@ -62,6 +68,7 @@ def return_removed(undo: UndoSpec, s: ThroughSpec) -> sql.Composed:
         other=row_of(
             s.target, s.schema, "other", S("(b.doc->>{})").format(sql.Literal(through.target)), S("owner.account_id")
         ),
+        undo_entries=ENTRIES,
     )
     return undo.journalled(changes, through.table)
 
@@ -73,6 +80,6 @@ def count_left(s: ThroughSpec) -> sql.Composed:
         for name in (s.through.parent, s.through.target)
     )
     return S(
-        "SELECT count(*) AS n FROM undo_entries AS e JOIN {table} AS c ON {pair} WHERE {entries} "
+        "SELECT count(*) AS n FROM {undo_entries} AS e JOIN {table} AS c ON {pair} WHERE {entries} "
         "AND e.old_value IS NULL"
-    ).format(table=s.live.identifier, pair=pair, entries=_entries(s))
+    ).format(table=s.live.identifier, pair=pair, entries=_entries(s), undo_entries=ENTRIES)

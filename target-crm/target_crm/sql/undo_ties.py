@@ -10,11 +10,14 @@ from psycopg import sql
 
 from target_crm.mapping.catalogue import LiveTable
 from target_crm.sql.spec import I, S, comma
+from target_crm.sql.staging_table import StagingTable, create, drop, make
 from target_crm.sql.ties import TIE, stamps_kept, tie_document
 from target_crm.sql.typed import as_key
+from target_crm.sql.undo_entries import ENTRIES
 from target_crm.sql.undo_restore import UndoSpec
 
-DROP = S("DROP TABLE IF EXISTS pg_temp.undo_ties")
+TIES, _UNTIED = StagingTable("undo_ties"), StagingTable("undo_untied")
+DROP = drop("undo_ties")
 # The ids on either side of an entry, and those of the record that it is about.
 _OLD_IDS = ("(e.old_value->>'account_id')::bigint", "(e.old_value->>'amo_id')::bigint")
 _NEW_IDS = ("(e.new_value->>'account_id')::bigint", "(e.new_value->>'amo_id')::bigint")
@@ -44,9 +47,9 @@ def collect(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         )
         if live.has_versions:
             untouched = S("(k.row_version = t.xmin::text::bigint) IS TRUE")
-    return S(
-        "CREATE TEMP TABLE undo_ties ON COMMIT DROP AS SELECT e.row_id, e.old_value, g.a, g.i, "
-        "{untouched} AS untouched, {now} AS now FROM undo_entries AS e "
+    query = S(
+        "SELECT e.row_id, e.old_value, g.a, g.i, "
+        "{untouched} AS untouched, {now} AS now FROM {undo_entries} AS e "
         "CROSS JOIN LATERAL (SELECT {of_account} AS a, {of_id} AS i) AS g JOIN {table} AS t ON t.{id} = {key} "
         "LEFT JOIN {keys} AS k ON k.account_id = g.a AND k.table_name = e.table_name AND k.amo_id = g.i "
         "WHERE e.table_name = {name} AND e.column_name = {tie} AND NOT e.rewritten AND {possible}"
@@ -62,7 +65,9 @@ def collect(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         name=sql.Literal(table.table),
         tie=sql.Literal(TIE),
         possible=possible,
+        undo_entries=ENTRIES,
     )
+    return make("undo_ties", query)
 
 
 def restore_ids(live: LiveTable) -> sql.Composed:
@@ -79,8 +84,8 @@ def restore_ids(live: LiveTable) -> sql.Composed:
         S("{} = (u.old_value->>'account_id')::bigint").format(I(table.account or "")),
         S("{} = (u.old_value->>'amo_id')::bigint").format(I(table.amo_id or "")),
     ]
-    return S("UPDATE {} AS t SET {} FROM undo_ties AS u WHERE t.{} = {}").format(
-        live.identifier, comma([*ids, *stamps]), I(table.id), as_key(live, S("u.row_id"))
+    return S("UPDATE {} AS t SET {} FROM {undo_ties} AS u WHERE t.{} = {}").format(
+        live.identifier, comma([*ids, *stamps]), I(table.id), as_key(live, S("u.row_id")), undo_ties=TIES
     )
 
 
@@ -89,34 +94,36 @@ def restore_keys(undo: UndoSpec, live: LiveTable) -> list[sql.Composed]:
     keys, name = undo.control("sync_keys"), sql.Literal(live.mapping.table)
     return [
         S(
-            "DELETE FROM {} AS k USING undo_ties AS u WHERE k.account_id = u.a AND k.table_name = {} AND k.amo_id = u.i"
-        ).format(keys, name),
+            "DELETE FROM {} AS k USING {undo_ties} AS u "
+            "WHERE k.account_id = u.a AND k.table_name = {} AND k.amo_id = u.i"
+        ).format(keys, name, undo_ties=TIES),
         S(
-            "INSERT INTO {keys} SELECT r.* FROM undo_ties AS u, "
+            "INSERT INTO {keys} SELECT r.* FROM {undo_ties} AS u, "
             "LATERAL jsonb_populate_record(NULL::{keys}, u.old_value->'key') AS r "
             "WHERE jsonb_typeof(u.old_value->'key') = 'object' ON CONFLICT DO NOTHING"
-        ).format(keys=keys),
+        ).format(keys=keys, undo_ties=TIES),
         S(
             "INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
-            "SELECT {}, {}, u.row_id, {}, u.now, u.old_value FROM undo_ties AS u"
-        ).format(undo.control("sync_changes"), sql.Literal(undo.new_run), name, sql.Literal(TIE)),
+            "SELECT {}, {}, u.row_id, {}, u.now, u.old_value FROM {undo_ties} AS u"
+        ).format(undo.control("sync_changes"), sql.Literal(undo.new_run), name, sql.Literal(TIE), undo_ties=TIES),
     ]
 
 
-DROP_UNTIED = S("DROP TABLE IF EXISTS pg_temp.undo_untied")
-CREATE_UNTIED = S("CREATE TEMP TABLE undo_untied (stream text, account bigint, amo_id bigint) ON COMMIT DROP")
-DROP_REMOVED = S("DROP TABLE IF EXISTS pg_temp.undo_removed")
+DROP_UNTIED = drop("undo_untied")
+CREATE_UNTIED = create("undo_untied", S("stream text, account bigint, amo_id bigint"))
+DROP_REMOVED = drop("undo_removed")
 
 
 def note_untied(stream: str) -> sql.Composed:
     """Notes the records that have no row any more."""
     return S(
-        "INSERT INTO undo_untied SELECT {}, u.a, u.i FROM undo_ties AS u WHERE u.old_value->>'amo_id' IS NULL"
-    ).format(sql.Literal(stream))
+        "INSERT INTO {undo_untied} SELECT {}, u.a, u.i FROM {undo_ties} AS u WHERE u.old_value->>'amo_id' IS NULL"
+    ).format(sql.Literal(stream), undo_untied=_UNTIED, undo_ties=TIES)
 
 
 def removed(stream: str) -> sql.Composed:
     """The table undo_removed (`undo_remove.wait_again`) of those of a stream."""
-    return S(
-        "CREATE TEMP TABLE undo_removed ON COMMIT DROP AS SELECT account, amo_id FROM undo_untied WHERE stream = {}"
-    ).format(sql.Literal(stream))
+    query = S("SELECT account, amo_id FROM {undo_untied} WHERE stream = {}").format(
+        sql.Literal(stream), undo_untied=_UNTIED
+    )
+    return make("undo_removed", query)

@@ -7,8 +7,10 @@ from psycopg import sql
 from target_crm.mapping.catalogue import LiveTable
 from target_crm.sql.journal import write_entries
 from target_crm.sql.spec import I, S, comma
+from target_crm.sql.staging_table import drop, make
 from target_crm.sql.ties import TIE, tie_document
 from target_crm.sql.typed import as_key
+from target_crm.sql.undo_remove import REMOVED
 from target_crm.sql.untouched import DOCUMENT_KEYS
 
 
@@ -62,10 +64,8 @@ def untie(live: LiveTable, schema: str, run: int, row: str) -> list[sql.Composed
     emptied = [table.account, table.amo_id]
     emptied += [table.service[role] for role in ("amo_created_at", "amo_updated_at")]
     return [
-        S("DROP TABLE IF EXISTS pg_temp.undo_removed").format(),
-        S(
-            "CREATE TEMP TABLE undo_removed ON COMMIT DROP AS SELECT g.a AS account, g.i AS amo_id FROM {}"
-        ).format(found),
+        drop("undo_removed"),
+        make("undo_removed", S("SELECT g.a AS account, g.i AS amo_id FROM {}").format(found)),
         S(
             "INSERT INTO {proposals} (run_id, stream, account_id, amo_id, record, zone, refused, amo_updated_at) "
             "SELECT {run}, {stream}, g.a, g.i, (t.{raw}->'amo')::text::json, "
@@ -88,8 +88,8 @@ def untie(live: LiveTable, schema: str, run: int, row: str) -> list[sql.Composed
             "UPDATE {} AS c SET resolved_at = now(), resolution = 'untied' WHERE c.table_name = {} AND c.row_id = {} "
             "AND c.resolved_at IS NULL"
         ).format(I(schema, "sync_conflicts"), name, sql.Literal(row)),
-        S("DELETE FROM {} AS k USING undo_removed AS u WHERE k.account_id = u.account AND k.table_name = {} "
-          "AND k.amo_id = u.amo_id").format(I(schema, "sync_keys"), name),
+        S("DELETE FROM {} AS k USING {undo_removed} AS u WHERE k.account_id = u.account AND k.table_name = {} "
+          "AND k.amo_id = u.amo_id").format(I(schema, "sync_keys"), name, undo_removed=REMOVED),
         S("UPDATE {} AS t SET {}, {} = t.{} - {}::text[] WHERE t.{} = {}").format(
             live.identifier,
             comma(S("{} = NULL").format(I(column)) for column in emptied if column),
