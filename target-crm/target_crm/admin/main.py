@@ -25,6 +25,7 @@ _SUBCOMMANDS = {
     "rules": "rules:rules",
     "map": "mapping:map_tables",
     "users": "users:users",
+    "allow": "permissions:allow",
     "psql": "database:psql",
     "report": "database:report",
     "verify": "verify:verify",

@@ -1,25 +1,30 @@
-"""Guards that stop a batch which would change or delete too much of a table."""
+"""Guards that stop a batch which would change or delete too much of a table, unless a person allowed it once."""
 
 from __future__ import annotations
+
+from psycopg import sql
 
 from target_crm.errors import GuardError
 from target_crm.mapping.check import LiveTable
 from target_crm.merge.session import MergeSession
-from target_crm.sql import deletes, staging
+from target_crm.sql import deletes, merge, staging
 from target_crm.sql.merge import PlanSummary
+from target_crm.sql.queries import query
 from target_crm.sql.spec import MergeSpec
 
 # Below this many rows of a batch a share says nothing.
 _LEAST_ROWS_FOR_SHARE = 20
 # One deletion is never a mass deletion, however small the table.
 _LEAST_DELETES = 2
+# So many keys of the rows that it is about go with the error.
+_MOST_KEYS = 50
 
 
 def guard_deletes(session: MergeSession, live: LiveTable, marked: int) -> None:
     """Stop before rows are marked deleted if they are too many together with those of the run so far.
 
     Raises:
-        GuardError: more of the table than `max_deletes_percent`.
+        GuardError: more of the table than `max_deletes_percent`, and nobody allowed it.
     """
     name = live.mapping.table
     total = session.deleted_so_far.get(name, 0) + marked
@@ -29,7 +34,8 @@ def guard_deletes(session: MergeSession, live: LiveTable, marked: int) -> None:
     most = session.settings.max_deletes_percent
     if total >= _LEAST_DELETES and total * 100 > rows * most and not session.settings.allow_mass_delete:
         found = {"number": total, "rows": rows, "table": name, "percent": f"{most:g}"}
-        raise GuardError.of("E_MASS_DELETE", **found)
+        if not _is_allowed(session, "E_MASS_DELETE", name, "", total):
+            raise GuardError.of("E_MASS_DELETE", **found, keys=_keys(session, deletes.marked_keys(_MOST_KEYS)))
     session.deleted_so_far[name] = total
 
 
@@ -37,7 +43,7 @@ def guard_changes(session: MergeSession, spec: MergeSpec, plan: PlanSummary) -> 
     """Stop before a column is overwritten in too many rows of a batch.
 
     Raises:
-        GuardError: in more of them than `max_changes_percent`.
+        GuardError: in more of them than `max_changes_percent`, and nobody allowed it.
     """
     most = session.settings.max_changes_percent
     if most >= 100 or not plan.writing:
@@ -49,4 +55,18 @@ def guard_changes(session: MergeSession, spec: MergeSpec, plan: PlanSummary) -> 
     for slot, changed in zip(spec.slots, plan.overwrites, strict=True):
         if changed * 100 > rows * most:
             cell = {"table": spec.live.mapping.table, "column": slot.column.name}
-            raise GuardError.of("E_MASS_CHANGE", number=changed, rows=rows, percent=f"{most:g}", **cell)
+            if _is_allowed(session, "E_MASS_CHANGE", cell["table"], cell["column"], changed):
+                continue
+            keys = _keys(session, merge.overwritten_keys(spec, slot, _MOST_KEYS))
+            raise GuardError.of("E_MASS_CHANGE", number=changed, rows=rows, percent=f"{most:g}", **cell, keys=keys)
+
+
+def _is_allowed(session: MergeSession, code: str, table: str, column: str, number: int) -> bool:
+    """Whether a person allowed it for one run, which is this one from now on."""
+    given = {"run": session.run_id, "code": code, "table": table, "column": column, "number": number}
+    literals = {name: sql.Literal(value) for name, value in given.items()}
+    return session.run(query("permissions.sql", "use", session.schema, **literals)).fetchone() is not None
+
+
+def _keys(session: MergeSession, statement: sql.Composable) -> list[str]:
+    return [row[0] for row in session.run(statement).fetchall()]

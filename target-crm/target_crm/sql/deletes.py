@@ -99,6 +99,14 @@ def count_live(live: LiveTable) -> sql.Composed:
     )
 
 
+def marked_keys(most: int) -> sql.Composed:
+    """The keys of the first rows that would be marked."""
+    return S(
+        "SELECT row_id::text FROM crm_deletes WHERE row_id IS NOT NULL AND old_mark IS NULL AND new_mark IS NOT NULL "
+        "ORDER BY amo_id LIMIT {}"
+    ).format(sql.Literal(most))
+
+
 def mark_rows(live: LiveTable, schema: str, run_id: int) -> sql.Composed:
     """Marks and unmarks rows, and journals it; nothing else of a row is touched."""
     table = live.mapping

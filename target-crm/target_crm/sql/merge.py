@@ -293,10 +293,7 @@ def fill_plan(spec: MergeSpec, source: sql.Composable) -> list[sql.Composed]:
 def count_plan(spec: MergeSpec) -> sql.Composed:
     """Sums the plan up (`PlanSummary`)."""
     conflicts = [S("{}::integer").format(bit(slot, CONFLICT)) for slot in spec.slots]
-    overwrites = [
-        S("count(*) FILTER (WHERE {} AND NOT {})").format(bit(slot, TAKE), is_empty(slot, slot.ours))
-        for slot in spec.slots
-    ]
+    overwrites = [S("count(*) FILTER (WHERE {})").format(_overwrites(slot)) for slot in spec.slots]
     takes = [S("count(*) FILTER (WHERE {})").format(bit(slot, TAKE)) for slot in spec.slots]
     return S(
         """
@@ -312,6 +309,18 @@ def count_plan(spec: MergeSpec) -> sql.Composed:
         FROM {} AS plan
         """
     ).format(S(" + ").join(conflicts) if conflicts else S("0"), comma(overwrites), comma(takes), spec.plan)
+
+
+def _overwrites(slot: Slot) -> sql.Composed:
+    """Whether a value of the column is replaced."""
+    return S("{} AND NOT {}").format(bit(slot, TAKE), is_empty(slot, slot.ours))
+
+
+def overwritten_keys(spec: MergeSpec, slot: Slot, most: int) -> sql.Composed:
+    """The keys of the first rows in which the column would be overwritten."""
+    return S("SELECT plan.row_id::text FROM {} AS plan WHERE {} ORDER BY plan.seq LIMIT {}").format(
+        spec.plan, _overwrites(slot), sql.Literal(most)
+    )
 
 
 def had_properties(spec: MergeSpec, account: int, amo_ids: Sequence[int], names: Sequence[str]) -> sql.Composed:

@@ -28,7 +28,19 @@ from target_crm.web.crm import Crm
 from target_crm.web.i18n import texts_for
 from target_crm.web.page import Page, load_templates, refusal_text, render_plain
 from target_crm.web.security import MOST_BODY_BYTES, Access, Guard
-from target_crm.web.views import cards, cells, conflicts, entering, home, proposals, records, rejects, rules, runs
+from target_crm.web.views import (
+    cards,
+    cells,
+    conflicts,
+    entering,
+    home,
+    permissions,
+    proposals,
+    records,
+    rejects,
+    rules,
+    runs,
+)
 
 logger = logging.getLogger("target-crm")
 MOST_FIELDS = 20_000
@@ -186,6 +198,8 @@ def create_app(crm: Crm, access: Access) -> Guard:
         Route("/runs/{run:number}", site.view(runs.show_run)),
         Route("/runs/{run:number}/undo", site.view(runs.ask_undo)),
         Route("/runs/{run:number}/undo", site.view(runs.undo), methods=["POST"]),
+        Route("/runs/{run:number}/allow", site.view(permissions.give), methods=["POST"]),
+        Route("/permissions/revoke", site.view(permissions.take_back), methods=["POST"]),
         Route("/conflicts", site.view(conflicts.list_conflicts)),
         Route("/conflicts.csv", site.view(conflicts.export)),
         Route("/conflicts/bulk", site.view(conflicts.settle_bulk), methods=["POST"]),

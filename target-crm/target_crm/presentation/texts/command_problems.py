@@ -335,6 +335,12 @@ COMMAND_PROBLEMS: dict[str, Text] = {
         "Choose one of at least {least} characters.",
         "Нужно не меньше {least} символов.",
     ),
+    "E_NOTHING_TO_ALLOW": Text(
+        "Run {run} has nothing to allow: no guard stopped it, or a load has gone through since.",
+        "Для загрузки {run} разрешать нечего: её не останавливал ограничитель, или с тех пор уже прошла другая.",
+        "target-crm-admin status shows which runs failed and why.",
+        "Какие загрузки не удались и почему, показывает target-crm-admin status.",
+    ),
     "E_USER_NO_NAME": Text(
         "A person needs a name.", "Имя не указано.", "Give one: users add NAME.", "Укажите имя: users add ИМЯ."
     ),

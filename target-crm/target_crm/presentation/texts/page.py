@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from target_crm.presentation.texts.access import ACCESS
 from target_crm.presentation.texts.common import COMMON
+from target_crm.presentation.texts.permissions import PERMISSIONS
 from target_crm.presentation.texts.proposals import PROPOSALS
 
 TEXTS: dict[str, tuple[str, str]] = COMMON | {
@@ -472,3 +473,4 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
 }
 TEXTS.update(PROPOSALS)
 TEXTS.update(ACCESS)
+TEXTS.update(PERMISSIONS)

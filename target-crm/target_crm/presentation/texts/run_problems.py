@@ -21,18 +21,20 @@ RUN_PROBLEMS: dict[str, Text] = {
         "Nothing was marked.",
         "Загрузка пометила бы удалёнными строк таблицы {table}: {number} из {rows}, больше max_deletes_percent = "
         "{percent}. Ничего не помечено.",
-        "If that is right, set allow_mass_delete: true (TARGET_CRM_ALLOW_MASS_DELETE=true) for one run.",
-        "Если так и надо, задайте на одну загрузку allow_mass_delete: true (TARGET_CRM_ALLOW_MASS_DELETE=true).",
+        "If that is right, allow it once on the page of the run or with target-crm-admin allow; "
+        "allow_mass_delete: true allows it to every run.",
+        "Если так и надо, разрешите это один раз на странице загрузки или командой target-crm-admin allow; "
+        "allow_mass_delete: true разрешает это всем загрузкам.",
     ),
     "E_MASS_CHANGE": Text(
         "This batch would overwrite {table}.{column} in {number} of {rows} rows, more than max_changes_percent = "
         "{percent}. None of these was written.",
         "Пакет переписал бы {table}.{column} в строках: {number} из {rows}, больше max_changes_percent = {percent}. "
         "Ни одна не записана.",
-        "Look at the mapping with target-crm-admin plan. If the change is right, raise max_changes_percent for one "
-        "run.",
-        "Проверьте сопоставление командой target-crm-admin plan; если так и надо, увеличьте на одну загрузку "
-        "max_changes_percent.",
+        "Look at the mapping with target-crm-admin plan. If the change is right, allow it once on the page of the run "
+        "or with target-crm-admin allow.",
+        "Проверьте сопоставление командой target-crm-admin plan; если так и надо, разрешите это один раз на странице "
+        "загрузки или командой target-crm-admin allow.",
     ),
     "E_TOO_MANY_REJECTS": Text(
         "{number} records were rejected, more than max_bad_records = {most}.",

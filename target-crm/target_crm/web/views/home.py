@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from target_crm.operations.health import Health, read_health
 from target_crm.operations.overview import freshness, last_loads, told_of, waiting_since
+from target_crm.operations.permissions import open_permissions
 from target_crm.operations.session import Row
 from target_crm.presentation.texts import Texts
 from target_crm.web.page import SECTIONS, Page
@@ -25,6 +26,7 @@ def show(page: Page) -> Response:
     return page.render(
         "home.html.j2",
         health=health,
+        permissions=open_permissions(session),
         troubles=_has_troubles(health),
         waits=[(kind, n) for kind, n in page.waiting.items() if n and kind in SECTIONS],
         since=waiting_since(session),

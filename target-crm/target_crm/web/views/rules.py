@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from target_crm.operations.permissions import find_permissions
 from target_crm.operations.rules import (
     CONDITIONS,
     TAKES,
@@ -36,6 +37,7 @@ def list_rules(page: Page) -> Response:
     return page.render(
         "rules.html.j2",
         rules=find_rules(page.session),
+        permissions=find_permissions(page.session),
         offered=[_told(page, rule) for rule in suggestions(page.session)],
         asked=asked,
         chosen=page.given("cell"),

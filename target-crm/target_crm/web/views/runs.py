@@ -7,8 +7,10 @@ from typing import Any
 
 from starlette.responses import Response
 
+from target_crm.operations.accounts import cards_of
 from target_crm.operations.history import RunFilter, changed_cells, find_changes, find_run, find_runs, undone_by
 from target_crm.operations.labels import natural_order
+from target_crm.operations.permissions import is_offered, permissions_of, stopped_by
 from target_crm.operations.session import Row, Session
 from target_crm.operations.undo import SHOWN_CHANGES, preview_undo, take_back
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link
@@ -54,6 +56,7 @@ def show_run(page: Page) -> Response:
     """One run: counts, changes by table and column, the changes themselves."""
     session, run = page.session, find_run(page.session, int(page.in_path("run")))
     cells, after = changed_cells(session, run["id"], COUNTED), page.number("after") or 0
+    guard = stopped_by(run)
     documents = {live.mapping.raw_fields for live in session.tables.values()}
     table, column = page.given("table"), page.given("column")
     if table is None and page.given("all") is None:
@@ -68,6 +71,10 @@ def show_run(page: Page) -> Response:
         "run.html.j2",
         run=run,
         undone=undone_by(session, run["id"]),
+        guard=guard,
+        is_offered=is_offered(session, run),
+        permissions=permissions_of(session, run["id"]),
+        concerned=_concerned(page, guard) if guard else [],
         cells=page.shown.cells_in_order(cells),
         documents=documents,
         keys=hidden_keys(session),
@@ -77,6 +84,16 @@ def show_run(page: Page) -> Response:
         more=more,
         is_first=not after,
     )
+
+
+def _concerned(page: Page, guard: Row) -> list[dict[str, Any]]:
+    """The first records that a guard stopped a run from changing, with their names and cards in amoCRM."""
+    table = guard["args"]["table"]
+    rows = [{"table_name": table, "row_id": key} for key in guard["args"].get("keys", [])]
+    names, cards = page.shown.names(rows), cards_of(page.session, page.accounts, [(table, r["row_id"]) for r in rows])
+    return [
+        {**r, "name": page.shown.name(names, table, r["row_id"]), "card": cards.get((table, r["row_id"]))} for r in rows
+    ]
 
 
 def _first_shown(cells: list[Row], documents: set[str]) -> tuple[str | None, str | None]:
