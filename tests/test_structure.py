@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[1]
 # From the top to the bottom: a folder (or a file beside the folders) imports only what stands below it.
 ORDER = {
     "target_crm": (
-        "cli", "admin", "verify", "target", "input_load", "digest", "report", "web", "operations", "plan", "load",
-        "singer_io", "matching", "merge", "sql", "database", "records", "mapping", "normalise", "config", "extras",
-        "errors", "problems", "presentation", "files", "__init__",
+        "cli", "admin", "verify", "target", "input_load", "digest", "setup", "report", "web", "operations", "plan",
+        "load", "singer_io", "matching", "merge", "sql", "database", "records", "mapping", "normalise", "config",
+        "extras", "errors", "problems", "presentation", "files", "__init__",
     ),
     "tap_amocrm": (
         "cli", "tap", "streams", "run_context", "planning", "reading", "singer_io", "bookmarks", "api", "auth", "http",

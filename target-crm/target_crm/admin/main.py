@@ -32,6 +32,7 @@ _SUBCOMMANDS = {
     "serve": "serve:serve",
     "digest": "digest:digest",
     "doctor": "doctor:doctor",
+    "setup": "setup:setup",
 }
 
 

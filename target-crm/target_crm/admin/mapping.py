@@ -71,7 +71,7 @@ def map_tables(
         if file is not None and file.exists() and not force:
             msg = f"{file} is there already; --force replaces it."
             raise click.UsageError(msg)
-    _init(settings, schemas, output, sql_file)
+    write_first(settings, schemas, output, sql_file)
     name_database(settings)
 
 
@@ -120,7 +120,14 @@ def _linked(column: Column) -> str:
     return column.link or " or ".join(stream for stream, _ in column.links) or (column.via or ("",))[0]
 
 
-def _init(settings: Settings, schemas: tuple[str, ...], output: Path | None, sql_file: Path | None) -> None:
+def write_first(settings: Settings, schemas: tuple[str, ...], output: Path | None, sql_file: Path | None) -> None:
+    """Write a first mapping by looking at the tables; on standard error, what is still to be done.
+
+    Raises:
+        MappingError: no table is like any stream.
+        ConfigError, DatabaseError: the database can't be reached.
+        OSError: a file can't be written.
+    """
     with open_database(settings) as database, database.connect(name="target-crm-admin map") as connection:
         proposals = propose(connection, schemas)
         if not proposals:

@@ -290,6 +290,25 @@ COMMAND_PROBLEMS: dict[str, Text] = {
         "Each run of the tap replaces the file (setting metrics_file): keep a copy of it with each report.",
         "Каждый запуск тапа заменяет файл (настройка metrics_file): храните его копию вместе с отчётом.",
     ),
+    # The first start
+    "E_SETUP_ADDRESS": Text(
+        "{address} is not the address of an account.",
+        "{address}: это не адрес аккаунта.",
+        "Give its name (mycompany), its host (mycompany.amocrm.ru) or an address that the browser shows.",
+        "Укажите имя (mycompany), хост (mycompany.amocrm.ru) или адрес из браузера.",
+    ),
+    "E_SETUP_PROGRAM": Text(
+        "{program} is not installed beside target-crm-admin, nor is it on the path.",
+        "Команды {program} нет ни рядом с target-crm-admin, ни в PATH.",
+        "Install it: pip install tap-amocrm.",
+        "Установите её: pip install tap-amocrm.",
+    ),
+    "E_SETUP_FILE": Text(
+        "{file} can't be read or written: {reason}.",
+        "Файл {file} не прочитать или не записать.",
+        "Check the path and the rights of the folder, or name another file with --env-file.",
+        "Проверьте путь и права на каталог или укажите другой файл в --env-file.",
+    ),
     # The digest
     "E_SINCE": Text(
         "--since {text} is not a moment in the past.",
