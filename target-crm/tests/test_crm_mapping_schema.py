@@ -44,6 +44,10 @@ def with_word(section, name, example):
     if section == "source":
         account = "" if name == "account" else "account: {value: 1}, "
         return of_stream(f"key: {{source: {{{account}{name}: {example}}}}}\ncolumns: {{title: name}}\n")
+    if section == "flag":
+        given = {"column": "status", "deleted": "gone", "live": "there", name: example}
+        inside = ", ".join(f"{word}: {value}" for word, value in given.items())
+        return of_stream(f"service: {{amo_deleted_at: {{{inside}}}}}\ncolumns: {{title: name}}\n")
     if section == "column":
         source = "" if name in ("from", "field", "template") else "field: INN, "
         return of_stream(f"columns:\n  title: {{{source}{name}: {example}}}\n")

@@ -34,7 +34,7 @@ def _check_table(findings: Findings, table: Table) -> LiveTable | None:
     check_key(findings, table, live, facts)
     blank: dict[str, Any] = {}
     if not table.match_only:
-        check_service(findings, table, live)
+        check_service(findings, table, live, facts)
         blank = check_required(findings, table, live, facts)
         check_written_once(findings, table)
     for column in table.columns:

@@ -15,6 +15,7 @@ from target_crm.mapping.model import Column, Table
 
 _REQUIRED = "say required: skip (leave such records out) or wait (until the linked record comes), "
 _KEY_FAMILIES = ("integer", "uuid", "text")
+_FLAG_FAMILIES = ("boolean", "enum", "text", "integer", "number")
 
 
 def check_key(findings: Findings, table: Table, live: LiveTable, facts: Facts) -> None:
@@ -99,10 +100,40 @@ def _check_accounts(findings: Findings, table: Table, live: LiveTable) -> None:
     )
 
 
-def check_service(findings: Findings, table: Table, live: LiveTable) -> None:
+def _check_flag(findings: Findings, table: Table, live: LiveTable, facts: Facts) -> None:
+    """A flag of deleted rows: that its column is there and takes both values."""
+    name, flag = table.service["amo_deleted_at"] or "", table.flag
+    column = live.columns.get(name)
+    if column is None or flag is None:
+        there = ", ".join(sorted(live.columns))
+        findings.problem(
+            table.line,
+            f"table {live.name} has no column {name} (service.amo_deleted_at); it has {there}. Correct the name.",
+        )
+        return
+    if column.family not in _FLAG_FAMILIES:
+        findings.problem(
+            table.line,
+            f"column {live.name}.{name} (service.amo_deleted_at) is {column.type_sql}, which is no flag; a time is "
+            f"named without deleted and live, a flag is one of: {', '.join(_FLAG_FAMILIES)}.",
+        )
+        return
+    for word, value in (("deleted", flag.deleted), ("live", flag.live)):
+        problem = fits.value_problem(findings.connection, value, column, facts.checks.get(name, ()))
+        if problem:
+            findings.problem(
+                table.line,
+                f"{word} of service.amo_deleted_at: {live.name}.{name} can't be {value!r}: {problem}; correct it.",
+            )
+
+
+def check_service(findings: Findings, table: Table, live: LiveTable, facts: Facts) -> None:
     """The system columns that the mapping names: that they exist and have the right type."""
     for role, name in table.service.items():
         if name is None:
+            continue
+        if role == "amo_deleted_at" and table.flag is not None:
+            _check_flag(findings, table, live, facts)
             continue
         column = live.columns.get(name)
         if column is None:

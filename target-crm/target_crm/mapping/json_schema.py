@@ -41,13 +41,20 @@ _CONTENT: dict[tuple[str, str], Schema] = {
     ("stream", "match"): {
         "anyOf": [_TEXT, {"type": "array", "items": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}}]
     },
-    ("stream", "service"): {"properties": dict.fromkeys(SERVICE_COLUMNS, _NAME), "additionalProperties": False},
+    ("stream", "service"): {
+        "properties": {
+            **dict.fromkeys(SERVICE_COLUMNS, _NAME),
+            "amo_deleted_at": {"anyOf": [_NAME, {"$ref": "#/$defs/flag"}]},
+        },
+        "additionalProperties": False,
+    },
 }
 # Words of earlier versions that the reader still understands.
 _DEPRECATED = {("column", "transform"): "task_type"}
 _REQUIRED = {
     "root": ["streams"],
     "source": ["account"],
+    "flag": ["column"],
     "through": ["table", "parent", "target", "from", "link"],
     "stream": ["table", "columns"],
     "set": ["table", "parent", "item"],

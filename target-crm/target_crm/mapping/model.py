@@ -159,6 +159,14 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class DeletedFlag:
+    """What a column that is no time holds in rows that are deleted, and in the others."""
+
+    deleted: Any = True
+    live: Any = False
+
+
+@dataclass(frozen=True)
 class Adoption:
     """How a row that was there before is merged for the first time. `base`: whether what an importer of before left as
     base is believed; `policy`: in the place of the run's default policy."""
@@ -195,6 +203,8 @@ class Table:
     match: tuple[tuple[str, ...], ...] = ()
     on_ambiguous: str = "propose"
     adopt: Adoption = Adoption()
+    # The column of `service.amo_deleted_at` is a flag.
+    flag: DeletedFlag | None = None
     resurrect: str = "never"
     match_only: bool = False
     properties: frozenset[str] = field(default=frozenset(), repr=False)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from target_crm.mapping.column_reader import read_column, type_column_of
+from target_crm.mapping.flag_reader import read_flag
 from target_crm.mapping.match_reader import read_adoption, read_rules
 from target_crm.mapping.model import (
     ON_AMBIGUOUS,
@@ -58,6 +59,8 @@ class StreamReader(SectionReader):
         known_as = "" if record.is_foreign else reads
         if isinstance(spec.get("key"), dict):
             spec = {**spec, "key": {name: value for name, value in spec["key"].items() if name != "source"}}
+        given, no_flag = spec, {k: v for k, v in spec.items() if k != "service"}
+        spec, flag = self.attempt(lambda: read_flag(self, stream, given), (no_flag, None))
         key = self.attempt(lambda: self.names(spec, "key", KEY_ROLES, f"key of {stream}"), {})
         service = dict(SERVICE_COLUMNS) | self.attempt(
             lambda: self.names(spec, "service", SERVICE_COLUMNS, f"service of {stream}"), {}
@@ -87,6 +90,7 @@ class StreamReader(SectionReader):
             account=key.get("account") or "amo_account_id",
             amo_id=key.get("amo_id") or "amo_id",
             service=service,
+            flag=flag,
             defaults=self._with_expressions(bare(defaults), stream, {column.name for column in parsed}),
             match=match,
             on_ambiguous=self.attempt(

@@ -74,7 +74,7 @@ STREAM = (
         "service",
         _SECTION,
         "columns for the document and the stamps (names as in [tables.md](tables.md)); null for what the table does "
-        "not have. Only `raw_fields` is needed",
+        "not have. Only `raw_fields` is needed. `amo_deleted_at` may be a flag: see below",
         "{raw_fields: sync_data, created_at: null}",
     ),
     Word("columns", _SECTION, "column → source, see below", "{title: name}"),
@@ -299,7 +299,21 @@ SOURCE = (
         "IsDeleted",
     ),
 )
-SECTIONS = {"root": ROOT, "stream": STREAM, "source": SOURCE, "column": COLUMN, "set": SET, "through": THROUGH}
+_PLAIN = ("string", "boolean", "integer")
+FLAG = (
+    Word("column", _TEXT, "the column that says whether a row is deleted", "status"),
+    Word("deleted", _PLAIN, "what it holds in deleted rows (`true`)", "archived"),
+    Word("live", _PLAIN, "what it holds in the others; `false` where `deleted` is true", "active"),
+)
+SECTIONS = {
+    "root": ROOT,
+    "stream": STREAM,
+    "source": SOURCE,
+    "flag": FLAG,
+    "column": COLUMN,
+    "set": SET,
+    "through": THROUGH,
+}
 
 
 def names(section: str) -> frozenset[str]:

@@ -117,6 +117,9 @@ def _rows(spec: MergeSpec, found: Extracted, arrival: Arrival, keys: list[bytes]
         zone = spec.live.columns[name].zone if (name := table.service[role]) else None
         if zone is not None:
             stamps[role] = [value and as_local(value, zone) for value in values]
+    flag = table.flag
+    if flag is not None:
+        stamps["amo_deleted_at"] = [flag.deleted if mark else flag.live for mark in stamps["amo_deleted_at"]]
     columns: list[Column] = [
         keys,
         dump_column([r.account_id for r in records]),

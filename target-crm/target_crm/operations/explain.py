@@ -108,15 +108,31 @@ def explain(session: Session, table: str, key: str) -> Explained:
                 replaced=entry["old_value"] if entry and entry["column_name"] != "*" else None,
             )
         )
-    mark = mapping.service.get("amo_deleted_at")
     return Explained(
         table=mapping.table,
         row_id=row_id,
         amo_account_id=row.get(mapping.account or ""),
         amo_id=row.get(mapping.amo_id or ""),
-        amo_deleted_at=row.get(mark) if mark else None,
+        amo_deleted_at=deleted_at(session, live, row),
         cells=cells,
     )
+
+
+def deleted_at(session: Session, live: LiveTable, row: Row) -> Any:
+    """When the record of a row (as `find_row` gives it) was deleted in amoCRM, as far as the row is marked; of a flag
+    the keys know the time."""
+    table = live.mapping
+    mark = row.get(table.service.get("amo_deleted_at") or "")
+    if table.flag is None:
+        return mark
+    if mark != table.flag.deleted:
+        return None
+    found = session.rows(
+        S("SELECT amo_deleted_at FROM {} WHERE table_name = %s AND row_id = %s").format(session.control("sync_keys")),
+        table.table,
+        row["__key"],
+    )
+    return found[0]["amo_deleted_at"] if found else None
 
 
 def _origin(value: Any, base: Any, same: bool, written: bool) -> str:

@@ -14,6 +14,7 @@ from psycopg import sql
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import Column
 from target_crm.operations.accounts import Accounts, card_of, page_of
+from target_crm.operations.explain import deleted_at
 from target_crm.operations.session import Row, Session, SetTable, as_key, column_of
 from target_crm.sql.spec import I, S
 from target_crm.sql.untouched import item_untouched
@@ -168,7 +169,7 @@ def context_of(session: Session, live: LiveTable, row: Row, accounts: Accounts |
         amo_id=row.get(table.amo_id or ""),
         amo_changed_at=service("amo_updated_at") or record.get("updated_at"),
         amo_changed_by=user_name(session, account, record.get("updated_by")),
-        amo_deleted_at=service("amo_deleted_at"),
+        amo_deleted_at=deleted_at(session, live, row),
         crm_changed_at=service("updated_at"),
     )
 

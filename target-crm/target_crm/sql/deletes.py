@@ -7,9 +7,10 @@ from typing import NamedTuple
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.sql.joins import own_mark, under_name
+from target_crm.sql.joins import under_name
 from target_crm.sql.journal import write_entries
 from target_crm.sql.links import LINES
+from target_crm.sql.marks import is_marked, mark_of, own_mark, written_mark
 from target_crm.sql.spec import I, S, of_stream
 from target_crm.sql.staging_table import StagingTable, drop, make
 
@@ -53,20 +54,20 @@ def plan_deletes(live: LiveTable, schema: str) -> sql.Composed:
     person set stays; one that a person took off comes back with a new deletion alone.
     """
     table = live.mapping
-    mark, updated = table.service["amo_deleted_at"], table.service["amo_updated_at"]
+    updated = table.service["amo_updated_at"]
     query = S(
         """
         SELECT
             staged.account_id, staged.amo_id, staged.deleted_at, staged.merged_into, staged.restored_at,
-            crm.{id} AS row_id, crm.{mark} AS old_mark,
+            crm.{id} AS row_id, {mark} AS old_mark,
             CASE
                 WHEN {own} AND (
-                    crm.{mark} IS NOT NULL OR staged.restored_at IS NOT NULL
+                    {mark} IS NOT NULL OR staged.restored_at IS NOT NULL
                     OR staged.deleted_at <= known.amo_deleted_at
-                ) THEN crm.{mark}
-                WHEN staged.restored_at IS NOT NULL THEN CASE WHEN crm.{mark} > staged.restored_at THEN crm.{mark} END
-                WHEN {alive} THEN crm.{mark}
-                ELSE greatest(crm.{mark}, staged.deleted_at)
+                ) THEN {mark}
+                WHEN staged.restored_at IS NOT NULL THEN CASE WHEN {mark} > staged.restored_at THEN {mark} END
+                WHEN {alive} THEN {mark}
+                ELSE greatest({mark}, staged.deleted_at)
             END AS new_mark
         FROM {staged} AS staged
         LEFT JOIN {table} AS crm ON crm.{account} = staged.account_id AND crm.{amo_id} = staged.amo_id{of_stream}
@@ -76,7 +77,7 @@ def plan_deletes(live: LiveTable, schema: str) -> sql.Composed:
         """
     ).format(
         id=I(table.id),
-        mark=I(mark or ""),
+        mark=mark_of(live, "crm", "known"),
         own=own_mark(live),
         alive=S("crm.{} > staged.deleted_at").format(I(updated)) if updated else S("false"),
         staged=under_name(S("({})").format(_STAGED), sql.Literal(table.table)),
@@ -91,10 +92,10 @@ def plan_deletes(live: LiveTable, schema: str) -> sql.Composed:
 
 def count_live(live: LiveTable) -> sql.Composed:
     """How many rows came from amoCRM and are not marked deleted."""
-    return S("SELECT count(*) FROM {} AS crm WHERE crm.{} IS NOT NULL AND crm.{} IS NULL{}").format(
+    return S("SELECT count(*) FROM {} AS crm WHERE crm.{} IS NOT NULL AND NOT {}{}").format(
         live.identifier,
         I(live.mapping.amo_id or ""),
-        I(live.mapping.service["amo_deleted_at"] or ""),
+        is_marked(live, "crm"),
         of_stream(live, "crm"),
     )
 
@@ -109,25 +110,37 @@ def marked_keys(most: int) -> sql.Composed:
 
 def mark_rows(live: LiveTable, schema: str, run_id: int) -> sql.Composed:
     """Marks and unmarks rows, and journals it; nothing else of a row is touched."""
-    table = live.mapping
+    table, mark = live.mapping, I(live.mapping.service["amo_deleted_at"] or "")
+    written = written_mark(live, schema, "crm", S("deletes.old_mark"), S("deletes.new_mark"))
+    # The time of a mark is in the plan; what a flag held before it was written, only the row itself tells.
+    was: sql.Composable = S("")
+    values = S("deletes.old_mark AS old_value, deletes.new_mark AS new_value").format()
+    if table.flag is not None:
+        was = S("JOIN {} AS was ON was.{account} = deletes.account_id AND was.{id} = deletes.row_id").format(
+            live.identifier, account=I(table.account or ""), id=I(table.id)
+        )
+        values = S("was.{mark} AS old_value, crm.{mark} AS new_value").format(mark=mark)
     changes = S(
         """
         WITH marked AS (
-            UPDATE {table} AS crm SET {mark} = deletes.new_mark
-            FROM {deletes} AS deletes
+            UPDATE {table} AS crm SET {mark} = {written}
+            FROM {deletes} AS deletes {was}
             WHERE crm.{account} = deletes.account_id AND crm.{id} = deletes.row_id
                 AND deletes.old_mark IS DISTINCT FROM deletes.new_mark
-            RETURNING crm.{id}::text AS row_id, deletes.old_mark, deletes.new_mark
+            RETURNING crm.{id}::text AS row_id, {values}
         )
         """
     ).format(
         table=live.identifier,
-        mark=I(table.service["amo_deleted_at"] or ""),
+        mark=mark,
+        written=written,
+        was=was,
         account=I(table.account or ""),
         id=I(table.id),
         deletes=_DELETES,
+        values=values,
     )
-    entries = S("SELECT row_id, {}, to_jsonb(old_mark), to_jsonb(new_mark) FROM marked").format(
+    entries = S("SELECT row_id, {}, to_jsonb(old_value), to_jsonb(new_value) FROM marked").format(
         sql.Literal(table.service["amo_deleted_at"])
     )
     return changes + write_entries(schema, run_id, table.table, entries)

@@ -8,6 +8,7 @@ from psycopg import sql
 
 from target_crm.mapping.model import Expression, ItemSet
 from target_crm.sql.journal import write_entries
+from target_crm.sql.marks import mark_of_new
 from target_crm.sql.rules import lasting_tombstone
 from target_crm.sql.spec import I, MergeSpec, S, comma, trusted
 from target_crm.sql.stored import default, with_defaults
@@ -73,7 +74,7 @@ def _written(spec: MergeSpec) -> list[tuple[sql.Composable, sql.Composable]]:
         "updated_at": S("now()"),
         "amo_created_at": S("staged.created_at"),
         "amo_updated_at": S("staged.updated_at"),
-        "amo_deleted_at": lasting_tombstone(S("staged.updated_at"), S("known.amo_deleted_at")),
+        "amo_deleted_at": mark_of_new(spec.live, lasting_tombstone(S("staged.updated_at"), S("known.amo_deleted_at"))),
     }
     return written + [(name, stamp) for role, stamp in stamps.items() if (name := spec.service(role)) is not None]
 

@@ -6,7 +6,6 @@ import json
 
 from psycopg import sql
 
-from target_crm.mapping.check import LiveTable
 from target_crm.normalise.text import same_key
 from target_crm.sql.spec import I, MergeSpec, S, Slot, of_stream, trusted
 from target_crm.sql.text import text_rules
@@ -26,19 +25,6 @@ def under_name(source: sql.Composable, name: sql.Literal) -> sql.Composed:
     where they are old, and read them all first.
     """
     return S("(SELECT named.*, {}::text AS table_name FROM {} AS named OFFSET 0)").format(name, source)
-
-
-def own_mark(live: LiveTable) -> sql.Composable:
-    """Whether row `crm` has a mark of deletion that is not amoCRM's, or lacks amoCRM's: a person set it or took it off.
-
-    `known` is the row's entry in sync_keys, which holds amoCRM's mark; without one nothing is known.
-    """
-    name = live.mapping.service["amo_deleted_at"]
-    if name is None:
-        return S("false")
-    return S("(known.account_id IS NOT NULL AND crm.{} IS DISTINCT FROM known.amo_deleted_at::{})").format(
-        I(name), trusted(live.columns[name].type_sql)
-    )
 
 
 def _link(spec: MergeSpec, slot: Slot, alias: sql.Identifier, ref: sql.Composable) -> sql.Composed:

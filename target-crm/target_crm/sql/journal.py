@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from psycopg import sql
 
 from target_crm.sql.expressions import CONFLICT, EDIT, TAKE
+from target_crm.sql.marks import written_mark
 from target_crm.sql.merge import bit
 from target_crm.sql.spec import I, MergeSpec, S, Slot
 from target_crm.sql.staging import limited
@@ -79,15 +80,35 @@ def journal_changes(spec: MergeSpec, rows: int, written: Iterable[Slot], *, mark
     )
     mark = table.service["amo_deleted_at"]
     if mark and marks and spec.only is None:
-        branches.append(
-            S(
-                """
-                SELECT plan.row_id::text, {}, to_jsonb(plan.old_mark), to_jsonb(plan.new_mark)
-                FROM {} AS plan WHERE plan.new_mark IS DISTINCT FROM plan.old_mark
-                """
-            ).format(sql.Literal(mark), spec.plan)
-        )
+        branches.append(_mark_entries(spec, mark))
     return write_entries(spec.schema, spec.run_id, table.table, S(" UNION ALL ").join(branches))
+
+
+def _mark_entries(spec: MergeSpec, mark: str) -> sql.Composed:
+    """One entry for each mark of deletion that the plan changes."""
+    if spec.live.mapping.flag is None:
+        return S(
+            """
+            SELECT plan.row_id::text, {}, to_jsonb(plan.old_mark), to_jsonb(plan.new_mark)
+            FROM {} AS plan WHERE plan.new_mark IS DISTINCT FROM plan.old_mark
+            """
+        ).format(sql.Literal(mark), spec.plan)
+    return S(
+        """
+        SELECT plan.row_id::text, {name}, to_jsonb(crm.{column}), to_jsonb({new})
+        FROM {plan} AS plan
+        JOIN {table} AS crm ON crm.{account} = plan.account_id AND crm.{id} = plan.row_id
+        WHERE plan.new_mark IS DISTINCT FROM plan.old_mark
+        """
+    ).format(
+        name=sql.Literal(mark),
+        column=I(mark),
+        new=written_mark(spec.live, spec.schema, "crm", S("plan.old_mark"), S("plan.new_mark")),
+        plan=spec.plan,
+        table=spec.live.identifier,
+        account=I(spec.live.mapping.account or ""),
+        id=I(spec.live.mapping.id),
+    )
 
 
 def kept_cells(spec: MergeSpec) -> sql.Composed:

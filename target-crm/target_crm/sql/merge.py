@@ -12,7 +12,8 @@ from typing import NamedTuple
 from psycopg import sql
 
 from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, is_empty
-from target_crm.sql.joins import own_mark, source_joins, theirs, under_name
+from target_crm.sql.joins import source_joins, theirs, under_name
+from target_crm.sql.marks import mark_of, own_mark
 from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, of_stream, tail
 from target_crm.sql.staging import limited, set_base, set_moves
 from target_crm.sql.staging_table import drop, insert_from, make
@@ -157,7 +158,7 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     ).format(
         id=I(table.id),
         version=spec.version,
-        mark=S("crm.{}").format(mark) if mark else S("NULL::timestamptz"),
+        mark=mark_of(spec.live, "crm", "known") if mark else S("NULL::timestamptz"),
         own_mark=own_mark(spec.live),
         raw=I(table.raw_fields),
         base=base,

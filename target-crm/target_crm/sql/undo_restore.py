@@ -11,6 +11,7 @@ from target_crm.mapping.catalogue import LiveTable
 from target_crm.mapping.foreign_keys import ForeignKey
 from target_crm.mapping.model import ItemSet
 from target_crm.sql.journal import write_entries
+from target_crm.sql.marks import flagged, returning_mark
 from target_crm.sql.pointing import unreferenced
 from target_crm.sql.spec import I, S
 from target_crm.sql.typed import as_key, as_moment, as_value, left_as
@@ -110,13 +111,23 @@ def restore_cells(undo: UndoSpec, cell: CellSpec) -> sql.Composed:
 
 
 def restore_marks(undo: UndoSpec, cell: CellSpec) -> sql.Composed:
-    """Puts the keys' marks of deletion back beside those of the rows."""
+    """Puts the keys' marks of deletion back beside those of the rows; of a flag that is set again the time is lost,
+    and that of the record stands for it."""
+    mark: sql.Composable = S("(e.old_value #>> '{{}}')::timestamptz").format()
+    if cell.live.mapping.flag is not None:
+        mark = S("CASE WHEN e.old_value = to_jsonb({}) THEN coalesce(k.amo_updated_at, '-infinity') END").format(
+            flagged(cell.live)
+        )
     return S(
-        "UPDATE {} AS k SET amo_deleted_at = (e.old_value #>> '{{}}')::timestamptz FROM {undo_entries} AS e "
+        "UPDATE {} AS k SET amo_deleted_at = {} FROM {undo_entries} AS e "
         "WHERE k.table_name = e.table_name AND k.row_id = e.row_id AND e.table_name = {} "
         "AND e.column_name = {} AND NOT e.rewritten"
     ).format(
-        undo.control("sync_keys"), sql.Literal(cell.live.mapping.table), sql.Literal(cell.column), undo_entries=ENTRIES
+        undo.control("sync_keys"),
+        mark,
+        sql.Literal(cell.live.mapping.table),
+        sql.Literal(cell.column),
+        undo_entries=ENTRIES,
     )
 
 
@@ -229,7 +240,7 @@ def return_keys(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         "amo_updated_at = excluded.amo_updated_at, amo_deleted_at = excluded.amo_deleted_at"
     ).format(
         undo.control("sync_keys"),
-        mark=S("t.{}").format(I(mark)) if (mark := table.service.get("amo_deleted_at")) else S("NULL::timestamptz"),
+        mark=returning_mark(live, "t"),
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
         updated=as_moment(S("(t.{}->'amo'->>{})").format(I(table.raw_fields), sql.Literal(table.record.updated_at))),

@@ -15,6 +15,7 @@ from psycopg import sql
 from target_crm.mapping.catalogue import LiveColumn, LiveTable
 from target_crm.mapping.model import ItemSet
 from target_crm.sql.expressions import is_empty
+from target_crm.sql.marks import is_as_loaded
 from target_crm.sql.spec import I, S, Slot, trusted
 from target_crm.sql.typed import as_value
 
@@ -108,6 +109,7 @@ def row_untouched(live: LiveTable, row: str, lasting: sql.Composable, own: sql.C
             )
         )
     conditions += [as_documented(column, row, own) for column in own_columns(live)]
+    conditions.append(is_as_loaded(live, row))
     raw, keys = I(live.mapping.raw_fields), sql.Literal(DOCUMENT_KEYS)
     conditions.append(
         S(

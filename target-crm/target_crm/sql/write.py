@@ -7,6 +7,7 @@ from psycopg import sql
 from target_crm.mapping.check import LiveTable
 from target_crm.sql.expressions import TAKE
 from target_crm.sql.joins import under_name
+from target_crm.sql.marks import written_mark
 from target_crm.sql.merge import bit
 from target_crm.sql.rules import lasting_tombstone
 from target_crm.sql.spec import I, MergeSpec, S, Slot, comma
@@ -94,7 +95,8 @@ def update_rows(spec: MergeSpec, rows: int) -> sql.Composed:
                 writes.append(S("{column} = coalesce({}, crm.{column})").format(S(value), column=name))
         mark = spec.service("amo_deleted_at")
         if mark:
-            writes.append(S("{} = plan.new_mark").format(mark))
+            old, new = S("plan.old_mark"), S("plan.new_mark")
+            writes.append(S("{} = {}").format(mark, written_mark(spec.live, spec.schema, "crm", old, new)))
     if spec.live.has_versions:
         unchanged: sql.Composable = S(" AND {} = plan.version").format(spec.version)
     else:
