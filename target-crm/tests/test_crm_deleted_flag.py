@@ -170,7 +170,7 @@ def test_a_flagged_row_says_since_when_and_the_guard_counts_it(firms):
     ("flag", "says"),
     [
         ({"column": "statuz", "deleted": "x", "live": "y"}, "has no column statuz"),
-        ({"column": "at"}, "which is no flag"),
+        ({"column": "at"}, "which is not a flag"),
         ({"column": "state", "deleted": "gone", "live": "active"}, "enum has only active, vip, archived"),
         ({"column": "status", "deleted": "archived"}, "needs live"),
         ({"column": "status", "deleted": "x", "live": "x"}, "the same value"),

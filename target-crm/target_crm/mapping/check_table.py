@@ -114,7 +114,7 @@ def _check_flag(findings: Findings, table: Table, live: LiveTable, facts: Facts)
     if column.family not in _FLAG_FAMILIES:
         findings.problem(
             table.line,
-            f"column {live.name}.{name} (service.amo_deleted_at) is {column.type_sql}, which is no flag; a time is "
+            f"column {live.name}.{name} (service.amo_deleted_at) is {column.type_sql}, which is not a flag; a time is "
             f"named without deleted and live, a flag is one of: {', '.join(_FLAG_FAMILIES)}.",
         )
         return

@@ -160,7 +160,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class DeletedFlag:
-    """What a column that is no time holds in rows that are deleted, and in the others."""
+    """What a column that says whether a row is deleted holds in deleted rows, and in the others."""
 
     deleted: Any = True
     live: Any = False

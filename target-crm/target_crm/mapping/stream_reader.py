@@ -16,6 +16,7 @@ from target_crm.mapping.model import (
     Adoption,
     Column,
     Condition,
+    DeletedFlag,
     Expression,
     ItemSet,
     RecordKey,
@@ -59,12 +60,8 @@ class StreamReader(SectionReader):
         known_as = "" if record.is_foreign else reads
         if isinstance(spec.get("key"), dict):
             spec = {**spec, "key": {name: value for name, value in spec["key"].items() if name != "source"}}
-        given, no_flag = spec, {k: v for k, v in spec.items() if k != "service"}
-        spec, flag = self.attempt(lambda: read_flag(self, stream, given), (no_flag, None))
         key = self.attempt(lambda: self.names(spec, "key", KEY_ROLES, f"key of {stream}"), {})
-        service = dict(SERVICE_COLUMNS) | self.attempt(
-            lambda: self.names(spec, "service", SERVICE_COLUMNS, f"service of {stream}"), {}
-        )
+        service, flag = self._service(stream, spec)
         for role, given in (*key.items(), ("raw_fields", service["raw_fields"])):
             if given is None:
                 where = "key" if role in key else "service"
@@ -111,6 +108,13 @@ class StreamReader(SectionReader):
             line=line,
             default_lines=key_lines(defaults),
         )
+
+    def _service(self, stream: str, spec: dict[str, Any]) -> tuple[dict[str, str | None], DeletedFlag | None]:
+        """The system columns by role, and whether the mark of deletion is a flag."""
+        no_service = {word: value for word, value in spec.items() if word != "service"}
+        plain_spec, flag = self.attempt(lambda: read_flag(self, stream, spec), (no_service, None))
+        named = self.attempt(lambda: self.names(plain_spec, "service", SERVICE_COLUMNS, f"service of {stream}"), {})
+        return dict(SERVICE_COLUMNS) | named, flag
 
     def _with_expressions(self, defaults: dict[str, Any], stream: str, mapped: set[str]) -> dict[str, Any]:
         """The defaults, those of the form {sql: ...} as expressions."""
