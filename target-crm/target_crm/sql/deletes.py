@@ -103,9 +103,9 @@ def count_live(live: LiveTable) -> sql.Composed:
 def marked_keys(most: int) -> sql.Composed:
     """The keys of the first rows that would be marked."""
     return S(
-        "SELECT row_id::text FROM crm_deletes WHERE row_id IS NOT NULL AND old_mark IS NULL AND new_mark IS NOT NULL "
+        "SELECT row_id::text FROM {} WHERE row_id IS NOT NULL AND old_mark IS NULL AND new_mark IS NOT NULL "
         "ORDER BY amo_id LIMIT {}"
-    ).format(sql.Literal(most))
+    ).format(_DELETES, sql.Literal(most))
 
 
 def mark_rows(live: LiveTable, schema: str, run_id: int) -> sql.Composed:
