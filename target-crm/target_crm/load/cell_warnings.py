@@ -18,6 +18,8 @@ from target_crm.sql.queries import query
 
 logger = logging.getLogger("target-crm")
 Connection = psycopg.Connection[Any]
+# Of whole records: those that wait for a row which somebody holds, or for the record that they link to.
+WAITING = ("W_ROW_HELD", "W_RECORD_WAITS")
 
 
 def open_warnings(connection: Connection, schema: str) -> dict[tuple[str, int, int], set[Cell]]:

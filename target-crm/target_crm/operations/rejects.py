@@ -8,10 +8,8 @@ from typing import Any
 
 from psycopg import sql
 
-from target_crm.load.load import Load
-from target_crm.operations.loads import database_of
+from target_crm.operations.loads import load_again
 from target_crm.operations.session import Row, Session
-from target_crm.problems import Problem
 
 S = sql.SQL
 
@@ -93,25 +91,11 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
     """
     waiting = _claim(session, find_rejects(session, ids=ids, limit=1_000_000))
     tried = [r for r in waiting if r["stream"] and r["record"]]
-    with database_of(session) as database:
-        load = Load.open(session.settings, database, kind="retry")
-        status, error, failure = "failed", None, None
-        try:
-            for reject in tried:
-                if load.knows(reject["stream"]):
-                    load.add(reject["stream"], reject["record"].encode("utf-8", "surrogatepass"))
-                else:
-                    problem = Problem("E_STREAM_NOT_MAPPED", {"stream": reject["stream"]})
-                    load.reject(reject["stream"], reject["record"].encode("utf-8", "surrogatepass"), problem)
-            load.drain()
-            status = "succeeded"
-        except Exception as fault:
-            error, failure = str(fault), getattr(fault, "problem", None)
-            raise
-        finally:
-            load.finish(status, error, failure)
-            session.rows(S("SELECT pg_advisory_unlock_all()"))
-            session.connection.commit()
+    try:
+        load = load_again(session, [(r["stream"], r["record"].encode("utf-8", "surrogatepass")) for r in tried])
+    finally:
+        session.rows(S("SELECT pg_advisory_unlock_all()"))
+        session.connection.commit()
     return load.run_id, len(tried), load.rejected
 
 

@@ -221,6 +221,8 @@ def create_app(crm: Crm, access: Access) -> Guard:
         Route("/records/{table}/{row_id:path}", site.view(records.back_to), methods=["POST"]),
         Route("/rejects", site.view(rejects.list_rejects)),
         Route("/warnings", site.view(cells.list_warnings)),
+        Route("/warnings/retry", site.view(cells.try_again), methods=["POST"]),
+        Route("/warnings/discard", site.view(cells.discard), methods=["POST"]),
         Route("/rejects/retry", site.view(rejects.try_again), methods=["POST"]),
         Route("/rejects/drop", site.view(rejects.drop_some), methods=["POST"]),
         Route("/metrics", site.metrics),

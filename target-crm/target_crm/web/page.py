@@ -33,7 +33,15 @@ SECTIONS = ("conflicts", "proposals", "rejects", "warnings", "records", "runs", 
 
 # What may be undone from the page that says what was done, and what went otherwise than asked for.
 _UNDOABLE = ("amo", "crm", "value", "bulk", "card", "back", "matched", "inserted", "left_out", "matched_bulk")
-_BAD = ("done_retry_bad", "done_gone", "done_nothing", "done_back_changed", "done_match_bad", "done_match_none")
+_BAD = (
+    "done_retry_bad",
+    "done_cells_bad",
+    "done_gone",
+    "done_nothing",
+    "done_back_changed",
+    "done_match_bad",
+    "done_match_none",
+)
 
 
 @lru_cache(maxsize=1)

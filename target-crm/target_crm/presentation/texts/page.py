@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from target_crm.presentation.texts.access import ACCESS
+from target_crm.presentation.texts.cells import CELLS
 from target_crm.presentation.texts.common import COMMON
 from target_crm.presentation.texts.permissions import PERMISSIONS
 from target_crm.presentation.texts.proposals import PROPOSALS
@@ -15,12 +16,6 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "runs": ("Runs", "Загрузки"),
     "rejects": ("Not loaded", "Не загружено"),
     "records": ("Records", "Записи"),
-    "warnings_lead": (
-        "Their columns can't take these values. The columns stayed as they were, everything else was loaded. The "
-        "next good value closes a warning.",
-        "Поля не принимают эти значения. Поля остались прежними, остальное загружено. Следующее подходящее "
-        "значение закроет предупреждение.",
-    ),
     "language": ("Русский", "English"),
     "leave": ("Log out", "Выйти"),
     "keys": ("Keys", "Клавиши"),
@@ -299,7 +294,6 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "no_changes": ("No value was changed.", "Значения не менялись."),
     "none_open": ("No conflicts: everything agrees.", "Конфликтов нет, всё сверено."),
     "none_rejected": ("Everything was loaded.", "Всё загружено."),
-    "none_warned": ("No value was left out.", "Все значения загружены."),
     "reject_dropped": ("discarded: {reason}", "не загружать: {reason}"),
     "reject_loaded": ("loaded in run {n}", "загружено, № {n}"),
     "reject_superseded": ("a newer version came", "пришла более новая версия"),
@@ -473,4 +467,5 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
 }
 TEXTS.update(PROPOSALS)
 TEXTS.update(ACCESS)
+TEXTS.update(CELLS)
 TEXTS.update(PERMISSIONS)
