@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import click
 
-from target_crm.admin.common import console, plain_errors, print_json, session_of, short
+from target_crm.admin.common import plain_errors, print_json, session_of
+from target_crm.admin.listing import Col, Listing, cut, page_options, print_list, shown_in_english
 from target_crm.operations import history, known
-from target_crm.operations.conflicts import RULES, TAKE, Filter, find_conflicts, resolve
-from target_crm.operations.session import Session
-from target_crm.presentation.terminal import Table
+from target_crm.operations.conflicts import RULES, TAKE, Filter, count_conflicts, find_conflicts, resolve
+from target_crm.operations.listed import MOST_COUNTED
+from target_crm.operations.session import Row, Session
 
 
 @click.command()
@@ -22,12 +24,10 @@ from target_crm.presentation.terminal import Table
 @click.option("--run", type=int, help="Only those that this run recorded.")
 @click.option("--rule", type=click.Choice(list(RULES)), help="Only those whose two values have this relation.")
 @click.option("--resolved", is_flag=True, help="Settled ones, too.")
-@click.option("--after", default=0, help="Go on behind this conflict.")
-@click.option("--limit", default=50, show_default=True)
 @click.option("--take", type=click.Choice(TAKE), help="Settle them: amoCRM's value, the CRM's, or --value.")
 @click.option("--value", help="With --take value: JSON, or plain text.")
 @click.option("--all", "everything", is_flag=True, help="With --take: all open ones that the filters leave.")
-@click.option("--json", "as_json", is_flag=True)
+@page_options
 @click.pass_context
 @plain_errors
 def conflicts(context: click.Context, ids: tuple[int, ...], **given: Any) -> None:
@@ -39,8 +39,8 @@ def conflicts(context: click.Context, ids: tuple[int, ...], **given: Any) -> Non
             _require_known(session, which, are_open=False)
             if ids:
                 which = replace(which, resolved=True)
-            found = find_conflicts(session, which, after=given["after"], limit=given["limit"])
-        _show(found, given["as_json"])
+            listing = _list(session, which, given["after"], given["limit"])
+            print_list(listing, as_json=given["as_json"], as_csv=given["as_csv"])
         return
     if not ids and not given["everything"]:
         msg = "--take needs the numbers of conflicts, or --all."
@@ -77,16 +77,35 @@ def _value(text: str | None) -> Any:
         return text
 
 
-def _show(found: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-        return
-    table = Table("id", "table", "row", "column", "base", "CRM (kept)", "amoCRM", "run", "settled")
-    for c in found:
-        values = (short(c[k], 30) for k in ("base_value", "crm_value", "amo_value"))
-        table.add_row(
-            str(c["id"]), c["table_name"], c["row_id"], c["column_name"], *values, str(c["run_id"]), c["resolution"]
-        )
-    console.print(table)
-    if found:
-        click.echo("Settle: target-crm-admin conflicts ID ... --take amo|crm, or --all with filters.")
+def _list(session: Session, which: Filter, after: int, limit: int) -> Listing:
+    show = shown_in_english(session)
+    found, more = cut(find_conflicts(session, which, after=after, limit=limit + 1), limit)
+    total, _ = count_conflicts(session, which, MOST_COUNTED)
+    names = show.names(found)
+    show.learn(found, "base_value", "crm_value", "amo_value")
+
+    def value(side: str) -> Callable[[Row], str]:
+        return lambda c: show.value(c["table_name"], c["column_name"], c[side]) or "(empty)"
+
+    columns = (
+        Col("id", lambda c: str(c["id"]), is_number=True),
+        Col("record", lambda c: show.name(names, c["table_name"], c["row_id"])),
+        Col("field", lambda c: show.cell(c["table_name"], c["column_name"])),
+        Col("amoCRM before", value("base_value"), drop=4),
+        Col("CRM (kept)", value("crm_value")),
+        Col("amoCRM", value("amo_value")),
+        Col("column", lambda c: f"{c['table_name']}.{c['column_name']}", drop=2),
+        Col("row", lambda c: c["row_id"], drop=3),
+        Col("run", lambda c: str(c["run_id"]), drop=5, is_number=True),
+        Col("settled", lambda c: c["resolution"] or "", drop=1),
+    )
+    return Listing(
+        ("conflict", "conflicts"),
+        columns,
+        found,
+        total,
+        more,
+        "No such conflicts." if which.resolved else "No conflict is open.",
+        "Settle: target-crm-admin conflicts ID ... --take amo|crm, or --all with filters.",
+        [{**c, "record_name": show.name(names, c["table_name"], c["row_id"])} for c in found],
+    )

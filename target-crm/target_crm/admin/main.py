@@ -9,10 +9,14 @@ from typing import Any
 import click
 
 from target_crm import __version__
+from target_crm.admin.late_options import Given, accept_late
 
 # Each subcommand with its module and its name there: a command imports what it needs itself, not what the others need.
 _SUBCOMMANDS = {
     "status": "runs:status",
+    "runs": "lists:runs",
+    "changes": "lists:changes",
+    "warnings": "lists:warnings",
     "plan": "runs:plan",
     "explain": "runs:explain",
     "undo": "runs:undo",
@@ -34,6 +38,7 @@ _SUBCOMMANDS = {
     "doctor": "doctor:doctor",
     "setup": "setup:setup",
 }
+_SETTINGS = ("config", "database_url", "data_dir", "crm_schema", "mapping_file")
 
 
 class _Subcommands(click.Group):
@@ -49,7 +54,7 @@ class _Subcommands(click.Group):
             return None
         module, _, attribute = _SUBCOMMANDS[name].partition(":")
         found: click.Command = getattr(import_module(f"target_crm.admin.{module}"), attribute)
-        return found
+        return accept_late(found, [option for option in self.params if option.name in _SETTINGS])
 
 
 @click.group(cls=_Subcommands)
@@ -64,8 +69,6 @@ def main(context: click.Context, /, config: Path | None, **given: Any) -> None:
     """Look at what the loads did, settle what is open, and undo what was wrong.
 
     Settings are those of target-crm: from these options, a config file, or the environment
-    (TARGET_CRM_DATABASE_URL ...).
+    (TARGET_CRM_DATABASE_URL ...). These options may follow the subcommand, too.
     """
-    from target_crm.admin.common import read_settings
-
-    context.obj = lambda: read_settings(config, given)
+    context.obj = Given(config, given)

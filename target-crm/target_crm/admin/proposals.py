@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from target_crm.admin.common import console, plain_errors, print_json, session_of, short
+from target_crm.admin.common import plain_errors, print_json, session_of, short
+from target_crm.admin.listing import Col, Listing, cut, page_options, print_list
 from target_crm.operations import known
+from target_crm.operations.listed import count_up_to, fits
 from target_crm.operations.proposals import decide, find_proposals, ignore, live_of, tie, untie
 from target_crm.operations.records import names_of
 from target_crm.operations.rejects import record_name
 from target_crm.operations.session import Row, Session
-from target_crm.presentation.terminal import Table
 
 _MOST_SHOWN = 3
 
@@ -25,9 +26,7 @@ _MOST_SHOWN = 3
 @click.option("--ignore", "ignored", is_flag=True, help="The records are left out, also in versions to come.")
 @click.option("--stream", help="Only of this stream.")
 @click.option("--resolved", is_flag=True, help="Those that are decided, too.")
-@click.option("--after", default=0, help="Go on behind this proposal.")
-@click.option("--limit", default=50, show_default=True)
-@click.option("--json", "as_json", is_flag=True)
+@page_options
 @click.pass_context
 @plain_errors
 def proposals(context: click.Context, ids: tuple[int, ...], **given: Any) -> None:
@@ -66,24 +65,28 @@ def _list(context: click.Context, ids: tuple[int, ...], given: dict[str, Any]) -
     with session_of(context) as session:
         if ids:
             known.require_numbers(session, "sync_proposals", ids, are_open=False)
-        found = find_proposals(
-            session,
-            ids=list(ids) or None,
-            stream=given["stream"],
-            resolved=given["resolved"] or bool(ids),
-            after=given["after"],
-            limit=given["limit"],
+        which = {"resolved": given["resolved"] or bool(ids), "stream": given["stream"]}
+        limit, wanted = given["limit"], list(ids) or None
+        found, more = cut(find_proposals(session, ids=wanted, after=given["after"], limit=limit + 1, **which), limit)
+        rows = {one["id"]: _rows(session, one) for one in found}
+        columns = (
+            Col("id", lambda one: str(one["id"]), is_number=True),
+            Col("record", lambda one: f"{one['stream']} amo:{one['amo_id']} {short(record_name(one['record']), 24)}"),
+            Col("like by", lambda one: one["rule"] or "", drop=2),
+            Col("rows", lambda one: rows[one["id"]]),
+            Col("run", lambda one: str(one["run_id"]), drop=3, is_number=True),
+            Col("decided", lambda one: one["resolution"] or "", drop=1),
         )
-        if given["as_json"]:
-            print_json(found)
-            return
-        table = Table("id", "record", "like by", "rows", "decided")
-        for one in found:
-            record = f"{one['stream']} amo:{one['amo_id']} {short(record_name(one['record']), 24)}"
-            table.add_row(str(one["id"]), record, one["rule"] or "", _rows(session, one), one["resolution"] or "")
-    console.print(table)
-    if found:
-        click.echo("Decide: target-crm-admin proposals ID --take ROW, --insert or --ignore.")
+        listing = Listing(
+            ("proposal", "proposals"),
+            columns,
+            found,
+            count_up_to(session, "sync_proposals", fits(**which, id=wanted)),
+            more,
+            "No such proposals." if which["resolved"] else "No proposal is open.",
+            "Decide: target-crm-admin proposals ID --take ROW, --insert or --ignore.",
+        )
+        print_list(listing, as_json=given["as_json"], as_csv=given["as_csv"])
 
 
 def _rows(session: Session, one: Row) -> str:

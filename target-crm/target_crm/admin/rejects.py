@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from target_crm.admin.common import console, plain_errors, print_json, session_of, short
+from target_crm.admin.common import plain_errors, session_of, short
+from target_crm.admin.listing import Col, Listing, cut, page_options, print_list, shown_in_english
 from target_crm.operations import known
-from target_crm.operations.rejects import drop, find_rejects, retry
-from target_crm.presentation.terminal import Table
+from target_crm.operations.listed import count_up_to, fits
+from target_crm.operations.rejects import drop, find_rejects, read_record, record_name, retry
+from target_crm.operations.session import Session
 from target_crm.presentation.values import readable_json
 
 
@@ -16,9 +18,7 @@ from target_crm.presentation.values import readable_json
 @click.option("--retry", "again", is_flag=True, help="Load them again; without numbers all open ones.")
 @click.option("--drop", "reason", help="Close them for this reason.")
 @click.option("--resolved", is_flag=True, help="Closed ones, too.")
-@click.option("--after", default=0, help="Go on behind this reject.")
-@click.option("--limit", default=50, show_default=True)
-@click.option("--json", "as_json", is_flag=True)
+@page_options
 @click.pass_context
 @plain_errors
 def rejects(
@@ -30,6 +30,7 @@ def rejects(
     after: int,
     limit: int,
     as_json: bool,
+    as_csv: bool,
 ) -> None:
     """List records that were rejected, load them again, or drop them."""
     with session_of(context) as session:
@@ -48,12 +49,30 @@ def rejects(
                 raise click.UsageError(msg)
             click.echo(f"Dropped {drop(session, list(ids), reason)}.")
             return
-        found = find_rejects(session, ids=list(ids) or None, resolved=resolved or bool(ids), after=after, limit=limit)
-    if as_json:
-        print_json(found)
-        return
-    table = Table("id", "run", "stream", "what is wrong", "record", "closed")
-    for r in found:
-        record = short(readable_json(r["record"]), 60)
-        table.add_row(str(r["id"]), str(r["run_id"]), r["stream"] or "", r["error"], record, r["resolution"] or "")
-    console.print(table)
+        listing = _list(session, list(ids) or None, resolved or bool(ids), after, limit)
+        print_list(listing, as_json=as_json, as_csv=as_csv)
+
+
+def _list(session: Session, ids: list[int] | None, resolved: bool, after: int, limit: int) -> Listing:
+    show = shown_in_english(session)
+    found, more = cut(find_rejects(session, ids=ids, resolved=resolved, after=after, limit=limit + 1), limit)
+    columns = (
+        Col("id", lambda r: str(r["id"]), is_number=True),
+        Col("stream", lambda r: r["stream"] or ""),
+        Col("amoCRM id", lambda r: str(r["amo_id"] or ""), is_number=True),
+        Col("record", lambda r: record_name(read_record(r["record"]))),
+        Col("what is wrong", lambda r: show.problem(r)),
+        Col("code", lambda r: r["code"] or "", drop=2),
+        Col("run", lambda r: str(r["run_id"]), drop=3, is_number=True),
+        Col("as it came", lambda r: short(readable_json(r["record"]), 60), drop=4),
+        Col("closed", lambda r: r["resolution"] or "", drop=1),
+    )
+    return Listing(
+        ("reject", "rejects"),
+        columns,
+        found,
+        count_up_to(session, "sync_rejects", fits(resolved=resolved, id=ids)),
+        more,
+        "No such rejects." if resolved else "No reject is open.",
+        "Load again: target-crm-admin rejects [ID ...] --retry; close: rejects ID ... --drop REASON.",
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from target_crm.admin.common import console, plain_errors, print_json, session_of
+from target_crm.admin.common import plain_errors, session_of
+from target_crm.admin.listing import Col, Listing, list_options, print_list, shown_in_english
 from target_crm.operations.rules import ALWAYS, CONDITIONS, TAKES, add_rule, draft, effect_of, find_rules, switch_off
-from target_crm.presentation.terminal import Table
+from target_crm.operations.session import Session
 
 
 @click.command()
@@ -15,7 +16,7 @@ from target_crm.presentation.terminal import Table
 @click.option("--condition", type=click.Choice(CONDITIONS), default=ALWAYS, show_default=True, help="With --add.")
 @click.option("--preview", is_flag=True, help="With --add: only say what the rule means.")
 @click.option("--off", "number", type=int, help="Switch a rule off. What it decided stays, and can be undone.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@list_options
 @click.pass_context
 @plain_errors
 def rules(
@@ -26,6 +27,7 @@ def rules(
     preview: bool,
     number: int | None,
     as_json: bool,
+    as_csv: bool,
 ) -> None:
     """Standing rules: conflicts of a column that every load settles by itself."""
     if place is not None and take is None:
@@ -41,11 +43,20 @@ def rules(
             click.echo(
                 f"Rule {number} is off." if switch_off(session, number) else f"There is no active rule {number}."
             )
-        elif as_json:
-            print_json(find_rules(session))
         else:
-            table = Table("rule", "table", "column", "condition", "take", "settled", "made by", "off since")
-            for r in find_rules(session):
-                cells = (r["id"], r["table_name"], r["column_name"], r["condition"], r["take"], int(r["applied"]))
-                table.add_row(*map(str, cells), r["made_by"] or "", str(r["switched_off_at"] or ""))
-            console.print(table)
+            print_list(_list(session), as_json=as_json, as_csv=as_csv)
+
+
+def _list(session: Session) -> Listing:
+    show = shown_in_english(session)
+    columns = (
+        Col("rule", lambda r: str(r["id"]), is_number=True),
+        Col("field", lambda r: show.cell(r["table_name"], r["column_name"])),
+        Col("column", lambda r: f"{r['table_name']}.{r['column_name']}", drop=3),
+        Col("condition", lambda r: r["condition"]),
+        Col("take", lambda r: r["take"]),
+        Col("settled", lambda r: f"{int(r['applied']):,}", is_number=True),
+        Col("made by", lambda r: r["made_by"] or "", drop=2),
+        Col("off since", lambda r: f"{r['switched_off_at']:%Y-%m-%d %H:%M}" if r["switched_off_at"] else "", drop=1),
+    )
+    return Listing(("rule", "rules"), columns, find_rules(session), empty="There is no rule.")

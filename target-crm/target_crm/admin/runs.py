@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
+from psycopg.sql import SQL
 from rich.text import Text
 
 from target_crm.admin.common import console, database_name, name_database, plain_errors, print_json, session_of, short
+from target_crm.admin.listing import Col, Listing, list_options, print_list
+from target_crm.admin.lists import run_columns
 from target_crm.config.settings import Settings
 from target_crm.errors import ConfigError
 from target_crm.operations import explain as explaining
@@ -20,6 +23,7 @@ from target_crm.operations import history
 from target_crm.operations import undo as undoing
 from target_crm.operations.cells import grouped_warnings
 from target_crm.operations.health import Health, age_text, read_health
+from target_crm.operations.listed import count_up_to
 from target_crm.operations.openmetrics import openmetrics
 from target_crm.operations.session import NothingYetError
 from target_crm.plan.file import last_plan_file, read_plan_file
@@ -27,20 +31,16 @@ from target_crm.plan.journal import Plan
 from target_crm.plan.text import print_plan
 from target_crm.presentation.terminal import Table, visible
 from target_crm.presentation.terminal import cell as as_cell
-from target_crm.presentation.texts import Texts
-from target_crm.presentation.texts.common import COMMON
 from target_crm.presentation.texts.rendering import problem_text, remedy_text
-
-_ENGLISH = Texts("en", COMMON)
 
 
 @click.command()
 @click.option("--limit", default=10, show_default=True, help="How many runs.")
-@click.option("--json", "as_json", is_flag=True)
+@list_options
 @click.option("--openmetrics", "as_metrics", is_flag=True, help="For Prometheus: the state in the OpenMetrics format.")
 @click.pass_context
 @plain_errors
-def status(context: click.Context, limit: int, as_json: bool, as_metrics: bool) -> None:
+def status(context: click.Context, limit: int, as_json: bool, as_csv: bool, as_metrics: bool) -> None:
     """Whether all is well: the last complete sync, what is open; then the last runs and what each did by table."""
     settings = context.obj()
     if as_metrics:
@@ -49,7 +49,7 @@ def status(context: click.Context, limit: int, as_json: bool, as_metrics: bool) 
     try:
         with session_of(context) as session:
             found, health = history.find_runs(session, limit=limit), read_health(session)
-            warnings = grouped_warnings(session)
+            warnings, total = grouped_warnings(session), count_up_to(session, "sync_runs", SQL("true"))
             if as_json:
                 found = [{**run, "warnings": grouped_warnings(session, run["id"])} for run in found]
     except NothingYetError as nothing:
@@ -59,20 +59,16 @@ def status(context: click.Context, limit: int, as_json: bool, as_metrics: bool) 
         else:
             click.echo(visible(str(nothing)))
         return
+    if as_csv:
+        print_list(Listing(("run", "runs"), run_columns(), found, total), as_csv=True)
+        return
     if as_json:
         runs = [{**run, "notices": _with_texts(run["notices"])} for run in found]
         print_json({"database": database_name(settings), **health.as_dict(), "runs": runs})
         return
     _show_health(health)
-    table = Table("run", "kind", "started", "seconds", "status", "what")
-    for run in found:
-        seconds = "" if run["seconds"] is None else f"{run['seconds']:.1f}"
-        started = f"{run['started_at']:%Y-%m-%d %H:%M:%S}"
-        did = "; ".join(_told(name, counts) for name, counts in run["counts"].items() if any(counts.values()))
-        error = _ENGLISH.failure(run) if run["error"] else did
-        what = [error, *(n["text"] for n in _with_texts(run["notices"]))]
-        table.add_row(str(run["id"]), run["kind"], started, seconds, run["status"], " ".join(filter(None, what)))
-    console.print(table)
+    more = f"target-crm-admin runs --before {found[-1]['id']}" if total > len(found) and found else ""
+    print_list(Listing(("run", "runs"), run_columns(), found, total, more, "There has been no run yet."))
     if warnings:
         console.print(_warnings_table(warnings))
 
@@ -113,17 +109,14 @@ def _show_health(health: Health) -> None:
     if health.last_run is not None and health.last_run not in {account.run for account in health.accounts}:
         console.print(Text(f"The last run, {health.last_run}, is {health.last_status}.", style="bold red"))
     console.print(
-        f"Open: {health.conflicts:,} conflicts, {health.rejects:,} rejects, {health.warnings:,} warnings "
-        "(target-crm-admin conflicts, rejects; table sync_warnings)."
+        f"Open: {health.conflicts:,} conflicts, {health.rejects:,} rejects, {health.warnings:,} warnings, "
+        f"{health.proposals:,} proposals (target-crm-admin conflicts, rejects, warnings, proposals).",
+        soft_wrap=True,
     )
     for gap in health.gaps:
         console.print(
             as_cell(f"Run {gap.run}: {gap.text} To close the gap: {gap.command}"), style="bold red", soft_wrap=True
         )
-
-
-def _told(name: str, counts: dict[str, Any]) -> str:
-    return f"{name}: " + ", ".join(f"{value:,} {what}" for what, value in counts.items() if value and what != "read")
 
 
 @click.command()
@@ -169,24 +162,31 @@ def _plan_of(settings: Settings, messages: IO[str], limit: int) -> Plan:
 @click.command()
 @click.argument("table")
 @click.argument("row")
-@click.option("--json", "as_json", is_flag=True)
+@list_options
 @click.pass_context
 @plain_errors
-def explain(context: click.Context, table: str, row: str, as_json: bool) -> None:
+def explain(context: click.Context, table: str, row: str, as_json: bool, as_csv: bool) -> None:
     """Where each value of a row comes from. ROW is the row's key, amo:ID or ACCOUNT/amo:ID."""
     with session_of(context) as session:
         found = explaining.explain(session, table, row)
     if as_json:
         print_json(asdict(found))
         return
-    console.print(f"{found.table} {found.row_id}, in amoCRM {found.amo_id} (account {found.amo_account_id})")
-    if found.amo_deleted_at:
-        console.print(f"deleted in amoCRM at {found.amo_deleted_at}")
-    shown = Table("column", "value", "comes from", "amoCRM sent last", "run", "replaced", "policy")
-    for cell in found.cells:
-        values = (short(cell.value), cell.origin, short(cell.amo_value), str(cell.run_id or ""), short(cell.replaced))
-        shown.add_row(cell.column, *values, cell.policy)
-    console.print(shown)
+    columns = (
+        Col("column", lambda c: c["column"]),
+        Col("value", lambda c: short(c["value"], 200)),
+        Col("comes from", lambda c: c["origin"]),
+        Col("amoCRM sent last", lambda c: short(c["amo_value"], 200), drop=1),
+        Col("run", lambda c: str(c["run_id"] or ""), drop=2, is_number=True),
+        Col("replaced", lambda c: short(c["replaced"], 200), drop=3),
+        Col("policy", lambda c: c["policy"], drop=4),
+    )
+    if not as_csv:
+        console.print(f"{found.table} {found.row_id}, in amoCRM {found.amo_id} (account {found.amo_account_id})")
+        if found.amo_deleted_at:
+            console.print(f"deleted in amoCRM at {found.amo_deleted_at}")
+    cells = [asdict(cell) for cell in found.cells]
+    print_list(Listing(("column", "columns"), columns, cells), as_csv=as_csv)
 
 
 @click.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -212,8 +211,7 @@ class _Steps:
 
 def _is_given(context: click.Context, name: str) -> bool:
     """Whether a global option was given."""
-    parent: Callable[[str], object] = context.find_root().params.get
-    return parent(name) is not None
+    return context.obj.values.get(name) is not None
 
 
 def _first_line(file: Path) -> str | None:

@@ -7,12 +7,13 @@ import sys
 from typing import Any
 
 import rich.table
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from target_crm.presentation.visible import visible
 
 __all__ = ["Table", "cell", "make_console", "visible"]
+_ANY_WIDTH = 10_000
 
 
 def cell(value: Any) -> Text:
@@ -30,6 +31,12 @@ class Table(rich.table.Table):
         for heading in headings:
             self.add_column(heading)
 
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As rich's; without a terminal there are no boxes, for what reads it needs none."""
+        if not console.is_terminal:
+            self.box, self.pad_edge = None, False
+        yield from super().__rich_console__(console, options)
+
     def add_column(self, header: Any = "", *args: Any, **options: Any) -> None:
         """As rich's; the heading is plain text."""
         super().add_column(cell(header) if isinstance(header, str) else header, *args, **options)
@@ -40,6 +47,8 @@ class Table(rich.table.Table):
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console that shows text as it is. Without a terminal it is 200 columns wide."""
+    """A console that shows text as it is. Without a terminal lines are as long as they need to be."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 200, highlight=False, markup=False, emoji=False)
+    return Console(
+        stderr=stderr, width=None if stream.isatty() else _ANY_WIDTH, highlight=False, markup=False, emoji=False
+    )
