@@ -100,6 +100,8 @@ class Matching:
         # Records that are decided, and go on to the merge.
         self._decided: set[tuple[str, int, int]] = set()
         self.proposed: Counter[str] = Counter()
+        # How many records were let through as new ones, by stream.
+        self._new_ones: Counter[str] = Counter()
         self.looks: dict[str, Looks] = {}
 
     def let_pass(self, stream: str, keys: Collection[Key]) -> None:
@@ -131,15 +133,26 @@ class Matching:
         """Those of the records that are new and like a row by a rule of the mapping."""
         found: list[SeenRecord] = []
         new = rows.new(records) if records else []
-        for start in range(0, len(new), _AT_ONCE):
-            part = new[start : start + _AT_ONCE]
-            hits = rows.hits([Compared(number, record) for number, record in enumerate(part)], context)
-            for number, by_rule in hits.items():
-                if any(not rule.implied for rule, _ in by_rule):
-                    found.append(part[number])
-                else:
-                    self.looks.setdefault(rows.live.mapping.table, Looks()).note(part[number].amo_id, *by_rule[0])
+        self._warn_of_second_versions(rows, records, new, context)
+        for record, by_rule in _hits(rows, new, context):
+            if any(not rule.implied for rule, _ in by_rule):
+                found.append(record)
+            else:
+                self.looks.setdefault(rows.live.mapping.table, Looks()).note(record.amo_id, *by_rule[0])
+        # Those that are like no row get one of their own now.
+        self._new_ones[rows.live.mapping.stream] += len(new) - len(found)
         return found
+
+    def _warn_of_second_versions(
+        self, rows: StreamRows, records: Sequence[SeenRecord], new: Sequence[SeenRecord], context: Context
+    ) -> None:
+        """Take note of records that have got rows of their own in this run, and are like another row by now."""
+        if not self._new_ones[rows.live.mapping.stream] or len(new) == len(records):
+            return
+        are_new = {record.key for record in new}
+        again = rows.inserted_in(self._run_id, [record for record in records if record.key not in are_new])
+        for record, by_rule in _hits(rows, again, context):
+            self.looks.setdefault(rows.live.mapping.table, Looks()).note(record.amo_id, *by_rule[0])
 
     def close_deleted(self, tombstones: Sequence[Tombstone]) -> None:
         """Let records that are deleted in amoCRM wait no longer. The caller commits."""
@@ -278,6 +291,16 @@ class Matching:
             args = {"table": table, "number": sum(looks.by_rule.values()), "by": by, "examples": examples}
             found.append(Problem("W_LOOKS_THE_SAME", args))
         return found
+
+
+def _hits(
+    rows: StreamRows, records: Sequence[SeenRecord], context: Context
+) -> Iterator[tuple[SeenRecord, list[tuple[Rule, str]]]]:
+    """Those of the records that share a key with a row, with the rules, the strongest first, and one such row each."""
+    for start in range(0, len(records), _AT_ONCE):
+        part = records[start : start + _AT_ONCE]
+        hits = rows.hits([Compared(number, record) for number, record in enumerate(part)], context)
+        yield from ((part[number], by_rule) for number, by_rule in hits.items())
 
 
 def _parts_of(waiting: Sequence[WaitingRecord], default: Context) -> Iterator[tuple[Context, list[WaitingRecord]]]:

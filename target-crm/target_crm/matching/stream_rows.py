@@ -18,6 +18,7 @@ from target_crm.merge.copying import copy_in
 from target_crm.normalise import Context
 from target_crm.normalise.match_keys import match_keys
 from target_crm.records.envelope import SeenRecord
+from target_crm.sql import match_claims as claims
 from target_crm.sql import matching as statements
 
 _ROWS_AT_ONCE = 5000
@@ -67,6 +68,7 @@ class StreamRows:
         # The session that holds the keys: another one knows no temporary tables of it.
         self._built_on: PinnedConnection | None = None
         self._readers: dict[tuple[str, tzinfo], RecordKeys] = {}
+        self._region = ""
 
     @property
     def matched(self) -> int:
@@ -91,6 +93,11 @@ class StreamRows:
         query = statements.new_keys(self.live, self._schema, [r.key for r in records])
         return [records[place - 1] for (place,) in self._session().execute(query)]
 
+    def inserted_in(self, run_id: int, records: Sequence[Keyed]) -> list[Keyed]:
+        """Those of the records that a run has given rows of their own."""
+        query = statements.inserted_in(self.live, self._schema, run_id, [r.key for r in records])
+        return [records[place - 1] for (place,) in self._session().execute(query)]
+
     def hits(self, records: Sequence[Compared], context: Context) -> dict[int, list[tuple[Rule, str]]]:
         """The rules by which records share a key with a row, the strongest first, each with one such row."""
         self._begin(context)
@@ -104,6 +111,7 @@ class StreamRows:
     def _begin(self, context: Context) -> None:
         connection = self._session()
         if self._built_on is not connection:
+            self._region = context.region
             self._build(connection, context.region)
             self._built_on = connection
         self._run(statements.CREATE_RECORDS)
@@ -145,10 +153,22 @@ class StreamRows:
         """Of the keys that records share with rows those that rows of other records hold, too."""
         found: set[tuple[int, int, str]] = set()
         for (account, rule), by_key in wanted.items():
-            query = statements.claimed_keys(self.live, self.rules[rule], account, list(by_key))
-            for (key,) in self._session().execute(query) if query is not None else ():
+            for key in self._held_by_records(self.rules[rule], account, list(by_key)):
                 found.update((record, rule, key) for record in by_key.get(key, ()))
         return found
+
+    def _held_by_records(self, rule: Rule, account: int, keys: Sequence[str]) -> Iterator[str]:
+        """Keys of a rule that rows of an account's records hold, these among them. Of a table whose rows are only
+        matched any row may match."""
+        if self.live.mapping.match_only:
+            return
+        query = claims.claimed_keys(self.live, rule, account, keys)
+        if query is not None:
+            yield from (key for (key,) in self._session().execute(query))
+        with self._session().cursor(name="crm_match_odd") as cursor:
+            cursor.execute(claims.odd_rows(self.live, rule, account))
+            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+                yield from (key for _, key, _ in _keys_of_rows(rows, rule.parts, [rule], self._region))
 
     def _run(self, parts: Iterable[sql.Composed]) -> None:
         for statement in parts:
@@ -166,7 +186,7 @@ class StreamRows:
         self._run(statements.create_rows(self._number))
         copy = statements.copy_rows(self._number).as_bytes(connection)
         with connection.cursor(name=f"crm_match_{self._number}") as cursor:
-            cursor.execute(statements.read_rows(self.live, self._schema, parts))
+            cursor.execute(statements.read_rows(self.live, parts, statements.is_free(self.live, self._schema)))
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 keys = list(_keys_of_rows(rows, parts, self.rules, region))
                 if keys:

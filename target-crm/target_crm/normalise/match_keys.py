@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 from target_crm.normalise.emails import all_emails
@@ -19,7 +19,9 @@ PHONE, EMAIL, INN, DIGITS, NUMBER, TEXT = "phone", "email", "inn", "digits", "nu
 # Kinds of which a record or a row may hold several at once.
 SEVERAL = frozenset((PHONE, EMAIL))
 # Keys go into an index, which takes no long ones.
-_LONGEST = 200
+LONGEST_KEY = 200
+# Every digit counts.
+_EXACT = Context(prec=400)
 _INN = re.compile(r"(?<!\d)(?:\d{12}|\d{10})(?!\d)")
 _NOT_DIGITS = re.compile(r"\D+")
 
@@ -65,10 +67,10 @@ def _number(text: str) -> list[str]:
         number = Decimal(text)
     except InvalidOperation:
         return []
-    return [_short(format(number.normalize(), "f"))] if number.is_finite() else []
+    return [_short(format(_EXACT.add(number.normalize(_EXACT), 0), "f"))] if number.is_finite() else []
 
 
 def _short(key: str) -> str:
-    if len(key) <= _LONGEST:
+    if len(key) <= LONGEST_KEY:
         return key
     return f"#{hashlib.blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"

@@ -11,12 +11,9 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
-from target_crm.mapping.match_rules import Part, Rule
-from target_crm.normalise.match_keys import DIGITS, INN, NUMBER, PHONE
-from target_crm.sql.expressions import phone_digits
+from target_crm.mapping.match_rules import Part
 from target_crm.sql.spec import I, S, comma, of_stream, tail, trusted
 from target_crm.sql.staging_table import StagingTable, create, drop, make
-from target_crm.sql.text import text_rules
 
 # The number of rows of one key that are looked at; what is shared by more tells nobody apart.
 MOST_OF_A_KEY = 20
@@ -98,8 +95,9 @@ def index_rows(number: int) -> list[sql.Composed]:
     return [trusted(text).format(rows_table(number)) for text in texts]
 
 
-def read_rows(live: LiveTable, schema: str, parts: Sequence[Part]) -> sql.Composed:
-    """Key of each free row, then for each part its values as text, those of related tables included."""
+def read_rows(live: LiveTable, parts: Sequence[Part], condition: sql.Composable) -> sql.Composed:
+    """Key of each row `t` of which the condition is true (`is_free`), then for each part its values as text, those of
+    related tables included."""
     values, joins = [], []
     for number, part in enumerate(parts):
         found: list[sql.Composable] = [S("t.{}::text").format(I(c.name)) for c in part.columns]
@@ -121,7 +119,25 @@ def read_rows(live: LiveTable, schema: str, parts: Sequence[Part]) -> sql.Compos
             )
         values.append(found[0] if len(found) == 1 else S("concat_ws(' , ', {})").format(comma(found)))
     return S("SELECT t.{}::text{} FROM {} AS t {} WHERE {}").format(
-        I(live.mapping.id), tail(values), live.identifier, S(" ").join(joins), is_free(live, schema)
+        I(live.mapping.id), tail(values), live.identifier, S(" ").join(joins), condition
+    )
+
+
+def inserted_in(live: LiveTable, schema: str, run_id: int, keys: Sequence[tuple[int, int]]) -> sql.Composed:
+    """Of the records with these keys the places, from 1, of those that a run has given rows of their own."""
+    accounts, ids = ("{" + ",".join(str(key[place]) for key in keys) + "}" for place in range(2))
+    return S(
+        "SELECT x.n FROM unnest({}::bigint[], {}::bigint[]) WITH ORDINALITY AS x(a, i, n) "
+        "JOIN {} AS k ON k.account_id = x.a AND k.table_name = {name} AND k.amo_id = x.i "
+        "WHERE EXISTS (SELECT FROM {} AS c WHERE c.row_id = k.row_id AND c.table_name = {name} AND c.run_id = {} "
+        "AND c.column_name = '*' AND c.old_value IS NULL)"
+    ).format(
+        sql.Literal(accounts),
+        sql.Literal(ids),
+        I(schema, "sync_keys"),
+        I(schema, "sync_changes"),
+        sql.Literal(run_id),
+        name=sql.Literal(live.mapping.table),
     )
 
 
@@ -214,60 +230,3 @@ def read_pairs(number: int) -> sql.Composed:
         "WHERE b.row_id = p.row_id AND b.rule = a.rule AND c.rec = p.rec)) AS against "
         "FROM {pairs} AS p ORDER BY p.rule, p.rec, length(p.row_id), p.row_id"
     ).format(rows=rows_table(number), records=_RECORDS, pairs=_PAIRS)
-
-
-def _column_key(part: Part, value: sql.Composable, encoding: str) -> sql.Composable:
-    """A column's value as `match_keys` makes it, for values that a load wrote."""
-    if part.kind == PHONE:
-        return S("('+' || {})").format(phone_digits(S("{}::text").format(value)))
-    if part.kind in (INN, DIGITS):
-        return S("pg_catalog.regexp_replace({}::text, '\\D', '', 'g')").format(value)
-    if part.kind == NUMBER:
-        return S("pg_catalog.trim_scale({}::numeric)::text").format(value)
-    return text_rules(encoding).lower_key(S("{}::text").format(value))
-
-
-def claimed_keys(live: LiveTable, rule: Rule, account: int, keys: Sequence[str]) -> sql.Composed | None:
-    """Those of the keys of a rule that rows of this account hold which belong to records already.
-
-    None where that can't be decided in SQL, and for tables whose rows are only matched: all their rows may match.
-    """
-    table = live.mapping
-    if table.match_only:
-        return None
-    encoding = next(iter(live.columns.values())).encoding
-    own = S("t.{} = {} AND t.{} IS NOT NULL{}").format(
-        I(table.account or ""), sql.Literal(account), I(table.amo_id or ""), of_stream(live, "t")
-    )
-    wanted = S("ANY({}::text[])").format(sql.Literal(list(keys)))
-    plain: list[sql.Composable] = []
-    branches: list[sql.Composable] = []
-    if len(rule.parts) == 1:
-        (part,) = rule.parts
-        plain = [_column_key(part, S("t.{}").format(I(c.name)), encoding) for c in part.columns]
-        for item_set in part.sets:
-            key = _column_key(part, S("c.{}").format(I(item_set.columns["value"])), encoding)
-            branches.append(
-                S(
-                    "SELECT {e} AS key FROM {c} AS c JOIN {t} AS t ON t.{id} = c.{parent} "
-                    "WHERE {own} AND {e} = {wanted}"
-                ).format(
-                    e=key,
-                    c=live.sets[item_set.name].identifier,
-                    t=live.identifier,
-                    id=I(table.id),
-                    parent=I(item_set.parent),
-                    own=own,
-                    wanted=wanted,
-                )
-            )
-    elif all(len(part.columns) == 1 and not part.sets for part in rule.parts):
-        one = [_column_key(part, S("t.{}").format(I(part.columns[0].name)), encoding) for part in rule.parts]
-        plain = [S(" || chr(31) || ").join(one)]
-    branches += [
-        S("SELECT {e} AS key FROM {t} AS t WHERE {own} AND {e} = {wanted}").format(
-            e=key, t=live.identifier, own=own, wanted=wanted
-        )
-        for key in plain
-    ]
-    return S(" UNION ").join(branches) if branches else None

@@ -18,6 +18,8 @@ _CODECS = {
 }  # fmt: skip
 _CYRILLIC = "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯІЇЄҐЎ"
 _RUSSIAN_LETTERS = 33
+_RUSSIAN = _CYRILLIC[:_RUSSIAN_LETTERS]
+_SIGNS = "«»„“”‘’№–—…°§"
 # Of texts of these characters alone nothing is taken away or composed: nearly all texts are. The test takes a tenth of
 # the time of the whole, and names its collation, since PostgreSQL refuses it under one that is not deterministic.
 _NOT_PLAIN = _S("({}::text COLLATE pg_catalog.\"C\") ~ '[^ -~\u0410-\u044f\u0401\u0451]'")
@@ -48,6 +50,13 @@ class TextRules:
     @cached_property
     def _invisible(self) -> sql.Literal:
         return self._known(INVISIBLE)
+
+    def has_other_letters(self, value: sql.Composable) -> sql.Composed:
+        """Whether a text holds characters of which PostgreSQL and Python may not make the same lower case: others than
+        ASCII, Russian letters, and signs that have none."""
+        signs = _SIGNS if self.encoding == "UTF8" else ""
+        letters = _RUSSIAN + _RUSSIAN.lower() if self.encoding in _CYRILLIC_ENCODINGS else ""
+        return _S('({}::text COLLATE pg_catalog."C") ~ {}').format(value, sql.Literal(f"[^ -~{letters}{signs}]"))
 
     def is_blank(self, value: sql.Composable) -> sql.Composed:
         """Whether a text that is not NULL shows nothing."""
