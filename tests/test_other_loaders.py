@@ -21,7 +21,10 @@ from amocrm_sim.testing import SimulatorServer
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("loaders")]
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-SIZES = {"companies": 30}
+# So many notes that the content of one is plain text.
+SIZES = {"companies": 30, "notes": 600}
+# docs/other-loaders.md, target-duckdb.
+AS_TEXT = {"notes": {"params": "json.dumps(params)"}}
 
 
 def program(loader):
@@ -38,11 +41,19 @@ def program(loader):
     return [str(python), str(python.parent / loader)]
 
 
-def read(sim, folder, state=None):
-    """What the tap says of an account: its messages, and the last state."""
+def read(sim, folder, state=None, only=(), **settings):
+    """What the tap says of an account, or of some streams: its messages, and the last state."""
     config = folder / "tap.json"
-    config.write_text(json.dumps({"api_url": sim.url, "access_token": "sim-token", "requests_per_second": 1000}))
+    given = {"api_url": sim.url, "access_token": "sim-token", "requests_per_second": 1000, **settings}
+    config.write_text(json.dumps(given))
     line = [BIN / "tap-amocrm", "--config", config]
+    if only:
+        catalog = json.loads(subprocess.run([*line, "--discover"], capture_output=True, check=True).stdout)
+        for stream in catalog["streams"]:
+            (root,) = [part["metadata"] for part in stream["metadata"] if not part["breadcrumb"]]
+            root["selected"] = stream["tap_stream_id"] in only
+        (folder / "catalog.json").write_text(json.dumps(catalog))
+        line += ["--catalog", folder / "catalog.json"]
     if state is not None:
         (folder / "state.json").write_text(json.dumps(state))
         line += ["--state", folder / "state.json"]
@@ -98,17 +109,18 @@ def test_target_csv_holds_every_record(messages, tmp_path):
         assert sorted(found) == sorted(keys), stream
 
 
-def test_target_duckdb_holds_every_record_of_an_account_of_tidy_shapes(tmp_path):
-    with SimulatorServer(process=True, rps=0, plain=True, **SIZES) as sim:
-        tidy = read(sim, tmp_path)[0]
+def test_target_duckdb_holds_every_record_where_the_content_of_notes_comes_as_text(messages, tmp_path):
+    assert any('"params":"' in line for line in messages.splitlines()), "the account has no note of plain text"
+    with SimulatorServer(process=True, rps=0, **SIZES) as sim:
+        mapped = read(sim, tmp_path, stream_maps=AS_TEXT)[0]
     file = tmp_path / "account.duckdb"
-    load("target-duckdb", {"filepath": str(file), "default_target_schema": "amo"}, tidy, tmp_path)
+    load("target-duckdb", {"filepath": str(file), "default_target_schema": "amo"}, mapped, tmp_path)
     code = (
         "import duckdb, json, sys; c = duckdb.connect(sys.argv[1]); "
         "print(json.dumps({s: c.execute(f'SELECT account_id::bigint, id::text FROM amo.{s}').fetchall() "
         "for s in sys.argv[2:]}))"
     )
-    expected = keys_of(tidy)
+    expected = keys_of(messages)
     line = [program("target-duckdb")[0], "-c", code, str(file), *expected]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -123,6 +135,49 @@ def sqlalchemy_url(url):
     password = f":{parts.pop('password')}" if parts.get("password") else ""
     query = "&".join(f"{key}={value}" for key, value in parts.items())
     return f"postgresql+psycopg://{user}{password}@/{name}?{query}"
+
+
+def test_target_postgres_has_a_column_for_each_custom_field_and_marks_links_that_are_gone(database_url, tmp_path):
+    schema = f"columns_{os.getpid()}"
+    config = {"sqlalchemy_url": sqlalchemy_url(database_url), "default_target_schema": schema}
+    only = ("companies", "leads", "lead_contacts")
+    with (
+        SimulatorServer(process=True, rps=0, companies=20) as sim,
+        psycopg.connect(database_url, autocommit=True) as db,
+    ):
+
+        def rows(statement):
+            return db.execute(sql.SQL(statement).format(s=sql.Identifier(schema))).fetchall()
+
+        def linked():
+            return set(rows("SELECT lead_id::bigint, contact_id::bigint FROM {s}.lead_contacts WHERE NOT is_deleted"))
+
+        def embedded():
+            return {(i, c["id"]) for i, r in sim.truth("leads").items() for c in r["_embedded"]["contacts"]}
+
+        try:
+            first, state = read(sim, tmp_path, None, only, custom_fields="columns")
+            load("target-postgres", config, first, tmp_path)
+            kinds = dict(
+                db.execute(
+                    "SELECT column_name, data_type FROM information_schema.columns "
+                    "WHERE table_schema = %s AND table_name = 'companies' AND column_name LIKE 'cf!_%%' ESCAPE '!'",
+                    [schema],
+                ).fetchall()
+            )
+            assert len(kinds) == 32
+            names = ("cf_phone", "cf_filial", "cf_ploshchad_m2", "cf_osnovana", "cf_postoyannyy", "cf_rekvizity")
+            assert [kinds[name] for name in names] == ["ARRAY", "text", "numeric", "date", "boolean", "jsonb"]
+            assert linked() == embedded()
+            lead = min(lead for lead, _ in embedded())
+            wish = {"field_id": 702_005, "field_name": "Желания", "field_type": "textarea", "values": [{"value": "да"}]}
+            changed = {"custom_fields_values": [wish], "_embedded": {"contacts": []}}
+            sim.change("update", kind="leads", ids=[lead], fields=changed)
+            load("target-postgres", config, read(sim, tmp_path, state, only, custom_fields="columns")[0], tmp_path)
+            assert rows(f"SELECT cf_pozhelaniya FROM {{s}}.leads WHERE id = {lead}") == [("да",)]
+            assert linked() == embedded()
+        finally:
+            db.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
 
 
 def test_meltano_lands_raw_tables_by_target_postgres_full_then_incremental(database_url, tmp_path):

@@ -33,7 +33,8 @@ CODES: dict[str, ErrorCode] = {
     ),
     "CatalogError": ErrorCode(
         "E_CATALOG",
-        "The catalog is not a Singer catalog, selects no stream, or asks for an unknown replication method.",
+        "The catalog is not a Singer catalog, selects no stream, lacks the stream that a selected one is made of, or "
+        "asks for an unknown replication method.",
         "Make one with `tap-amocrm --discover`, or correct the select rules.",
     ),
     "StreamMapError": ErrorCode(

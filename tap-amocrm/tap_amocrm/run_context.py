@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from tap_amocrm.config.settings import Settings
 from tap_amocrm.http.client import Client
 from tap_amocrm.http.metrics import Metrics, check_metrics_file
 from tap_amocrm.http.server_clock import ServerClock
+from tap_amocrm.planning.column_book import ColumnBook
 from tap_amocrm.planning.definitions import Definitions
 from tap_amocrm.planning.scope import Scope
 from tap_amocrm.planning.scope_membership import packed, unpacked
@@ -27,12 +28,14 @@ from tap_amocrm.state import RememberedScope, TapMemory
 
 
 class EncodedPage(NamedTuple):
-    """The messages of a page: how many, and how far the list that they are of has been read behind them."""
+    """The messages of a page: how many records of its stream, how far the list that they are of has been read behind
+    them, and what to call once they are out."""
 
     records: int
     lines: bytes
     listing: str
     position: Position | None
+    written: tuple[Callable[[], None], ...] = ()
 
 
 @dataclass
@@ -84,6 +87,7 @@ class Run:
         reader: Reads the incremental lists.
         scope: The companies in scope and their children; reads nothing while the settings name no scope.
         scope_digest: Identifies the scope in bookmarks.
+        columns: The columns of custom fields; None where those leave as an array.
         prefetch: Streams that are read ahead of their turn.
     """
 
@@ -94,6 +98,7 @@ class Run:
     reader: Reader
     scope: Scope
     scope_digest: str
+    columns: ColumnBook | None = None
     prefetch: Prefetch[EncodedPage] | None = None
 
     @classmethod
@@ -118,7 +123,9 @@ class Run:
         kept = memory.scope
         known = unpacked(kept.companies) if kept is not None and kept.digest == digest else None
         definitions = Definitions(memory.definitions, settings.definitions_lifetime, partial(_times, client.clock))
-        return cls(session, account, lists, definitions, reader, Scope(reader, memory.totals, known), digest)
+        columns = ColumnBook(memory.columns, account.timezone) if settings.custom_fields == "columns" else None
+        scope = Scope(reader, memory.totals, known)
+        return cls(session, account, lists, definitions, reader, scope, digest, columns)
 
     @property
     def settings(self) -> Settings:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, cast
 import click
 from singer_sdk import Stream, Tap
 from singer_sdk.exceptions import MappingError
+from singer_sdk.helpers._catalog import get_selected_schema
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers._state import StateWriter
 from singer_sdk.mapper import SameRecordTransform
@@ -58,7 +59,9 @@ SEAM: dict[str, str | None] = {
     "singer_sdk.streams.core:Stream.log": "self, message, args, level, kwargs",
     "singer_sdk.streams.core:Stream.get_sync_timer": "self",
     "singer_sdk.helpers._state:StateWriter.write_state": "self, state",
+    "singer_sdk.helpers._catalog:get_selected_schema": "stream_name, schema, mask",
     "singer_sdk.helpers._classproperty:classproperty": None,
+    "singer_sdk.mapper:PluginMapper.register_raw_stream_schema": "self, stream_name, schema, key_properties",
     "singer_sdk.mapper:SameRecordTransform": None,
     "singer_sdk.singerlib.encoding.base:GenericSingerWriter.serialize_message": "self, message",
     "singer_sdk.singerlib.encoding.base:GenericSingerWriter.write_message": "self, message",
@@ -211,12 +214,32 @@ class SeamStream(Stream):
         if self.holds_schema_back():
             return
         for message in super()._generate_schema_messages():
-            message.schema = {**message.schema, **self.schema_annotations()}
+            message.schema = self.complete_schema(message.schema)
             yield message
 
+    def schema_lines(self) -> bytes:
+        """The stream's SCHEMA as it would be written."""
+        messages, writer = self._generate_schema_messages(), self._tap.message_writer
+        return b"".join(writer.serialize_message(message) + b"\n" for message in messages)
+
+    def use_schema(self, schema: dict[str, Any]) -> None:
+        """Take another schema than the stream, or the catalog, had; stream maps and selection then apply to it."""
+        self._schema = schema
+        if self._input_schema is not None:
+            self._input_schema = schema
+        else:
+            root = self.metadata.root
+            self._metadata = self._mask = None
+            self.metadata[()] = root
+        mapper = self._tap._mapper
+        if mapper is not None:
+            selected = get_selected_schema(self.name, schema, self.mask)
+            mapper.register_raw_stream_schema(self.name, selected, self.primary_keys)
+            self._stream_maps = None
+
     @abstractmethod
-    def schema_annotations(self) -> dict[str, Any]:
-        """Keywords that every SCHEMA message carries beside the SDK's."""
+    def complete_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """The schema of a SCHEMA message, with keywords beside the SDK's."""
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
         """The SDK's log without its line on an unhandled error: the error itself says all, once."""

@@ -12,6 +12,8 @@ Record = dict[str, Any]
 # Digits that a 64-bit integer takes in any case; longer text is not a number of the API.
 _MOST_DIGITS = 18
 _LIMIT = 1 << 63
+_ABSENT: Any = object()
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 def whole(value: Any) -> int | None:
@@ -55,6 +57,21 @@ def items(container: Any) -> list[Record]:
             return []
         container = list(container.values())
     return [item for item in container if isinstance(item, dict)] if isinstance(container, list) else []
+
+
+def entries(record: Record, name: str) -> list[Record] | None:
+    """The objects under `_embedded`; None where nothing can be said of them, for the list is absent or unreadable.
+
+    A container that is empty in any way (null, `[]`, `{}`, an empty text) holds nothing.
+    """
+    found = record.get("_embedded", _ABSENT)
+    if found is not _ABSENT and found in _EMPTY:
+        return []
+    container = found.get(name, _ABSENT) if isinstance(found, dict) else _ABSENT
+    if container is _ABSENT:
+        return None
+    known = items(container)
+    return known if known or container in _EMPTY else None
 
 
 def embedded(record: Record, name: str) -> list[Record]:

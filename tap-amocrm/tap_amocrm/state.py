@@ -1,7 +1,7 @@
 """What the tap keeps in the Singer state: a bookmark for each stream, and its own memory between runs.
 
 These classes are the only code that knows the keys of the state. Reading is strict for bookmarks, where a mistake would
-lose records, and forgiving for the memory, whose loss only costs requests.
+lose records, and for names of columns; it is forgiving for the rest of the memory, whose loss only costs requests.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class StreamBookmark:
         seen: The events behind the bookmark that are known (`deleted_records`).
         unfinished: How far a reading that was interrupted has come.
         boundaries: The page boundaries of `walked`, packed, by list.
+        links: Which links have been sent, packed (`tap_amocrm.streams.sent_links`); later parts win over earlier ones.
     """
 
     replication_key: str | None = None
@@ -82,6 +83,7 @@ class StreamBookmark:
     seen: list[str] | None = None
     unfinished: Unfinished | None = None
     boundaries: dict[str, str] | None = None
+    links: list[str] | None = None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> StreamBookmark:
@@ -143,6 +145,17 @@ class RememberedScope:
     companies: str
 
 
+class FieldColumn(NamedTuple):
+    """A custom field's column, kind and name; the column never changes."""
+
+    column: str
+    kind: str
+    name: str
+
+
+FieldColumns = dict[int, FieldColumn]
+
+
 @dataclass
 class TapMemory:
     """What a run leaves for the next one.
@@ -155,6 +168,7 @@ class TapMemory:
         scope: The companies in scope at the end of the last complete run.
         events_refused: Whether this user may not read events.
         lists: What earlier runs saw in each list.
+        columns: Custom fields that have a column, by stream and ID: the column, the field's kind and name.
     """
 
     requests: int | None = None
@@ -164,6 +178,7 @@ class TapMemory:
     scope: RememberedScope | None = None
     events_refused: bool = False
     lists: dict[str, SeenList] = field(default_factory=dict)
+    columns: dict[str, FieldColumns] = field(default_factory=dict)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> TapMemory:
@@ -196,6 +211,7 @@ class TapMemory:
             "scope": None if self.scope is None else vars(self.scope).copy(),
             "events_refused": self.events_refused or None,
             "lists": {name: list(seen) for name, seen in self.lists.copy().items()},
+            "columns": {name: _written_columns(found) for name, found in self.columns.copy().items()} or None,
         }
         state[MEMORY_KEY] = {name: value for name, value in document.items() if value is not None}
 
@@ -218,6 +234,17 @@ def check_state(state: Mapping[str, Any]) -> None:
         if not isinstance(bookmark, dict):
             _refuse(where, bookmark, "an object")
         _check_bookmark(where, bookmark)
+    _check_columns(state.get(MEMORY_KEY))
+
+
+def _check_columns(memory: Any) -> None:
+    """Names of columns are not built again: without them a renamed field would get another column."""
+    columns = memory.get("columns") if isinstance(memory, dict) else None
+    if columns is not None:
+        try:
+            _columns(columns)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            _refuse(f"{MEMORY_KEY}.columns", columns, "columns by stream and ID of a custom field")
 
 
 def _check_bookmark(where: str, bookmark: Mapping[str, Any]) -> None:
@@ -260,6 +287,20 @@ def _ids(value: Any) -> list[Any]:
     return list(value)
 
 
+def _columns(value: Any) -> dict[str, FieldColumns]:
+    return {stream: {int(i): _column(*c) for i, c in found.items()} for stream, found in value.items()}
+
+
+def _column(*parts: Any) -> FieldColumn:
+    if not all(isinstance(part, str) for part in parts):
+        raise TypeError
+    return FieldColumn(*parts)
+
+
+def _written_columns(found: FieldColumns) -> dict[str, list[str]]:
+    return {str(i): list(column) for i, column in found.copy().items()}
+
+
 def _scope(value: Any) -> RememberedScope:
     digest, companies = value["digest"], value["companies"]
     if not isinstance(digest, str) or not isinstance(companies, str):
@@ -282,6 +323,7 @@ _READ: dict[str, Any] = {
     "scope": _scope,
     "events_refused": bool,
     "lists": _lists,
+    "columns": _columns,
 }
 
 

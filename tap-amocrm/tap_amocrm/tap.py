@@ -19,7 +19,7 @@ from tap_amocrm import __version__
 from tap_amocrm.config.environment import from_variables
 from tap_amocrm.config.setting_names import unknown_settings
 from tap_amocrm.config.settings import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, SETTING_NAMES, validation_problems
-from tap_amocrm.declarations import DECLARATIONS, DELETED_RECORDS
+from tap_amocrm.declarations import CUSTOM_FIELDS, DECLARATIONS, DELETED_RECORDS
 from tap_amocrm.errors import ConfigError, TapError, UnknownSettingError
 from tap_amocrm.planning.reconcile import Reconcile
 from tap_amocrm.run_context import Run, Session
@@ -30,8 +30,10 @@ from tap_amocrm.singer_io.run_marker import STATE_KEY, RunMarker
 from tap_amocrm.singer_io.writer import Interrupted, MarkerWriter, SnapshotStateWriter, Writer, interrupt
 from tap_amocrm.state import TapMemory, check_state
 from tap_amocrm.streams import STREAMS
-from tap_amocrm.streams.base import AmoStream, AmoTap
+from tap_amocrm.streams.base import AmoStream
+from tap_amocrm.streams.derived import DerivedStream
 from tap_amocrm.streams.events import DeletionStream
+from tap_amocrm.streams.joined import JoinedTap
 from tap_amocrm.streams.whole import WholeStream
 
 logger = logging.getLogger("tap-amocrm")
@@ -39,7 +41,7 @@ logger = logging.getLogger("tap-amocrm")
 _SECONDS_TO_END = 4.0
 
 
-class TapAmoCRM(AmoTap):
+class TapAmoCRM(JoinedTap):
     """amoCRM (Kommo) API v4."""
 
     name = "tap-amocrm"
@@ -103,9 +105,12 @@ class TapAmoCRM(AmoTap):
         metrics.run_id, metrics.requests_per_second = self.marker.id, self.session.settings.requests_per_second
         try:
             self._mark(complete=False)
+            self.use_columns()
             self._read_ahead()
             streams_in_turn()
             self._reconcile()
+            for derived in self.derived():
+                derived.keep_position()
             self._read_unknown_definitions()
             if self.run.settings.scoped:
                 self.run.remember_scope()
@@ -135,6 +140,15 @@ class TapAmoCRM(AmoTap):
             Reconcile(self.run.reader, membership, self.big_streams()).run(stream.found)
             stream.finish()
 
+    def run_discovery(self) -> str:
+        """Write the catalog; columns of custom fields are those that the account has now."""
+        try:
+            if self.config.get("custom_fields") == "columns":
+                self.use_columns()
+            return super().run_discovery()
+        finally:
+            self._close_run()
+
     def count_records(self) -> dict[str, int]:
         """Read the streams of entities, notes and tasks and write nothing: records by stream."""
         try:
@@ -149,9 +163,11 @@ class TapAmoCRM(AmoTap):
         """Streams that do not wait for one another are read at once; deleted_records looks at what the others did."""
         run = self.run
         chosen = [s for s in self.streams.values() if s.selected and isinstance(s, AmoStream)]
+        for stream in self.derived():
+            _ = stream.links  # from the state, which threads do not read
         if run.settings.scoped and any(s.since() != run.settings.start_date for s in chosen if s.listings):
             return
-        ahead = [s for s in chosen if s.plain and not isinstance(s, DeletionStream)]
+        ahead = [s for s in chosen if s.plain and not isinstance(s, (DeletionStream, DerivedStream))]
         # At amoCRM's pace there must be something to ask for whenever a list ends; without a throttle memory counts.
         room = 32 if run.settings.requests_per_second <= MAX_REQUESTS_PER_SECOND else 8
         run.prefetch = Prefetch([(s.name, s.encoded_pages) for s in ahead], room)
@@ -163,6 +179,8 @@ class TapAmoCRM(AmoTap):
             if name in streams:
                 stream = streams[name]
                 for records in self.run.definitions.again(name, stream.whole):
+                    if self.run.columns is not None and name == CUSTOM_FIELDS.name:
+                        self.run.columns.define(records)
                     stream.write(records)
                 self.run.definitions.written(name)
                 self.write_state()
@@ -172,8 +190,11 @@ class TapAmoCRM(AmoTap):
             return
         session = self.session
         session.client.close()
-        if "run" in self.__dict__ and self.run.prefetch is not None:
-            self.run.prefetch.stop()
+        if "run" in self.__dict__:
+            if self.run.prefetch is not None:
+                self.run.prefetch.stop()
+            if self.run.columns is not None:
+                self.run.columns.warn()
         session.progress.close()
         session.singer_metrics.close()
         document = session.metrics.document()

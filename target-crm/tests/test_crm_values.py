@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from target_crm.errors import MappingError
 from target_crm.normalise import TRANSFORMS, Context
 from target_crm.normalise.notes import note_text
 
@@ -239,6 +240,16 @@ def test_an_account_without_a_time_zone_is_warned_of_once(crm):
     (run,) = crm.execute("SELECT notices FROM sync_runs")
     found = [n["args"] for n in run["notices"] if n["code"] == "W_NO_TIME_ZONE"]
     assert found == [{"stream": "contacts", "zone": "UTC"}]
+
+
+def test_custom_fields_that_come_as_columns_are_refused_before_a_row_is_written(crm):
+    message = json.loads(crm.schema_message("contacts"))
+    message["schema"]["x-amocrm-custom-fields"] = "columns"
+    with pytest.raises(
+        MappingError, match=r"^Stream contacts brings its custom fields as columns.*custom_fields: array"
+    ):
+        crm.load([json.dumps(message), *crm.messages("contacts", {"first_name": "Анна"})[-1:]])
+    assert crm.execute("SELECT 1 FROM contacts") == []
 
 
 @pytest.mark.parametrize(

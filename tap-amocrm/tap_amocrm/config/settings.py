@@ -26,6 +26,8 @@ MAX_PAGE_SIZE = 250
 # As text, too: Meltano 4.4 fails on a setting of kind decimal that comes from the environment.
 NUMBER = th.CustomType({"type": ["number", "string", "null"]})
 STRATEGIES = ("auto", "batch", "scan")
+# How custom fields leave: the list `custom_fields_values`, or a property for each.
+CUSTOM_FIELDS = ("array", "columns")
 logger = logging.getLogger("tap-amocrm")
 # Clocks and time zones may differ so much.
 _A_DAY = 86_400
@@ -173,6 +175,14 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         description="Write a last version of a record that was deleted or merged away into its own stream: its key, "
         "is_deleted and _sdc_deleted_at. target-crm goes by deleted_records and does without.",
     ),
+    _text(
+        "custom_fields",
+        "Custom fields",
+        "array: the list custom_fields_values, as the API sends it; columns: a property of its own for each custom "
+        "field, named once and for all (docs/other-loaders.md). target-crm needs array.",
+        default="array",
+        allowed_values=list(CUSTOM_FIELDS),
+    ),
     _text("metrics_file", "Metrics file", "File for the metrics of the run, as JSON."),
 ).to_dict()
 
@@ -208,6 +218,7 @@ class Settings:
     share_throttle: bool = True
     raw_text: bool = False
     mark_deleted: bool = True
+    custom_fields: str = "array"
     metrics_file: Path | None = None
 
     @property
@@ -246,6 +257,7 @@ class Settings:
             definitions_lifetime=_whole(config, "definitions_lifetime", 3600, 0, 365 * 86_400),
             raw_text=bool(config.get("raw_text")),
             mark_deleted=config.get("mark_deleted") is not False,
+            custom_fields=str(config.get("custom_fields") or "array"),
             metrics_file=user_path("metrics_file", config["metrics_file"]) if config.get("metrics_file") else None,
         )
         _check_together(settings)
@@ -302,6 +314,9 @@ def _optional_whole(config: Mapping[str, Any], name: str) -> int | None:
 def _check_together(settings: Settings) -> None:
     if settings.child_strategy not in STRATEGIES:
         msg = f"Setting child_strategy: {settings.child_strategy!r} must be one of {', '.join(STRATEGIES)}."
+        raise ConfigError(msg)
+    if settings.custom_fields not in CUSTOM_FIELDS:
+        msg = f"Setting custom_fields: {settings.custom_fields!r} must be one of {', '.join(CUSTOM_FIELDS)}."
         raise ConfigError(msg)
     loopback = urlsplit(settings.api_url).hostname in LOOPBACK
     if settings.requests_per_second > MAX_REQUESTS_PER_SECOND and not loopback:

@@ -6,7 +6,8 @@ that a target can link what it receives.
 
 from __future__ import annotations
 
-from tap_amocrm.declarations.declaration import MERGED, Declaration, Listing, Reading
+from tap_amocrm.declarations.declaration import MERGED, Declaration, Embedded, Listing, Reading
+from tap_amocrm.declarations.derived import CUSTOMER_LINKS, LINKS, STATUSES
 from tap_amocrm.declarations.entities import COMPANIES, CONTACTS, LEADS, NOTES, TASKS
 from tap_amocrm.declarations.history import DELETED_RECORDS, EVENTS
 from tap_amocrm.declarations.optional import (
@@ -38,6 +39,7 @@ __all__ = [
     "RESTORED_BY",
     "USERS",
     "Declaration",
+    "Embedded",
     "Listing",
     "Reading",
     "events_that_shrink",
@@ -47,16 +49,19 @@ __all__ = [
 DECLARATIONS: tuple[Declaration, ...] = (
     USERS,
     PIPELINES,
+    STATUSES,
     LOSS_REASONS,
     TASK_TYPES,
     COMPANIES,
     CONTACTS,
     LEADS,
+    *LINKS,
     NOTES,
     TASKS,
     CUSTOM_FIELDS,
     TAGS,
     CUSTOMERS,
+    *CUSTOMER_LINKS,
     CATALOGS,
     CATALOG_ELEMENTS,
     SOURCES,

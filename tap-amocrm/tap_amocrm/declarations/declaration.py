@@ -31,6 +31,8 @@ class Reading(Enum):
     NESTED = "nested"
     # A list within the account's own record, which costs no request.
     ACCOUNT = "account"
+    # Entries of a list that another stream's records embed, which cost no request.
+    DERIVED = "derived"
     EVENTS = "events"
     # What the events say of records that were deleted, merged or restored.
     DELETIONS = "deletions"
@@ -65,6 +67,27 @@ class Listing:
 
 
 @dataclass(frozen=True)
+class Embedded:
+    """A list under `_embedded` of another stream's records, whose entries are a stream of their own.
+
+    Args:
+        name: Of the list.
+        owner: The property that takes the ID of the record that embeds it.
+        entry: The property that takes the ID of an entry; none where an entry is a whole record.
+        keeps: What else of an entry is kept.
+        of: The stream of the entries.
+        key: Which two IDs the key of a link is made of, in their order.
+    """
+
+    name: str
+    owner: str
+    entry: str = ""
+    keeps: tuple[str, ...] = ()
+    of: str = ""
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Declaration:
     """One stream; everything else about it is derived from here.
 
@@ -85,6 +108,8 @@ class Declaration:
             remembered stream be read again.
         urgent: Whether its requests go first; others fill what the rate limit leaves free.
         selected: Whether it is selected where the catalog does not say so.
+        embedded: The list that a derived stream is made of; `parents` names the one stream that embeds it.
+        keys: The primary key.
     """
 
     name: str
@@ -102,6 +127,8 @@ class Declaration:
     named_by: tuple[str, ...] = ()
     urgent: bool = True
     selected: bool = True
+    embedded: Embedded | None = None
+    keys: tuple[str, ...] = _KEY
 
     def __post_init__(self) -> None:
         """Let each list know its stream and its key."""
@@ -116,5 +143,5 @@ class Declaration:
     @property
     def schema(self) -> dict[str, Any]:
         """The JSON schema; the keys are required, everything else may be null."""
-        properties = (th.Property(name, kind, required=name in _KEY) for name, kind in self.properties.items())
+        properties = (th.Property(name, kind, required=name in self.keys) for name, kind in self.properties.items())
         return th.PropertiesList(*properties).to_dict()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tap_amocrm.declarations.declaration import Declaration, Listing, Reading
 from tap_amocrm.declarations.properties import (
-    ANYTHING,
     BOOLEAN,
     EMBEDDED,
     FOREIGN,
@@ -78,7 +77,7 @@ CUSTOM_FIELDS = Declaration(
         "type": TEXT,
         "code": TEXT,
         "sort": INTEGER,
-        "group_id": ANYTHING,
+        "group_id": FOREIGN,
         **dict.fromkeys(("is_api_only", "is_computed", "is_predefined", "is_deletable"), BOOLEAN),
         **dict.fromkeys(("enums", "nested", "required_statuses", "hidden_statuses", "chained_lists"), OBJECT),
         **dict.fromkeys(("is_visible", "is_required", "is_multiple"), BOOLEAN),

@@ -9,6 +9,7 @@ from typing import Any
 from singer_sdk import Stream
 
 from tap_amocrm.config.setting_names import nearest
+from tap_amocrm.declarations import BY_NAME
 from tap_amocrm.errors import CatalogError
 
 logger = logging.getLogger("tap-amocrm")
@@ -23,7 +24,8 @@ def check_catalog(streams: Iterable[Stream], named: Collection[str]) -> None:
         named: The streams that the catalog names; empty where none was given.
 
     Raises:
-        CatalogError: no stream is selected, or a replication method is unknown.
+        CatalogError: no stream is selected, a replication method is unknown, or the stream is missing that another
+            one is made of.
     """
     streams = list(streams)
     known = [stream.name for stream in streams]
@@ -37,6 +39,17 @@ def check_catalog(streams: Iterable[Stream], named: Collection[str]) -> None:
         raise CatalogError(msg)
     for stream in selected:
         _check_replication(stream)
+        _check_owner(stream.name, [s.name for s in selected])
+
+
+def _check_owner(name: str, selected: Collection[str]) -> None:
+    """A stream that is made of another one's records needs that one."""
+    declared = BY_NAME.get(name)
+    if declared is not None and declared.embedded is not None:
+        (owner,) = declared.parents
+        if owner not in selected:
+            msg = f"Stream {name} is made of the records of {owner}, which is not selected. Select {owner}, too."
+            raise CatalogError(msg)
 
 
 def _check_replication(stream: Stream) -> None:

@@ -12,19 +12,19 @@ from typing import Any, ClassVar, NamedTuple, cast
 import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
-from tap_amocrm.api.conform import Conformer
 from tap_amocrm.bookmarks import Bookmark
-from tap_amocrm.declarations import Declaration
-from tap_amocrm.errors import ApiError, StreamMapError
+from tap_amocrm.errors import ApiError
 from tap_amocrm.positions import PageBoundary, Position
 from tap_amocrm.run_context import EncodedPage, Run
-from tap_amocrm.sdk_seam import SeamStream, SeamTap
+from tap_amocrm.sdk_seam import SeamTap
 from tap_amocrm.shapes import Record
 from tap_amocrm.singer_io.catalog_check import FULL_TABLE
-from tap_amocrm.singer_io.run_marker import SCHEMA_KEY, RunMarker
-from tap_amocrm.singer_io.writer import encode_records, write_lines
+from tap_amocrm.singer_io.run_marker import RunMarker
+from tap_amocrm.singer_io.writer import write_lines
 from tap_amocrm.state import StreamBookmark
 from tap_amocrm.streams.checkpoints import Checkpoints
+from tap_amocrm.streams.outgoing import Follower
+from tap_amocrm.streams.writing import WritingStream
 
 # An endpoint that the account's plan (402) or the user's rights (403) refuse gives an empty stream.
 REFUSED = (402, 403)
@@ -48,6 +48,14 @@ class AmoTap(SeamTap):
     def run(self) -> Run:
         """What the streams share."""
 
+    @abstractmethod
+    def followers(self, stream: str) -> tuple[Follower, ...]:
+        """The selected streams that are made of what a stream's records embed."""
+
+    @abstractmethod
+    def forget_links(self, gone: list[Record]) -> None:
+        """Mark the links of what was deleted or merged away; `gone` are records of `deleted_records`."""
+
     def settle_bookmarks(self) -> None:
         """Set all bookmarks of streams that are read by what is known of the service's time now."""
         for stream in self.streams.values():
@@ -59,7 +67,7 @@ class AmoTap(SeamTap):
         return [s for s in self.streams.values() if isinstance(s, AmoStream) and s.listings and s.selected]
 
 
-class AmoStream(SeamStream):
+class AmoStream(WritingStream):
     """Base of all streams: reads pages, writes records, moves one bookmark once all before it is through.
 
     The bookmark is the server's time at which the reading began, not the newest `updated_at`: API clients may set that
@@ -70,7 +78,6 @@ class AmoStream(SeamStream):
     primary_keys: ClassVar[list[str]] = ["account_id", "id"]
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     is_sorted = False
-    declared: ClassVar[Declaration]
     bookmarked: ClassVar[bool]
     # Names of the lists that are read by what changed.
     listings: ClassVar[tuple[str, ...]]
@@ -83,17 +90,14 @@ class AmoStream(SeamStream):
             cls.name, cls.selected_by_default = declared.name, declared.selected
             if declared.replication_key is not None:
                 cls.replication_key = declared.replication_key  # type: ignore[method-assign,assignment]
-            cls.bookmarked = declared.replication_key is not None
+            cls.primary_keys = list(declared.keys)
+            cls.bookmarked = declared.replication_key is not None and declared.embedded is None
             cls.listings = tuple(x.name for x in declared.listings) if declared.incremental else ()
 
     def __init__(self, tap: AmoTap) -> None:
-        super().__init__(tap, schema=self.declared.schema, name=self.name)
-        self.amo = tap
-        self._conform = Conformer(self.schema)
+        super().__init__(tap)
         self._read = False
         self._began_at: float | None = None
-        # The ids of all records of a reading from the beginning; None for any other reading.
-        self.sent: array[int] | None = None
         self.checkpoints: Checkpoints
 
     @abstractmethod
@@ -121,10 +125,19 @@ class AmoStream(SeamStream):
         if not self.bookmarked:
             return None
         kept = self.kept
-        good = self._incremental and kept.scope == self.amo.run.scope_digest
+        # What is made of this stream may have been selected later, or left out for a while.
+        followed = [kept, *(follower.kept for follower in self.followers)]
+        times = [k.replication_key_value for k in followed]
+        good = self._incremental and all(times) and {k.scope for k in followed} == {self._digest}
         # A full scan whose page boundaries are not known, or can't be checked, is done again.
         good = good and not (kept.walked and (not kept.boundaries or self.amo.run.reader.events_refused))
-        return self.mark.since(kept.replication_key_value, good=good)
+        return self.mark.since(min(times, key=_moment) if good else kept.replication_key_value, good=good)
+
+    @property
+    def _digest(self) -> str:
+        """Identifies what the stream is read with: the scope, and how custom fields leave."""
+        digest = self.amo.run.scope_digest
+        return digest if self.columns is None else f"{digest}-columns"
 
     @property
     def _incremental(self) -> bool:
@@ -147,7 +160,7 @@ class AmoStream(SeamStream):
         enabled = self.bookmarked and self._incremental and not run.settings.scoped
         known = run.client.clock
         found = Checkpoints(
-            self.kept, lambda: mark.began if known.known else None, since, run.scope_digest, enabled=enabled
+            self.kept, lambda: mark.began if known.known else None, since, self._digest, enabled=enabled
         )
         if found.interrupted is not None and not mark.resume(found.interrupted.began):
             found.forget()
@@ -163,32 +176,26 @@ class AmoStream(SeamStream):
         """All records, one by one; the bookmark moves behind the last of them."""
         del context
         for page in self.unrefused_pages():
-            self._prepare(page.records)
+            ready = self._ready_to_write(page.records)
             yield from page.records
+            for derived in ready.derived:
+                derived.write()
             self._passed(page.listing, page.position)
         self._move_bookmark()
 
     def encoded_pages(self) -> Iterator[EncodedPage]:
         """Pages as messages, which take less memory than the records while they wait."""
         for records, listing, position in self.unrefused_pages():
-            self._prepare(records)
+            ready = self._prepare(records)
             if records or position is not None:
-                lines = encode_records(self.name, records, pendulum.now("UTC").to_iso8601_string())
-                yield EncodedPage(len(records), lines, listing, position)
-
-    def _prepare(self, records: list[Record]) -> None:
-        """What happens to all records before they leave: their types, counts, unknown users and fields."""
-        self._conform(records)
-        if self.sent is not None:
-            self.sent.extend(i for r in records if (i := r.get("id")).__class__ is int and 0 < i < 1 << 63)
-        run = self.amo.run
-        run.metrics.read(self.name, len(records))
-        run.definitions.watch(self.name, records)
-        run.session.progress.advance(self.name, len(records))
+                lines = b"".join((self._lines(records, ready), *(d.encoded() for d in ready.derived)))
+                yield EncodedPage(len(records), lines, listing, position, tuple(d.written for d in ready.derived))
 
     def _move_bookmark(self) -> None:
         """All of the stream has been written."""
         self.amo.run.definitions.written(self.name)
+        for follower in self.followers:
+            follower.keep_position()
         if not self.bookmarked or self.mark.moment is None:
             return
         self._read = True
@@ -207,6 +214,8 @@ class AmoStream(SeamStream):
 
     def keep_position(self) -> None:
         """Put into the state how far the stream has been written."""
+        for follower in self.followers:
+            follower.keep_position()
         if self._began_at is not None and self.checkpoints.keep():
             self.save()
 
@@ -224,8 +233,10 @@ class AmoStream(SeamStream):
         value = self.mark.moved(run.scope.membership.began if run.settings.scoped and self.listings else None)
         if value is None and not self.mark.unmovable:
             return False
-        kept.replication_key, kept.replication_key_value, kept.scope = self.replication_key, value, run.scope_digest
+        kept.replication_key, kept.replication_key_value, kept.scope = self.replication_key, value, self._digest
         self.save()
+        for follower in self.followers:
+            follower.follow(kept)
         return True
 
     def unrefused_pages(self) -> Iterator[ReadPage]:
@@ -243,42 +254,27 @@ class AmoStream(SeamStream):
             self.mark.moment = None
             self.logger.warning("Stream %s stays empty: %s", self.name, error)
 
-    def write(self, records: list[Record]) -> None:
-        """Write records of this stream at once, outside its own turn."""
-        self._prepare(records)
-        if self.plain:
-            write_lines(encode_records(self.name, records, pendulum.now("UTC").to_iso8601_string()))
-        else:
-            for record in records:
-                self.write_record(record)
-
     def write_pages(self) -> Iterator[int]:
         """Write all pages, those that were read ahead first; the bookmark moves behind the last of them."""
         prefetch = self.amo.run.prefetch
         ahead = prefetch.pages(self.name) if prefetch is not None else None
-        for count, lines, listing, position in ahead if ahead is not None else self.encoded_pages():
-            write_lines(lines)
-            yield count
-            self._passed(listing, position)
+        for follower in self.followers:
+            follower.announce()
+        for page in ahead if ahead is not None else self.encoded_pages():
+            write_lines(page.lines)
+            for written in page.written:
+                written()
+            yield page.records
+            self._passed(page.listing, page.position)
         self._move_bookmark()
 
     def began_at(self) -> float | None:
         """When reading began, Unix seconds by this machine's clock."""
         return self._began_at
 
-    def map_error(self, identity: Any, error: Exception) -> StreamMapError:
-        """The record is named; the error's own text may hold a value of it."""
-        return StreamMapError(
-            f"Setting stream_maps: stream {self.name}, record {identity}: an expression fails "
-            f"({type(error).__name__}). A null value is the usual cause; str(name) takes one."
-        )
 
-    def schema_annotations(self) -> dict[str, Any]:
-        """The account, and which run this is."""
-        return {
-            "x-amocrm-account": self.amo.run.account.annotation(self.amo.run.settings.api_url),
-            SCHEMA_KEY: self.amo.marker.in_schema(scoped=self.amo.run.settings.scoped),
-        }
+def _moment(value: str | None) -> Any:
+    return pendulum.parse(str(value))
 
 
 AmoStream.page_writer = AmoStream

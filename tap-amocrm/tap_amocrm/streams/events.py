@@ -90,6 +90,7 @@ class DeletionStream(AmoStream):
         fresh = [e for e in events if str(e.get("id")) not in seen]
         self._seen = {str(e.get("id")): seconds(e, "created_at") for e in events}
         gone = deletions(fresh, run.account.id)
+        self.amo.forget_links(gone)
         began = self._run_began() if self._first(since) else 0
         late = deletions((e for e in fresh if seconds(e, "created_at") >= began), run.account.id)
         self._mark_deleted(late, first=self._first(since))

@@ -23,6 +23,10 @@ class WholeStream(AmoStream):
     replication_method = "FULL_TABLE"
     # Whether the SCHEMA has been written.
     _announced = False
+    # Records that were read before the stream's turn.
+    _ready: list[list[Record]] | None = None
+    # Whether all lists could be read.
+    _complete = True
 
     @property
     def priority(self) -> int:
@@ -47,8 +51,24 @@ class WholeStream(AmoStream):
         definitions = self.amo.run.definitions
         yield from map(ReadPage, definitions.pages(self.name, self.whole) if self.declared.remembered else self.whole())
 
+    def read_now(self) -> list[Record]:
+        """All records, read before the stream's turn; they are not read again then."""
+        self._ready = list(self.whole())
+        return [record for records in self._ready for record in records]
+
+    def _move_bookmark(self) -> None:
+        """All has been written; what is made of records that are no longer listed is gone."""
+        if self._complete and self.mark.moment is not None:
+            for follower in self.followers:
+                follower.mark_unseen()
+        super()._move_bookmark()
+
     def whole(self) -> Iterator[list[Record]]:
         """All records of all the stream's lists, each with an `id`."""
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            yield from ready
+            return
         for records in self._records():
             for record in records:
                 record.setdefault("id", record.get(self.declared.identity))
@@ -68,6 +88,7 @@ class WholeStream(AmoStream):
             except ApiError as error:
                 if error.status not in _MISSING:
                     raise
+                self._complete = False
                 if listing.entity_type != CUSTOMERS.name:
                     what = self.name if len(listings) == 1 else f"{self.name} ({listing.entity_type})"
                     self.logger.warning("Stream %s stays empty: %s", what, error)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from target_crm.errors import MappingError
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.paths import split_path
 from target_crm.normalise.numbers import number_text
@@ -13,8 +14,15 @@ from target_crm.problems import Problem
 from target_crm.records.decoder import field_name, wanted_keys
 
 FIELDS_STREAM = "custom_fields"
+# How tap-amocrm says in its SCHEMA messages whether custom fields come as an array or as columns.
+_FIELDS_KEY = "x-amocrm-custom-fields"
 # A SCHEMA with fewer properties describes little more than the key.
 _LEAST_PROPERTIES = 4
+
+
+def _takes_fields(live: LiveTable) -> bool:
+    table = live.mapping
+    return any(column.fields for column in table.columns) or any(child.fields for child in table.sets)
 
 
 class SourceWatch:
@@ -39,7 +47,13 @@ class SourceWatch:
             self._without_zone = Problem("W_NO_TIME_ZONE", {"stream": stream, "zone": str(zone)})
 
     def see_schema(self, stream: str, schema: Mapping[str, Any]) -> None:
-        """Note the mapped properties that the SCHEMA does not have."""
+        """Note the mapped properties that the SCHEMA does not have.
+
+        Raises:
+            MappingError: custom fields come as columns, and the mapping takes them from `custom_fields_values`.
+        """
+        if schema.get(_FIELDS_KEY) == "columns" and any(map(_takes_fields, self._of(stream))):
+            raise MappingError.of("E_FIELDS_AS_COLUMNS", stream=stream)
         properties = schema.get("properties")
         if not self._is_own or not isinstance(properties, dict) or len(properties) < _LEAST_PROPERTIES:
             return

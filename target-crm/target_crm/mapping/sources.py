@@ -29,7 +29,8 @@ PROPERTIES: dict[str, frozenset[str]] = {
 }
 _OTHER_STREAMS = (
     "account catalog_elements catalogs custom_fields deleted_records events loss_reasons pipelines roles sources "
-    "statuses tags talks task_types unsorted webhooks lead_contacts company_contacts contact_tags files file_links"
+    "statuses tags talks task_types unsorted webhooks files file_links company_contacts lead_contacts lead_companies "
+    "company_tags contact_tags lead_tags customer_contacts customer_companies customer_tags"
 )
 STREAMS = frozenset(_OTHER_STREAMS.split()) | PROPERTIES.keys()
 # What records embed; all of it are lists.

@@ -60,6 +60,13 @@ RUN_PROBLEMS: dict[str, Text] = {
         "Pipe them into target-crm-admin verify; for a load run tap-amocrm without --verify.",
         "Передайте их команде target-crm-admin verify; для загрузки запустите tap-amocrm без --verify.",
     ),
+    "E_FIELDS_AS_COLUMNS": Text(
+        "Stream {stream} brings its custom fields as columns; the mapping takes them from custom_fields_values.",
+        "Поток {stream} передаёт дополнительные поля отдельными свойствами, а сопоставление берёт их из "
+        "custom_fields_values.",
+        "Set custom_fields: array in tap-amocrm.",
+        "Задайте в tap-amocrm custom_fields: array.",
+    ),
     # Connecting
     "E_DATABASE_UNREACHABLE": Text("The database can't be reached: {said}", "База данных недоступна.", _URL, _URL_RU),
     "E_DATABASE_PASSWORD_MISSING": Text(
