@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import IO, Any
 
 import click
@@ -16,6 +14,7 @@ from rich.text import Text
 from target_crm.admin.common import console, database_name, name_database, plain_errors, print_json, session_of, short
 from target_crm.admin.listing import Col, Listing, list_options, print_list
 from target_crm.admin.lists import run_columns
+from target_crm.admin.plans import plan_of_messages
 from target_crm.config.settings import Settings
 from target_crm.errors import ConfigError
 from target_crm.operations import explain as explaining
@@ -131,7 +130,7 @@ def plan(context: click.Context, messages: IO[str] | None, limit: int, as_json: 
     It is the load itself, rolled back. Without a file: the plan of the last dry run.
     """
     settings = replace(context.obj(), dry_run=True, plan_file=None)
-    found = _last_plan(context.obj(), limit) if messages is None else _plan_of(settings, messages, limit)
+    found = _last_plan(context.obj(), limit) if messages is None else plan_of_messages(settings, messages, limit)
     name_database(settings)
     if as_json:
         print_json(found.as_dict())
@@ -144,19 +143,6 @@ def _last_plan(settings: Settings, limit: int) -> Plan:
     if file is None:
         raise ConfigError.of("E_PLAN_UNNAMED")
     return read_plan_file(file, limit)
-
-
-def _plan_of(settings: Settings, messages: IO[str], limit: int) -> Plan:
-    """The plan; where there is no database yet, as it would be in a new one, which is removed again."""
-    # The load's own program, with the SDK, is needed by no other subcommand.
-    from target_crm.target import plan_of
-
-    if settings.database_url is not None or (settings.data_dir.expanduser() / "PG_VERSION").exists():
-        return plan_of(settings, messages, limit)
-    with tempfile.TemporaryDirectory(prefix="crm") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # the server runs under a user of its own where it is started by root
-        return plan_of(replace(settings, data_dir=folder / "pg"), messages, limit)
 
 
 @click.command()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from target_crm.admin.common import name_database, plain_errors
+from target_crm.admin.plans import plan_file_of
 from target_crm.extras import require_extra
 
 
@@ -28,6 +30,11 @@ from target_crm.extras import require_extra
 @click.option(
     "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM of the certificate's key."
 )
+@click.option(
+    "--plan",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A plan (plan_file), or Singer messages, to be shown before they are loaded.  [default: the last dry run's]",
+)
 @click.pass_context
 @plain_errors
 def serve(
@@ -38,8 +45,8 @@ def serve(
     password_file: Path | None,
     allowed: tuple[str, ...],
     public: tuple[str, ...],
-    certificate: Path | None,
-    key: Path | None,
+    plan: Path | None,
+    **tls: Path | None,
 ) -> None:
     """The review page in the browser: runs, conflicts, records, rejects; in English and Russian.
 
@@ -57,7 +64,7 @@ def serve(
     settings = context.obj()
     if not public and settings.public_url:
         public = (settings.public_url,)
-    wanted = Serving(host, port, allow_remote, allowed, public, password if allow_remote else None, certificate, key)
+    wanted = Serving(host, port, allow_remote, allowed, public, password if allow_remote else None, **tls)
     named: list[bool] = []
 
     def tell(text: str) -> None:
@@ -66,4 +73,9 @@ def serve(
             named.append(True)
         click.echo(text)
 
-    serve(settings, wanted, tell)
+    if plan is None:
+        serve(settings, wanted, tell)
+        return
+    tell("Working out the plan ...")
+    with plan_file_of(settings, plan) as file:
+        serve(replace(settings, plan_file=file), wanted, tell)

@@ -266,8 +266,10 @@ def open_session(settings: Settings) -> Iterator[Session]:
             connection.close()
 
 
-def prepare_session(settings: Settings, database: Database, connection: psycopg.Connection[Any]) -> Session:
-    """A session on a connection; the mapping is compared with its tables.
+def prepare_session(
+    settings: Settings, database: Database, connection: psycopg.Connection[Any], *, commit: bool = True
+) -> Session:
+    """A session on a connection; the mapping is compared with its tables. Without `commit` the transaction goes on.
 
     Raises:
         NothingYetError: no load has run there yet.
@@ -283,7 +285,8 @@ def prepare_session(settings: Settings, database: Database, connection: psycopg.
         raise DatabaseError.of("E_TABLES_OF_EARLIER_VERSION", schema=settings.crm_schema, **versions)
     live = check_mapping(connection, mapping, settings.crm_schema)
     database.use_zone(connection, next(iter(naive_columns(live)), None))
-    connection.commit()
+    if commit:
+        connection.commit()
     session = Session(settings, connection, database=database)
     for table in live.values():
         session.tables[table.mapping.table] = table

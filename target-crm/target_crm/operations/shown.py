@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,6 +38,8 @@ class Shown:
         self._session, self._texts = session, texts
         self.accounts, self.labels = accounts, Labels(session, texts.language)
         self._names: dict[tuple[str, str], dict[str, str]] = {}
+        # The name of a row that is not there yet, by its key; of a plan.
+        self.coming: Callable[[str], str] = lambda _: ""
 
     def table(self, name: str, many: bool = False) -> str:
         """See `Labels.table`."""
@@ -102,7 +104,7 @@ class Shown:
         hidden = set(leave_out)
         item_set = self._session.sets.get(table)
         if item_set is not None:
-            hidden.add(item_set.item_set.columns.get("position", ""))
+            hidden |= {item_set.item_set.parent, item_set.item_set.columns.get("position", "")}
         shown = [
             f"{self.column(table, name)}: {self.value(table, name, _items(value))}"
             for name, value in row.items()
@@ -145,6 +147,8 @@ class Shown:
         found = names.get((table, row_id))
         if found and found != row_id:
             return found
+        if not found and (coming := self.coming(row_id)):
+            return coming
         return self._texts("row_unnamed" if found else "row_is_gone", what=self.table(table))
 
     def _plain(self, table: str, column: str, value: Any) -> str:
@@ -152,7 +156,7 @@ class Shown:
             known = self._names.setdefault((table, column), {})
             if str(value) not in known:
                 known[str(value)] = value_names(self._session, table, column, [value]).get(str(value), "")
-            return known[str(value)] or self._texts("link_is_gone")
+            return known[str(value)] or self.coming(str(value)) or self._texts("link_is_gone")
         family, language = self._family(table, column), self._texts.language
         if isinstance(value, bool):
             return self._texts("yes" if value else "no")

@@ -50,6 +50,18 @@ def write_plan_file(
         _write(lines, "kept", (dict(zip(KEPT_COLUMNS, values, strict=True)) for values in kept))
 
 
+def keep_plan(file: Path, plan: Plan) -> None:
+    """Write a plan that is in memory as `write_plan_file` writes one.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    with replaced_private(file) as lines:
+        _write(lines, "counts", [{"tables": plan.counts}])
+        for kind, single in _KINDS.items():
+            _write(lines, single, getattr(plan, kind))
+
+
 def read_plan_file(file: Path, limit: int) -> Plan:
     """The plan that a dry run wrote; at most `limit` entries of each kind, 0 for all.
 

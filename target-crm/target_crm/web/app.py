@@ -35,6 +35,7 @@ from target_crm.web.views import (
     entering,
     home,
     permissions,
+    plans,
     proposals,
     records,
     rejects,
@@ -68,8 +69,9 @@ class _Site:
     def __init__(self, crm: Crm, access: Access) -> None:
         self.crm, self.access = crm, access
 
-    def view(self, view: View) -> Endpoint:
-        """An endpoint that runs the view in a thread: it talks to the database."""
+    def view(self, view: View, *, before_first_load: bool = False) -> Endpoint:
+        """An endpoint that runs the view in a thread: it talks to the database. `before_first_load` views also work
+        where no load has run yet."""
 
         async def endpoint(request: Request) -> Response:
             form = await read_form(request)
@@ -77,13 +79,13 @@ class _Site:
                 given = form.get("form_token", [""])[-1]
                 if not self._is_own(request, given):
                     return self.problem(request, 403, "error_form")
-            return await run_in_threadpool(self._run, view, request, form)
+            return await run_in_threadpool(self._run, view, request, form, before_first_load)
 
         return endpoint
 
-    def _run(self, view: View, request: Request, form: dict[str, list[str]]) -> Response:
+    def _run(self, view: View, request: Request, form: dict[str, list[str]], before_first_load: bool) -> Response:
         try:
-            with self.crm.session() as session:
+            with self.crm.session(before_first_load=before_first_load) as session:
                 if not self._is_still_known(request, session):
                     self.access.leave(request.state.session.id)
                     return RedirectResponse("/enter", status_code=303)
@@ -193,6 +195,7 @@ def create_app(crm: Crm, access: Access) -> Guard:
         Route("/leave", site.leave, methods=["POST"]),
         Route("/language/{language}", site.language),
         Route("/name", site.name, methods=["POST"]),
+        Route("/plan", site.view(plans.show_plan, before_first_load=True)),
         Route("/decisions", site.view(runs.list_decisions)),
         Route("/runs", site.view(runs.list_runs)),
         Route("/runs/{run:number}", site.view(runs.show_run)),

@@ -89,11 +89,20 @@ class Crm:
         read_everything(connection)
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
-        """A session of its own for one request; what the request did not commit is rolled back."""
+    def session(self, *, before_first_load: bool = False) -> Iterator[Session]:
+        """A session of its own for one request; what the request did not commit is rolled back.
+
+        `before_first_load` shows the tables as the first load would make them, where there are none.
+        """
         assert self._pool is not None
         with self._pool.connection() as connection:
-            known = self._tables(connection)
+            try:
+                known = self._tables(connection)
+            except NothingYetError:
+                if not before_first_load:
+                    raise
+                self._database.prepare(connection, builtin=self.settings.mapping_file is None, commit=False)
+                known = prepare_session(self.settings, self._database, connection, commit=False)
             yield Session(self.settings, connection, known.tables, known.sets, self._database)
             connection.rollback()
 

@@ -21,6 +21,7 @@ from target_crm.operations.overview import count_waiting
 from target_crm.operations.session import Session
 from target_crm.operations.shown import Shown
 from target_crm.operations.users import is_taken
+from target_crm.plan.file import last_plan_file
 from target_crm.presentation import values
 from target_crm.presentation.texts import Texts
 from target_crm.web.i18n import texts_for
@@ -113,6 +114,12 @@ class Page:
         """Values, tables and columns as the reader sees them."""
         return Shown(self.session, self.texts, self.accounts)
 
+    @property
+    def has_plan(self) -> bool:
+        """Whether there is a plan to show: of the last dry run, or the one that `serve` was started with."""
+        file = last_plan_file(self.session.settings)
+        return file is not None and file.exists()
+
     def given(self, name: str) -> str | None:
         """A parameter of the form or the address; None when it is missing or empty."""
         found = self.form.get(name, [""])[-1] or self.request.query_params.get(name, "")
@@ -157,6 +164,7 @@ class Page:
                 link=link,
                 done=self._done(texts),
                 wants_password=self.access.wants_password,
+                has_plan=self.has_plan,
                 counted=COUNTED,
                 **context,
             )
@@ -202,6 +210,7 @@ def render_plain(request: Request, access: Access, template: str, *, status: int
             link=link,
             done=None,
             wants_password=access.wants_password,
+            has_plan=False,
             counted=COUNTED,
             **context,
         )

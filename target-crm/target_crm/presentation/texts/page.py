@@ -6,6 +6,7 @@ from target_crm.presentation.texts.access import ACCESS
 from target_crm.presentation.texts.cells import CELLS
 from target_crm.presentation.texts.common import COMMON
 from target_crm.presentation.texts.permissions import PERMISSIONS
+from target_crm.presentation.texts.plans import PLANS
 from target_crm.presentation.texts.proposals import PROPOSALS
 
 TEXTS: dict[str, tuple[str, str]] = COMMON | {
@@ -469,3 +470,4 @@ TEXTS.update(PROPOSALS)
 TEXTS.update(ACCESS)
 TEXTS.update(CELLS)
 TEXTS.update(PERMISSIONS)
+TEXTS.update(PLANS)

@@ -114,7 +114,7 @@ def hidden_keys(session: Session) -> set[str]:
         }
     for item_set in session.sets.values():
         s = item_set.item_set
-        hidden |= {s.id, s.parent, s.raw_fields, s.created_at or "", s.updated_at or ""}
+        hidden |= {s.id, s.raw_fields, s.created_at or "", s.updated_at or ""}
     return hidden
 
 
