@@ -105,13 +105,14 @@ class MergeSession:
 
     @contextmanager
     def by_key(self) -> Iterator[None]:
-        """Within it rows are looked up one by one by their whole key (`joins.BY_KEY`).
+        """Within it rows are looked up one by one by their whole key (`joins.by_key`).
 
         After an error the transaction is at its end, and the setting with it.
         """
-        self.run(joins.BY_KEY)
+        version = self.connection.info.server_version
+        self.run(joins.by_key(version))
         yield
-        self.run(joins.AS_PLANNED)
+        self.run(joins.as_planned(version))
 
     @contextmanager
     def attempt(self) -> Iterator[None]:

@@ -7,7 +7,11 @@ from psycopg import sql
 from target_crm.sql.spec import S, Slot
 from target_crm.sql.text import text_rules
 
+# What a decision says (`decision`).
 TAKE, MOVE, CONFLICT, EDIT = 1, 2, 4, 8
+# What the values of a cell are to one another (`facts`): which are empty, and which are the same when normalised.
+# EXACTLY: ours is the base letter by letter; what theirs is to the one it is to the other. LEFT: see `is_stored`.
+NO_BASE, NO_OURS, NO_THEIRS, OURS_IS_BASE, THEIRS_IS_BASE, THEIRS_IS_OURS, EXACTLY, LEFT = (1 << n for n in range(8))
 
 
 def phone_digits(value: sql.Composable) -> sql.Composed:
@@ -61,8 +65,56 @@ def is_stored(slot: Slot) -> sql.Composed:
     return S("CASE WHEN old_stored ? {} THEN {} ELSE false END").format(name, same_form)
 
 
+def _is_exactly(slot: Slot, left: sql.Composable, right: sql.Composable) -> sql.Composed:
+    """Whether two values are the same, letter by letter, or both NULL."""
+    if slot.live.family == "text":
+        # Byte by byte: what a collation that is not deterministic takes for equal may be blank and not blank.
+        left, right = (S('{}::text COLLATE pg_catalog."C"').format(value) for value in (left, right))
+    return S("{} IS NOT DISTINCT FROM {}").format(left, right)
+
+
+def _flag(flag: int, condition: sql.Composable) -> sql.Composed:
+    return S("CASE WHEN {} THEN {} ELSE 0 END").format(condition, sql.Literal(flag))
+
+
+def facts(slot: Slot) -> sql.Composed:
+    """What base, ours and theirs of a cell are to one another: a sum of the flags above; NULL where all three are
+    the same, as nearly always. `decision` reads it, so that each test is made once, and the dear ones seldom.
+    """
+    base, ours, theirs = slot.base, slot.ours, slot.theirs
+    return S(
+        """
+        CASE WHEN {ours_exact} AND {theirs_exact} THEN NULL
+        ELSE {no_base} + {no_ours} + {no_theirs} + {left} + {theirs_is_ours}
+            + CASE WHEN {ours_exact} THEN {exact} ELSE {ours_is_base} + {theirs_is_base} END
+        END
+        """
+    ).format(
+        ours_exact=_is_exactly(slot, ours, base),
+        theirs_exact=_is_exactly(slot, theirs, base),
+        no_base=_flag(NO_BASE, is_empty(slot, base)),
+        no_ours=_flag(NO_OURS, is_empty(slot, ours)),
+        no_theirs=_flag(NO_THEIRS, is_empty(slot, theirs)),
+        left=_flag(LEFT, is_stored(slot)),
+        theirs_is_ours=_flag(THEIRS_IS_OURS, same(slot, ours, theirs)),
+        exact=sql.Literal(OURS_IS_BASE | EXACTLY),
+        ours_is_base=_flag(OURS_IS_BASE, same(slot, ours, base)),
+        theirs_is_base=_flag(THEIRS_IS_BASE, same(slot, base, theirs)),
+    )
+
+
+def _holds(slot: Slot, flags: int) -> sql.Composed:
+    """Whether the cell's facts hold any of the flags."""
+    return S("({} & {}) <> 0").format(slot.facts, sql.Literal(flags))
+
+
+def _holds_all(slot: Slot, flags: int) -> sql.Composed:
+    """Whether the cell's facts hold all of the flags."""
+    return S("({} & {flags}) = {flags}").format(slot.facts, flags=sql.Literal(flags))
+
+
 def decision(slot: Slot, policy: str, *, late: bool = False) -> sql.Composed:
-    """The truth table of docs/soft-update.md for one column of a row that exists.
+    """The truth table of docs/soft-update.md for one column of a row that exists, by its `facts`.
 
     A sum of: 1 write theirs, 2 the base moves to theirs, 4 conflict, 8 the row holds a manual edit. `late`: the value
     is a link or a name that was not known when its record came.
@@ -70,27 +122,23 @@ def decision(slot: Slot, policy: str, *, late: bool = False) -> sql.Composed:
     What the loader itself left in the row counts as the base, in whatever spelling; a default that it wrote where the
     record said nothing counts as empty.
     """
-    base, ours, theirs = slot.base, slot.ours, slot.theirs
-    no_base, no_theirs = is_empty(slot, base), is_empty(slot, theirs)
-    left = is_stored(slot)
-    no_ours = S("({} OR ({} AND {}))").format(is_empty(slot, ours), left, no_base)
-    is_base = S("({} OR {})").format(same(slot, ours, base), left)
-    ours_is_base = S("(NOT {} AND {})").format(no_base, is_base)
+    no_base = _holds(slot, NO_BASE)
+    no_ours = S("({} OR {})").format(_holds(slot, NO_OURS), _holds_all(slot, LEFT | NO_BASE))
+    is_base = _holds(slot, OURS_IS_BASE | LEFT)
+    theirs_is_base = S("({} OR {})").format(_holds(slot, THEIRS_IS_BASE), _holds_all(slot, THEIRS_IS_OURS | EXACTLY))
     ours_edited = S("CASE WHEN {} OR {} OR {} THEN 0 ELSE {} END").format(no_base, no_ours, is_base, sql.Literal(EDIT))
-    base_moves = S("CASE WHEN {} THEN {move} WHEN {} THEN 0 ELSE {move} END").format(
-        no_base, same(slot, base, theirs), move=sql.Literal(MOVE)
-    )
+    base_moves = S("CASE WHEN NOT {} AND {} THEN 0 ELSE {} END").format(no_base, theirs_is_base, sql.Literal(MOVE))
     cleared: sql.Composable = S("false")
     if slot.column.respect_clears and policy in ("soft", "fill_empty"):
-        cleared = S("(NOT {} AND {})").format(no_base, same(slot, base, theirs))
+        cleared = S("(NOT {} AND {})").format(no_base, theirs_is_base)
     differing = {  # both sides hold something, and not the same
         "soft": S(
-            "CASE WHEN {no_base} THEN {conflict} WHEN {ours_is_base} THEN {write} WHEN {same} THEN {edit} "
+            "CASE WHEN {no_base} THEN {conflict} WHEN {is_base} THEN {write} WHEN {same} THEN {edit} "
             "ELSE {conflict} END"
         ).format(
             no_base=no_base,
-            ours_is_base=ours_is_base,
-            same=same(slot, base, theirs),
+            is_base=is_base,
+            same=theirs_is_base,
             write=sql.Literal(TAKE | MOVE),
             edit=sql.Literal(EDIT),
             conflict=sql.Literal(CONFLICT | MOVE | EDIT),
@@ -103,18 +151,25 @@ def decision(slot: Slot, policy: str, *, late: bool = False) -> sql.Composed:
     if policy == "crm_wins" and late:
         # It belongs to the insertion, which this policy writes: the row had to wait for it.
         taking = S("CASE WHEN {} THEN {} ELSE 0 END").format(no_base, sql.Literal(TAKE))
-    filling = S("CASE WHEN {} THEN 0 ELSE {} + {} END").format(cleared, taking, base_moves)
     return S(
-        "CASE WHEN {no_theirs} THEN {ours_edited} WHEN {no_ours} THEN {filling} "
-        "WHEN {equal} THEN {base_moves} ELSE {differing} END"
+        """
+        CASE WHEN {facts} IS NULL THEN 0
+            WHEN {no_theirs} THEN {ours_edited}
+            WHEN {no_ours} THEN CASE WHEN {cleared} THEN 0 ELSE {taking} + {base_moves} END
+            WHEN {equal} THEN {base_moves}
+            ELSE {differing}
+        END
+        """
     ).format(
-        no_theirs=no_theirs,
+        facts=slot.facts,
+        no_theirs=_holds(slot, NO_THEIRS),
         ours_edited=ours_edited,
         no_ours=no_ours,
-        filling=filling,
-        equal=S("({} OR ({} AND NOT {} AND {}))").format(
-            same(slot, ours, theirs), left, no_base, same(slot, base, theirs)
-        ),
+        cleared=cleared,
+        taking=taking,
         base_moves=base_moves,
+        equal=S("{} OR ({} AND NOT {} AND {})").format(
+            _holds(slot, THEIRS_IS_OURS), _holds(slot, LEFT), no_base, theirs_is_base
+        ),
         differing=differing,
     )

@@ -14,8 +14,23 @@ from target_crm.sql.text import text_rules
 # statistics were taken before the rows came (a first load, a stream that begins): it then reads all keys of a stream
 # once for each record, which is quadratic. These ways are closed to it while a batch meets the tables.
 _WAYS = ("enable_hashjoin", "enable_mergejoin", "enable_material")
-BY_KEY = S("; ").join(S("SET LOCAL {} TO off").format(I(way)) for way in _WAYS)
-AS_PLANNED = S("; ").join(S("SET LOCAL {} TO DEFAULT").format(I(way)) for way in _WAYS)
+# From PostgreSQL 14 on: keeps what it has looked up by a key that includes whole documents, and each comes once.
+_WAYS_14 = ("enable_memoize",)
+
+
+def _set_ways(server_version: int, value: sql.Composable) -> sql.Composed:
+    ways = _WAYS + _WAYS_14 if server_version >= 140000 else _WAYS
+    return S("; ").join(S("SET LOCAL {} TO {}").format(I(way), value) for way in ways)
+
+
+def by_key(server_version: int) -> sql.Composed:
+    """Closes the ways that are not by a key, up to the end of the transaction; `server_version` as libpq gives it."""
+    return _set_ways(server_version, S("off"))
+
+
+def as_planned(server_version: int) -> sql.Composed:
+    """Opens them again."""
+    return _set_ways(server_version, S("DEFAULT"))
 
 
 def under_name(source: sql.Composable, name: sql.Literal) -> sql.Composed:

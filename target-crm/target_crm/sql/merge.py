@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, is_empty
+from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, facts, is_empty
 from target_crm.sql.joins import source_joins, theirs, under_name
 from target_crm.sql.marks import mark_of, own_mark
 from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, of_stream, tail
@@ -232,7 +232,8 @@ def _decision(spec: MergeSpec, slot: Slot) -> sql.Composed:
 def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     """The plan: each column's decision, what they add up to for the row, and the document it will have.
 
-    From the inside out: staged records beside their rows (`compared`), with the decisions (`decided`), with what these
+    From the inside out: staged records beside their rows (`compared`), with what the values of each cell are to one
+    another (`known`), with the decisions (`decided`), with what these
     add up to (`summed`), and with the document of rows that change (`planned`).
     """
     decisions = [S("({})::integer AS {}").format(_decision(spec, slot), slot.decision) for slot in spec.slots]
@@ -265,7 +266,11 @@ def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
                         decided.*, {takes} AS writes, ({moves}{moved}) AS moves, {edits} AS edited,
                         CASE WHEN decided.own_mark OR (decided.old_mark <= decided.updated_at) IS NOT TRUE
                             THEN decided.old_mark END AS new_mark
-                    FROM (SELECT compared.*{decisions} FROM ({compared}) AS compared OFFSET 0) AS decided
+                    FROM (
+                        SELECT known.*{decisions}
+                        FROM (SELECT compared.*{facts} FROM ({compared}) AS compared OFFSET 0) AS known
+                        OFFSET 0
+                    ) AS decided
                 ) AS decided
                 OFFSET 0
             ) AS summed
@@ -279,6 +284,7 @@ def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         edits=_either(spec, EDIT),
         moved=S("").join(S(" OR decided.{}").format(set_moves(index)) for index in sets),
         decisions=tail(decisions),
+        facts=tail(S("{} AS {}").format(facts(slot), slot.facts) for slot in spec.slots),
         compared=_compared(spec, source),
     )
 
