@@ -22,7 +22,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PACKAGES = ("tap-amocrm", "target-crm", "amocrm-sim")
-COMMANDS = ("tap-amocrm", "tap-amocrm-check", "tap-amocrm-login", "tap-amocrm-smoke", "target-crm", "target-crm-admin")
+COMMANDS = (
+    "tap-amocrm", "tap-amocrm-check", "tap-amocrm-files", "tap-amocrm-login", "tap-amocrm-smoke", "target-crm",
+    "target-crm-admin",
+)  # fmt: skip
 PYTHONS = interpreters()
 LOWEST, NEWEST = min(PYTHONS, key=lambda v: int(v[2:])), max(PYTHONS, key=lambda v: int(v[2:]))
 

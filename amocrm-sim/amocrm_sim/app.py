@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from email.utils import formatdate
@@ -24,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from amocrm_sim import lists
 from amocrm_sim.arrivals import arrival
+from amocrm_sim.drive import Drive
 from amocrm_sim.gate import BAN_PAGE, Faults, Latency, RateLimit, RequestLog, Tokens, parse_faults
 from amocrm_sim.options import Options
 from amocrm_sim.store import Store, encode
@@ -72,6 +74,7 @@ class Simulator:
             options.token, options.client_id, options.client_secret, options.code, options.access_token_lifetime
         )
         self.store_lock = threading.RLock()
+        self.drive = Drive(store.now, options.files)
         self.answers = ThreadPoolExecutor(1, "amocrm-sim-answers")
         self.scheduled: dict[int, list[dict[str, Any]]] = {}
         self.expire_at: set[int] = set()
@@ -88,6 +91,10 @@ class Simulator:
 
     async def api(self, request: Request) -> Response:
         """Any API request: noted, limited, authorised, answered, perhaps spoilt."""
+        return await self.guarded(request, self.answer)
+
+    async def guarded(self, request: Request, answer: Callable[[Request, str], Response]) -> Response:
+        """A request of the API or the drive, answered by `answer` if nothing is in its way."""
         query = request.url.query
         entry = self.log.arrived(request.method, request.url.path, query, arrival(request.scope.get(_TRANSPORT)))
         started = time.monotonic()
@@ -101,9 +108,9 @@ class Simulator:
         fault = self.faults.next() if response is None else None
         if response is None and self.limit.rps:
             # Where arrivals are counted, none may wait unseen while another answer is being made.
-            response = await asyncio.get_running_loop().run_in_executor(self.answers, self.answer, request, query)
+            response = await asyncio.get_running_loop().run_in_executor(self.answers, answer, request, query)
         elif response is None:
-            response = self.answer(request, query)
+            response = answer(request, query)
         delay = self.latency.draw() + (1.5 if fault == "slow" else 0)
         if delay:
             await asyncio.sleep(delay)
@@ -201,6 +208,11 @@ class Simulator:
         """
         if name in ("create", "update", "delete", "restore", "merge", "link"):
             return self.store.change(name, body)
+        if name == "drive":  # {"do": "upload", "uuid": ..., ...}, or nothing
+            done = self.drive.change(body.pop("do"), **body) if body else None
+            drive = self.drive
+            seen = {"leaked": drive.leaked, "bytes_sent": drive.bytes_sent, "starts": drive.starts}
+            return {"done": done, "url": self.options.drive_url, **seen}
         if name == "schedule":  # {"request": n (from now), "action": ..., "body": ...}
             at = len(self.log.entries) + int(body["request"])
             self.scheduled.setdefault(at, []).append({"action": body["action"], "body": body["body"]})
@@ -263,14 +275,17 @@ class Simulator:
 
 
 class Accounts:
-    """Several accounts in one process, each on a port of its own: an ASGI application that asks the port."""
+    """Several accounts in one process, each and its drive on a port of their own: an ASGI application that asks the port."""
 
-    def __init__(self, by_port: dict[int, Simulator]) -> None:
+    def __init__(self, by_port: dict[int, Simulator], drives: dict[int, ASGIApp]) -> None:
         self.by_port = by_port
+        self.drives = {port: _with_transport(drive) for port, drive in drives.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on to the account whose port it came in at."""
-        await self.by_port[scope["server"][1]].app(scope, receive, send)
+        """Pass a request on to the account, or its drive, whose port it came in at."""
+        port = scope["server"][1]
+        app = self.drives.get(port) or self.by_port[port].app
+        await app(scope, receive, send)
 
 
 def problem(status: int, title: str, detail: str = "") -> dict[str, Any]:

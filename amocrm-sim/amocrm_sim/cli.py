@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 import uvicorn
+from starlette.types import ASGIApp
 
 from amocrm_sim import __version__
 from amocrm_sim.app import Accounts, Simulator
 from amocrm_sim.arrivals import listen
+from amocrm_sim.drive_host import DriveHost
 from amocrm_sim.options import Options
 from amocrm_sim.query import AccountOptions
 from amocrm_sim.records import ACCOUNT_ID
@@ -39,7 +41,15 @@ def build(given: dict[str, Any], number: int = 0) -> Simulator:
         hidden_user=given["hidden_user"],
     )
     same: tuple[str, ...] = ("latency", "faults", "rps", "token", "client_id", "client_secret", "code")
-    same += ("access_token_lifetime", "notes_endpoint", "missing", "refuse_status", "foreign_next", "event_delay")
+    same += (
+        "files",
+        "access_token_lifetime",
+        "notes_endpoint",
+        "missing",
+        "refuse_status",
+        "foreign_next",
+        "event_delay",
+    )
     options = Options(
         account=account,
         admin=not given["not_admin"],
@@ -55,7 +65,7 @@ def build(given: dict[str, Any], number: int = 0) -> Simulator:
 
 
 def build_all(given: dict[str, Any], host: str, port: int) -> tuple[Accounts, list[socket.socket]]:
-    """The accounts that the command's options ask for, and the listening socket of each.
+    """The accounts that the command's options ask for, and the listening sockets of each and of its drive.
 
     Raises:
         ValueError: an option says nothing that can be simulated.
@@ -63,7 +73,14 @@ def build_all(given: dict[str, Any], host: str, port: int) -> tuple[Accounts, li
     """
     sockets = [listen(host, port and port + number) for number in range(given["accounts"])]
     ports = [each.getsockname()[1] for each in sockets]
-    return Accounts({p: build(given, number) for number, p in enumerate(ports)}), sockets
+    accounts = {p: build(given, number) for number, p in enumerate(ports)}
+    drive_port, drives = given["drive_port"], dict[int, ASGIApp]()
+    for number, simulator in enumerate(accounts.values()):
+        sockets.append(listen(host, drive_port and drive_port + number))
+        port = sockets[-1].getsockname()[1]
+        simulator.options.drive_url = f"http://{host}:{port}"
+        drives[port] = DriveHost(simulator)
+    return Accounts(accounts, drives), sockets
 
 
 def server_of(accounts: Accounts, log_level: str) -> uvicorn.Server:
@@ -102,6 +119,8 @@ def server_of(accounts: Accounts, log_level: str) -> uvicorn.Server:
 @click.option("--notes", type=int, help="Left out: six for each company.")
 @click.option("--tasks", type=int, help="Left out: two for each company.")
 @click.option("--customers", type=int, help="Left out: none.")
+@click.option("--files", default=0, show_default=True, help="Files on the drive.")
+@click.option("--drive-port", default=0, show_default=True, help="Where the drive listens; 0 takes a free port.")
 @click.option("--seed", default=1, show_default=True)
 @click.option(
     "--plain/--unkind", default=False, help="Records of tidy shapes, or of all those that the service is known to send."

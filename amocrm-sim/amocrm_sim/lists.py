@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from amocrm_sim import query as q
 from amocrm_sim import small_lists
 from amocrm_sim.directories import asked_of_user
+from amocrm_sim.drive import Drive
 from amocrm_sim.events import as_served
 from amocrm_sim.options import Options
 from amocrm_sim.records import ENTITIES, Record
@@ -24,6 +25,7 @@ class Served(Protocol):
 
     store: Store
     options: Options
+    drive: Drive
 
 
 def respond(sim: Served, method: str, path: str, pairs: q.Pairs, base: str) -> Answer:
@@ -109,7 +111,9 @@ def _with(pairs: q.Pairs) -> set[str]:
 
 def _account(sim: Served, _: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     package, types = sim.options.account.filter_package, sim.store.statics["task_types"]
-    body = small_lists.account(_with(pairs), types, plain=sim.store.plain, filter_package=package, base=base)
+    body = small_lists.account(
+        _with(pairs), types, plain=sim.store.plain, filter_package=package, base=base, drive_url=sim.options.drive_url
+    )
     return 200, body | small_lists.identity(sim.store.account.id)
 
 
@@ -172,6 +176,16 @@ def _all_notes(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> 
     page, limit = q.page_and_limit(pairs)
     records = [q.as_asked(sim.store, k, k.get(i), set(), base) for k, i in found[(page - 1) * limit : page * limit]]
     return _envelope(sim, "notes", "notes", records, pairs, page, page * limit < len(found), base)
+
+
+def _files_of(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
+    kind, record_id = match.group(1), int(match.group(2))
+    if not sim.store.kinds[kind].exists(record_id):
+        return 404, _problem(404, "Not Found")
+    attached = sim.drive.attached.get((kind, record_id), [])
+    page, limit = q.page_and_limit(pairs)
+    chosen = [{"id": n, "file_uuid": uuid} for n, uuid in attached[(page - 1) * limit : page * limit]]
+    return _envelope(sim, match.group(0), "files", chosen, pairs, page, page * limit < len(attached), base)
 
 
 def _links(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
@@ -297,6 +311,7 @@ _ROUTES: tuple[tuple[str, Handler], ...] = (
     (r"notes", _all_notes),
     (rf"({_KINDS}|tasks)/(\d+)", _one),
     (rf"({_KINDS})/(\d+)/notes", _notes_of),
+    (rf"({_KINDS})/(\d+)/files", _files_of),
     (rf"({_KINDS})/(?:(\d+)/)?links", _links),
     (rf"users|leads/pipelines|leads/loss_reasons|{_KINDS}/custom_fields|{_KINDS}/tags", _static),
     (r"events", _events),

@@ -27,3 +27,6 @@ class Options:
     admin: bool = True
     foreign_next: bool = False
     event_delay: int = 0
+    # How many made-up files the drive has, and its address.
+    files: int = 0
+    drive_url: str = "https://drive-b.amocrm.example"

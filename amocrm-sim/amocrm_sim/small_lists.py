@@ -18,7 +18,9 @@ def identity(account_id: int) -> Record:
     return {"id": account_id, "name": f"Ромашка {number}".strip(), "subdomain": f"romashka{number}"}
 
 
-def account(asked: set[str], types: list[Record], *, plain: bool, filter_package: bool, base: str) -> Record:
+def account(
+    asked: set[str], types: list[Record], *, plain: bool, filter_package: bool, base: str, drive_url: str
+) -> Record:
     """`GET /api/v4/account` with what is asked for."""
     body: Record = {
         **identity(ACCOUNT_ID), "current_user_id": FIRST_USER, "country": "RU",
@@ -41,7 +43,7 @@ def account(asked: set[str], types: list[Record], *, plain: bool, filter_package
         }
         more = {
             "amojo_id": "f3c6340d-0000-4ad1-9f7e-000000000001", "uuid": "824f3a59-0000-4edf-ba90-000000000001",
-            "version": 14, "drive_url": "https://drive-b.amocrm.example",
+            "version": 14,
         }  # fmt: skip
         body |= {k: v for k, v in more.items() if k in asked}
         inside = {
@@ -54,6 +56,8 @@ def account(asked: set[str], types: list[Record], *, plain: bool, filter_package
             "invoices_settings": {"lang": "ru", "currency": "RUB"},
         }
         embedded |= {k: v for k, v in inside.items() if k in asked}
+    if "drive_url" in asked:
+        body["drive_url"] = drive_url
     if "is_api_filter_enabled" in asked:
         body["is_api_filter_enabled"] = filter_package
     if "datetime_settings" in asked:

@@ -99,7 +99,7 @@ class SimulatorServer:
         one.url, one.urls = self.urls[number], [self.urls[number]]
         return one
 
-    def control(self, name: str, **body: Any) -> Any:
+    def control(self, name: str, /, **body: Any) -> Any:
         """Call a control endpoint; without a body it is a GET."""
         data = json.dumps(body).encode() if body else None
         request = urllib.request.Request(f"{self.url}/_sim/{name}", data, {"Content-Type": "application/json"})

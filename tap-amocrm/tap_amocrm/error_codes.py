@@ -87,6 +87,17 @@ CODES: dict[str, ErrorCode] = {
         "Report it with the log.",
         ("status", "path"),
     ),
+    "DriveError": ErrorCode(
+        "E_DRIVE",
+        "The account's files can't be read: it names no drive, or one that is not a host of amoCRM.",
+        "Set `drive_url` if the address in the message is right.",
+    ),
+    "PlaceError": ErrorCode(
+        "E_PLACE",
+        "The place for downloaded files can't be used.",
+        "Correct the address or the access to it; install the extra that the message names.",
+        ("place",),
+    ),
     "EndlessListError": ErrorCode(
         "E_LIST_ENDLESS",
         "A list of the API does not come to an end.",

@@ -106,5 +106,13 @@ class ApiError(TapError):
         self.status, self.path = status, path
 
 
+class DriveError(TapError):
+    """The account names no drive, or one that the token is not sent to."""
+
+
+class PlaceError(TapError):
+    """The place for downloaded files can't be used."""
+
+
 class UrlTooLongError(ApiError):
     """414: the batch of ids must be smaller."""

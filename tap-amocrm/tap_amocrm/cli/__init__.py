@@ -1,1 +1,1 @@
-"""The commands tap-amocrm-check, tap-amocrm-login and tap-amocrm-smoke."""
+"""The commands tap-amocrm-check, tap-amocrm-files, tap-amocrm-login and tap-amocrm-smoke."""

@@ -28,6 +28,13 @@ def smoke() -> None:
     command()
 
 
+def files() -> None:
+    """Run `tap-amocrm-files`."""
+    with left_out("numpy"):
+        from tap_amocrm.cli.files import files as command
+    command()
+
+
 def login() -> None:
     """Run `tap-amocrm-login`."""
     with left_out("numpy"):

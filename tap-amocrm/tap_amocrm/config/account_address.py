@@ -18,6 +18,25 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?", re.IGNORECASE)
 
 
+def is_of_account(url: str, api_url: str) -> bool:
+    """Whether an address that the account names is a host of the service, which may be sent the token.
+
+    Hosts of amoCRM and Kommo over https are; on this machine those of a simulator on this machine.
+    """
+    try:
+        parts, home = urlsplit(url), urlsplit(api_url)
+        host = parts.hostname or ""
+        good = bool(_URL.fullmatch(url)) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    if not good:
+        return False
+    if home.hostname in LOOPBACK:
+        return host in LOOPBACK
+    of_service = any(host == domain or host.endswith(f".{domain}") for domain in DOMAINS)
+    return parts.scheme.lower() == "https" and (of_service or host == home.hostname)
+
+
 def account_url(config: Mapping[str, Any]) -> str:
     """The base URL of the account, without a slash at its end.
 
@@ -25,7 +44,7 @@ def account_url(config: Mapping[str, Any]) -> str:
         ConfigError: a setting is missing or is not an account's address; names the setting.
     """
     if config.get("api_url"):
-        return _given_url(str(config["api_url"]).strip())
+        return given_url("api_url", str(config["api_url"]).strip())
     return f"https://{account_host(config.get('subdomain'), config.get('domain'))}"
 
 
@@ -57,7 +76,12 @@ def account_host(subdomain: Any, domain: Any) -> str:
     return f"{name}.{below}"
 
 
-def _given_url(url: str) -> str:
+def given_url(setting: str, url: str) -> str:
+    """The address that a setting names, without a slash at its end.
+
+    Raises:
+        ConfigError: it is not an address; names the setting.
+    """
     try:
         parts = urlsplit(url)
         good = bool(_URL.fullmatch(url) and parts.hostname) and (parts.port is None or parts.port > 0)
@@ -67,10 +91,10 @@ def _given_url(url: str) -> str:
         # Not the whole of it: it may hold a password.
         shown = url if "@" not in url else url.rpartition("@")[2]
         msg = (
-            f"Setting api_url: {shown[:80]!r} must be an address such as https://mycompany.amocrm.ru, with nothing but "
-            "a host, a port and a path."
+            f"Setting {setting}: {shown[:80]!r} must be an address such as https://mycompany.amocrm.ru, with nothing "
+            "but a host, a port and a path."
         )
         raise ConfigError(msg)
     if parts.scheme.lower() == "http" and parts.hostname not in LOOPBACK:
-        logger.warning("Setting api_url: http:// sends the token unencrypted; use https://.")
+        logger.warning("Setting %s: http:// sends the token unencrypted; use https://.", setting)
     return url.rstrip("/")

@@ -15,7 +15,7 @@ import pendulum
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import STREAM_MAPS_CONFIG
 
-from tap_amocrm.config.account_address import LOOPBACK, account_url
+from tap_amocrm.config.account_address import LOOPBACK, account_url, given_url
 from tap_amocrm.config.user_path import user_path
 from tap_amocrm.errors import ConfigError
 from tap_amocrm.shapes import whole
@@ -45,6 +45,11 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     ),
     _text("domain", "Domain", "Domain of the account: amocrm.ru, amocrm.com or kommo.com.", default="amocrm.ru"),
     _text("api_url", "API URL", "Base URL of the API, on any host. Replaces subdomain and domain."),
+    _text(
+        "drive_url",
+        "Drive URL",
+        "Base URL of the account's files, where that is not a host of amoCRM. Left out: the account names it.",
+    ),
     _text("access_token", "Access token", "Long-lived token of a private integration.", secret=True),
     _text("client_id", "Client ID", "OAuth: ID of the integration."),
     _text("client_secret", "Client secret", "OAuth: secret key of the integration.", secret=True),
@@ -220,6 +225,7 @@ class Settings:
     mark_deleted: bool = True
     custom_fields: str = "array"
     metrics_file: Path | None = None
+    drive_url: str | None = None
 
     @property
     def scoped(self) -> bool:
@@ -259,6 +265,7 @@ class Settings:
             mark_deleted=config.get("mark_deleted") is not False,
             custom_fields=str(config.get("custom_fields") or "array"),
             metrics_file=user_path("metrics_file", config["metrics_file"]) if config.get("metrics_file") else None,
+            drive_url=given_url("drive_url", str(config["drive_url"]).strip()) if config.get("drive_url") else None,
         )
         _check_together(settings)
         return settings

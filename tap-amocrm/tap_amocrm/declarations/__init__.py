@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tap_amocrm.declarations.declaration import MERGED, Declaration, Embedded, Listing, Reading
 from tap_amocrm.declarations.derived import CUSTOMER_LINKS, LINKS, STATUSES
+from tap_amocrm.declarations.drive import FILES
 from tap_amocrm.declarations.entities import COMPANIES, CONTACTS, LEADS, NOTES, TASKS
 from tap_amocrm.declarations.history import DELETED_RECORDS, EVENTS
 from tap_amocrm.declarations.optional import (
@@ -33,6 +34,7 @@ __all__ = [
     "ENTITIES",
     "EVENTS",
     "EVENT_ENTITIES",
+    "FILES",
     "LISTINGS",
     "MERGED",
     "NOTES",
@@ -52,6 +54,7 @@ DECLARATIONS: tuple[Declaration, ...] = (
     STATUSES,
     LOSS_REASONS,
     TASK_TYPES,
+    FILES,
     COMPANIES,
     CONTACTS,
     LEADS,

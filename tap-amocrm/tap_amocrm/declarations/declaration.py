@@ -34,6 +34,8 @@ class Reading(Enum):
     # Entries of a list that another stream's records embed, which cost no request.
     DERIVED = "derived"
     EVENTS = "events"
+    # The files on the account's drive, a host of its own.
+    DRIVE = "drive"
     # What the events say of records that were deleted, merged or restored.
     DELETIONS = "deletions"
 

@@ -31,11 +31,12 @@ class Ask:
 
     Args:
         stream: Which stream it is for.
-        path: Below the account's address.
+        path: Below the account's address, or below `base`.
         params: The query.
         promised: Records are expected: a 204 is not believed at once but asked again.
         rank: Low ranks go first.
         key: The list that the answer must hold under `_embedded`; empty where one thing with an `id` is asked for.
+        base: Another host of the account (`api.drive`), which gets the token, too; empty for the account itself.
     """
 
     stream: str
@@ -44,6 +45,7 @@ class Ask:
     promised: bool = False
     rank: int = 0
     key: str = ""
+    base: str = ""
 
 
 @dataclass(frozen=True)

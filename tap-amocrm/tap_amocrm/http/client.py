@@ -196,7 +196,7 @@ class Client:
             self._local.stream = ask.stream
             started = time.monotonic()
             with self._session().get(
-                self.settings.api_url + ask.path,
+                (ask.base or self.settings.api_url) + ask.path,
                 params=list(ask.params),
                 auth=BearerAuth(header),
                 timeout=_TIMEOUT,
@@ -258,7 +258,7 @@ class _Attempts:
             client.metrics.retried()
             raise Again(self._pause(reason, wait, most))
         msg = (
-            f"{client.settings.api_url}{ask.path} gives no usable answer after {most} tries ({reason}). "
+            f"{ask.base or client.settings.api_url}{ask.path} gives no usable answer after {most} tries ({reason}). "
             "Check api_url or subdomain and the network; what was loaded stays, the next run goes on from there."
         )
         raise UnreachableError(msg)

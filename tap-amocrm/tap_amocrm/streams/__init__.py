@@ -6,6 +6,7 @@ from tap_amocrm.declarations import DECLARATIONS
 from tap_amocrm.declarations.declaration import Declaration, Reading
 from tap_amocrm.streams.base import AmoStream
 from tap_amocrm.streams.derived import DerivedStream
+from tap_amocrm.streams.drive import DriveStream
 from tap_amocrm.streams.entities import ChildStream, EntityStream
 from tap_amocrm.streams.events import DeletionStream, EventStream
 from tap_amocrm.streams.whole import AccountStream, NestedStream, WholeStream
@@ -17,6 +18,7 @@ _CLASSES: dict[Reading, type[AmoStream]] = {
     Reading.NESTED: NestedStream,
     Reading.ACCOUNT: AccountStream,
     Reading.DERIVED: DerivedStream,
+    Reading.DRIVE: DriveStream,
     Reading.EVENTS: EventStream,
     Reading.DELETIONS: DeletionStream,
 }
