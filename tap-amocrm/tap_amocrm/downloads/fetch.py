@@ -114,7 +114,7 @@ class Fetcher:
         with part.open("r+b" if start else "wb") as out:
             out.seek(start)
             out.truncate()
-            # What has come, not so many bytes: a server that sends a byte now and then is seen to be slow.
+            # What has come, whatever its length: a server that sends a byte now and then is seen to be slow.
             while chunk := answer.raw.read1(_CHUNK):
                 out.write(chunk)
                 came += len(chunk)

@@ -62,7 +62,7 @@ def is_private(address: str) -> bool:
 
 @dataclass
 class Bandwidth:
-    """Lets through so many bytes a second, of all downloads together; 0 for all."""
+    """Lets through a number of bytes a second, of all downloads together; 0 for no limit."""
 
     bytes_per_second: float = 0.0
     _free_at: float = 0.0
