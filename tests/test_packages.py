@@ -17,15 +17,13 @@ import pytest
 from interpreters import interpreters, make_environment, uv
 
 from amocrm_sim.testing import SimulatorServer
+from target_crm.extras import EXTRAS
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PACKAGES = ("tap-amocrm", "target-crm", "amocrm-sim")
-COMMANDS = (
-    "tap-amocrm", "tap-amocrm-check", "tap-amocrm-files", "tap-amocrm-login", "tap-amocrm-smoke", "target-crm",
-    "target-crm-admin",
-)  # fmt: skip
+PAIR = ("tap-amocrm", "target-crm")
 PYTHONS = interpreters()
 LOWEST, NEWEST = min(PYTHONS, key=lambda v: int(v[2:])), max(PYTHONS, key=lambda v: int(v[2:]))
 
@@ -58,6 +56,37 @@ def metadata(file):
     with zipfile.ZipFile(file) as archive:
         (name,) = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
         return message_from_bytes(archive.read(name))
+
+
+def extras_of(file):
+    """The extras of a wheel: the names of the packages that each brings."""
+    found = metadata(file)
+    extras = {extra: set() for extra in found.get_all("Provides-Extra", ())}
+    for requirement in found.get_all("Requires-Dist", ()):
+        if extra := re.search(r"extra == '([\w-]+)'", requirement):
+            extras[extra[1]].add(re.match(r"[\w-]+", requirement)[0])
+    return extras
+
+
+def commands_of(file):
+    """The commands that a wheel installs."""
+    with zipfile.ZipFile(file) as archive:
+        (name,) = [n for n in archive.namelist() if n.endswith(".dist-info/entry_points.txt")]
+        return re.findall(r"^([\w-]+) = ", archive.read(name).decode(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("package", PAIR)
+def test_all_brings_what_every_other_extra_brings(dist, package):
+    extras = extras_of(wheel(dist, package))
+    assert extras.pop("all") == set().union(*extras.values())
+
+
+def test_the_extras_that_the_commands_ask_for_are_those_of_the_package(dist):
+    extras = extras_of(wheel(dist, "target-crm"))
+    assert EXTRAS.keys() == extras.keys() - {"all"}
+    for extra, modules in EXTRAS.items():
+        brought = {name.replace("-", "_") for name in extras[extra]}
+        assert set(modules) <= brought | {"psycopg_pool"}, extra
 
 
 def test_twine_finds_nothing_wrong(dist):
@@ -131,8 +160,10 @@ def test_the_pair_starts_on_every_other_python_of_this_machine(version, dist, tm
         assert "0.2.0" in run(found / command, "--version").stdout
 
 
-def test_every_command_says_the_version(installed):
-    for command in COMMANDS:
+def test_every_command_says_the_version(installed, dist):
+    commands = [command for package in PAIR for command in commands_of(wheel(dist, package))]
+    assert {"tap-amocrm", "target-crm"} < set(commands)
+    for command in commands:
         done = run(installed / command, "--version")
         assert done.returncode == 0, done.stderr
         assert re.search(r"\bv?0\.2\.0\b", done.stdout + done.stderr), command
@@ -157,7 +188,9 @@ def test_a_missing_extra_is_one_sentence_with_the_command_that_installs_it(insta
     config = tmp_path / "target.json"
     config.write_text(json.dumps({"database_url": database_url, "crm_schema": "none_such"}))
     admin = installed / "target-crm-admin"
-    for extra, line in {"report": ["report", "--last", "--html", tmp_path / "x.html"], "review": ["serve"]}.items():
+    html = tmp_path / "x.html"
+    lines = {"report": ["report", "--last", "--html", html], "review": ["serve"], "digest": ["digest"]}
+    for extra, line in lines.items():
         done = run(admin, "--config", config, *line, env=bare_environment())
         assert done.returncode == 1
         remedy = rf"Install it: pip install 'target-crm\[{extra}\]'\.\n"

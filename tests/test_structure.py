@@ -21,7 +21,7 @@ ORDER = {
     "tap_amocrm": (
         "cli", "tap", "downloads", "streams", "run_context", "planning", "reading", "singer_io", "bookmarks", "api",
         "auth", "http", "config", "state", "positions", "declarations", "errors_page", "errors", "error_codes",
-        "sdk_seam", "shapes", "__init__",
+        "sdk_seam", "moments", "shapes", "__init__",
     ),
 }  # fmt: skip
 # Arrows that still go up, by package: they only become fewer.

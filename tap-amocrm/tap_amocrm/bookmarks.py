@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import pendulum
-
 from tap_amocrm.http.server_clock import ServerClock, span
+from tap_amocrm.moments import parse_moment, rfc3339_of
 
 logger = logging.getLogger("tap-amocrm")
 # Servers of one service may differ so much, and `Date` headers have whole seconds.
@@ -40,8 +39,8 @@ class Bookmark:
         """Where reading begins, for the state's value; the beginning when that is not `good` for this run."""
         at = None
         if value and good:
-            moment = pendulum.parse(str(value))
-            assert isinstance(moment, pendulum.DateTime)
+            moment = parse_moment(str(value))
+            assert moment is not None
             at = moment.timestamp()
             if self._ahead(at):
                 at = None
@@ -78,7 +77,7 @@ class Bookmark:
         if self._used is not None and self._ahead(self._used):
             return None
         moment = self.moment if limit is None else min(self.moment, limit)
-        return str(pendulum.from_timestamp(self._at(moment)).to_iso8601_string())
+        return rfc3339_of(self._at(moment))
 
     @property
     def unmovable(self) -> bool:
@@ -94,7 +93,7 @@ class Bookmark:
             "%s: the bookmark %s is ahead of amoCRM's clock by %s: a wrong clock set it. It is drawn back to the "
             "beginning, and the stream is read whole.",
             self._name,
-            pendulum.from_timestamp(at).to_iso8601_string(),
+            rfc3339_of(at),
             span(at - smallest),
         )
         return True

@@ -9,12 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
 from typing import Any, NamedTuple
 
-import pendulum
-
 from tap_amocrm.errors import StateError
+from tap_amocrm.moments import parse_moment
 from tap_amocrm.positions import ListPosition, PageBoundary, packed_boundaries, unpacked_boundaries
 from tap_amocrm.shapes import whole
 
@@ -335,7 +333,7 @@ def _is_time(value: Any) -> bool:
     if not isinstance(value, str):
         return False
     try:
-        return isinstance(pendulum.parse(value), datetime)
+        return parse_moment(value) is not None
     except (ValueError, OverflowError):
         return False
 

@@ -17,8 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import fasteners
-
 from tap_amocrm.errors import TapError
 
 logger = logging.getLogger("tap-amocrm")
@@ -197,6 +195,8 @@ class FileLock:
     """
 
     def __init__(self, path: Path, limit: float, hint: str) -> None:
+        import fasteners  # not every run of a command locks a file
+
         self.path, self._limit, self._hint = path, limit, hint
         self._lock = fasteners.InterProcessLock(str(path))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 
 PREFIX = "TAP_AMOCRM_"
 # Settings that the Singer SDK gives to every tap, and why they would do nothing here.
@@ -25,6 +24,8 @@ _OBJECTS = ("stream_maps_", "stream_map_config_", "faker_config_")
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that a mistyped one most likely stands for."""
+    from difflib import get_close_matches  # for mistakes alone
+
     by_letters = {re.sub(r"[^a-z0-9]", "", k.lower()): k for k in known}
     found = get_close_matches(re.sub(r"[^a-z0-9]", "", name.lower()), by_letters, n=1, cutoff=0.6)
     return by_letters[found[0]] if found else None

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pendulum
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import STREAM_MAPS_CONFIG
 
 from tap_amocrm.config.account_address import LOOPBACK, account_url, given_url
 from tap_amocrm.config.user_path import user_path
 from tap_amocrm.errors import ConfigError
+from tap_amocrm.moments import parse_moment
 from tap_amocrm.shapes import whole
 
 # The vendor's limit for one integration (developers.kommo.com, "Limitations").
@@ -273,10 +273,10 @@ class Settings:
 
 def _start(value: Any) -> int:
     try:
-        moment = pendulum.parse(str(value))
+        moment = parse_moment(str(value))
     except (ValueError, OverflowError):
         moment = None
-    if not isinstance(moment, pendulum.DateTime):
+    if moment is None:
         msg = f"Setting start_date: {value!r} must be an RFC 3339 timestamp, for example 2026-01-31T00:00:00Z."
         raise ConfigError(msg)
     if moment.timestamp() > time.time() + _A_DAY:

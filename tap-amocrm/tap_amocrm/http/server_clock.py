@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from datetime import timezone
-from email.utils import parsedate_to_datetime
 
 logger = logging.getLogger("tap-amocrm")
 # A clock of this machine that is further behind counts for nothing: it was never set.
@@ -93,6 +92,8 @@ def _own_offset() -> float:
 
 def seconds_of(date: str | None) -> float | None:
     """Unix seconds of an HTTP date; one without a zone is meant as UTC."""
+    from email.utils import parsedate_to_datetime  # with the first answer
+
     try:
         moment = parsedate_to_datetime(date or "")
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, cast
 
-import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
 from tap_amocrm.bookmarks import Bookmark
 from tap_amocrm.errors import ApiError
+from tap_amocrm.moments import parse_moment
 from tap_amocrm.positions import PageBoundary, Position
 from tap_amocrm.run_context import EncodedPage, Run
 from tap_amocrm.sdk_seam import SeamTap
@@ -274,7 +274,7 @@ class AmoStream(WritingStream):
 
 
 def _moment(value: str | None) -> Any:
-    return pendulum.parse(str(value))
+    return parse_moment(str(value))
 
 
 AmoStream.page_writer = AmoStream

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-import pendulum
-
 from tap_amocrm.api.records import normalise
 from tap_amocrm.declarations import Embedded
+from tap_amocrm.moments import rfc3339_now
 from tap_amocrm.shapes import Record, entries, record_id
 from tap_amocrm.state import StreamBookmark
 from tap_amocrm.streams.base import AmoStream, AmoTap, ReadPage
@@ -65,7 +64,7 @@ class DerivedStream(AmoStream):
             self._seen.add(owner)
             by_id = {i: entry for entry in found if (i := record_id(entry))}
             rows += [self._row(record, owner, i, entry) for i, entry in by_id.items()]
-            rows += self._replace(owner, tuple(by_id), record["account_id"], _now())
+            rows += self._replace(owner, tuple(by_id), record["account_id"], rfc3339_now())
             sent[owner] = tuple(by_id)
         return Derived(self, rows, sent)
 
@@ -98,7 +97,7 @@ class DerivedStream(AmoStream):
         An empty list is not believed: nothing is marked then.
         """
         if self._seen:
-            self._leave({owner: () for owner in self.links.owners() if owner not in self._seen}, _now())
+            self._leave({owner: () for owner in self.links.owners() if owner not in self._seen}, rfc3339_now())
 
     def forget(self, stream: str, gone: Mapping[int, Any]) -> None:
         """Records of a stream were deleted or merged away: mark the links that name them.
@@ -175,7 +174,3 @@ class DerivedStream(AmoStream):
         if self.kept.links or self.links.owners():
             self.kept.links = [self.links.packed()]
             self.save()
-
-
-def _now() -> str:
-    return str(pendulum.now("UTC").to_iso8601_string())

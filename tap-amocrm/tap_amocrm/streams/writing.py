@@ -6,12 +6,11 @@ from array import array
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import pendulum
-
 from tap_amocrm.api.conform import Conformer
 from tap_amocrm.api.field_columns import FIELDS, Columns
 from tap_amocrm.declarations import Declaration
 from tap_amocrm.errors import StreamMapError
+from tap_amocrm.moments import rfc3339_now
 from tap_amocrm.sdk_seam import SeamStream
 from tap_amocrm.shapes import Record
 from tap_amocrm.singer_io.run_marker import SCHEMA_KEY
@@ -57,7 +56,7 @@ class WritingStream(SeamStream):
     def _lines(self, records: list[Record], ready: Prepared) -> bytes:
         """Messages of a page; behind the stream's new SCHEMA where the page has new columns."""
         schema = self.schema_lines() if ready.new_columns else b""
-        return schema + encode_records(self.name, records, pendulum.now("UTC").to_iso8601_string())
+        return schema + encode_records(self.name, records, rfc3339_now())
 
     def _ready_to_write(self, records: list[Record]) -> Prepared:
         """A page that is about to be written; the SCHEMA of its new columns is."""
@@ -88,7 +87,7 @@ class WritingStream(SeamStream):
         """Write records of this stream at once, outside its own turn."""
         ready = self._ready_to_write(records)
         if self.plain:
-            write_lines(encode_records(self.name, records, pendulum.now("UTC").to_iso8601_string()))
+            write_lines(encode_records(self.name, records, rfc3339_now()))
         else:
             for record in records:
                 self.write_record(record)
