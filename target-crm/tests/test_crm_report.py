@@ -290,3 +290,25 @@ def test_the_bottleneck_is_told_by_its_share(crm, report, tmp_path, requests, se
     page = report("--last", "--metrics-file", str(file))
     assert said in page
     assert "Refused or failed requests: 2; repeated: 0." in page
+
+
+@pytest.mark.parametrize(
+    ("slots", "answers", "said"),
+    [
+        (58.0, 2.0, "97 % of the time was the limit of 7 requests a second."),
+        (3.0, 48.0, "80 % of the time the run waited for amoCRM's answers"),
+        (3.0, 6.0, "Neither the limit of requests nor amoCRM nor the database held the run up for long."),
+    ],
+)
+def test_what_the_tap_measured_decides_what_the_bottleneck_was(crm, report, tmp_path, slots, answers, said):
+    crm.sync("contacts", {"id": 1})
+    crm.execute("UPDATE sync_runs SET merge_seconds = 0.0")
+    file = tmp_path / "metrics.json"
+    waits = {"contacts": {"answers": 20, "answer_median": 0.25, "answer_p95": 1.5, "answer_slowest": 2, "refused": 3}}
+    more = {"seconds_for_slots": slots, "seconds_for_answers": answers, "waits_by_stream": waits}
+    file.write_text(json.dumps({**METRICS, "requests": 420, "duration_seconds": 60.0, **more}))
+    page = html.unescape(report("--last", "--metrics-file", str(file)))
+    assert said in page
+    assert f"{round(slots / 0.6)}\u00a0%" in page
+    row = re.search(r'<th scope="row">Contacts</th><td class="n">20</td>(.*?)</tr>', page)[1]
+    assert re.findall(r">([^<>]+)</td>", row) == ["0", "250", "1,500", "2,000", "3"]

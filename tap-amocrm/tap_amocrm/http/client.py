@@ -112,8 +112,8 @@ class Client:
         """
         with self._lock:
             if self._dispatcher is None:
-                self._dispatcher = Dispatcher(self.throttle, self.settings.max_concurrent_requests)
-        return self._dispatcher.submit(_Attempts(self, ask), (priority, ask.rank))
+                self._dispatcher = Dispatcher(self.throttle, self.settings.max_concurrent_requests, self.metrics.waits)
+        return self._dispatcher.submit(_Attempts(self, ask), (priority, ask.rank), ask.stream)
 
     def get(self, ask: Ask, priority: int = URGENT) -> Page:
         """One page; raises as `submit` says."""
@@ -169,8 +169,11 @@ class Client:
 
     @contextmanager
     def _leaving(self) -> Iterator[None]:
-        """Around the writing of this thread's request to its connection."""
+        """Around the writing of this thread's request to its connection; what it is held up for is not the answer's."""
+        started = time.monotonic()
         with self.throttle.leaving():
+            self._local.held_up = time.monotonic() - started
+            self.metrics.waits.slot(self._local.stream, self._local.held_up)
             yield
             self.metrics.sent(self._local.stream)
 
@@ -193,19 +196,23 @@ class Client:
             header = self.auth.authorization()
             if number:
                 self.throttle.acquire()
-            self._local.stream = ask.stream
+            self._local.stream, self._local.held_up = ask.stream, 0.0
             started = time.monotonic()
-            with self._session().get(
-                (ask.base or self.settings.api_url) + ask.path,
-                params=list(ask.params),
-                auth=BearerAuth(header),
-                timeout=_TIMEOUT,
-                # The token goes to this account alone.
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
+            with (
+                self.metrics.waits.for_answer(),
+                self._session().get(
+                    (ask.base or self.settings.api_url) + ask.path,
+                    params=list(ask.params),
+                    auth=BearerAuth(header),
+                    timeout=_TIMEOUT,
+                    # The token goes to this account alone.
+                    allow_redirects=False,
+                    stream=True,
+                ) as answer,
+            ):
                 content = read_body(answer)
-            self.metrics.answered(ask.stream, ask.path, str(answer.status_code), time.monotonic() - started)
+            seconds = time.monotonic() - started - self._local.held_up
+            self.metrics.answered(ask.stream, ask.path, str(answer.status_code), seconds)
             if answer.status_code != 401 or not self.auth.renew(header):
                 break
         return _Answer(answer.status_code, answer.headers, content), header

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from tap_amocrm.errors import TapError
 from tap_amocrm.http.rate_limit import Throttle
+from tap_amocrm.http.waits import Waits
 
 Result = TypeVar("Result")
 # What the output waits for, or will soon; and what is needed at some time only.
@@ -29,20 +30,23 @@ class Again(Exception):
 
 
 class _Job(Generic[Result]):
-    def __init__(self, rank: Rank, work: Callable[[], Result]) -> None:
-        self.rank, self.work = rank, work
+    def __init__(self, rank: Rank, work: Callable[[], Result], stream: str | None) -> None:
+        self.rank, self.work, self.stream = rank, work, stream
         self.future: Future[Result] = Future()
 
 
 class Dispatcher:
     """Runs jobs in `workers` daemon threads, each start by leave of the throttle.
 
+    `waits` counts the time that goes to waiting for slots.
+
     The choice is made when the slot comes, not when the job does: what is not urgent fills only slots that would stay
     empty. A job that waits for another try holds neither a worker nor a slot.
     """
 
-    def __init__(self, throttle: Throttle, workers: int) -> None:
+    def __init__(self, throttle: Throttle, workers: int, waits: Waits | None = None) -> None:
         self._throttle = throttle
+        self._waits = waits or Waits()
         self._ready: list[tuple[Rank, int, _Job[Any]]] = []
         self._delayed: list[tuple[float, int, _Job[Any]]] = []
         self._order = itertools.count()
@@ -57,9 +61,9 @@ class Dispatcher:
         for number in range(workers):
             threading.Thread(target=self._work, name=f"amocrm-{number}", daemon=True).start()
 
-    def submit(self, work: Callable[[], Result], rank: Rank = (URGENT, 0)) -> Future[Result]:
-        """Run `work` when its turn comes, the lowest rank first; it may raise `Again`."""
-        job = _Job(rank, work)
+    def submit(self, work: Callable[[], Result], rank: Rank = (URGENT, 0), stream: str | None = None) -> Future[Result]:
+        """Run `work` when its turn comes, the lowest rank first; it may raise `Again`. `stream` is what it is for."""
+        job = _Job(rank, work, stream)
         self._push(job)
         return job.future
 
@@ -121,7 +125,8 @@ class Dispatcher:
             if not self._wait_for_job():
                 return
             try:
-                self._throttle.acquire()
+                with self._waits.for_slot():
+                    waited = self._throttle.acquire()
             except TapError as error:
                 self._fail(error)
                 return
@@ -132,6 +137,8 @@ class Dispatcher:
                     job = heapq.heappop(self._ready)[2] if self._ready else None
                 # A withdrawn job costs no slot: the next one takes it.
                 if job is not None and (job.future.running() or job.future.set_running_or_notify_cancel()):
+                    if job.stream is not None:
+                        self._waits.slot(job.stream, waited)
                     self._handed.put(job)
                     break
 

@@ -15,6 +15,7 @@ from tap_amocrm.config.private_files import write_whole
 from tap_amocrm.config.user_path import check_writable
 from tap_amocrm.declarations import CHILDREN
 from tap_amocrm.errors import ConfigError
+from tap_amocrm.http.waits import Waits
 
 
 class Metrics:
@@ -40,6 +41,7 @@ class Metrics:
         self.retries = 0
         self._read: dict[str, dict[int, int]] = {}
         self.seconds_waiting = 0.0
+        self.waits = Waits()
 
     def sent(self, stream: str) -> None:
         """A request leaves."""
@@ -71,6 +73,7 @@ class Metrics:
         with self._lock:
             self.status_counts[status] += 1
             self.seconds_waiting += seconds
+        self.waits.answer(stream, status, seconds)
         if self._on_answer is not None:
             self._on_answer(stream, path, status, seconds)
 
@@ -125,6 +128,7 @@ class Metrics:
             "requests_per_second_series": [series[s] for s in range(max(series, default=-1) + 1)],
             "records_series": self._records_series(),
             "seconds_waiting_for_api": round(self.seconds_waiting, 3),
+            **self.waits.document(),
         }
 
     def _without_batching(self) -> int | None:

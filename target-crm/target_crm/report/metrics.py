@@ -17,6 +17,19 @@ Number = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
+class StreamWaits(msgspec.Struct):
+    """What a stream's requests waited for, in seconds: slots and answers added up, the median, the 95th percentile and
+    the slowest answer; how many requests were answered, and how many refused or failed."""
+
+    answers: Number = 0
+    seconds_for_slots: Seconds = 0.0
+    seconds_for_answers: Seconds = 0.0
+    answer_median: Seconds = 0.0
+    answer_p95: Seconds = 0.0
+    answer_slowest: Seconds = 0.0
+    refused: Number = 0
+
+
 class Metrics(msgspec.Struct):
     """What the report draws of a run of tap-amocrm: counts, and times in seconds; what is missing counts as 0."""
 
@@ -31,6 +44,9 @@ class Metrics(msgspec.Struct):
     run_id: str | None = None
     status_counts: dict[str, Number] = {}
     retries: Number = 0
+    seconds_for_slots: Seconds | None = None
+    seconds_for_answers: Seconds | None = None
+    waits_by_stream: dict[str, StreamWaits] = {}
 
 
 def read_metrics(file: Path) -> Metrics:
@@ -53,7 +69,7 @@ def read_metrics(file: Path) -> Metrics:
     known = {field.name for field in msgspec.structs.fields(Metrics)}
     if isinstance(document, dict) and document and not known & document.keys():
         raise _foreign(file, "no key of it is known")
-    if max(len(found.requests_by_stream), len(found.records_series)) > _MOST_STREAMS:
+    if max(len(found.requests_by_stream), len(found.records_series), len(found.waits_by_stream)) > _MOST_STREAMS:
         raise _foreign(file, f"it names more than {_MOST_STREAMS} streams")
     return found
 

@@ -48,16 +48,12 @@ def write_report(
     if metrics_file is not None:
         metrics = read_metrics(metrics_file)
         require_run(metrics, metrics_file, found["id"], found["tap_run"])
-    environment = Environment(
-        loader=PackageLoader("target_crm.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters.update(json=values.readable_json, short=values.short)
-    environment.globals.update(is_empty=values.is_empty)
     runs = find_runs(session, before=found["id"] + 1, limit=_TREND)
     counts = {table: c for table, c in shown.in_order(found["counts"]) if isinstance(c, dict)}
     kept, kept_total, kept_shown = _kept(session, shown, counts)
     samples = _samples(session, shown, found["id"])
-    text = environment.get_template("page.html.j2").render(
+    template = _environment().get_template("page.html.j2")
+    text = template.render(
         t=t,
         show=shown,
         run=found,
@@ -67,7 +63,8 @@ def write_report(
         counted=_MOST_COUNTED,
         top=samples[:_TOP],
         cards=cards_of(session, accounts, [(c["table_name"], c["row_id"]) for c in samples[:_TOP]]),
-        slow=bottleneck.told(bottleneck.find_bottleneck(metrics, found["seconds"], found.get("merge_seconds")), t),
+        **_waits(found, metrics, t),
+        home=(session.settings.public_url or "").rstrip("/"),
         undone=undone_by(session, found["id"]),
         counts=counts,
         count_names=[n for n in values.COUNTS if _is_told(n, counts)] or _other_names(counts),
@@ -91,6 +88,26 @@ def write_report(
     except OSError as error:
         raise ConfigError.of("E_REPORT_NOT_WRITTEN", file=str(file), reason=error.strerror) from None
     return int(found["id"])
+
+
+def _waits(run: Row, metrics: Metrics | None, t: Texts) -> dict[str, Any]:
+    """What the run waited for: in sentences, as shares of its time, and by stream."""
+    slow = bottleneck.find_bottleneck(metrics, run["seconds"], run.get("merge_seconds"))
+    streams = metrics.waits_by_stream.items() if metrics is not None else ()
+    return {
+        "slow": bottleneck.told(slow, t),
+        "shares": slow.shares,
+        "streams": sorted(streams, key=lambda stream: -stream[1].answers),
+    }
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("target_crm.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters.update(json=values.readable_json, short=values.short)
+    environment.globals.update(is_empty=values.is_empty)
+    return environment
 
 
 def _is_told(name: str, counts: dict[str, Any]) -> bool:

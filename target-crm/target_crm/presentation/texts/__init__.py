@@ -58,6 +58,10 @@ class Texts:
         """A number with its thousands apart."""
         return grouped(self.language, number if isinstance(number, int) else round(number, 1))
 
+    def ms(self, seconds: float) -> str:
+        """A short time in milliseconds, without its unit."""
+        return self.n(round(seconds * 1000))
+
     def up_to(self, number: int, most: int) -> str:
         """A number that was counted up to `most` + 1."""
         return self.n(number) if number <= most else self("more_than", n=most)

@@ -156,5 +156,33 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
         "Refused or failed requests: {refused}; repeated: {retries}.",
         "Отказов и сбоев: {refused}; повторов: {retries}.",
     ),
+    "slow_waiting": (
+        "{share} % of the time the run waited for amoCRM's answers; the limit of requests was no obstacle.",
+        "{share} % времени загрузка ждала ответов amoCRM; ограничение запросов не мешало.",
+    ),
+    "slow_nothing": (
+        "Neither the limit of requests nor amoCRM nor the database held the run up for long.",
+        "Ни ограничение запросов, ни amoCRM, ни база данных надолго загрузку не задержали.",
+    ),
+    "share_slots": ("waiting for the limit of requests", "ожидание из-за ограничения запросов"),
+    "share_answers": ("waiting for amoCRM's answers", "ожидание ответов amoCRM"),
+    "share_database": ("writing into the database", "запись в базу данных"),
+    "shares_note": (
+        "Shares of the time from start to end. Reading and writing go on at the same time, so they need not add up to "
+        "100 %.",
+        "Доли времени от начала до конца. Чтение и запись идут одновременно, поэтому в сумме может быть не 100 %.",
+    ),
+    "streams_title": ("Waiting by kind of record", "Ожидание по видам записей"),
+    "streams_note": (
+        "Slots: seconds in which requests waited for the limit, added up. Answers in milliseconds.",
+        "Очередь: сколько секунд запросы ждали из-за ограничения, в сумме. Ответы в миллисекундах.",
+    ),
+    "stream_answers": ("answers", "ответов"),
+    "stream_slots": ("slots, s", "очередь, с"),
+    "stream_median": ("median", "медиана"),
+    "stream_p95": ("95 % within", "95 % не дольше"),
+    "stream_slowest": ("slowest", "самый долгий"),
+    "stream_refused": ("refused, failed", "отказов, сбоев"),
+    "todo_here": ("Open the review page", "Открыть страницу сверки"),
     "appendix": ("In detail", "Подробно"),
 }
