@@ -1,4 +1,4 @@
-"""A `.env` never beats what the pair was given: neither the commands nor the orchestrator example read it."""
+"""A `.env` never beats what the pair was given: neither the commands nor run_pair read it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_pair_reads_and_writes_what_the_environment_names(commands, ours, da
     assert schemas(database_url, schema) == (20, False)
 
 
-def test_the_orchestrator_example_syncs_the_account_of_its_file(commands, ours, database_url, schema, tmp_path):
+def test_run_pair_syncs_the_account_of_its_file(commands, ours, database_url, schema, tmp_path):
     accounts = tmp_path / "accounts.yaml"
     accounts.write_text(
         f"""accounts:
@@ -94,11 +94,11 @@ def test_the_orchestrator_example_syncs_the_account_of_its_file(commands, ours, 
 """
     )
     script = (
-        "from pathlib import Path; from pair import *; plan = read_plan(Path('accounts.yaml'));"
-        "run_pair(plan.accounts['north'], plan.accounts, plan.state_dir)"
+        "from pathlib import Path; from accounts import read_plan; from pair import run_pair;"
+        "plan = read_plan(Path('accounts.yaml')); run_pair(plan.accounts['north'], plan)"
     )
     given = {
-        "TOKEN": "sim-token", "CRM": database_url, "PYTHONPATH": str(ROOT / "examples" / "orchestrator"),
+        "TOKEN": "sim-token", "CRM": database_url, "PYTHONPATH": str(ROOT / "deploy" / "pair"),
         "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
     }  # fmt: skip
     done = subprocess.run(
