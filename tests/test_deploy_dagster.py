@@ -207,7 +207,7 @@ def test_of_twenty_accounts_on_two_celery_workers_only_those_fail_that_must_and_
 
             fleet.secret("a7", "TAP_AMOCRM_ACCESS_TOKEN", "sim-token-7")
             fleet.secret("a13", "TARGET_CRM_DATABASE_URL", fleet.url)
-            fleet.settings["a17"]["tap"]["api_url"] = twenty.urls[16]
+            fleet.settings["a17"]["tap"] = {**fleet.settings["a16"]["tap"], "api_url": twenty.urls[16]}
             fleet.sims["a17"] = twenty.account(16)
             fleet.write_plan(**plan)
             code, said = run.execute()
