@@ -165,15 +165,15 @@ def own_tables(crm: Crm) -> Any:
 
 
 @pytest.fixture
-def propose(crm: Crm) -> Callable[[str], tuple[str, dict[str, Any]]]:
+def propose(crm: Crm) -> Callable[..., tuple[str, dict[str, Any]]]:
     """The command `map --init` on this schema's tables, whose statements are then run: what it says; its streams."""
     crm.execute(f"CREATE SCHEMA IF NOT EXISTS {crm.schema}")
     file, statements = crm.folder / "mapping.yaml", crm.folder / "add.sql"
 
-    def run(ddl: str) -> tuple[str, dict[str, Any]]:
+    def run(ddl: str, *more: str) -> tuple[str, dict[str, Any]]:
         crm.execute(ddl)
         line = ["--database-url", crm.url, "--crm-schema", crm.schema, "map", "--init", "--schema", crm.schema,
-                "-o", str(file), "--sql", str(statements), "--force"]  # fmt: skip
+                "-o", str(file), "--sql", str(statements), "--force", *more]  # fmt: skip
         said = CliRunner().invoke(main, line).output
         added = statements.read_text("utf-8")
         if added:

@@ -75,7 +75,7 @@ def test_the_command_prints_a_schema_without_a_database():
 def test_a_schema_of_the_database_is_still_named_with_init():
     done = CliRunner().invoke(main, ["map", "--schema", "crm"])
     assert done.exit_code == 2
-    assert "--schema NAME, --output and --sql need --init." in done.output
+    assert "--schema NAME, --output, --sql and --records need --init." in done.output
 
 
 @pytest.mark.parametrize("file", ["target-crm/target_crm/mapping/builtin.yaml", "examples/django-crm/mapping.yaml"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -13,7 +14,7 @@ from target_crm.errors import MappingError
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.found_tables import read_tables
 from target_crm.mapping.json_schema import mapping_schema
-from target_crm.mapping.left_out import left_out
+from target_crm.mapping.left_out import RecordCounts, counted_paths, left_out
 from target_crm.mapping.load import load_mapping, read_mapping
 from target_crm.mapping.model import Column
 from target_crm.mapping.proposal import migration, write_mapping
@@ -21,6 +22,7 @@ from target_crm.mapping.propose import propose
 from target_crm.mapping.propose_joins import propose_joins
 from target_crm.mapping.propose_match import propose_match
 from target_crm.mapping.sources import unknown_properties
+from target_crm.operations.record_counts import count_records
 from target_crm.operations.session import open_database
 from target_crm.presentation.terminal import Table, make_console
 
@@ -38,6 +40,9 @@ _PRINT = ""
 )
 @click.option("--sql", "sql_file", type=click.Path(dir_okay=False, path_type=Path),
               help="With --init: where the statements go that add what the tables lack.")  # fmt: skip
+@click.option("--records", type=click.File("rb"),
+              help="With --init: a file of Singer messages, or - for standard input; says of how many of its records "
+              "something is not mapped.")  # fmt: skip
 @click.option("--force", is_flag=True, help="With --init: replace files that are there.")
 @click.pass_context
 @plain_errors
@@ -47,6 +52,7 @@ def map_tables(
     schemas: tuple[str, ...],
     output: Path | None,
     sql_file: Path | None,
+    records: IO[bytes] | None,
     force: bool,
 ) -> None:
     """Check the mapping against the database and show what goes where; with --init write a first one.
@@ -61,8 +67,8 @@ def map_tables(
         return
     settings = context.obj()
     if not init:
-        if schemas or output or sql_file:
-            msg = "--schema NAME, --output and --sql need --init."
+        if schemas or output or sql_file or records:
+            msg = "--schema NAME, --output, --sql and --records need --init."
             raise click.UsageError(msg)
         _show(_checked(settings))
         name_database(settings)
@@ -71,7 +77,7 @@ def map_tables(
         if file is not None and file.exists() and not force:
             msg = f"{file} is there already; --force replaces it."
             raise click.UsageError(msg)
-    write_first(settings, schemas, output, sql_file)
+    write_first(settings, schemas, output, sql_file, records)
     name_database(settings)
 
 
@@ -120,13 +126,21 @@ def _linked(column: Column) -> str:
     return column.link or " or ".join(stream for stream, _ in column.links) or (column.via or ("",))[0]
 
 
-def write_first(settings: Settings, schemas: tuple[str, ...], output: Path | None, sql_file: Path | None) -> None:
-    """Write a first mapping by looking at the tables; on standard error, what is still to be done.
+def write_first(
+    settings: Settings,
+    schemas: tuple[str, ...],
+    output: Path | None,
+    sql_file: Path | None,
+    records: IO[bytes] | None = None,
+) -> None:
+    """Write a first mapping by looking at the tables; on standard error, what is still to be done, and of how many
+    of these records (Singer messages) something is not mapped.
 
     Raises:
         MappingError: no table is like any stream.
         ConfigError, DatabaseError: the database can't be reached.
         OSError: a file can't be written.
+        MessageError: the records are not Singer messages.
     """
     with open_database(settings) as database, database.connect(name="target-crm-admin map") as connection:
         proposals = propose(connection, schemas)
@@ -137,7 +151,8 @@ def write_first(settings: Settings, schemas: tuple[str, ...], output: Path | Non
         tables = read_tables(connection, schemas)
         joins = propose_joins(proposals, tables)
         unknown = propose_match(connection, proposals)
-        missing = [*unknown, *left_out(proposals, joins, tables)]
+        counts = count_records(records, counted_paths(proposals)) if records else RecordCounts()
+        missing = [*unknown, *left_out(proposals, joins, tables, counts)]
         text = write_mapping(connection, proposals, joins, [" ".join(row[:2]) + f": {row[2]}." for row in missing])
         statements = migration(connection, proposals)
         if output is None:

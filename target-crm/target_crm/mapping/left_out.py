@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from target_crm.mapping.found_tables import Found
 from target_crm.mapping.propose import Proposed
-from target_crm.mapping.propose_joins import ProposedJoin, unlinked
+from target_crm.mapping.propose_joins import RELATIONS, ProposedJoin, unlinked
 from target_crm.mapping.words import TABLES
 
 # Stream, what is left out, why and what can be done.
 LeftOut = tuple[str, str, str]
+_SINGULAR = {"companies": "company", "contacts": "contact", "leads": "lead"}
+
+
+class RecordCounts(NamedTuple):
+    """How many records streams have, and how many of them a value at a path."""
+
+    records: Mapping[str, int] = {}
+    filled: Mapping[tuple[str, str], int] = {}
+
+    def would(self, stream: str, number: int, what: str) -> str:
+        """How many records something would happen to, as the beginning of a sentence; nothing where it is unknown."""
+        if not self.records.get(stream):
+            return ""
+        return f"{number} of {self.records[stream]} {stream} would {what}: "
+
 
 _LEFT_OUT = {
     "wait": "the column is NOT NULL; they are kept until the linked record comes, and left out if they name none "
@@ -20,24 +36,55 @@ _LEFT_OUT = {
 
 
 def left_out(
-    proposals: Sequence[Proposed], joins: Mapping[str, Sequence[ProposedJoin]], tables: Iterable[Found]
+    proposals: Sequence[Proposed],
+    joins: Mapping[str, Sequence[ProposedJoin]],
+    tables: Iterable[Found],
+    counts: RecordCounts,
 ) -> list[LeftOut]:
-    """All that the proposal could not map, stream by stream."""
+    """All that the proposal could not map, stream by stream; with the numbers of records where these are known."""
     mapped = {proposed.stream for proposed in proposals}
     found: list[LeftOut] = [
-        (stream, "all", "no table is called so; name one under streams, or leave the stream under ignore")
+        (
+            stream,
+            "all",
+            counts.would(stream, counts.records.get(stream, 0), "be left out")
+            + "no table is called so; name one under streams, or leave the stream under ignore",
+        )
         for stream in TABLES
         if stream not in mapped
     ]
-    found += [(stream, f"link to {other}", why) for stream, other, why in unlinked(proposals, joins)]
+    sources = {(stream, other): path for stream, relations in RELATIONS.items() for other, path in relations}
+    for stream, other, why in unlinked(proposals, joins):
+        number = counts.filled.get((stream, sources[stream, other]), 0)
+        found.append((stream, f"link to {other}", counts.would(stream, number, f"have no {_SINGULAR[other]}") + why))
     known = list(tables)
     for proposed in proposals:
-        found += _of_stream(proposed)
-        found += _target_tables(proposed, {p.stream: p.table for p in proposals}, known)
+        found += _of_stream(proposed, counts)
+        for stream, what, why in _target_tables(proposed, {p.stream: p.table for p in proposals}, known):
+            number = counts.filled.get((stream, "entity_id"), 0)
+            found.append((stream, what, counts.would(stream, number, "belong to no record") + why))
     return found
 
 
-def _of_stream(proposed: Proposed) -> Iterator[LeftOut]:
+def counted_paths(proposals: Sequence[Proposed]) -> Iterator[tuple[str, str]]:
+    """Streams and paths whose records tell how many would lack something."""
+    for stream, relations in RELATIONS.items():
+        yield from ((stream, path) for _, path in relations)
+    yield from ((stream, "entity_id") for stream in ("notes", "tasks"))
+    for proposed in proposals:
+        yield from ((proposed.stream, str(given["from"])) for given in _required(proposed).values())
+
+
+def _required(proposed: Proposed) -> dict[str, dict[str, Any]]:
+    """The columns without which a record gets no row, as far as one property fills them."""
+    return {
+        name: given
+        for name, given in proposed.columns.items()
+        if "required" in given and isinstance(given.get("from"), str) and "when_entity" not in given
+    }
+
+
+def _of_stream(proposed: Proposed, counts: RecordCounts) -> Iterator[LeftOut]:
     table = proposed.table
     for name, why in proposed.doubtful.items():
         yield proposed.stream, name, f"it {why.removeprefix(f'column {table.name}.{name} ')}"
@@ -52,7 +99,11 @@ def _of_stream(proposed: Proposed) -> Iterator[LeftOut]:
             )
     for name, given in proposed.columns.items():
         if "required" in given:
-            yield proposed.stream, f"records without {name}", _LEFT_OUT[given["required"]]
+            stream, told = proposed.stream, ""
+            if name in _required(proposed):
+                lacking = counts.records.get(stream, 0) - counts.filled.get((stream, str(given["from"])), 0)
+                told = counts.would(stream, lacking, "be left out")
+            yield stream, f"records without {name}", told + _LEFT_OUT[given["required"]]
     for name in proposed.unmapped:
         if table.columns[name].required and name not in proposed.defaults and name not in proposed.tenants:
             yield proposed.stream, name, "it is NOT NULL and nothing is known to fill it; write it under defaults"
