@@ -72,7 +72,8 @@ class Session:
         metrics = Metrics(singer_metrics.answered)
         authorise = partial(oauth.from_config, config, settings.api_url)
         client = Client(settings, metrics, authorise, config.get("shared_limit_url"))
-        return cls(settings, memory, metrics, singer_metrics, Progress(metrics, memory.requests), client)
+        progress = Progress(metrics, memory.requests, settings.page_size)
+        return cls(settings, memory, metrics, singer_metrics, progress, client)
 
 
 @dataclass
@@ -118,6 +119,7 @@ class Run:
         account.honours = memory.honours
         lists = Lists(memory.lists)
         reader = Reader(client, account, lists, settings.start_date, events_refused=memory.events_refused)
+        reader.on_share = session.progress.reached
         reader.deferred = defer_checks and not settings.scoped
         digest = _scope_digest(settings)
         kept = memory.scope

@@ -23,6 +23,7 @@ from tap_amocrm.declarations import CUSTOM_FIELDS, DECLARATIONS, DELETED_RECORDS
 from tap_amocrm.errors import ConfigError, TapError, UnknownSettingError
 from tap_amocrm.planning.reconcile import Reconcile
 from tap_amocrm.run_context import Run, Session
+from tap_amocrm.singer_io import progress
 from tap_amocrm.singer_io.catalog_check import check_catalog
 from tap_amocrm.singer_io.command_line import TapCommand, checked_catalog, checked_state, read_config
 from tap_amocrm.singer_io.prefetch import Prefetch
@@ -197,9 +198,10 @@ class TapAmoCRM(JoinedTap):
                 self.run.columns.warn()
         session.progress.close()
         session.singer_metrics.close()
+        logger.info("%s", progress.summary(session.metrics))
         document = session.metrics.document()
-        summary = {k: v for k, v in document.items() if not k.endswith("_series")}
-        logger.info("Metrics: %s", json.dumps(summary))
+        figures = {k: v for k, v in document.items() if not k.endswith("_series")}
+        logger.info("Metrics: %s", json.dumps(figures), extra={"metrics": figures})
         file = session.settings.metrics_file
         if file:
             try:

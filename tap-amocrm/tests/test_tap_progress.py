@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pty
+import re
 import subprocess
+import sys
+
+import pytest
 
 from tap_amocrm.http.metrics import Metrics
 from tap_amocrm.singer_io import progress
@@ -26,32 +29,81 @@ METRICS = {
 }
 
 
-def test_a_log_gets_a_line_with_stream_records_requests_rate_and_time_left(monkeypatch, caplog):
-    monkeypatch.setattr(progress, "_EVERY", 0.0)
-    caplog.set_level(logging.INFO, "tap-amocrm")
+# The command with a line every fifth of a second, and sizes asked for at once.
+IMPATIENT = """
+import sys
+from tap_amocrm.reading import scan_share
+from tap_amocrm.singer_io import progress
+progress._EVERY, scan_share.PATIENCE_SECONDS = 0.2, 0.0
+from tap_amocrm.cli.main import tap
+tap()
+"""
+
+
+def metrics_of(requests, **records):
     metrics = Metrics()
-    for _ in range(5):
+    for _ in range(requests):
         metrics.sent("contacts")
-    metrics.read("contacts", 1250)
-    progress.Progress(metrics, expected=50).advance("contacts", 250)
-    (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith("contacts: 1,250 records; 5 requests, ")
-    assert " a second, about " in line
-    assert line.endswith(" s left")
+    for stream, number in records.items():
+        metrics.read(stream, number)
+    return metrics
 
 
-def test_a_log_is_not_filled_with_a_line_for_each_page(caplog):
-    caplog.set_level(logging.INFO, "tap-amocrm")
-    shown = progress.Progress(Metrics())
-    for _ in range(100):
-        shown.advance("contacts", 250)
-    assert caplog.records == []
+def test_a_line_has_records_total_percent_rate_and_time_left():
+    shown = progress.Progress(metrics_of(50, contacts=12_400))
+    shown.reached("contacts", "contacts", 12_400, 0.2138)
+    shown.metrics.average = lambda: 6.84
+    assert shown.line() == ("12,400 of about 58,000 contacts, 21 %; 50 requests, 6.84 a second, about 27 s left")
+    assert shown.share() == pytest.approx(0.2138)
 
 
-def test_a_terminal_shows_a_bar(start):
+def test_several_lists_of_a_stream_are_one_and_lists_at_their_end_are_left_out():
+    shown = progress.Progress(metrics_of(50))
+    shown.reached("companies", "companies", 500, None)
+    shown.reached("companies", "companies", 0, 1.0)
+    shown.reached("companies/notes", "notes", 1000, 0.5)
+    shown.reached("contacts/notes", "notes", 1000, 0.25)
+    assert shown.line().startswith("2,000 of about 6,000 notes, 33 %; 50 requests, ")
+
+
+def test_while_no_size_is_known_the_time_left_is_that_of_the_last_run():
+    shown = progress.Progress(metrics_of(5, contacts=1250), expected=50)
+    shown.metrics.average = lambda: 5.0
+    shown.advance("contacts", 1250)
+    shown.close()
+    assert shown.line() == "1,250 contacts; 5 requests, 5.00 a second, about 9 s left"
+
+
+def test_the_log_of_a_long_run_names_sizes_that_are_about_true_and_asks_once_for_each(start):
+    tap = start(companies=400)
+    line = tap.command(requests_per_second=100, page_size=50)
+    done = subprocess.run(
+        [sys.executable, "-c", IMPATIENT, *line[1:]], capture_output=True, text=True, timeout=120, check=True
+    )
+    real = len(tap.sim.truth("contacts"))
+    totals = [int(n.replace(",", "")) for n in re.findall(r"[\d,]+ of about ([\d,]+) contacts, \d+ %", done.stderr)]
+    assert totals, done.stderr
+    assert 0.7 * real <= totals[-1] <= 1.4 * real
+    asked = [r for r in tap.sim.requests if r["path"] == "/api/v4/contacts" and "desc" in str(r)]
+    assert len(asked) == 1
+    assert re.search(r"Read [^:]*[\d,]+ companies[^:]*: [\d,]+ requests in \d+ s, ", done.stderr)
+
+
+def test_a_short_run_asks_for_no_size_and_writes_no_line(start):
     tap = start(companies=60)
+    output = tap.run()
+    assert not [r for r in tap.sim.requests if "desc" in str(r)]
+    assert " of about " not in output.log
+
+
+def test_a_terminal_shows_a_bar_and_log_lines_do_not_break_it(start):
+    tap = start(companies=400)
     ours, theirs = pty.openpty()
-    run = subprocess.Popen(tap.command(), stdout=subprocess.DEVNULL, stderr=theirs, env={**os.environ, "TERM": "xterm"})
+    line = tap.command(requests_per_second=100, page_size=50)
+    run = subprocess.Popen(
+        [sys.executable, "-c", IMPATIENT, *line[1:]], stdout=subprocess.DEVNULL, stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )  # fmt: skip
     os.close(theirs)
     seen = b""
     while True:
@@ -64,7 +116,12 @@ def test_a_terminal_shows_a_bar(start):
         seen += part
     os.close(ours)
     assert run.wait(60) == 0
-    assert "━".encode() in seen
+    text = seen.decode()
+    assert "━" in text
+    assert re.search(r" of about [\d,]+ contacts, \d+ %", text)
+    logged = re.findall(r"[^\r\n]*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\r\n]*", text)
+    assert logged
+    assert not [line for line in logged if "━" in line]
 
 
 def test_the_metrics_are_in_the_file_and_in_the_log_with_all_their_keys(start, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import sys
 from collections import Counter
@@ -28,6 +27,7 @@ from target_crm.errors import (
 )
 from target_crm.load.load import Load
 from target_crm.load.outcome import log_notices
+from target_crm.load.summary import counts_table, waiting_sentence
 from target_crm.problems import Problem
 from target_crm.singer_io.messages import Message, decode_message, read_lines
 from target_crm.singer_io.run_input import is_verification
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from target_crm.plan.journal import Plan
 
 logger = logging.getLogger("target-crm")
+# Open issues are counted up to this.
+_MOST_WAITING = 10_000
 
 
 class InputLoad:
@@ -128,7 +130,25 @@ class InputLoad:
             logger.warning("Stream %s is not mapped: %d records were skipped.", stream, count)
         log_notices(load.notices())
         if not load.settings.dry_run:
-            logger.info("Run %d: %s", load.run_id, json.dumps(load.counts_document()))
+            self._sum_up(load)
+
+    def _sum_up(self, load: Load) -> None:
+        """The end of a load for a person: a small table, and what waits. Programs get the counts beside the message."""
+        from target_crm.operations.labels import natural_order
+        from target_crm.operations.overview import count_waiting
+        from target_crm.operations.session import Session
+
+        counts = load.counts_document()
+        session = Session(load.settings, load.connection, {live.mapping.table: live for live in load.run.live.values()})
+        waiting = count_waiting(session, _MOST_WAITING)
+        read = sum(numbers.get("read", 0) for numbers in counts.values())
+        lines = [
+            f"{read:,} records read.",
+            *counts_table(counts, natural_order(session, counts)),
+            waiting_sentence(waiting, _MOST_WAITING),
+        ]
+        document = {"run": load.run_id, "counts": counts, "waiting": waiting}
+        logger.info("Run %d: %s", load.run_id, "\n".join(lines), extra=document)
 
     def _take(self, load: Load, line: bytes, number: int, stats: Counter[str]) -> None:
         try:

@@ -74,6 +74,11 @@ class FullScan:
         self._begin = 1 + (start.place // self._size if start else 0)
 
     @property
+    def filters(self) -> Params:
+        """What narrows the list, without its order."""
+        return self._params[1:]
+
+    @property
     def window(self) -> tuple[int, int] | None:
         """Unix seconds of the server's clock between which a deletion could hide a record; None for one page."""
         if not self.boundaries:

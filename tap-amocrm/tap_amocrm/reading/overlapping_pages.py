@@ -38,6 +38,11 @@ class OverlappingPages:
         self._left = self._place = 0
         self.params: Params = [("order[id]", "asc"), *(p for p in params if p[0] != "order[id]")]
 
+    @property
+    def filters(self) -> Params:
+        """What narrows the list, without its order."""
+        return self.params[1:]
+
     def between(
         self, left: int, right: int | None = None, place: int = 0, margin: int | None = None
     ) -> Iterator[list[Record]]:

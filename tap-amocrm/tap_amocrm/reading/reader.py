@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,6 +18,7 @@ from tap_amocrm.positions import ListPosition, PageBoundary, Position, Way
 from tap_amocrm.reading.full_scan import CLOCK_SLACK, FullScan
 from tap_amocrm.reading.keyset_scan import FilterIgnoredError, KeysetScan, OrderIgnoredError, descending_until, settled
 from tap_amocrm.reading.overlapping_pages import OverlappingPages
+from tap_amocrm.reading.scan_share import ScanShare
 from tap_amocrm.shapes import Record
 
 logger = logging.getLogger("tap-amocrm")
@@ -48,6 +49,8 @@ class Reader:
         self.deferred = False
         self.scans: dict[str, list[FullScan]] = {}
         self.positions: dict[str, Position] = {}
+        # Gets a list, its stream, how many records came, and which share of the list is read then, if that is known.
+        self.on_share: Callable[[str, str, int, float | None], None] | None = None
 
     def changed(self, name: str, since: int | None) -> Iterator[list[Record]]:
         """All records of a list, or those updated at or after a second; some may come twice, none is missed.
@@ -111,10 +114,16 @@ class Reader:
         low: int | None = None,
     ) -> Iterator[list[Record]]:
         """The pages of a source; the position behind each is noted."""
+        listing = LISTINGS[name]
+        share = ScanShare(self.client, listing, source)
         for records in pages:
             position = source.position
             self.positions[name] = position if low is None else partial(_narrowed, position, low)
+            if self.on_share is not None:
+                self.on_share(name, listing.stream, len(records), share.after(records))
             yield records
+        if self.on_share is not None:
+            self.on_share(name, listing.stream, 0, 1.0)
 
     def _from(self, name: str, low: int | None, *, anchored: bool) -> Iterator[list[Record]]:
         """Records from a second on, None for all, by the best way that this account allows."""

@@ -13,6 +13,7 @@ import psycopg
 from target_crm.database.notify import notify
 from target_crm.load import rejects
 from target_crm.load.batch import Batch, Buffer, Reject
+from target_crm.load.progress import LoadProgress
 from target_crm.load.run_context import RunContext
 from target_crm.load.stream_writer import StreamWriter
 from target_crm.matching.matching import Chosen, Decided
@@ -43,6 +44,7 @@ class BatchWriter:
         # Records to be tried again at the end, by stream and key.
         self._postponed: _Postponed = {}
         self.seconds = 0.0
+        self._progress = LoadProgress(dry_run=run.settings.dry_run)
 
     def write(self, batch: Batch, tombstones: Sequence[Tombstone]) -> bytes | None:
         """Write a batch, parents before children; the STATE that may leave then."""
@@ -68,6 +70,7 @@ class BatchWriter:
         run.waiting.delete(batch, tombstones, self._delete)
         run.matching.close_deleted(tombstones)
         self._close(batch)
+        self._progress.batch_merged(run.counts)
         if len(self._postponed) > run.settings.max_bad_records:
             self.write_postponed()
         return batch.state
