@@ -14,8 +14,10 @@ from tap_amocrm.reading.keyset_scan import KeysetScan
 from tap_amocrm.reading.overlapping_pages import OverlappingPages
 from tap_amocrm.shapes import Record, record_id
 
-# A list that takes longer than this is worth one request for its last ID; the service tells nobody how long lists are.
+# A list that takes longer than this, and has more pages, is worth one request for its last ID; the service tells nobody
+# how long lists are.
 PATIENCE_SECONDS = 10.0
+_LEAST_PAGES = 10
 
 
 class ScanShare:
@@ -29,7 +31,7 @@ class ScanShare:
     def __init__(self, client: Client, listing: Listing, source: FullScan | KeysetScan | OverlappingPages) -> None:
         self._client, self._listing, self._source = client, listing, source
         self._began = time.monotonic()
-        self._first = self._last = 0
+        self._first = self._last = self._pages = 0
         self._newest: int | None = None
         self._span = self._seconds_left() if isinstance(source, KeysetScan) else 0
 
@@ -38,13 +40,17 @@ class ScanShare:
         if isinstance(self._source, KeysetScan):
             return 1 - self._seconds_left() / self._span if self._span else None
         ids = [i for i in map(record_id, records) if i]
+        self._pages += 1
         if ids:
             self._first, self._last = self._first or ids[0], max(self._last, *ids)
-        if self._newest is None and self._last and time.monotonic() - self._began >= PATIENCE_SECONDS:
+        if self._newest is None and self._last and self._is_long():
             self._newest = self._ask_newest()
         if not self._newest or self._newest <= self._last:
             return None
         return (self._last - self._first) / (self._newest - self._first) or None
+
+    def _is_long(self) -> bool:
+        return self._pages >= _LEAST_PAGES and time.monotonic() - self._began >= PATIENCE_SECONDS
 
     def _seconds_left(self) -> int:
         """Seconds of the ranges that are not read, up to now; 0 where a range begins with the service itself."""
