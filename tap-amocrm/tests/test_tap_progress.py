@@ -34,7 +34,7 @@ IMPATIENT = """
 import sys
 from tap_amocrm.reading import scan_share
 from tap_amocrm.singer_io import progress
-progress._EVERY, scan_share.PATIENCE_SECONDS = 0.2, 0.0
+progress._EVERY, scan_share.PATIENCE_SECONDS, scan_share._LEAST_PAGES = 0.1, 0.0, 3
 from tap_amocrm.cli.main import tap
 tap()
 """
