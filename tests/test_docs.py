@@ -172,7 +172,7 @@ def test_the_page_of_tables_names_every_table_that_is_made(live):
     assert set(live) == set(documented())
 
 
-@pytest.mark.parametrize("table", ["users", "companies", "contacts", "leads", "notes", "tasks"])
+@pytest.mark.parametrize("table", ["users", "companies", "contacts", "leads", "notes", "tasks", "files", "file_links"])
 def test_the_page_of_tables_names_the_columns_of_each(live, table):
     assert live[table] == documented()[table][0] | COMMON | IMPORTED
 

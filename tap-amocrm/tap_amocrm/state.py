@@ -71,6 +71,7 @@ class StreamBookmark:
         unfinished: How far a reading that was interrupted has come.
         boundaries: The page boundaries of `walked`, packed, by list.
         links: Which links have been sent, packed (`tap_amocrm.streams.sent_links`); later parts win over earlier ones.
+        owners: The same for each stream of owners, where there are several (`file_links`).
     """
 
     replication_key: str | None = None
@@ -82,6 +83,7 @@ class StreamBookmark:
     unfinished: Unfinished | None = None
     boundaries: dict[str, str] | None = None
     links: list[str] | None = None
+    owners: dict[str, dict[str, Any]] | None = None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> StreamBookmark:
@@ -253,6 +255,11 @@ def _check_bookmark(where: str, bookmark: Mapping[str, Any]) -> None:
         window = bookmark.get(name)
         if window is not None and not (_is_list_of_numbers(window) and len(window) == 2):
             _refuse(f"{where}.{name}", window, "a list of two times in Unix seconds")
+    owners = bookmark.get("owners")
+    if owners is not None and not (isinstance(owners, dict) and all(isinstance(o, dict) for o in owners.values())):
+        _refuse(f"{where}.owners", owners, "an object with a bookmark for each stream")
+    for name, owner in (owners or {}).items():
+        _check_bookmark(f"{where}.owners.{name}", owner)
     if not isinstance(bookmark.get("seen", []), (list, type(None))):
         _refuse(f"{where}.seen", bookmark["seen"], "a list of ids")
 

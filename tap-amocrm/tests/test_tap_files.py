@@ -10,15 +10,15 @@ import pytest
 from tap_amocrm.config.account_address import is_of_account
 
 
-def run(tap, state=None, **settings):
-    """A run of the files alone."""
+def run(tap, state=None, streams=("files",), **settings):
+    """A run of some streams alone."""
     listed = json.loads(
         subprocess.run([*tap.command(), "--discover"], capture_output=True, text=True, check=True).stdout
     )
     for stream in listed["streams"]:
         for part in stream["metadata"]:
             if not part["breadcrumb"]:
-                part["metadata"]["selected"] = stream["tap_stream_id"] == "files"
+                part["metadata"]["selected"] = stream["tap_stream_id"] in streams
     catalog = tap.folder / "catalog.json"
     catalog.write_text(json.dumps(listed))
     return tap.run(state, "--catalog", str(catalog), **settings)
@@ -59,6 +59,59 @@ def test_a_drive_that_is_no_host_of_the_account_gets_no_token(start):
     assert "not a host of amoCRM" in found.log
     assert not found.records.get("files")
     assert "files" not in (found.state["bookmarks"] or {}) or not found.state["bookmarks"]["files"]
+
+
+LINKED = ("companies", "contacts", "leads", "notes", "file_links")
+
+
+def field(uuid, **more):
+    value = {"file_uuid": uuid, "version_uuid": "v1", "file_name": "a.pdf", "file_size": 7}
+    return {"field_id": 700_043, "field_name": "Файл", "field_type": "file", "values": [{"value": value}], **more}
+
+
+def note(tap, contact, uuid):
+    params = {"file_uuid": uuid, "version_uuid": "v1", "original_name": "b.pdf"}
+    fields = {"entity_id": contact, "note_type": "attachment", "params": params}
+    return tap.sim.change("create", kind="contacts/notes", fields=fields)[0]
+
+
+def places(output):
+    """What the links say, without those that are gone."""
+    rows = output.records["file_links"].values()
+    kept = ("file_uuid", "entity_type", "entity_id", "note_id", "field_id")
+    return {tuple(r[k] for k in kept) for r in rows if not r["is_deleted"]}
+
+
+def test_links_of_files_name_note_and_field_and_those_that_are_gone_are_marked(start):
+    tap = start(companies=3, contacts=2, leads=1, notes=0, tasks=0)
+    companies, contact = sorted(tap.sim.truth("companies")), min(tap.sim.truth("contacts"))
+    tap.sim.change("update", kind="companies", ids=companies, fields={"custom_fields_values": None})
+    tap.sim.change("update", kind="companies", ids=companies[:1], fields={"custom_fields_values": [field("one")]})
+    noted = note(tap, contact, "two")
+    before = len(tap.sim.requests)
+    plain = run(tap, streams=LINKED[:-1])
+    alone = len(tap.sim.requests) - before
+    tap.sim.reset()
+    first = run(tap, streams=LINKED)
+    assert (first.code, plain.code) == (0, 0), first.log
+    assert len(tap.sim.requests) == alone
+    assert places(first) == {
+        ("one", "companies", companies[0], None, 700_043), ("two", "contacts", contact, noted, None)
+    }  # fmt: skip
+    tap.sim.change("update", kind="companies", ids=companies[:1], fields={"custom_fields_values": None})
+    tap.sim.change("update", kind="companies", ids=companies[1:2], fields={"custom_fields_values": [field("one")]})
+    second = run(tap, first.state, streams=LINKED)
+    assert places(second) >= {("one", "companies", companies[1], None, 700_043)}
+    gone = [r["id"] for r in second.records["file_links"].values() if r["is_deleted"]]
+    assert gone == [i for i, r in first.records["file_links"].items() if r["file_uuid"] == "one"]
+    third = run(tap, second.state, streams=LINKED, lookback_seconds=0)
+    assert not [r for r in third.records["file_links"].values() if r["is_deleted"]]
+
+
+def test_links_of_files_need_the_records_that_name_them(start):
+    found = run(start(companies=2), streams=("file_links", "users"))
+    assert found.code == 1
+    assert "E_CATALOG" in found.log
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def test_the_next_load_upgrades_it_and_keeps_what_it_holds(old):
     old.load([])
     assert old.execute("SELECT version FROM sync_schema") == [{"version": 3}]
     assert price_type(old) == "numeric"
+    assert old.execute("SELECT count(*) AS n FROM files JOIN file_links ON file_uuid = uuid") == [{"n": 0}]
     assert {name: old.execute(f"SELECT * FROM {name}") for name in before} == before
     assert [run["status"] for run in old.rows("sync_runs", "id")] == ["succeeded"] * 3
 

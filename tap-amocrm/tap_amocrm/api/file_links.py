@@ -13,6 +13,7 @@ CALLS = ("call_in", "call_out")
 ATTACHMENT = "attachment"
 _FIELD = "file"
 _LONGEST_URL = 2000
+_MOST_OF_A_FIELD = 1000
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,17 @@ class FileLink:
     @property
     def number(self) -> int:
         """A number of the place, the same in each run: another file in the same place is another version of the link.
-        A file on the card itself is a place of its own."""
-        place = [self.entity_type, self.entity_id, self.note_id, self.field_id, self.position]
-        if self.note_id is None and self.field_id is None:
-            place.append(self.file_uuid)
+        A note is one place, whatever it hangs on: notes move when entities are merged."""
+        place = (self.entity_type, self.entity_id, self.field_id, self.position)
+        if self.note_id is not None:
+            place = ("notes", self.note_id, None, 0)
         digest = hashlib.blake2b(repr(place).encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") >> 1
+
+    @property
+    def entry(self) -> int:
+        """A number that tells the files of one record apart."""
+        return (self.field_id or 0) * _MOST_OF_A_FIELD + self.position
 
 
 def note_links(note: Record) -> Iterator[FileLink]:
@@ -69,7 +75,7 @@ def field_links(entity_type: str, record: Record) -> Iterator[FileLink]:
     for field in items(record.get("custom_fields_values")):
         if field.get("field_type") != _FIELD:
             continue
-        for position, given in enumerate(items(field.get("values"))):
+        for position, given in enumerate(items(field.get("values"))[:_MOST_OF_A_FIELD]):
             value = given.get("value")
             if isinstance(value, dict) and (uuid := text(value.get("file_uuid"))):
                 yield FileLink(
@@ -94,3 +100,9 @@ def recording_of(note: Record) -> str | None:
         if url.lower().startswith(("http://", "https://")) and len(url) <= _LONGEST_URL:
             return url
     return None
+
+
+def place_of(entry: int) -> tuple[int | None, int]:
+    """Field and position of an entry."""
+    field, position = divmod(entry, _MOST_OF_A_FIELD)
+    return field or None, position

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tap_amocrm.declarations.declaration import MERGED, Declaration, Embedded, Listing, Reading
 from tap_amocrm.declarations.derived import CUSTOMER_LINKS, LINKS, STATUSES
-from tap_amocrm.declarations.drive import FILES
+from tap_amocrm.declarations.drive import FILE_LINKS, FILES
 from tap_amocrm.declarations.entities import COMPANIES, CONTACTS, LEADS, NOTES, TASKS
 from tap_amocrm.declarations.history import DELETED_RECORDS, EVENTS
 from tap_amocrm.declarations.optional import (
@@ -60,6 +60,7 @@ DECLARATIONS: tuple[Declaration, ...] = (
     LEADS,
     *LINKS,
     NOTES,
+    FILE_LINKS,
     TASKS,
     CUSTOM_FIELDS,
     TAGS,

@@ -34,6 +34,8 @@ class Reading(Enum):
     # Entries of a list that another stream's records embed, which cost no request.
     DERIVED = "derived"
     EVENTS = "events"
+    # Which files other streams' records name.
+    FILE_LINKS = "file_links"
     # The files on the account's drive, a host of its own.
     DRIVE = "drive"
     # What the events say of records that were deleted, merged or restored.
@@ -141,6 +143,11 @@ class Declaration:
     def incremental(self) -> bool:
         """Whether its lists are read by what changed."""
         return self.reading in (Reading.ENTITIES, Reading.CHILDREN)
+
+    @property
+    def derived(self) -> bool:
+        """Whether it is made of what other streams' records hold."""
+        return self.reading in (Reading.DERIVED, Reading.FILE_LINKS)
 
     @property
     def schema(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The files on the account's drive."""
+"""The files on the account's drive, and what they hang on."""
 
 from __future__ import annotations
 
@@ -33,5 +33,28 @@ FILES = Declaration(
         "deleted_by": OBJECT,
         **DELETED,
         **LINKS,
+    },
+)
+
+# One for each place in which a file may hang: a note, or a custom field of a card. They cost no request: they leave
+# together with the records that name them.
+FILE_LINKS = Declaration(
+    "file_links",
+    Reading.FILE_LINKS,
+    replication_key="updated_at",
+    parents=("companies", "contacts", "leads", "notes"),
+    selected=False,
+    properties={
+        **KEYS,
+        "file_uuid": TEXT,
+        "version_uuid": TEXT,
+        "file_name": TEXT,
+        "file_size": INTEGER,
+        "entity_type": TEXT,
+        "entity_id": INTEGER,
+        "note_id": INTEGER,
+        "field_id": INTEGER,
+        "updated_at": TIME,
+        **DELETED,
     },
 )

@@ -45,11 +45,16 @@ def check_catalog(streams: Iterable[Stream], named: Collection[str]) -> None:
 def _check_owner(name: str, selected: Collection[str]) -> None:
     """A stream that is made of another one's records needs that one."""
     declared = BY_NAME.get(name)
-    if declared is not None and declared.embedded is not None:
-        (owner,) = declared.parents
-        if owner not in selected:
-            msg = f"Stream {name} is made of the records of {owner}, which is not selected. Select {owner}, too."
-            raise CatalogError(msg)
+    if declared is None or not declared.derived:
+        return
+    missing = [owner for owner in declared.parents if owner not in selected]
+    owners = ", ".join(missing)
+    if len(missing) == len(declared.parents):
+        are = "is" if len(missing) == 1 else "are"
+        msg = f"Stream {name} is made of the records of {owners}, which {are} not selected. Select {owners}, too."
+        raise CatalogError(msg)
+    if missing:
+        logger.warning("Stream %s does without %s: not selected.", name, owners)
 
 
 def _check_replication(stream: Stream) -> None:

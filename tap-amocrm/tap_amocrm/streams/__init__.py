@@ -9,6 +9,7 @@ from tap_amocrm.streams.derived import DerivedStream
 from tap_amocrm.streams.drive import DriveStream
 from tap_amocrm.streams.entities import ChildStream, EntityStream
 from tap_amocrm.streams.events import DeletionStream, EventStream
+from tap_amocrm.streams.file_links import FileLinkStream
 from tap_amocrm.streams.whole import AccountStream, NestedStream, WholeStream
 
 _CLASSES: dict[Reading, type[AmoStream]] = {
@@ -19,6 +20,7 @@ _CLASSES: dict[Reading, type[AmoStream]] = {
     Reading.ACCOUNT: AccountStream,
     Reading.DERIVED: DerivedStream,
     Reading.DRIVE: DriveStream,
+    Reading.FILE_LINKS: FileLinkStream,
     Reading.EVENTS: EventStream,
     Reading.DELETIONS: DeletionStream,
 }

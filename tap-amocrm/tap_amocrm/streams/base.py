@@ -91,7 +91,7 @@ class AmoStream(WritingStream):
             if declared.replication_key is not None:
                 cls.replication_key = declared.replication_key  # type: ignore[method-assign,assignment]
             cls.primary_keys = list(declared.keys)
-            cls.bookmarked = declared.replication_key is not None and declared.embedded is None
+            cls.bookmarked = declared.replication_key is not None and not declared.derived
             cls.listings = tuple(x.name for x in declared.listings) if declared.incremental else ()
 
     def __init__(self, tap: AmoTap) -> None:

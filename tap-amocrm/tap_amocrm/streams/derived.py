@@ -16,7 +16,7 @@ from tap_amocrm.moments import rfc3339_now
 from tap_amocrm.shapes import Record, entries, record_id
 from tap_amocrm.state import StreamBookmark
 from tap_amocrm.streams.base import AmoStream, AmoTap, ReadPage
-from tap_amocrm.streams.outgoing import Derived
+from tap_amocrm.streams.outgoing import Derived, Follower
 from tap_amocrm.streams.sent_links import Links, SentLinks, packed
 
 
@@ -35,6 +35,11 @@ class DerivedStream(AmoStream):
     def _embedded(self) -> Embedded:
         assert self.declared.embedded is not None
         return self.declared.embedded
+
+    def follower_of(self, parent: str) -> Follower:
+        """What makes the records of this stream out of a parent's."""
+        del parent
+        return self
 
     @cached_property
     def links(self) -> SentLinks:

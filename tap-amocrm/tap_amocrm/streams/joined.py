@@ -8,15 +8,16 @@ from tap_amocrm.declarations import CUSTOM_FIELDS
 from tap_amocrm.shapes import Record
 from tap_amocrm.streams.base import AmoStream, AmoTap
 from tap_amocrm.streams.derived import DerivedStream
+from tap_amocrm.streams.outgoing import Follower
 from tap_amocrm.streams.whole import WholeStream
 
 
 class JoinedTap(AmoTap):
     """A tap whose streams know of one another."""
 
-    def followers(self, stream: str) -> tuple[DerivedStream, ...]:
+    def followers(self, stream: str) -> tuple[Follower, ...]:
         """The selected streams that are made of what a stream's records embed."""
-        return tuple(s for s in self.derived() if stream in s.declared.parents)
+        return tuple(s.follower_of(stream) for s in self.derived() if stream in s.declared.parents)
 
     def derived(self) -> list[DerivedStream]:
         """The selected streams that are made of other ones."""

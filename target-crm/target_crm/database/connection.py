@@ -171,7 +171,7 @@ def _prepared(connection: psycopg.Connection[Any], schema: str, *, builtin: bool
             "company_emails",
             "contact_phones",
         ]
-        wanted += ["contact_emails", "leads", "notes", "tasks"]
+        wanted += ["contact_emails", "leads", "notes", "tasks", "files", "file_links"]
     row = connection.execute(
         "SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname = %s AND c.relname = ANY(%s)",

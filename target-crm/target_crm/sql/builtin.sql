@@ -96,6 +96,38 @@ CREATE TABLE IF NOT EXISTS {schema}.notes (
 CREATE INDEX IF NOT EXISTS notes_company ON {schema}.notes (company_id);
 CREATE INDEX IF NOT EXISTS notes_contact ON {schema}.notes (contact_id);
 CREATE INDEX IF NOT EXISTS notes_lead ON {schema}.notes (lead_id);
+-- The account's files, and what they hang on: a note, or a custom field (its id in amoCRM) of a card. They are joined by
+-- file_uuid: a link may come before its file, and outlive it.
+CREATE TABLE IF NOT EXISTS {schema}.files (
+    id uuid PRIMARY KEY DEFAULT {new_id}(),
+    uuid text, version_uuid text, name text, kind text, extension text, mime_type text, size bigint,
+    author_id uuid REFERENCES {schema}.users (id) ON DELETE SET NULL,
+    raw_fields jsonb NOT NULL DEFAULT '{{}}',
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
+    amo_account_id bigint, amo_id bigint,
+    amo_created_at timestamptz, amo_updated_at timestamptz, amo_deleted_at timestamptz,
+    UNIQUE (amo_account_id, amo_id)
+);
+CREATE INDEX IF NOT EXISTS files_uuid ON {schema}.files (uuid);
+CREATE TABLE IF NOT EXISTS {schema}.file_links (
+    id uuid PRIMARY KEY DEFAULT {new_id}(),
+    file_uuid text, version_uuid text, file_name text,
+    company_id uuid REFERENCES {schema}.companies (id) ON DELETE SET NULL,
+    contact_id uuid REFERENCES {schema}.contacts (id) ON DELETE SET NULL,
+    lead_id uuid REFERENCES {schema}.leads (id) ON DELETE SET NULL,
+    note_id uuid REFERENCES {schema}.notes (id) ON DELETE SET NULL,
+    field_id bigint,
+    raw_fields jsonb NOT NULL DEFAULT '{{}}',
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
+    amo_account_id bigint, amo_id bigint,
+    amo_created_at timestamptz, amo_updated_at timestamptz, amo_deleted_at timestamptz,
+    UNIQUE (amo_account_id, amo_id)
+);
+CREATE INDEX IF NOT EXISTS file_links_file ON {schema}.file_links (file_uuid);
+CREATE INDEX IF NOT EXISTS file_links_company ON {schema}.file_links (company_id);
+CREATE INDEX IF NOT EXISTS file_links_contact ON {schema}.file_links (contact_id);
+CREATE INDEX IF NOT EXISTS file_links_lead ON {schema}.file_links (lead_id);
+CREATE INDEX IF NOT EXISTS file_links_note ON {schema}.file_links (note_id);
 CREATE TABLE IF NOT EXISTS {schema}.tasks (
     id uuid PRIMARY KEY DEFAULT {new_id}(),
     company_id uuid REFERENCES {schema}.companies (id) ON DELETE SET NULL,
