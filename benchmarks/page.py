@@ -9,8 +9,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import page_fleet
 import page_summary
 import plots
+from page_fleet import fleet, fleet_simulation
 from page_parts import Result, paragraph
 from page_sections import (
     conformance,
@@ -53,6 +55,8 @@ SECTIONS: dict[str, tuple[str, Callable[[Result], str]]] = {
     "journal_cost": ("What the journal costs", journal_cost),
     "scale": ("Accounts of 1,000 to 100,000 contacts", scale),
     "scale_million": ("An account of 1,000,000 contacts", scale_million),
+    "fleet": ("Many accounts on one machine", fleet),
+    "fleet_simulation": ("Ten thousand accounts, simulated", fleet_simulation),
     "losses": ("Faults survived", losses),
     "tap_limit": ("The tap at the limit of 7 requests a second", tap_limit),
     "resume": ("A first sync that is killed and goes on", resume),
@@ -98,6 +102,9 @@ def main() -> None:
     PAGE.write_text(page(results), "utf-8")
     plots.draw_all(results, IMAGES)
     found = read(results)
+    if "fleet_simulation" in found:
+        scaling = ROOT / "docs" / "scaling.md"
+        scaling.write_text(page_fleet.put(scaling.read_text("utf-8"), found["fleet_simulation"]), "utf-8")
     for name, words in page_summary.LANGUAGES.items():
         readme = ROOT / name
         readme.write_text(page_summary.put(readme.read_text("utf-8"), page_summary.table_of(found, words)), "utf-8")

@@ -23,6 +23,8 @@ NAMES = (
     "amochka",
     "scale",
     "scale_million",
+    "fleet",
+    "fleet_simulation",
     "losses",
     "review_page",
     "start_up",

@@ -20,6 +20,8 @@ NAMES = [
     "journal_cost",
     "scale",
     "scale_million",
+    "fleet",
+    "fleet_simulation",
     "amochka",
     "target_speed",
     "losses",
