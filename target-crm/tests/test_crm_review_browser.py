@@ -59,9 +59,12 @@ def chromium():
 
 
 @pytest.fixture
-def served(crm):
+def served(crm, tmp_path):
     review_data.fill(crm)
-    with serving(crm.config) as found:
+    plan = tmp_path / "plan.jsonl"
+    records = crm.messages("contacts", review_data.contact(5, "Начальник смены"), {"id": 520, "last_name": "Гостева"})
+    crm.load([crm.schema_message("contacts"), *records], dry_run=True, plan_file=str(plan))
+    with serving({**crm.config, "plan_file": str(plan)}) as found:
         yield found
 
 
@@ -278,6 +281,8 @@ PATHS = (
     "/runs/2",
     "/runs/2/undo",
     "/decisions",
+    "/plan",
+    "/rules",
     "/rejects",
     "/warnings",
     "/records",
@@ -304,7 +309,9 @@ def test_axe_finds_nothing_and_nothing_is_cut_off_at_any_width(open_page, langua
 
 def test_axe_finds_nothing_before_a_decision_in_bulk_and_in_the_list_of_keys(open_page):
     page = open_page()
-    page.get_by_role("button", name="Для всех взять из amoCRM").click()
+    assert page.get_by_role("button", name="Взять из amoCRM").is_disabled()
+    page.get_by_label("Все найденные (5)").check()
+    page.get_by_role("button", name="Взять из amoCRM").click()
     settled(page, "конфликтов: 5")
     page.keyboard.press("?")
     assert page.locator("#keys").is_visible()

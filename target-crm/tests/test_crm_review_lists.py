@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import re
 
 import pytest
 from review_desk import at_desk
 from review_server import plain
+
+from target_crm.web.page import link
 
 
 @pytest.fixture
@@ -132,3 +135,48 @@ def test_a_reject_shows_its_record_and_leads_to_its_card(desk):
     page = desk.browser.get("/rejects").text
     assert "https://romashka.amocrm.ru/leads/detail/777" in page
     assert "Lead Большая" in plain(page)
+
+
+def order(browser, sort, table=None):
+    """The numbers of the conflicts in an order, over all pages."""
+    numbers, path = [], link("/conflicts", sort=sort, table=table)
+    while path:
+        page = browser.get(path).text
+        numbers += listed(page)
+        more = re.search(r'rel="next" href="([^"]+)"', page)
+        path = html.unescape(more[1]) if more else None
+    return numbers
+
+
+def test_conflicts_are_listed_in_every_order_without_a_gap_from_page_to_page(desk, monkeypatch):
+    monkeypatch.setattr("target_crm.web.views.conflicts.PER_PAGE", 2)
+    rows = {c["id"]: c for c in desk.crm.conflicts()}
+    keys = {
+        "oldest": lambda c: c["id"],
+        "newest": lambda c: -c["id"],
+        "record": lambda c: (c["table_name"], c["row_id"], c["id"]),
+        "column": lambda c: (c["table_name"], c["column_name"], c["id"]),
+        "run": lambda c: (c["run_id"], c["id"]),
+    }
+    for sort, key in keys.items():
+        assert order(desk.browser, sort) == [c["id"] for c in sorted(rows.values(), key=key)], sort
+    contacts = [c for c in rows.values() if c["table_name"] == "contacts"]
+    assert order(desk.browser, "record", "contacts") == [c["id"] for c in sorted(contacts, key=keys["record"])]
+
+
+def test_everything_that_the_filter_leaves_is_settled_though_single_ones_are_chosen(desk):
+    number = desk.conflict(501)
+    fields = {"chosen": "1", "id": [str(number)], "everything": "1", "table": "contacts"}
+    desk.browser.post("/conflicts/bulk", {**fields, "take": "crm", "confirmed": "1"})
+    assert {c["table_name"] for c in desk.crm.conflicts() if c["resolved_at"] is None} == {"companies", "leads"}
+
+
+def test_taking_back_a_decision_in_bulk_keeps_the_filter(desk):
+    page = desk.browser.post("/conflicts/bulk", {"table": "contacts", "take": "crm", "confirmed": "1"})
+    run = re.search(r"run=(\d+)", page.url)[1]
+    back = html.unescape(re.search(r'name="back" value="([^"]+)"', page.text)[1])
+    answer = desk.browser.post(f"/runs/{run}/undo", {"to": "conflicts", "back": back})
+    assert "table=contacts" in answer.url
+    assert "Rolled back" in plain(answer.text)
+    elsewhere = desk.browser.post(f"/runs/{run}/undo", {"to": "conflicts", "back": "https://evil.example/conflicts"})
+    assert elsewhere.url.startswith(desk.served.url)

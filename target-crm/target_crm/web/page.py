@@ -232,4 +232,4 @@ def refusal_text(error: psycopg.Error, texts: Texts) -> str:
 def link(path: str, **parameters: Any) -> str:
     """An address with parameters; those that are None or empty are left out."""
     query = urlencode({k: v for k, v in parameters.items() if v not in (None, "")})
-    return f"{path}?{query}" if query else path
+    return f"{path}{'&' if '?' in path else '?'}{query}" if query else path

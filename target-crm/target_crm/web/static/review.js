@@ -140,7 +140,12 @@ function boxes(name) {
 
 function tell() {
   const place = document.querySelector("[data-chosen]");
-  if (place !== null) place.textContent = place.dataset.chosen + ": " + boxes("id").filter((box) => box.checked).length;
+  if (place === null) return;
+  const everything = document.querySelector("[data-everything]");
+  const number = boxes("id").filter((box) => box.checked).length;
+  const isAll = everything !== null && everything.checked;
+  place.textContent = place.dataset.chosen + ": " + (isAll ? everything.dataset.everything : number);
+  for (const button of document.querySelectorAll("[data-acts]")) button.disabled = !isAll && number === 0;
 }
 
 document.addEventListener("click", (event) => {

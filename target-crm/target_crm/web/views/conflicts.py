@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from target_crm.database.refusals import is_refusal
 from target_crm.operations import conflicts as settling
 from target_crm.operations.choices import entry_for, find_choices, read_value
+from target_crm.operations.conflict_lists import SORTS, find_sorted
 from target_crm.operations.conflicts import RULES, CellNow, Filter, cell_now, find_conflict, find_conflicts, resolve
 from target_crm.operations.explain import find_row
 from target_crm.operations.records import context_of, linked_table
@@ -22,7 +23,6 @@ from target_crm.operations.session import Row, UnknownError, column_of
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link, refusal_text
 
 _SAMPLE = 10
-_NEWEST = 2**62
 _MOST_EXPORTED = 50_000
 # A spreadsheet takes a cell that begins so for a formula.
 _FORMULA = re.compile(r"^(?:[=@\t\r]|[+\-](?!\d))")
@@ -55,12 +55,9 @@ def parameters_of(which: Filter) -> dict[str, Any]:
 
 
 def list_conflicts(page: Page) -> Response:
-    """The conflicts that the filter leaves, the oldest first, or by choice the newest."""
-    which, after, sort = filter_of(page), page.number("after"), page.given("sort")
-    if sort == "newest":
-        found = find_conflicts(page.session, which, before=after or _NEWEST, limit=PER_PAGE + 1)
-    else:
-        found = find_conflicts(page.session, which, after=after or 0, limit=PER_PAGE + 1)
+    """The conflicts that the filter leaves, in the chosen order."""
+    which, after, sort = filter_of(page), page.number("after"), page.given("sort") or SORTS[0]
+    found = find_sorted(page.session, which, sort, after, PER_PAGE + 1)
     more = None
     if len(found) > PER_PAGE:
         found = found[:PER_PAGE]
@@ -71,6 +68,7 @@ def list_conflicts(page: Page) -> Response:
         conflicts=_named(page, found),
         which=which,
         sort=sort,
+        sorts=SORTS,
         parameters=parameters_of(which),
         cells=page.shown.cells_in_order(settling.open_cells(page.session, COUNTED)),
         rules=list(RULES),
@@ -225,7 +223,8 @@ def settle_bulk(page: Page) -> Response:
 
 def _bulk_filter(page: Page) -> Filter:
     which = replace(filter_of(page), resolved=False, up_to=page.number("up_to"))
-    return replace(which, ids=page.numbers("id")) if page.given("chosen") else which
+    is_chosen = page.given("chosen") is not None and page.given("everything") is None
+    return replace(which, ids=page.numbers("id")) if is_chosen else which
 
 
 def offer_choices(page: Page) -> Response:

@@ -13,6 +13,7 @@ from target_crm.operations.labels import natural_order
 from target_crm.operations.permissions import is_offered, permissions_of, stopped_by
 from target_crm.operations.session import Row, Session
 from target_crm.operations.undo import SHOWN_CHANGES, preview_undo, take_back
+from target_crm.web.addresses import local_path
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link
 
 LOADS, DECISIONS = ("load", "retry"), ("resolve", "undo", "decide", "untie")
@@ -179,4 +180,7 @@ def undo(page: Page) -> Response:
     if is_match:
         proposal = page.number("proposal")
         return page.redirect(f"/proposals/{proposal}" if proposal else "/proposals", **done)
-    return page.redirect("/conflicts" if page.given("to") == "conflicts" else f"/runs/{run['id']}", **done)
+    if page.given("to") == "conflicts":
+        back = local_path(page.given("back") or "/conflicts")
+        return page.redirect(back if back.startswith("/conflicts") else "/conflicts", **done)
+    return page.redirect(f"/runs/{run['id']}", **done)

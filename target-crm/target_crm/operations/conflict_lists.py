@@ -1,0 +1,43 @@
+"""Lists of conflicts in the orders that people ask for, page by page."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from target_crm.operations.conflicts import Filter, find_conflicts
+from target_crm.operations.session import Row, Session
+
+S = sql.SQL
+_NEWEST = 2**62
+# Each order ends by the number of the conflict, so that every page goes on where the one before it ended.
+_ORDERS = {
+    "record": ("table_name", "row_id", "id"),
+    "column": ("table_name", "column_name", "id"),
+    "run": ("run_id", "id"),
+}
+SORTS = ("oldest", "newest", *_ORDERS)
+
+
+def find_sorted(session: Session, which: Filter, sort: str, after: int | None = None, limit: int = 50) -> list[Row]:
+    """Conflicts in one of `SORTS` (the oldest first for any other word), those behind the conflict `after`."""
+    if sort == "newest":
+        return find_conflicts(session, which, before=after or _NEWEST, limit=limit)
+    if sort not in _ORDERS:
+        return find_conflicts(session, which, after=after or 0, limit=limit)
+    names = [sql.Identifier(name) for name in _ORDERS[sort]]
+    mine = S(", ").join(S("c.{}").format(name) for name in names)
+    conflicts = session.control("sync_conflicts")
+    beyond: sql.Composable = S("true")
+    if after is not None:
+        last = session.rows(
+            S("SELECT {} FROM {} WHERE id = {}").format(S(", ").join(names), conflicts, sql.Literal(after))
+        )
+        if not last:
+            return []
+        beyond = S("({}) > ({})").format(mine, S(", ").join(sql.Literal(last[0][name]) for name in _ORDERS[sort]))
+    return session.rows(
+        S("SELECT c.* FROM {} AS c WHERE {} AND {} ORDER BY {} LIMIT %s").format(
+            conflicts, which.condition(), beyond, mine
+        ),
+        limit,
+    )
