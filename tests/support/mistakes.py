@@ -94,6 +94,8 @@ MISTAKES = (
     admin("Resolving a conflict that there is not", "conflicts", "999", "--take", "amo"),
     admin("A table is misspelt", "explain", "contact", "amo:1"),
     admin("A record that has not come", "explain", "contacts", "amo:999"),
+    admin("A digest has no address to go to", "digest", "--send"),
+    admin("A digest begins in the future", "digest", "--since", "tomorrow"),
     admin("The port is taken", "serve", "--port", "{taken}"),
     tap("No account is named", {"access_token": "x"}),
     tap("A setting of the tap is misspelt: `page_sise`", {"api_url": "{sim}", "access_token": "x", "page_sise": 50}),

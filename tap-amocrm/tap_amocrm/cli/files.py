@@ -17,7 +17,7 @@ import click
 
 from tap_amocrm import __version__
 from tap_amocrm.api.drive import drive_of
-from tap_amocrm.cli.commands import tap_of
+from tap_amocrm.cli.common import open_tap
 from tap_amocrm.config.account_address import LOOPBACK
 from tap_amocrm.config.settings import MAX_REQUESTS_PER_SECOND
 from tap_amocrm.downloads.fetch import Fetcher
@@ -68,7 +68,7 @@ def files(config: Path | None, place: str, as_json: bool, **given: Any) -> None:
     """
     stop = threading.Event()
     try:
-        target, run = Place(place), tap_of(config).run
+        target, run = Place(place), open_tap(config).run
     except TapError as error:
         _fail(error)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timezone, tzinfo
 from typing import Any
 
 import click
@@ -10,6 +11,8 @@ from psycopg import sql
 from target_crm.admin.common import plain_errors, session_of, short
 from target_crm.admin.listing import Col, Listing, cut, list_options, page_options, print_list, shown_in_english
 from target_crm.operations import history, known
+from target_crm.operations.accounts import read_accounts
+from target_crm.operations.labels import in_natural_order
 from target_crm.operations.listed import count_up_to, find_warnings, fits
 from target_crm.operations.session import Row, Session
 from target_crm.presentation.texts import Texts
@@ -32,12 +35,16 @@ def _counted(name: str, counts: dict[str, Any]) -> str:
     return f"{name}: " + ", ".join(f"{value:,} {what}" for what, value in counts.items() if value and what != "read")
 
 
-def run_columns() -> tuple[Col, ...]:
-    """The columns of a list of runs."""
+def run_columns(zone: tzinfo | None) -> tuple[Col, ...]:
+    """The columns of a list of runs; times are those of a zone, or of UTC."""
     return (
         Col("run", lambda r: str(r["id"]), is_number=True),
         Col("kind", lambda r: r["kind"]),
-        Col("started", lambda r: f"{r['started_at']:%Y-%m-%d %H:%M:%S}", drop=2),
+        Col(
+            f"started ({zone or 'UTC'})",
+            lambda r: f"{r['started_at'].astimezone(zone or timezone.utc):%Y-%m-%d %H:%M:%S}",
+            drop=2,
+        ),
         Col("seconds", lambda r: "" if r["seconds"] is None else f"{r['seconds']:.1f}", drop=3, is_number=True),
         Col("status", lambda r: r["status"]),
         Col("by", lambda r: r["made_by"] or "", drop=4),
@@ -65,7 +72,9 @@ def runs(
             session.control("sync_runs"), which.condition(session.settings.crm_schema)
         )
         total = count_up_to(session, "sync_runs", condition)
-        print_list(Listing(("run", "runs"), run_columns(), found, total, more, "There is no such run."), **form)
+        columns = run_columns(read_accounts(session).zone)
+        found = [{**run, "counts": in_natural_order(session, run["counts"])} for run in found]
+        print_list(Listing(("run", "runs"), columns, found, total, more, "There is no such run."), **form)
 
 
 @click.command()

@@ -20,8 +20,10 @@ from target_crm.errors import ConfigError
 from target_crm.operations import explain as explaining
 from target_crm.operations import history
 from target_crm.operations import undo as undoing
+from target_crm.operations.accounts import read_accounts
 from target_crm.operations.cells import grouped_warnings
 from target_crm.operations.health import Health, age_text, read_health
+from target_crm.operations.labels import in_natural_order
 from target_crm.operations.listed import count_up_to
 from target_crm.operations.openmetrics import openmetrics
 from target_crm.operations.session import NothingYetError
@@ -48,6 +50,8 @@ def status(context: click.Context, limit: int, as_json: bool, as_csv: bool, as_m
     try:
         with session_of(context) as session:
             found, health = history.find_runs(session, limit=limit), read_health(session)
+            columns = run_columns(read_accounts(session).zone)
+            found = [{**run, "counts": in_natural_order(session, run["counts"])} for run in found]
             warnings, total = grouped_warnings(session), count_up_to(session, "sync_runs", SQL("true"))
             if as_json:
                 found = [{**run, "warnings": grouped_warnings(session, run["id"])} for run in found]
@@ -59,7 +63,7 @@ def status(context: click.Context, limit: int, as_json: bool, as_csv: bool, as_m
             click.echo(visible(str(nothing)))
         return
     if as_csv:
-        print_list(Listing(("run", "runs"), run_columns(), found, total), as_csv=True)
+        print_list(Listing(("run", "runs"), columns, found, total), as_csv=True)
         return
     if as_json:
         runs = [{**run, "notices": _with_texts(run["notices"])} for run in found]
@@ -67,7 +71,7 @@ def status(context: click.Context, limit: int, as_json: bool, as_csv: bool, as_m
         return
     _show_health(health)
     more = f"target-crm-admin runs --before {found[-1]['id']}" if total > len(found) and found else ""
-    print_list(Listing(("run", "runs"), run_columns(), found, total, more, "There has been no run yet."))
+    print_list(Listing(("run", "runs"), columns, found, total, more, "There has been no run yet."))
     if warnings:
         console.print(_warnings_table(warnings))
 

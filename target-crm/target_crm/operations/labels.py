@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import Any
 
 from psycopg import sql
 
@@ -108,6 +109,11 @@ def _in_words(name: str) -> str:
     words = name.rpartition(".")[2].replace("_", " ").strip()
     words = words[: -len(" id")] if words.endswith(" id") and len(words) > len(" id") else words
     return words[:1].upper() + words[1:] if words else name
+
+
+def in_natural_order(session: Session, counts: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known by table, in the natural order of the tables; jsonb keeps none."""
+    return {table: counts[table] for table in natural_order(session, counts)}
 
 
 def natural_order(session: Session, tables: Iterable[str]) -> list[str]:
