@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import requests
 import yaml
 from psycopg import sql
 from servers import with_database
@@ -176,7 +177,7 @@ def test_a_failure_of_either_half_is_an_exit_code(service, account):
     code, log = service.run(account, TAP_AMOCRM_ACCESS_TOKEN="wrong")
     assert code == 1
     assert "E_TOKEN_REFUSED" in log
-    assert service.query("SELECT status FROM sync_runs") == [("incomplete",)]
+    assert service.query("SELECT status FROM sync_runs") == [("failed",)]
 
 
 def test_the_log_is_json_line_by_line(service, account):
@@ -222,6 +223,69 @@ def test_a_database_restored_from_an_older_backup_says_that_records_may_be_missi
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert not json.loads(status.stdout)["gaps"]
+    finally:
+        with psycopg.connect(given, autocommit=True) as connection:
+            for name in (live, backup):
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def bookmarks(state):
+    return {stream: bookmark for stream, bookmark in json.loads(state)["bookmarks"].items() if bookmark}
+
+
+def log_in(account, environment):
+    """Allow the integration in the browser, and store its tokens."""
+    allowed = {"redirect_uri": environment["TAP_AMOCRM_REDIRECT_URI"]}
+    requests.get(f"{account.url}/oauth", allowed, timeout=10, allow_redirects=False)
+    command = [BIN / "tap-amocrm-login", "--paste", "--api-url", account.url, "--auth-url", f"{account.url}/oauth"]
+    subprocess.run(command, env=environment, input="sim-code\n", capture_output=True, text=True, check=True)
+
+
+def test_a_restored_backup_with_a_spent_token_stops_with_the_remedy_and_nothing_is_missed_after_it(service, account):
+    given = service.url
+    live, backup = f"live_{os.getpid()}", f"backup_{os.getpid()}"
+    tokens = service.folder / "private" / "tokens.json"
+    oauth = {
+        "TAP_AMOCRM_ACCESS_TOKEN": "",
+        "TAP_AMOCRM_CLIENT_ID": "sim-client",
+        "TAP_AMOCRM_CLIENT_SECRET": "sim-secret",
+        "TAP_AMOCRM_REDIRECT_URI": "http://127.0.0.1:8765/",
+        "TAP_AMOCRM_TOKEN_FILE": str(tokens),
+    }
+    environment = service.environment(account, **oauth)
+
+    def status():
+        command = [BIN / "target-crm-admin", "status", "--json"]
+        return json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+
+    copy_database(given, "template1", live)
+    service.url = environment["TARGET_CRM_DATABASE_URL"] = with_database(given, live)
+    try:
+        log_in(account, environment)
+        assert service.run(account, **oauth)[0] == 0
+        copy_database(given, live, backup)
+        kept = {file: file.read_text() for file in (service.state, tokens)}
+        contact = next(iter(account.truth("contacts")))
+        account.change("update", kind="contacts", ids=[contact], fields={"first_name": "After the backup"})
+        account.control("expire_tokens")
+        assert service.run(account, **oauth)[0] == 0  # spends the refresh token that the back-up holds
+        account.control("expire_tokens")
+        copy_database(given, backup, live)
+        for file, text in kept.items():
+            file.write_text(text)
+        code, log = service.run(account, **oauth)
+        assert code == 1
+        (said,) = [line for line in log.splitlines() if "E_GRANT_REFUSED" in line]
+        assert "run tap-amocrm-login to authorise the integration again." in said
+        assert "Traceback" not in log
+        runs = [outcome for (outcome,) in service.query("SELECT status FROM sync_runs ORDER BY id")]
+        assert runs == ["succeeded", "failed"]
+        assert bookmarks(service.state.read_text()) == bookmarks(kept[service.state])
+        log_in(account, environment)
+        assert service.run(account, **oauth)[0] == 0
+        names = service.query(f"SELECT first_name FROM contacts WHERE amo_id = {contact}")
+        assert names == [("After the backup",)]
+        assert not status()["gaps"]
     finally:
         with psycopg.connect(given, autocommit=True) as connection:
             for name in (live, backup):

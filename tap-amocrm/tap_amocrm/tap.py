@@ -104,10 +104,12 @@ class TapAmoCRM(JoinedTap):
         check_catalog(self.streams.values(), () if catalog is None else catalog.keys())
         metrics = self.session.metrics
         metrics.run_id, metrics.requests_per_second = self.marker.id, self.session.settings.requests_per_second
+        begun = False
         try:
             self._mark(complete=False)
             self.use_columns()
             self._read_ahead()
+            begun = True
             streams_in_turn()
             self._reconcile()
             for derived in self.derived():
@@ -119,6 +121,9 @@ class TapAmoCRM(JoinedTap):
             self._mark(complete=True)
             self.write_state()
         except (Interrupted, TapError) as end:
+            if not begun:
+                # Without a SCHEMA before it nobody knows whose STATE it is; the one of the last run still holds.
+                raise
             for stream in self.streams.values():
                 if isinstance(stream, AmoStream):
                     stream.keep_position()
