@@ -21,7 +21,13 @@ from target_crm.database.connection import Database
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("examples/*/README*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("deploy/*/README.md"),
+        *ROOT.glob("*/README.md"),
+        *ROOT.glob("examples/*/README*.md"),
+    ]
 )
 TEXT = "\n".join(page.read_text("utf-8") for page in PAGES)
 CHANGES = "CHANGELOG.md"
