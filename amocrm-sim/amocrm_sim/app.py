@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -29,6 +30,7 @@ from amocrm_sim.drive import Drive
 from amocrm_sim.gate import BAN_PAGE, Faults, Latency, RateLimit, RequestLog, Tokens, parse_faults
 from amocrm_sim.options import Options
 from amocrm_sim.store import Store, encode
+from amocrm_sim.webhooks import Webhooks
 
 LONGEST_URL = 8192
 HAL, PROBLEM = "application/hal+json", "application/problem+json"
@@ -73,6 +75,8 @@ class Simulator:
         self.tokens = Tokens(
             options.token, options.client_id, options.client_secret, options.code, options.access_token_lifetime
         )
+        self.webhooks = Webhooks(store.account.id, plain=store.plain)
+        store.on_change = self.webhooks.changed
         self.store_lock = threading.RLock()
         self.drive = Drive(store.now, options.files)
         self.answers = ThreadPoolExecutor(1, "amocrm-sim-answers")
@@ -91,7 +95,8 @@ class Simulator:
 
     async def api(self, request: Request) -> Response:
         """Any API request: noted, limited, authorised, answered, perhaps spoilt."""
-        return await self.guarded(request, self.answer)
+        content = b"" if request.method == "GET" else await request.body()
+        return await self.guarded(request, partial(self.answer, content=content))
 
     async def guarded(self, request: Request, answer: Callable[[Request, str], Response]) -> Response:
         """A request of the API or the drive, answered by `answer` if nothing is in its way."""
@@ -136,16 +141,28 @@ class Simulator:
             return Response(encode({**problem(401, "Unauthorized"), "hint": "110"}), 401, media_type=PROBLEM)
         return None
 
-    def answer(self, request: Request, query: str) -> Response:
+    def answer(self, request: Request, query: str, content: bytes = b"") -> Response:
         """The healthy answer of an endpoint."""
         base = str(request.base_url).rstrip("/")
         pairs = tuple(parse_qsl(query, keep_blank_values=True))
-        with self.store_lock:
-            status, body = lists.respond(self, request.method, request.url.path, pairs, base)
+        if request.url.path == "/api/v4/webhooks" and request.method in ("POST", "DELETE"):
+            status, body = self.change_webhooks(request.method, content)
+        else:
+            with self.store_lock:
+                status, body = lists.respond(self, request.method, request.url.path, pairs, base)
         if body is None:
             return Response(b"", status)
         content = body if isinstance(body, bytes) else encode(body)
         return Response(content, status, media_type=HAL if status < 400 else PROBLEM)
+
+    def change_webhooks(self, method: str, content: bytes) -> tuple[int, Any]:
+        """Subscribe or unsubscribe; administrators alone may."""
+        if not self.options.admin or "webhooks" in self.options.refuse:
+            return 403, problem(403, "Forbidden", "no rights for this method")
+        try:
+            return self.webhooks.respond(method, json.loads(content))
+        except ValueError:
+            return 400, problem(400, "Bad Request", "the body is not JSON")
 
     def date(self, number: int) -> str:
         """The Date header of an answer: the server's clock, wrong by what was asked for this one."""
@@ -244,6 +261,8 @@ class Simulator:
             done = len(self.log.entries)
             self.odd_dates |= {done + int(n): float(seconds) for n, seconds in body.get("dates", {}).items()}
             return {"now": self.store.now()}
+        if name == "webhooks":  # how badly calls are made, see amocrm_sim.webhooks.Unkind
+            return self.webhooks.set_unkind(body)
         if name == "unban":
             self.limit = RateLimit(self.options.rps)
             return {}

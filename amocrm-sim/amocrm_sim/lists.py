@@ -16,6 +16,7 @@ from amocrm_sim.options import Options
 from amocrm_sim.records import ENTITIES, Record
 from amocrm_sim.records.seeds import of_account
 from amocrm_sim.store import Store, encode
+from amocrm_sim.webhooks import Webhooks
 
 Answer = tuple[int, Any]
 
@@ -26,6 +27,7 @@ class Served(Protocol):
     store: Store
     options: Options
     drive: Drive
+    webhooks: Webhooks
 
 
 def respond(sim: Served, method: str, path: str, pairs: q.Pairs, base: str) -> Answer:
@@ -295,7 +297,9 @@ def _events(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Ans
 def _optional(sim: Served, match: re.Match[str], pairs: q.Pairs, base: str) -> Answer:
     name = match.group(0)
     records = of_account(sim.store.account.id, small_lists.optional(name, plain=sim.store.plain))
-    if not sim.store.plain and name != "webhooks":
+    if name == "webhooks":
+        records = [*records, *sim.webhooks.subscribed]
+    elif not sim.store.plain:
         records = _linked(name, records, pairs, base)
     page, limit = q.page_and_limit(pairs)
     chosen = records[(page - 1) * limit : page * limit]

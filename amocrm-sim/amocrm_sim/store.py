@@ -50,6 +50,8 @@ class Store:
         self.hidden_with: dict[tuple[str, int], list[tuple[str, int]]] = {}
         self.events: list[Record] = [] if plain else of_account(account_id, events.history(self.account))
         self.statics = of_account(account_id, directories(plain))
+        # Takes every change: the list, what happened, the record.
+        self.on_change: Callable[[str, str, Record], None] = lambda kind, action, record: None
         self._lists: OrderedDict[Any, tuple[int, list[int]]] = OrderedDict()
         self._replaying: int | None = None
         self._journal = None
@@ -126,6 +128,7 @@ class Store:
             record["id"] = record_id
             store.put(record)
             self._created(kind, record)
+            self.on_change(kind, "note" if "/" in kind else "add", record)
             made.append(record_id)
         return made
 
@@ -155,6 +158,8 @@ class Store:
             if touch:
                 record["updated_at"] = updated_at if updated_at is not None else self.now()
             store.put(record)
+            if "/" not in kind:  # the service calls nobody when a note is edited
+                self.on_change(kind, _what(before, record), record)
             if not self.plain:
                 for name, new, old in events.changes(kind, before, record):
                     self.event(name, SINGULAR[kind], record_id, new, old)
@@ -176,6 +181,7 @@ class Store:
                 self.event("common_note_deleted", entity, entity_id or 0, *values)
                 continue
             self.event(f"{SINGULAR[kind]}_deleted", SINGULAR[kind], record_id)
+            self.on_change(kind, "delete", {"id": record_id})
             if kind in CARDS:
                 hidden = self.hidden_with.setdefault((kind, record_id), [])
                 for child_kind in (f"{kind}/notes", "tasks"):
@@ -192,6 +198,7 @@ class Store:
             for child_kind, child in self.hidden_with.pop((kind, record_id), ()):
                 self.kinds[child_kind].put(self.kinds[child_kind].gone.pop(child))
             self.event(f"{SINGULAR[kind]}_restored", SINGULAR[kind], record_id)
+            self.on_change(kind, "restore", store.get(record_id))
         return ids
 
     def merge(self, kind: str, into: int, ids: list[int]) -> list[int]:
@@ -246,6 +253,13 @@ class Store:
                     found[child] = [{"id": i} for i in self.kinds[child].children_of("companies", record_id)]
             result[record_id] = found
         return result
+
+
+def _what(old: Record, new: Record) -> str:
+    """What webhooks call an update."""
+    if old.get("status_id") != new.get("status_id"):
+        return "status"
+    return "update" if old.get("responsible_user_id") == new.get("responsible_user_id") else "responsible"
 
 
 def encode(value: Any) -> bytes:
