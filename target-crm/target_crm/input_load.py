@@ -27,9 +27,10 @@ from target_crm.errors import (
 )
 from target_crm.load.load import Load
 from target_crm.load.outcome import log_notices
+from target_crm.load.parts import SILENCE_SECONDS, LoadParts
 from target_crm.load.summary import counts_table, waiting_sentence
 from target_crm.problems import Problem
-from target_crm.singer_io.messages import Message, decode_message, read_lines
+from target_crm.singer_io.messages import Message, decode_message, read_lines_and_silences
 from target_crm.singer_io.run_input import is_verification
 
 if TYPE_CHECKING:
@@ -82,11 +83,22 @@ class InputLoad:
         settings = self._settings
         _collect_seldom()
         with Database(settings) as database:
-            load = _open_load(settings, database, self._comparison)
+            parts = LoadParts(
+                lambda on_state: _open_load(settings, database, self._comparison, on_state),
+                _write_state,
+                self._tell,
+                lambda load: self._apply_rules(load, database),
+            )
             status, error, failure = "failed", None, None
             try:
-                for number, line in enumerate(read_lines(file_input), 1):
-                    self._take(load, line, number, stats)
+                number = 0
+                for line in read_lines_and_silences(file_input, SILENCE_SECONDS):
+                    if line is None:
+                        parts.silence()
+                        continue
+                    number += 1
+                    self._take(parts, line, number, stats)
+                load = parts.load
                 load.outcome.expects_input = True
                 load.outcome.input.messages = sum(stats.values())
                 load.drain()
@@ -118,12 +130,16 @@ class InputLoad:
                 error, failure = without_secrets(str(fault)), getattr(fault, "problem", None)
                 raise
             finally:
-                load.finish(status, error, failure)
-            if not settings.dry_run and any(counts.get("conflicts") for counts in load.counts_document().values()):
-                from target_crm.operations.rules import apply_after_load
-
-                apply_after_load(settings, database, load.run_id)
+                parts.load.finish(status, error, failure)
+            self._apply_rules(parts.load, database)
         return stats
+
+    def _apply_rules(self, load: Load, database: Database) -> None:
+        """Let the standing rules decide on the conflicts of a run."""
+        if not self._settings.dry_run and any(c.get("conflicts") for c in load.counts_document().values()):
+            from target_crm.operations.rules import apply_after_load
+
+            apply_after_load(self._settings, database, load.run_id)
 
     def _tell(self, load: Load) -> None:
         for stream, count in self._skipped.items():
@@ -150,7 +166,8 @@ class InputLoad:
         document = {"run": load.run_id, "counts": counts, "waiting": waiting}
         logger.info("Run %d: %s", load.run_id, "\n".join(lines), extra=document)
 
-    def _take(self, load: Load, line: bytes, number: int, stats: Counter[str]) -> None:
+    def _take(self, parts: LoadParts, line: bytes, number: int, stats: Counter[str]) -> None:
+        load = parts.load
         try:
             message = decode_message(line, number)
         except MessageError as error:
@@ -160,9 +177,9 @@ class InputLoad:
         if message.type == "RECORD":
             self._record(load, message, number)
         elif message.type == "SCHEMA":
-            self._schema(load, message, number)
+            self._schema(parts, message, number)
         elif message.type == "STATE":
-            load.state(bytes(message.value))
+            parts.state(bytes(message.value))
         elif message.type == "ACTIVATE_VERSION":
             logger.debug("ACTIVATE_VERSION is ignored: deletions come from the stream deleted_records.")
         else:
@@ -184,8 +201,8 @@ class InputLoad:
         elif stream not in load.mapping.ignored:
             self._skipped[stream] += 1
 
-    def _schema(self, load: Load, message: Message, number: int) -> None:
-        stream = message.stream
+    def _schema(self, parts: LoadParts, message: Message, number: int) -> None:
+        stream, load = message.stream, parts.load
         if stream is None or not bytes(message.schema):
             msg = f"Line {number}: a SCHEMA message needs stream and schema."
             raise InvalidInputLine(msg)
@@ -199,7 +216,7 @@ class InputLoad:
         unmapped = not load.knows(stream) and stream not in load.mapping.ignored
         if unmapped and load.settings.unmapped_streams == "fail":
             raise MappingError.of("E_STREAM_REFUSED", stream=stream)
-        load.schema(stream, schema)
+        parts.schema(stream, schema)
 
 
 def _collect_seldom() -> None:
@@ -214,8 +231,10 @@ def _write_state(state: bytes) -> None:
     sys.stdout.flush()
 
 
-def _open_load(settings: Settings, database: Database, comparison: Comparison | None) -> Load:
+def _open_load(
+    settings: Settings, database: Database, comparison: Comparison | None, on_state: Callable[[bytes], None]
+) -> Load:
     try:
-        return Load.open(settings, database, on_state=_write_state, comparison=comparison)
+        return Load.open(settings, database, on_state=on_state, comparison=comparison)
     except psycopg.Error as fault:
         raise as_sentence(fault) from None

@@ -79,14 +79,15 @@ class BatchWriter:
         """What a batch holds by stream, parents before children."""
         return [(stream, batch.buffers[stream]) for stream in self._run.live if stream in batch.buffers]
 
-    def write_waiting(self, context: Context, accounts: set[int]) -> None:
-        """Write what waited for rows that others held, if these are free now; of the run's accounts and these."""
+    def write_waiting(self, context: Context, accounts: set[int], *, once: bool = False) -> None:
+        """Write what waited for rows that others held, if these are free now; of the run's accounts and these. `once`
+        as in `WaitingRecords.again`."""
 
         def batch_of(zone: tzinfo) -> Batch:
             return Batch(replace(context, zone=zone))
 
         run = self._run
-        for batch, tombstones, cells in run.waiting.again(run.accounts | accounts, batch_of):
+        for batch, tombstones, cells in run.waiting.again(run.accounts | accounts, batch_of, once=once):
             run.lock_accounts({cell[0] for cell in cells})
             self._write_names(batch)
             for stream, buffer in self._in_order(batch):
@@ -254,6 +255,10 @@ class BatchWriter:
             notify(run.connection, run.settings.notify_channel, run.run_id)
         run.commit()
         run.refuse_too_many()
+
+    def renew_sessions(self) -> None:
+        """Open again what was closed while it was idle. Raises as `LoadSessions.renew`."""
+        self._streams.renew_sessions()
 
     def keep_state(self, state: bytes) -> None:
         """Keep a STATE that is let go when the transaction is committed. The caller commits."""

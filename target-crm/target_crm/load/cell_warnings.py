@@ -87,6 +87,10 @@ class CellWarnings:
         # By table, column and code.
         self._counted: Counter[tuple[str, str, str]] = Counter()
 
+    def refresh(self, connection: Connection) -> None:
+        """See which warnings are open now."""
+        self._open = open_warnings(connection, self._schema)
+
     def seen(self, stream: str, extractor: Extractor, found: Extracted) -> dict[Cell, BadCell | None]:
         """The cells of extracted records that were left out, and, as None, those with an open warning that are good."""
         cells: dict[Cell, BadCell | None] = {}

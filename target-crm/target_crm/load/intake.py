@@ -61,6 +61,8 @@ class Intake:
         # Accounts that SCHEMA messages name, whether records of them come or not.
         self._named_accounts: set[int] = set()
         self._job: Future[bytes | None] | None = None
+        # How many records waited for a decision when they were looked at last.
+        self._proposals = run.matching.waiting
         self._thread = ThreadPoolExecutor(1, "merge")
 
     def schema(self, stream: str, schema: dict[str, Any]) -> None:
@@ -71,10 +73,7 @@ class Intake:
         name = account.get("timezone") if isinstance(account, dict) else None
         zone: tzinfo = self._context.zone
         if isinstance(name, str) and name:
-            try:
-                zone = ZoneInfo(name)
-            except (ZoneInfoNotFoundError, ValueError, OSError):
-                logger.warning("Stream %s: the time zone %r is unknown; days are read in UTC.", stream, name)
+            zone = _zone_of(name, stream) or zone
         else:
             self._watch.no_zone(stream, zone)
         self._watch.see_schema(stream, schema)
@@ -196,10 +195,15 @@ class Intake:
             self._run.outcome.see_state(state)
         self._release()
 
+    @property
+    def holds_something(self) -> bool:
+        """Whether anything that came is not committed yet."""
+        return self._job is not None or not self._batch.empty or bool(self._tombstones)
+
     def _release(self) -> None:
         """Let the last STATE go if nothing waits."""
-        waits = self._job is not None or not self._batch.empty or self._tombstones
-        if self._state is not None and not waits:
+        if self._state is not None and not self.holds_something:
+            self._writer.renew_sessions()
             self._writer.keep_state(self._state)
             self._run.commit()
             self._emit(self._state)
@@ -240,19 +244,30 @@ class Intake:
             batch.state, self._state = self._state, None
         self._job = self._thread.submit(self._writer.write, batch, tombstones)
 
-    def drain(self) -> None:
-        """Write and commit all that was added, and what waited for other rows or sessions.
-
-        Raises:
-            As `flush`.
-        """
+    def drain(self, *, waiting: bool = True, once: bool = False) -> None:
+        """Write and commit all that was added, deletions too; with `waiting` also what waited for other rows, sessions
+        or decisions, with `once` only as far as it is free now: the input goes on. Raises as `flush`."""
+        held = self.holds_something
         self.flush(final=True)
         self.wait()
-        self._job = self._thread.submit(self._writer.write_waiting, self._context, self._named_accounts)
+        if not held and not waiting:
+            return
+        if waiting:
+            self._do(self._writer.write_waiting, self._context, self._named_accounts, once=once)
+        if waiting or self._run.matching.waiting != self._proposals:
+            self._do(self._writer.write_decided, self._context, self._named_accounts)
+            self._proposals = self._run.matching.waiting
+        self._do(self._writer.write_postponed)
+        self._release()
+
+    def _do(self, work: Callable[..., None], *args: Any, **options: Any) -> None:
+        """Let the writer's thread do something, and wait for it."""
+        self._job = self._thread.submit(work, *args, **options)
         self.wait()
-        self._job = self._thread.submit(self._writer.write_decided, self._context, self._named_accounts)
-        self.wait()
-        self._job = self._thread.submit(self._writer.write_postponed)
+
+    def hand_over(self) -> None:
+        """Write and commit the records that came; deletions wait for the end of the run. Raises as `flush`."""
+        self.flush()
         self.wait()
         self._release()
 
@@ -266,3 +281,12 @@ class Intake:
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown()
+
+
+def _zone_of(name: str, stream: str) -> tzinfo | None:
+    """A time zone by its name; None, with a warning, where it is not known."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        logger.warning("Stream %s: the time zone %r is unknown; days are read in UTC.", stream, name)
+        return None

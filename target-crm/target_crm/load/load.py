@@ -26,7 +26,7 @@ from target_crm.mapping.model import Mapping
 from target_crm.matching.matching import Chosen
 from target_crm.normalise import Context
 from target_crm.problems import Problem
-from target_crm.singer_io.released_states import forget_old_states
+from target_crm.singer_io.released_states import forget_old_states, thin_states
 
 logger = logging.getLogger("target-crm")
 
@@ -44,7 +44,7 @@ class Load:
 
     def __init__(self, run: RunContext, on_state: Callable[[bytes], None] | None = None) -> None:
         self.run = run
-        self._drained = False
+        self._drained = self._finished = False
         self._watch = SourceWatch(run.live, is_own=not run.mapping.builtin)
         self._streams = StreamWriter(run)
         self._writer = BatchWriter(run, self._streams, keeps_states=on_state is not None)
@@ -139,6 +139,27 @@ class Load:
         """Take a STATE; it leaves when all that came before it is committed."""
         self._intake.state(value)
 
+    @property
+    def holds_something(self) -> bool:
+        """Whether anything that came is not committed yet."""
+        return self._intake.holds_something
+
+    def hand_over(self) -> None:
+        """Commit the records that came, without waiting for more. Raises as `drain`."""
+        self._intake.hand_over()
+
+    def end_turn(self, *, waiting: bool) -> None:
+        """Commit all that came, deletions too, and let others work on the accounts until more comes.
+
+        Args:
+            waiting: Whether what waits for rows, other records or a decision is looked at as well.
+
+        Raises:
+            As `drain`.
+        """
+        self._intake.drain(waiting=waiting, once=True)
+        self.run.let_others_work()
+
     def drain(self) -> None:
         """Merge and commit all that was added.
 
@@ -172,11 +193,17 @@ class Load:
         """The counts by table as `sync_runs.counts` holds them."""
         return self.run.counts_document()
 
-    def finish(self, status: str, error: str | None = None, failure: Problem | None = None) -> None:
+    def finish(
+        self, status: str, error: str | None = None, failure: Problem | None = None, *, goes_on: bool = False
+    ) -> None:
         """Close the run: `succeeded`, `incomplete`, `failed`, `interrupted`. What was not committed is rolled back.
 
-        `error` says in English why it failed, `failure` the same as a code.
+        `error` says in English why it failed, `failure` the same as a code. `goes_on`: another run takes the rest of
+        the input.
         """
+        if self._finished:
+            return
+        self._finished = True
         try:
             self._intake.abandon()
             if self.settings.dry_run:
@@ -188,6 +215,8 @@ class Load:
             write_notices(connection, schema, run_id, notices)
             runs.close_run(connection, schema, run_id, status, error)
             runs.note_merge_seconds(connection, schema, run_id, self._writer.seconds)
+            if goes_on:
+                thin_states(connection, schema, run_id)
             if status == "succeeded" and self.settings.journal_retention_days:
                 runs.prune_journal(connection, schema, self.settings.journal_retention_days)
                 forget_old_states(connection, schema)

@@ -83,6 +83,14 @@ class Outcome:
             StreamRejectedError: a stream's every record was rejected.
         """
         self.input.require_end()
+        self.require_no_stream_rejected()
+
+    def require_no_stream_rejected(self) -> None:
+        """Make sure that no stream was rejected whole.
+
+        Raises:
+            StreamRejectedError: a stream's every record was rejected.
+        """
         rejected = [Problem("E_STREAM_REJECTED", {"stream": s, "number": n}) for s, n in self._rejected_streams()]
         if rejected:
             text = " ".join(problem.text() for problem in rejected)

@@ -65,6 +65,9 @@ class RunContext:
     # Whose lock this run holds.
     accounts: set[int] = field(default_factory=set)
     _entries: dict[str, list[str]] = field(default_factory=dict)
+    # Whether the locks were given back once, and the last run of others that is taken into account.
+    _let_go: bool = False
+    _last_other: int = 0
 
     @property
     def connection(self) -> PinnedConnection:
@@ -136,9 +139,32 @@ class RunContext:
         for account in fresh:
             self.sessions.hold(account)
             self.accounts.add(account)
-        if fresh:
-            runs.note_accounts(self.connection, self.schema, self.run_id, self.accounts)
+        if not fresh:
+            return
+        if self._let_go:
+            self._see_others()
+        runs.note_accounts(self.connection, self.schema, self.run_id, self.accounts)
+        self.commit()
+
+    def let_others_work(self) -> None:
+        """Between two turns of a load that goes on: give the accounts' locks back, so that people and other loads can
+        work. `lock_accounts` takes them again."""
+        if self.accounts and not self.settings.dry_run:
+            self.sessions.let_go()
             self.commit()
+            self.accounts.clear()
+            self._let_go = True
+
+    def _see_others(self) -> None:
+        """What others did meanwhile may have closed, or opened, what this run knows."""
+        last = runs.last_of_others(self.connection, self.schema, self.run_id)
+        if last <= self._last_other:
+            return
+        self._last_other = last
+        self.waiting.load(self.schema)
+        self.rejects = OpenRejects(self.connection, self.schema)
+        self.warnings.refresh(self.connection)
+        self.matching.refresh()
 
 
 def open_run(settings: Settings, database: Database, kind: str, comparison: Comparison | None = None) -> RunContext:

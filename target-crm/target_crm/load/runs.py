@@ -123,6 +123,18 @@ def lock_account(connection: Connection, schema: str, account: int, patience: fl
         time.sleep(0.2)
 
 
+def unlock_account(connection: Connection, schema: str, account: int) -> None:
+    """Give the lock of an account back."""
+    name = f"target-crm:{schema}:{account}"
+    connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
+
+
+def last_of_others(connection: Connection, schema: str, run_id: int) -> int:
+    """The last run since this one that was of one of its accounts, or an operation; 0 without one."""
+    row = connection.execute(query("runs.sql", "last_of_others", schema), (run_id,)).fetchone()
+    return int(row[0]) if row and row[0] is not None else 0
+
+
 def note_accounts(connection: Connection, schema: str, run_id: int, accounts: set[int]) -> None:
     """Keep which accounts the run loads. The caller commits."""
     connection.execute(query("runs.sql", "write_accounts", schema), (sorted(accounts), run_id))

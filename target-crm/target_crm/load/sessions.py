@@ -57,6 +57,12 @@ class LoadSessions:
         self._lock(account)
         self._accounts.add(account)
 
+    def let_go(self) -> None:
+        """Give the accounts' locks back: others may work on them. The caller commits."""
+        for account in self._accounts:
+            runs.unlock_account(self.first, self._settings.crm_schema, account)
+        self._accounts.clear()
+
     def _lock(self, account: int) -> None:
         settings = self._settings
         patience = settings.lock_timeout_seconds

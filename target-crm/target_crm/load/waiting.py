@@ -153,14 +153,14 @@ class WaitingRecords:
         self._for_records -= cells
 
     def again(
-        self, accounts: set[int], context_of: Callable[[tzinfo], Batch]
+        self, accounts: set[int], context_of: Callable[[tzinfo], Batch], *, once: bool = False
     ) -> Iterator[tuple[Batch, list[Tombstone], set[Cell]]]:
         """What waits of these accounts as batches, with their deletions; until nothing waits, or it has waited enough.
 
         What began to wait in this run is tried for `lock_timeout_seconds`, at most for a minute; what an earlier run
-        left only once.
+        left only once. With `once` nothing is waited for: the load goes on, and tries again later.
         """
-        patience = min(self._settings.lock_timeout_seconds, _LONGEST_AT_THE_END)
+        patience = 0.0 if once else min(self._settings.lock_timeout_seconds, _LONGEST_AT_THE_END)
         deadline = time.monotonic() + (0 if self._settings.dry_run else patience)
         pause = _FIRST_PAUSE
         while self._open:
@@ -172,6 +172,8 @@ class WaitingRecords:
                 break
             time.sleep(min(pause, max(deadline - time.monotonic(), 0)))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
+        if once:
+            return
         left = {cell for cell in self._open - self._for_records if cell[0] in accounts}
         waiting_on = len([cell for cell in self._for_records if cell[0] in accounts])
         if waiting_on:

@@ -104,6 +104,15 @@ class Matching:
         self._new_ones: Counter[str] = Counter()
         self.looks: dict[str, Looks] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many records wait for a decision."""
+        return len(self._open)
+
+    def refresh(self) -> None:
+        """See what others have decided meanwhile."""
+        self._open = self._proposals.open_keys(self._session())
+
     def let_pass(self, stream: str, keys: Collection[Key]) -> None:
         """Let records go on to the merge, whatever they are like."""
         self._decided.update((stream, *key) for key in keys)

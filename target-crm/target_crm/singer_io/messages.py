@@ -5,7 +5,10 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import os
 import re
+import select
+import stat
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
@@ -120,6 +123,41 @@ def read_lines(file_input: IO[Any]) -> Iterator[bytes]:
         data = data.removeprefix(codecs.BOM_UTF8).strip()
         if data:
             yield data
+
+
+def read_lines_and_silences(file_input: IO[Any], seconds: float) -> Iterator[bytes | None]:
+    """The lines as of `read_lines`, and None for each time that a pipe has been silent for some seconds."""
+    raw = getattr(getattr(file_input, "buffer", file_input), "raw", None)
+    if raw is None or not _can_wait(raw):
+        yield from read_lines(file_input)
+        return
+    poll, rest = select.poll(), [b""]
+    poll.register(raw.fileno(), select.POLLIN)
+    while True:
+        if not poll.poll(seconds * 1000):
+            yield None
+            continue
+        chunk = os.read(raw.fileno(), _READ_BYTES)
+        *whole, last = chunk.split(b"\n")
+        if whole or not chunk:
+            whole[:1] = [b"".join([*rest, *whole[:1]])]
+            rest = []
+        rest.append(last)
+        for line in whole:
+            data = line.removeprefix(codecs.BOM_UTF8).strip()
+            if data:
+                yield data
+        if not chunk:
+            return
+
+
+def _can_wait(raw: Any) -> bool:
+    """Whether a file is a pipe or a socket on a system that can wait for one."""
+    try:
+        mode = os.fstat(raw.fileno()).st_mode
+    except (AttributeError, OSError, ValueError):
+        return False
+    return hasattr(select, "poll") and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
 
 
 def read_state(value: bytes) -> Any:

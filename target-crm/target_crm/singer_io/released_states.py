@@ -18,6 +18,8 @@ from target_crm.sql.queries import query
 Connection = psycopg.Connection[Any]
 # A bookmark that is older than that has been written again many times.
 _DAYS_KEPT = 400
+# Runners may keep a state a little later than it was let go.
+_LAST_KEPT = 100
 
 
 def keep_state(
@@ -44,6 +46,11 @@ def is_known(connection: Connection, schema: str, source: Source) -> bool:
     assert row is not None
     known, any_known, loaded_before = row
     return bool(known or (not any_known and loaded_before))
+
+
+def thin_states(connection: Connection, schema: str, run_id: int) -> None:
+    """Forget all but the last digests of a run that let a state go every few seconds. The caller commits."""
+    connection.execute(query("runs.sql", "thin_digests", schema), {"run": run_id, "kept": _LAST_KEPT})
 
 
 def forget_old_states(connection: Connection, schema: str) -> None:

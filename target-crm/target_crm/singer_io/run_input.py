@@ -14,7 +14,8 @@ from typing import Any
 from target_crm.errors import IncompleteInputError, NoInputError
 from target_crm.presentation.texts.rendering import whole_text
 
-# At the top of every STATE value of tap-amocrm, beside the bookmarks: {"id": ..., "complete": ...}.
+# At the top of every STATE value of tap-amocrm, beside the bookmarks: {"id": ..., "complete": ...}; `following` where
+# the tap does not end.
 STATE_KEY = "amocrm_run"
 # In the schema of its SCHEMA messages: {"tap": ..., "id": ..., "start_state": ...}.
 SCHEMA_KEY = "x-amocrm-run"
@@ -59,6 +60,8 @@ class RunInput:
     source: Source | None = None
     streams: set[str] = field(default_factory=set)
     account_id: int | None = None
+    # Whether the tap has read everything and goes on: each of its STATEs ends a turn that is worth a commit.
+    is_following: bool = False
     _is_complete: dict[str, bool] = field(default_factory=dict)
 
     def see_schema(self, stream: str, schema: Mapping[str, Any]) -> Source | None:
@@ -89,6 +92,7 @@ class RunInput:
         marker = state.get(STATE_KEY)
         if isinstance(marker, dict) and isinstance(marker.get("id"), str):
             self._is_complete[marker["id"]] = marker.get("complete") is True
+            self.is_following = marker.get("following") is True
 
     @property
     def tap(self) -> str:

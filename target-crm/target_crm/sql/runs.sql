@@ -27,6 +27,21 @@ WHERE id = %s
 -- The last run on one of these accounts since a run.
 SELECT max(id) FROM {sync_runs} WHERE id > %s AND account_ids && %s::bigint[]
 
+-- name: last_of_others
+-- The last run since a run that was of one of its accounts, or an operation of a person.
+SELECT max(later.id) FROM {sync_runs} AS later JOIN {sync_runs} AS own ON own.id = %s
+WHERE later.id > own.id AND (later.account_ids && own.account_ids OR later.kind <> 'load')
+
+-- name: thin_digests
+-- Of a run that let many states go only the last ones: nobody starts from the others any more.
+DELETE FROM {sync_released_states}
+WHERE run_id = %(run)s AND released_at < (
+    SELECT min(last.released_at) FROM (
+        SELECT released_at FROM {sync_released_states} WHERE run_id = %(run)s
+        ORDER BY released_at DESC LIMIT %(kept)s
+    ) AS last
+)
+
 -- name: write_counts
 UPDATE {sync_runs} SET counts = %s WHERE id = %s
 
