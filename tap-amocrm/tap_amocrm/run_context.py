@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,8 @@ from tap_amocrm.singer_io.prefetch import Prefetch
 from tap_amocrm.singer_io.progress import Progress
 from tap_amocrm.singer_io.request_metrics import RequestMetrics
 from tap_amocrm.state import RememberedScope, TapMemory
+
+logger = logging.getLogger("tap-amocrm")
 
 
 class EncodedPage(NamedTuple):
@@ -75,6 +78,15 @@ class Session:
         progress = Progress(metrics, memory.requests, settings.page_size)
         return cls(settings, memory, metrics, singer_metrics, progress, client)
 
+    def write_metrics(self) -> None:
+        """Write the metrics to `metrics_file`, if there is one; a run is as good without them."""
+        file = self.settings.metrics_file
+        if file:
+            try:
+                self.metrics.write(file)
+            except OSError as error:
+                logger.error("Setting metrics_file: %s can't be written: %s.", file, error.strerror)
+
 
 @dataclass
 class Run:
@@ -114,9 +126,39 @@ class Run:
         Raises:
             TapError: the account can't be read.
         """
+        account = account_of(session.client.get(ACCOUNT))
+        account.honours = session.memory.honours
+        columns = session.settings.custom_fields == "columns"
+        book = ColumnBook(session.memory.columns, account.timezone) if columns else None
+        return cls._of(session, account, _definitions(session), book, defer_checks=defer_checks)
+
+    def again(self, *, ask_account: bool) -> Run:
+        """For the next turn of a run that goes on: what a run of its own would have, without asking for what is known.
+
+        Args:
+            ask_account: Whether the account, and how old the definitions are, are looked at once more.
+
+        Raises:
+            TapError: the account can't be read.
+        """
+        account, definitions = self.account, self.definitions
+        if ask_account:
+            account = account_of(self.client.get(ACCOUNT))
+            account.honours = self.memory.honours
+            definitions = _definitions(self.session)
+        return self._of(self.session, account, definitions, self.columns, defer_checks=self.reader.deferred)
+
+    @classmethod
+    def _of(
+        cls,
+        session: Session,
+        account: Account,
+        definitions: Definitions,
+        columns: ColumnBook | None,
+        *,
+        defer_checks: bool,
+    ) -> Run:
         settings, memory, client = session.settings, session.memory, session.client
-        account = account_of(client.get(ACCOUNT))
-        account.honours = memory.honours
         lists = Lists(memory.lists)
         reader = Reader(client, account, lists, settings.start_date, events_refused=memory.events_refused)
         reader.on_share = session.progress.reached
@@ -124,10 +166,7 @@ class Run:
         digest = _scope_digest(settings)
         kept = memory.scope
         known = unpacked(kept.companies) if kept is not None and kept.digest == digest else None
-        definitions = Definitions(memory.definitions, settings.definitions_lifetime, partial(_times, client.clock))
-        columns = ColumnBook(memory.columns, account.timezone) if settings.custom_fields == "columns" else None
-        scope = Scope(reader, memory.totals, known)
-        return cls(session, account, lists, definitions, reader, scope, digest, columns)
+        return cls(session, account, lists, definitions, reader, Scope(reader, memory.totals, known), digest, columns)
 
     @property
     def settings(self) -> Settings:
@@ -149,11 +188,20 @@ class Run:
         """What this run leaves for the next one."""
         return self.session.memory
 
+    def write_metrics(self) -> None:
+        """Write the metrics to `metrics_file`, if there is one."""
+        self.session.write_metrics()
+
     def remember_scope(self) -> None:
         """After a complete run: the companies in scope, so that the next run knows those that come into it."""
         membership = self.scope.membership
         if membership.began is not None:
             self.memory.scope = RememberedScope(self.scope_digest, packed(membership.ids("companies")))
+
+
+def _definitions(session: Session) -> Definitions:
+    lifetime = session.settings.definitions_lifetime
+    return Definitions(session.memory.definitions, lifetime, partial(_times, session.client.clock))
 
 
 def _scope_digest(settings: Settings) -> str:

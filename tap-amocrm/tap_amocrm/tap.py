@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 from singer_sdk import Stream
@@ -21,7 +21,6 @@ from tap_amocrm.config.setting_names import unknown_settings
 from tap_amocrm.config.settings import CONFIG_JSONSCHEMA, MAX_REQUESTS_PER_SECOND, SETTING_NAMES, validation_problems
 from tap_amocrm.declarations import CUSTOM_FIELDS, DECLARATIONS, DELETED_RECORDS
 from tap_amocrm.errors import ConfigError, TapError, UnknownSettingError
-from tap_amocrm.planning.reconcile import Reconcile
 from tap_amocrm.run_context import Run, Session
 from tap_amocrm.singer_io import progress
 from tap_amocrm.singer_io.catalog_check import check_catalog
@@ -37,9 +36,15 @@ from tap_amocrm.streams.events import DeletionStream
 from tap_amocrm.streams.joined import JoinedTap
 from tap_amocrm.streams.whole import WholeStream
 
+if TYPE_CHECKING:
+    from tap_amocrm.following.follow import Clock
+
 logger = logging.getLogger("tap-amocrm")
 # A target that takes nothing any more can't hold up the end of an interrupted run.
 _SECONDS_TO_END = 4.0
+# Pages that are read before it is their stream's turn: what the first pages of a list leave free of the rate limit. A
+# kill costs them.
+_PAGES_AHEAD = 6
 
 
 class TapAmoCRM(JoinedTap):
@@ -50,6 +55,8 @@ class TapAmoCRM(JoinedTap):
     plugin_version = __version__
     config_jsonschema = CONFIG_JSONSCHEMA
     message_writer_class = Writer
+    # By which the turns of following are planned.
+    turn_clock: Clock | None = None
     # Records are written page by page: no BATCH files, no version messages. Schemas have nothing to flatten.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         PluginCapabilities.ABOUT,
@@ -111,13 +118,11 @@ class TapAmoCRM(JoinedTap):
             self._read_ahead()
             begun = True
             streams_in_turn()
-            self._reconcile()
-            for derived in self.derived():
-                derived.keep_position()
-            self._read_unknown_definitions()
-            if self.run.settings.scoped:
-                self.run.remember_scope()
-            self.settle_bookmarks()
+            if self._deletions is not None:
+                self._deletions.reconcile()
+            self._end_reading()
+            if self.run.settings.follow and not self.marker.verifies:
+                self._follow()
             self._mark(complete=True)
             self.write_state()
         except (Interrupted, TapError) as end:
@@ -138,13 +143,47 @@ class TapAmoCRM(JoinedTap):
         """Set the marker that every STATE carries from here on."""
         self.state_document[STATE_KEY] = self.marker.in_state(complete=complete)
 
-    def _reconcile(self) -> None:
-        """Bring back what the events show to be missing from other streams; then their own bookmark moves."""
-        stream = self._deletions
-        if stream is not None and stream.found is not None:
-            membership = self.run.scope.membership if self.run.settings.scoped else None
-            Reconcile(self.run.reader, membership, self.big_streams()).run(stream.found)
-            stream.finish()
+    def _end_reading(self) -> None:
+        """All streams, or those of a turn, have been read."""
+        for derived in self.derived():
+            derived.keep_position()
+        self._read_unknown_definitions()
+        if self.run.settings.scoped:
+            self.run.remember_scope()
+        self.settle_bookmarks()
+
+    def _follow(self) -> None:
+        """Read changes as they come, until a signal ends that."""
+        # What only this needs is imported by it: a run starts without.
+        from tap_amocrm.following.follow import Follow
+        from tap_amocrm.following.named import Named
+        from tap_amocrm.hooks.queue import open_queue
+
+        run, given = self.run, self.config.get("hooks_queue")
+        named = Named(open_queue(str(given), run.settings.api_url)) if given else None
+        self.marker.following = True
+        # From here on there is nothing to come to the end of.
+        run.session.progress.close()
+        chosen = [s for s in self.streams.values() if s.selected and isinstance(s, AmoStream)]
+        chosen = [s for s in chosen if not isinstance(s, DerivedStream)]
+        try:
+            self._end_turn(changed=True)
+            Follow(chosen, self.derived(), run, self._use_run, self._end_turn, named, self.turn_clock).run_on()
+        except Interrupted:
+            logger.info("Stopped by a signal: following ends, and the state is out.")
+        finally:
+            if named is not None:
+                named.close()
+
+    def _use_run(self, run: Run) -> None:
+        self.run = run
+
+    def _end_turn(self, *, changed: bool) -> None:
+        """A turn of following ends; with `changed` a STATE leaves."""
+        self._end_reading()
+        if changed:
+            self._mark(complete=False)
+            self.write_state()
 
     def run_discovery(self) -> str:
         """Write the catalog; columns of custom fields are those that the account has now."""
@@ -176,7 +215,7 @@ class TapAmoCRM(JoinedTap):
         ahead = [s for s in chosen if s.plain and not isinstance(s, (DeletionStream, DerivedStream))]
         # At amoCRM's pace there must be something to ask for whenever a list ends; without a throttle memory counts.
         room = 32 if run.settings.requests_per_second <= MAX_REQUESTS_PER_SECOND else 8
-        run.prefetch = Prefetch([(s.name, s.encoded_pages) for s in ahead], room)
+        run.prefetch = Prefetch([(s.name, s.encoded_pages) for s in ahead], room, _PAGES_AHEAD)
 
     def _read_unknown_definitions(self) -> None:
         """Users and custom fields that records name and the remembered lists lack."""
@@ -207,12 +246,7 @@ class TapAmoCRM(JoinedTap):
         document = session.metrics.document()
         figures = {k: v for k, v in document.items() if not k.endswith("_series")}
         logger.info("Metrics: %s", json.dumps(figures), extra={"metrics": figures})
-        file = session.settings.metrics_file
-        if file:
-            try:
-                session.metrics.write(file)
-            except OSError as error:  # the records are out, and the run is as good as it was
-                logger.error("Setting metrics_file: %s can't be written: %s.", file, error.strerror)
+        session.write_metrics()
 
     def end_on_signal(self, signum: int) -> None:
         """End behind the message under way with the state out; in any case within a few seconds."""

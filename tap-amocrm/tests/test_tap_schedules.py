@@ -15,11 +15,13 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schedules import ACTIONS, KINDS, SCOPES, Account, Output, wrong
+from schedules import ACTIONS, KINDS, SCOPES, Account, Output, Turns, wrong
 from survived import survived
 
 from amocrm_sim.query import AccountOptions
 from amocrm_sim.testing import SimulatorServer
+from tap_amocrm.hooks.hints import hints_of
+from tap_amocrm.hooks.queue import open_queue
 from tap_amocrm.tap import TapAmoCRM
 
 EXAMPLES = int(os.environ.get("TAP_SCHEDULES", "1000"))
@@ -106,6 +108,49 @@ def test_nothing_is_missed_whenever_runs_are_killed(sim, share, monkeypatch):
     def check(seed, kills, syncs, page_size, step, options):
         account = Account(sim, seed, step, options)
         output = Output(sim.url, page_size=page_size, lookback_seconds=4)
+        assert play(account, output, syncs, kills) == []
+
+    check()
+
+
+# A tap that follows asks on: changes come during the first reading, and in the turns behind it.
+LATER = st.tuples(st.integers(1, 110), st.sampled_from(ACTIONS), st.sampled_from(KINDS), st.integers(0, 30))
+FOLLOWING = {
+    **COMMON,
+    "syncs": st.lists(st.lists(LATER, max_size=10), min_size=1, max_size=2),
+    "kills": st.one_of(st.just([]), st.lists(st.integers(40, 160), min_size=1, max_size=2)),
+    "hooks": st.sampled_from(("none", "all", "some twice", "few")),
+    "scope": st.sampled_from(({}, {}, {}, *SCOPES)),
+}
+
+
+def hint(account, queue, which):
+    """Let the account's webhooks come into a queue: all of them, some twice and some never, or hardly any."""
+    said = []
+
+    def changed(kind, action, record):
+        said.append(None)
+        times = {"all": 1, "some twice": len(said) % 3, "few": len(said) % 4 == 0}[which]
+        body = account.server.webhooks.body(kind, action, record)
+        for _ in range(times):
+            queue.put(hints_of(body))
+
+    account.store.on_change = changed
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_nothing_is_missed_whenever_the_account_changes_while_it_is_followed(sim, share, monkeypatch, tmp_path):
+    monkeypatch.setattr(TapAmoCRM, "_setup_signal_handlers", lambda self: None, raising=False)
+
+    @settings(max_examples=EXAMPLES // 60 // SHARES, **SETTINGS)
+    @given(seed=seeds(share), **FOLLOWING)
+    def check(seed, kills, hooks, scope, syncs, page_size, step, options):
+        account = Account(sim, seed, step, options)
+        given = {"page_size": page_size, "lookback_seconds": 4, "follow": True, **scope}
+        if hooks != "none":
+            given["hooks_queue"] = str(tmp_path / "hooks")
+            hint(account, open_queue(given["hooks_queue"], sim.url), hooks)
+        output = Output(sim.url, clock=lambda: Turns(account), **given)
         assert play(account, output, syncs, kills) == []
 
     check()

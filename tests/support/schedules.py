@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,8 @@ from crm_truth import clean
 from amocrm_sim.query import AccountOptions
 from amocrm_sim.store import Store
 from amocrm_sim.testing import SimulatorServer
+from tap_amocrm.following.follow import Clock
+from tap_amocrm.singer_io.writer import Interrupted
 from tap_amocrm.tap import TapAmoCRM
 
 BIG = ("companies", "contacts", "leads", "notes", "tasks", "deleted_records")
@@ -138,11 +141,38 @@ class Pipe:
         return self.written.write(data)
 
 
+class Turns(Clock):
+    """The clock of a tap that follows: waits take no time, and a signal comes when nothing has changed for a while.
+
+    Args:
+        account: Whose changes are waited for.
+        quiet: Seconds without a change after which the signal comes; each list is read twice in that time.
+    """
+
+    def __init__(self, account: Account, quiet: float = 41.0) -> None:
+        self._account, self._quiet, self._left = account, quiet, quiet
+        self._now = time.monotonic()
+
+    def now(self) -> float:
+        """The time that has passed by waits alone, and a little with each look."""
+        self._now += 0.001
+        return self._now
+
+    def wait(self, seconds: float) -> None:
+        """Pass on; raises `Interrupted` as a signal does."""
+        self._now += seconds
+        self._left = self._quiet if self._account.server.scheduled else self._left - seconds
+        if self._left < 0:
+            raise Interrupted(143)
+
+
 class Output:
     """What all syncs of an example gave, the last version of each record."""
 
-    def __init__(self, url: str, *, streams: tuple[str, ...] = BIG, **settings: Any) -> None:
-        self.streams = streams
+    def __init__(
+        self, url: str, *, streams: tuple[str, ...] = BIG, clock: Callable[[], Clock] | None = None, **settings: Any
+    ) -> None:
+        self.streams, self.clock = streams, clock
         self.config = {"api_url": url, "access_token": "sim-token", "requests_per_second": 5000, **settings}
         self.records: dict[tuple[str, int], dict[str, Any]] = {}
         self.state: dict[str, Any] = {}
@@ -150,6 +180,8 @@ class Output:
     def sync(self, kill_at: int | None = None) -> bool:
         """Run the tap from the last state on; whether it came to its end before it was killed."""
         tap = TapAmoCRM(config=self.config, state=self.state)
+        if self.clock is not None:
+            tap.turn_clock = self.clock()
         for stream in tap.streams.values():
             if stream.name not in self.streams:
                 stream.selected = False

@@ -43,6 +43,13 @@ def login() -> None:
     command()
 
 
+def hooks() -> None:
+    """Run `tap-amocrm-hooks`."""
+    with imports_without("numpy"):
+        from tap_amocrm.cli.hooks import hooks as command
+    command()
+
+
 @contextmanager
 def imports_without(package: str) -> Iterator[None]:
     """Imports under it find no such package, and are not interrupted to look for garbage, of which they leave little.

@@ -188,6 +188,38 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         default="array",
         allowed_values=list(CUSTOM_FIELDS),
     ),
+    th.Property(
+        "follow",
+        th.BooleanType,
+        default=False,
+        title="Follow",
+        description="Do not end after everything has been read: read changes as they come, until SIGTERM or SIGINT.",
+    ),
+    th.Property(
+        "follow_request_share",
+        NUMBER,
+        default=0.3,
+        title="Follow: share of the rate limit",
+        description="Share of requests_per_second, from 0.02 to 1, that follow takes once everything has been read.",
+    ),
+    _text(
+        "hooks_queue",
+        "Webhooks: queue",
+        "File, or postgresql:// URL, in which tap-amocrm-hooks notes what webhooks name and follow looks for it. "
+        "Requires the extra tap-amocrm[hooks].",
+        secret=True,
+    ),
+    _text(
+        "hooks_url",
+        "Webhooks: public address",
+        "Address at which amoCRM reaches tap-amocrm-hooks, without the secret: https://crm.example.com/amocrm-hooks.",
+    ),
+    _text(
+        "hooks_secret",
+        "Webhooks: secret",
+        "Last part of the address of the webhook, at least 20 letters and digits. Whoever knows it can send hints.",
+        secret=True,
+    ),
     _text("metrics_file", "Metrics file", "File for the metrics of the run, as JSON."),
 ).to_dict()
 
@@ -224,6 +256,8 @@ class Settings:
     raw_text: bool = False
     mark_deleted: bool = True
     custom_fields: str = "array"
+    follow: bool = False
+    follow_request_share: float = 0.3
     metrics_file: Path | None = None
     drive_url: str | None = None
 
@@ -264,6 +298,8 @@ class Settings:
             raw_text=bool(config.get("raw_text")),
             mark_deleted=config.get("mark_deleted") is not False,
             custom_fields=str(config.get("custom_fields") or "array"),
+            follow=bool(config.get("follow")),
+            follow_request_share=_number(config, "follow_request_share", 0.3, 0.02),
             metrics_file=user_path("metrics_file", config["metrics_file"]) if config.get("metrics_file") else None,
             drive_url=given_url("drive_url", str(config["drive_url"]).strip()) if config.get("drive_url") else None,
         )
@@ -324,6 +360,9 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError(msg)
     if settings.custom_fields not in CUSTOM_FIELDS:
         msg = f"Setting custom_fields: {settings.custom_fields!r} must be one of {', '.join(CUSTOM_FIELDS)}."
+        raise ConfigError(msg)
+    if settings.follow_request_share > 1:
+        msg = f"Setting follow_request_share: {settings.follow_request_share:g} must be a number from 0.02 to 1."
         raise ConfigError(msg)
     loopback = urlsplit(settings.api_url).hostname in LOOPBACK
     if settings.requests_per_second > MAX_REQUESTS_PER_SECOND and not loopback:

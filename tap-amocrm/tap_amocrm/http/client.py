@@ -18,6 +18,7 @@ import requests
 from tap_amocrm import __version__
 from tap_amocrm.config.settings import MAX_REQUESTS_PER_SECOND, Settings
 from tap_amocrm.errors import PausedError, UnreachableError
+from tap_amocrm.http.allowance import Allowance
 from tap_amocrm.http.answers import Ask, Page, Params, UnusableError, body_of
 from tap_amocrm.http.dispatcher import URGENT, Again, Dispatcher
 from tap_amocrm.http.faults import described, hopeless, is_slow
@@ -90,6 +91,8 @@ class Client:
         self._dispatcher: Dispatcher | None = None
         self._lock = threading.Lock()
         self.answered = False
+        # What a process that reads without end may take of the rate limit; None for all of it.
+        self.allowance: Allowance | None = None
 
     def close(self) -> None:
         """Let no further request out."""
@@ -97,6 +100,19 @@ class Client:
             if self._dispatcher is not None:
                 self._dispatcher.stop()
         self.throttle.close()
+
+    def restart(self) -> None:
+        """After a failure that ended all requests: let new ones be sent."""
+        with self._lock:
+            if self._dispatcher is not None:
+                self._dispatcher.stop()
+            self._dispatcher = None
+
+    def _slot(self) -> float:
+        """Wait until a request may leave; returns the seconds waited for the rate limit."""
+        if self.allowance is not None:
+            self.allowance.take()
+        return self.throttle.acquire()
 
     def now(self) -> float:
         """The earliest time that it can be by the service's clock as its answers tell it, Unix seconds."""
@@ -112,12 +128,27 @@ class Client:
         """
         with self._lock:
             if self._dispatcher is None:
-                self._dispatcher = Dispatcher(self.throttle, self.settings.max_concurrent_requests, self.metrics.waits)
+                self._dispatcher = Dispatcher(self._slot, self.settings.max_concurrent_requests, self.metrics.waits)
         return self._dispatcher.submit(_Attempts(self, ask), (priority, ask.rank), ask.stream)
 
     def get(self, ask: Ask, priority: int = URGENT) -> Page:
         """One page; raises as `submit` says."""
         return self.submit(ask, priority).result()
+
+    def change(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+        """Send a request that changes something in the account, once.
+
+        Raises:
+            TapError: the account refuses it, or does not answer.
+        """
+        self._slot()
+        try:
+            answer, header = self._send(Ask(path.rpartition("/")[2], path), method, body)
+        except requests.RequestException as fault:
+            msg = f"{method} {path} has no answer ({described(fault)}). Try again."
+            raise UnreachableError(msg) from None
+        if not 200 <= answer.status < 300:
+            raise refusal(answer.status, path, answer.headers, answer.content, header.rpartition(" ")[2])
 
     def in_order(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Page]]:
         """Pages in the order of their requests, however many are in flight."""
@@ -189,7 +220,7 @@ class Client:
             self.throttle.pause(retry_after(answer.headers, self.clock) or 1.0)
         return answer
 
-    def _send(self, ask: Ask) -> tuple[_Answer, str]:
+    def _send(self, ask: Ask, method: str = "GET", body: Mapping[str, Any] | None = None) -> tuple[_Answer, str]:
         """Send, and the header that the request carried; a rejected token is renewed and the request repeated, once for
         each new token."""
         for number in range(_TOKENS_FOR_A_REQUEST):
@@ -200,9 +231,11 @@ class Client:
             started = time.monotonic()
             with (
                 self.metrics.waits.for_answer(),
-                self._session().get(
+                self._session().request(
+                    method,
                     (ask.base or self.settings.api_url) + ask.path,
                     params=list(ask.params),
+                    json=body,
                     auth=BearerAuth(header),
                     timeout=_TIMEOUT,
                     # The token goes to this account alone.

@@ -12,7 +12,6 @@ from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from tap_amocrm.errors import TapError
-from tap_amocrm.http.rate_limit import Throttle
 from tap_amocrm.http.waits import Waits
 
 Result = TypeVar("Result")
@@ -36,7 +35,7 @@ class _Job(Generic[Result]):
 
 
 class Dispatcher:
-    """Runs jobs in `workers` daemon threads, each start by leave of the throttle.
+    """Runs jobs in `workers` daemon threads, each start by leave of the throttle: `slot` waits for the next one.
 
     `waits` counts the time that goes to waiting for slots.
 
@@ -44,8 +43,8 @@ class Dispatcher:
     empty. A job that waits for another try holds neither a worker nor a slot.
     """
 
-    def __init__(self, throttle: Throttle, workers: int, waits: Waits | None = None) -> None:
-        self._throttle = throttle
+    def __init__(self, slot: Callable[[], float], workers: int, waits: Waits | None = None) -> None:
+        self._slot = slot
         self._waits = waits or Waits()
         self._ready: list[tuple[Rank, int, _Job[Any]]] = []
         self._delayed: list[tuple[float, int, _Job[Any]]] = []
@@ -126,7 +125,7 @@ class Dispatcher:
                 return
             try:
                 with self._waits.for_slot():
-                    waited = self._throttle.acquire()
+                    waited = self._slot()
             except TapError as error:
                 self._fail(error)
                 return

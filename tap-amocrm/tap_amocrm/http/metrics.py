@@ -17,6 +17,9 @@ from tap_amocrm.declarations import CHILDREN
 from tap_amocrm.errors import ConfigError
 from tap_amocrm.http.waits import Waits
 
+# Seconds for which a process that reads without end keeps its series.
+_RECENT = 3600.0
+
 
 class Metrics:
     """Counts of one run; safe to use from several threads.
@@ -32,7 +35,13 @@ class Metrics:
         self.run_id: str | None = None
         self.requests_per_second: float | None = None
         self._lock = threading.Lock()
+        # When requests left; of a process that reads without end those of the last hour.
         self._sent: list[float] = []
+        self._forgotten, self._first, self._peak_before = 0, 0.0, 0
+        # The second at which the series begin.
+        self._begin = 0
+        # What a process that reads without end has to say beside the counts.
+        self.follow: Callable[[], dict[str, Any]] | None = None
         self.requests_by_stream: Counter[str] = Counter()
         self.status_counts: Counter[str] = Counter()
         self.records_by_stream: Counter[str] = Counter()
@@ -46,7 +55,10 @@ class Metrics:
     def sent(self, stream: str) -> None:
         """A request leaves."""
         with self._lock:
-            self._sent.append(time.monotonic() - self.started)
+            moment = time.monotonic() - self.started
+            if not self.requests:
+                self._first = moment
+            self._sent.append(moment)
             self.requests_by_stream[stream] += 1
 
     def read(self, stream: str, records: int) -> None:
@@ -62,7 +74,7 @@ class Metrics:
         series: dict[str, list[int]] = {}
         for stream, seconds in self._read.items():
             total, line = 0, []
-            for second in range(last + 1):
+            for second in range(self._begin, last + 1):
                 total = seconds.get(second, total)
                 line.append(total)
             series[stream] = line
@@ -90,12 +102,27 @@ class Metrics:
     @property
     def requests(self) -> int:
         """Requests sent so far."""
-        return len(self._sent)
+        return self._forgotten + len(self._sent)
+
+    def keep_recent(self) -> None:
+        """Forget when requests left and records came more than an hour ago; counts, rates and the peak stay."""
+        self.waits.keep_recent()
+        with self._lock:
+            begin = int(time.monotonic() - self.started - _RECENT)
+            if begin <= self._begin:
+                return
+            self._peak_before = self.peak()
+            recent = [moment for moment in self._sent if moment >= begin]
+            self._forgotten += len(self._sent) - len(recent)
+            self._sent, self._begin = recent, begin
+            for stream, seconds in self._read.items():
+                before = max((total for second, total in seconds.items() if second <= begin), default=0)
+                self._read[stream] = {begin: before} | {s: total for s, total in seconds.items() if s > begin}
 
     def peak(self) -> int:
         """The most requests sent in any one second."""
         window: deque[float] = deque()
-        most = 0
+        most = self._peak_before
         for moment in self._sent:
             window.append(moment)
             while window[0] <= moment - 1:
@@ -105,14 +132,14 @@ class Metrics:
 
     def average(self) -> float:
         """Requests a second from the first to the last."""
-        if len(self._sent) < 2:
-            return float(len(self._sent))
-        return (len(self._sent) - 1) / max(self._sent[-1] - self._sent[0], 1e-9)
+        if self.requests < 2 or not self._sent:
+            return float(min(self.requests, 1))
+        return (self.requests - 1) / max(self._sent[-1] - self._first, 1e-9)
 
     def document(self) -> dict[str, Any]:
         """All of it, as `metrics_file` holds it; times in seconds."""
         series: Counter[int] = Counter(int(moment) for moment in self._sent)
-        return {
+        document: dict[str, Any] = {
             "run_id": self.run_id,
             "requests_per_second": self.requests_per_second,
             "duration_seconds": round(time.monotonic() - self.started, 3),
@@ -125,11 +152,16 @@ class Metrics:
             "records_by_stream": dict(self.records_by_stream),
             "batches_by_stream": dict(self.batches_by_stream),
             "requests_without_batching": self._without_batching(),
-            "requests_per_second_series": [series[s] for s in range(max(series, default=-1) + 1)],
+            "requests_per_second_series": [series[s] for s in range(self._begin, max(series, default=-1) + 1)],
             "records_series": self._records_series(),
             "seconds_waiting_for_api": round(self.seconds_waiting, 3),
             **self.waits.document(),
         }
+        if self._begin:
+            document["series_begin_seconds"] = self._begin
+        if self.follow is not None:
+            document["follow"] = self.follow()
+        return document
 
     def _without_batching(self) -> int | None:
         """Requests with one for each parent; None where nothing was read by parents, so that nobody counted them."""

@@ -14,6 +14,8 @@ from datetime import timezone
 logger = logging.getLogger("tap-amocrm")
 # A clock of this machine that is further behind counts for nothing: it was never set.
 _BELIEVED = 86_400.0
+# Seconds for which evidence counts in a process that reads without end.
+_EVIDENCE_LASTS = 3600.0
 # Clocks that differ by more are named in the log.
 _WORTH_A_LINE = 120.0
 
@@ -27,9 +29,12 @@ class ServerClock:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Offsets of the service's clock from the monotonic clock.
+        # Offsets of the service's clock from the monotonic clock: the bounds, and those of the evidence since
+        # `_renewed`, which become the bounds when the older evidence is let go.
         self._smallest: float | None = None
         self._largest: float | None = None
+        self._recent: tuple[float, float] | None = None
+        self._renewed = time.monotonic()
         self._own = _own_offset()
         self._named = False
         # The smallest time that any answer carried.
@@ -39,6 +44,18 @@ class ServerClock:
     def known(self) -> bool:
         """Whether any answer has carried the service's time."""
         return self._smallest is not None
+
+    def begin_turn(self) -> None:
+        """A process that reads without end begins to read once more: the smallest time is taken of what comes now.
+
+        Evidence of more than an hour ago is let go, once there is newer: the clocks of two machines drift apart, and a
+        machine that slept has a monotonic clock that stood still.
+        """
+        with self._lock:
+            self.smallest = None
+            if self._recent is not None and time.monotonic() - self._renewed > _EVIDENCE_LASTS:
+                (self._smallest, self._largest), self._recent = self._recent, None
+                self._renewed, self._own = time.monotonic(), _own_offset()
 
     @staticmethod
     def moment() -> float:
@@ -58,6 +75,8 @@ class ServerClock:
             self.smallest = sent if self.smallest is None else min(self.smallest, sent)
             self._smallest = low if self._smallest is None else min(self._smallest, low)
             self._largest = high if self._largest is None else max(self._largest, high)
+            recent = self._recent or (low, high)
+            self._recent = min(recent[0], low), max(recent[1], high)
             spread = self._largest - min(self._smallest, self._own)
             named, self._named = self._named, self._named or spread > _WORTH_A_LINE
         if self._named and not named:

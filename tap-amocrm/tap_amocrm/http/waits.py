@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+# Answers of each stream by which a process that reads without end knows how long they take.
+_KEPT = 5000
+
 
 class Waits:
     """Seconds of a run by what it waits for, and by stream how long slots and answers took; for several threads.
@@ -27,6 +30,9 @@ class Waits:
         self._slots_by_stream: defaultdict[str, float] = defaultdict(float)
         self._answers_by_stream: dict[str, array[float]] = {}
         self._refused: Counter[str] = Counter()
+        # Of a process that reads without end: answers by stream that are counted and not kept, and their seconds.
+        self._forgotten: Counter[str] = Counter()
+        self._forgotten_seconds: defaultdict[str, float] = defaultdict(float)
 
     def _pass(self) -> None:
         """Count the time since the last change; the caller holds the lock."""
@@ -74,6 +80,15 @@ class Waits:
                 answers.append(seconds)
             self._refused[stream] += status in {"error", "429"} or status.startswith("5")
 
+    def keep_recent(self) -> None:
+        """Forget how long each answer took but for the last ones; counts and sums stay."""
+        with self._lock:
+            for stream, answers in self._answers_by_stream.items():
+                old = answers[: max(0, len(answers) - _KEPT)]
+                self._forgotten[stream] += len(old)
+                self._forgotten_seconds[stream] += sum(old)
+                del answers[: len(old)]
+
     def document(self) -> dict[str, Any]:
         """Seconds of the run that went to slots and to answers, and by stream: requests answered, seconds for slots and
         answers (added up over requests), the median, the 95th percentile and the slowest answer, how many were refused
@@ -82,9 +97,9 @@ class Waits:
             self._pass()
             streams = {
                 stream: {
-                    "answers": len(found),
+                    "answers": self._forgotten[stream] + len(found),
                     "seconds_for_slots": round(self._slots_by_stream[stream], 3),
-                    "seconds_for_answers": round(sum(found), 3),
+                    "seconds_for_answers": round(self._forgotten_seconds[stream] + sum(found), 3),
                     **_spread(found),
                     "refused": self._refused[stream],
                 }

@@ -17,7 +17,7 @@ from tap_amocrm.planning.reread import ByIds
 from tap_amocrm.planning.scope_membership import ScopeMembership
 from tap_amocrm.reading.reader import Reader
 from tap_amocrm.shapes import Record, seconds, text, whole
-from tap_amocrm.state import StreamBookmark
+from tap_amocrm.state import StreamBookmark, Window
 
 logger = logging.getLogger("tap-amocrm")
 
@@ -100,8 +100,15 @@ class Reconcile:
             for scan in self._reader.scans.pop(name, ()):
                 for records in scan.repair(_moments(events.all, types)):
                     stream.write([stream.shape(r, name) for r in records])
-        kept.settling, kept.walked, kept.boundaries = kept.walked, None, None
+        kept.settling, kept.walked, kept.boundaries = kept.walked or self._unsettled(late), None, None
         stream.save()
+
+    def _unsettled(self, window: Window | None) -> Window | None:
+        """The time window of a full scan in which events may still come late."""
+        client = self._reader.client
+        if window is None or window[1] + client.settings.lookback_seconds < client.now():
+            return None
+        return window
 
     def _read_changed(self, events: list[Record]) -> None:
         """Read by ID what changed without its own `updated_at`: what was restored and merged into, with what hangs on

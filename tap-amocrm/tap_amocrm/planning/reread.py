@@ -38,6 +38,19 @@ class ByIds:
                 for records in self._hanging(name, entity, sorted(found)):
                     yield name, records
 
+    def listed(self, name: str, ids: list[int]) -> list[list[Record]] | None:
+        """Records of any list by their IDs; None where this account does not filter the list by them."""
+        what = f"filter[id] of {name}"
+        if self.reader.account.honours.get(what) is False:
+            return None
+        left = partial(self.reader.removal_times, LISTINGS[name].stream)
+        source = Batches(self.client, LISTINGS[name], "filter[id][]", has_id_among, IDS_IN_A_REQUEST, left)
+        try:
+            return list(source.read(ids))
+        except FilterIgnoredError:
+            self.reader.account.ignores(what, "what webhooks name is found by polling")
+            return None
+
     def _in_scope(self, entity: str, record: Record) -> bool:
         if self.scope is None:
             return True

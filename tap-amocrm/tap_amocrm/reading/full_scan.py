@@ -40,15 +40,15 @@ class _Passed:
 class FullScan:
     """All records of a list; iterate once, then call `repair` for the records that deletions have hidden.
 
-    First pages have the highest priority; later ones use `rank`, so that the list that leaves first is read first, and
-    the others only far enough to have several pages in flight in their turn.
+    Requests use `rank`, so that the list that leaves first is read first; the others get the slots that it leaves free.
+    What was read ahead of its turn is lost when the run is killed.
 
     Args:
         client: Sends the requests.
         listing: The list, which can be ordered by ID.
         params: Filters of its own.
         nonempty: Whether an empty first page is requested again.
-        rank: The priority of later pages.
+        rank: The priority of its pages.
         first: The first page, where it has been read by `order[id]` and these params.
         start: Where an earlier run was interrupted. The page boundaries that it left unchecked are checked as well.
     """
@@ -98,8 +98,7 @@ class FullScan:
 
     def _ask(self, number: int, *, promised: bool = False) -> Future[Page]:
         params = [("limit", str(self._size)), ("page", str(number)), *self._params]
-        rank = 0 if number < self._begin + _PAGES_FOR_TRUST else self.rank
-        return self.client.submit(replace(request_for(self.listing, params, promised=promised), rank=rank))
+        return self.client.submit(replace(request_for(self.listing, params, promised=promised), rank=self.rank))
 
     def _first_page(self) -> Future[Page]:
         if self._first is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -99,6 +99,8 @@ class AmoStream(WritingStream):
         self._read = False
         self._began_at: float | None = None
         self.checkpoints: Checkpoints
+        # Takes out what has left already, in a process that reads without end.
+        self.unsent: Callable[[list[Record]], list[Record]] = list
 
     @abstractmethod
     def read_pages(self, since: int | None) -> Iterator[ReadPage]:
@@ -128,7 +130,7 @@ class AmoStream(WritingStream):
         # What is made of this stream may have been selected later, or left out for a while.
         followed = [kept, *(follower.kept for follower in self.followers)]
         times = [k.replication_key_value for k in followed]
-        good = self._incremental and all(times) and {k.scope for k in followed} == {self._digest}
+        good = self.incremental and all(times) and {k.scope for k in followed} == {self._digest}
         # A full scan whose page boundaries are not known, or can't be checked, is done again.
         good = good and not (kept.walked and (not kept.boundaries or self.amo.run.reader.events_refused))
         return self.mark.since(min(times, key=_moment) if good else kept.replication_key_value, good=good)
@@ -140,7 +142,8 @@ class AmoStream(WritingStream):
         return digest if self.columns is None else f"{digest}-columns"
 
     @property
-    def _incremental(self) -> bool:
+    def incremental(self) -> bool:
+        """Whether the catalog lets the stream be read by what changed."""
         return bool(self.forced_replication_method != FULL_TABLE)
 
     @property
@@ -157,7 +160,7 @@ class AmoStream(WritingStream):
     def _checkpoints(self, since: int | None) -> Checkpoints:
         """The positions of this reading; those of an interrupted one of the same kind to begin with."""
         run, mark = self.amo.run, self.mark
-        enabled = self.bookmarked and self._incremental and not run.settings.scoped
+        enabled = self.bookmarked and self.incremental and not run.settings.scoped
         known = run.client.clock
         found = Checkpoints(
             self.kept, lambda: mark.began if known.known else None, since, self._digest, enabled=enabled
@@ -176,8 +179,9 @@ class AmoStream(WritingStream):
         """All records, one by one; the bookmark moves behind the last of them."""
         del context
         for page in self.unrefused_pages():
-            ready = self._ready_to_write(page.records)
-            yield from page.records
+            records = self.unsent(page.records)
+            ready = self._ready_to_write(records)
+            yield from records
             for derived in ready.derived:
                 derived.write()
             self._passed(page.listing, page.position)
@@ -185,7 +189,8 @@ class AmoStream(WritingStream):
 
     def encoded_pages(self) -> Iterator[EncodedPage]:
         """Pages as messages, which take less memory than the records while they wait."""
-        for records, listing, position in self.unrefused_pages():
+        for found, listing, position in self.unrefused_pages():
+            records = self.unsent(found)
             ready = self._prepare(records)
             if records or position is not None:
                 lines = b"".join((self._lines(records, ready), *(d.encoded() for d in ready.derived)))
@@ -267,6 +272,33 @@ class AmoStream(WritingStream):
             yield page.records
             self._passed(page.listing, page.position)
         self._move_bookmark()
+
+    def begin_again(self) -> None:
+        """The next reading begins: like that of a new run, from the bookmark that the last one has set."""
+        for name in ("kept", "mark"):
+            self.__dict__.pop(name, None)
+        self._read, self._began_at, self.sent = False, None, None
+        for follower in self.followers:
+            follower.begin_owners()
+
+    def read_again(self) -> int:
+        """Read what changed since the last reading and write it; how many records. `begin_again` comes before.
+
+        Raises:
+            TapError: a request failed; the bookmark stays.
+        """
+        if self.plain:
+            return sum(self.write_pages())
+        written = 0
+        for record in self.get_records(None):
+            self.write_record(record)
+            written += 1
+        return written
+
+    @property
+    def refused(self) -> bool:
+        """Whether the last reading was refused by the account's plan or the user's rights."""
+        return self._began_at is not None and self.mark.moment is None
 
     def began_at(self) -> float | None:
         """When reading began, Unix seconds by this machine's clock."""

@@ -19,6 +19,9 @@ from tap_amocrm.streams.base import AmoStream, AmoTap, ReadPage
 from tap_amocrm.streams.outgoing import Derived, Follower
 from tap_amocrm.streams.sent_links import Links, SentLinks, packed
 
+# Parts of the state's links after which they become one: a process that reads without end adds one with each turn.
+_MOST_PARTS = 200
+
 
 class DerivedStream(AmoStream):
     """Reads nothing itself: the stream of the owners hands its records over."""
@@ -96,6 +99,17 @@ class DerivedStream(AmoStream):
             last["updated_at"] = moment
         return [{**self._key(owner, i), **last} for i in self.links.replace(owner, left)]
 
+    def begin_owners(self) -> None:
+        """The owners are read once more."""
+        self._seen.clear()
+
+    def begin_again(self) -> None:
+        """Not all that was derived has left: what the target holds is what the state says."""
+        super().begin_again()
+        self.__dict__.pop("links", None)
+        self._written.clear()
+        self._seen.clear()
+
     def mark_unseen(self) -> None:
         """All owners have been read: those that did not come have no entries any more.
 
@@ -164,7 +178,8 @@ class DerivedStream(AmoStream):
     def keep_position(self) -> None:
         """Put into the state what has been written since the last time."""
         if self._written:
-            self.kept.links = [*(self.kept.links or ()), packed(self._written)]
+            parts = [*(self.kept.links or ()), packed(self._written)]
+            self.kept.links = parts if len(parts) < _MOST_PARTS else [self.links.packed()]
             self._written.clear()
             self.save()
 

@@ -10,7 +10,7 @@ from tap_amocrm.api.records import normalise
 from tap_amocrm.api.seen_lists import time_of
 from tap_amocrm.errors import ApiError
 from tap_amocrm.http.dispatcher import FILLER, URGENT
-from tap_amocrm.planning.reconcile import ChangeEvents
+from tap_amocrm.planning.reconcile import ChangeEvents, Reconcile
 from tap_amocrm.positions import ListPosition, Way
 from tap_amocrm.reading.full_scan import CLOCK_SLACK
 from tap_amocrm.run_context import Run
@@ -70,8 +70,8 @@ def events_since(
 class DeletionStream(AmoStream):
     """What was deleted, merged away or restored.
 
-    It is read last. What the events show to be missing from other streams is brought back by
-    `tap_amocrm.planning.reconcile`, before the bookmark of this stream moves (`finish`).
+    It is read last. What the events show to be missing from other streams is brought back by `reconcile`, before the
+    bookmark of this stream moves.
     """
 
     # What reading has found, None before and where events may not be read.
@@ -139,6 +139,20 @@ class DeletionStream(AmoStream):
 
     def _move_bookmark(self) -> None:
         """Nothing yet: the bookmark moves when other streams have been reconciled with what was found."""
+
+    def begin_again(self) -> None:
+        """The next reading begins."""
+        super().begin_again()
+        self.found = None
+
+    def reconcile(self) -> None:
+        """Bring back what the events show to be missing from other streams; then the bookmark moves."""
+        if self.found is None:
+            return
+        run = self.amo.run
+        membership = run.scope.membership if run.settings.scoped else None
+        Reconcile(run.reader, membership, self.amo.big_streams()).run(self.found)
+        self.finish()
 
     def finish(self) -> None:
         """Move the bookmark: the run has done everything that these events ask for."""

@@ -43,6 +43,10 @@ class Follower(Protocol):
         """Take note of what has been written."""
         ...
 
+    def begin_owners(self) -> None:
+        """The owners are read once more."""
+        ...
+
     def mark_unseen(self) -> None:
         """All owners have been read."""
         ...

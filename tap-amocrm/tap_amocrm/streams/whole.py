@@ -45,6 +45,16 @@ class WholeStream(AmoStream):
             self.write_schema()
         super().write(records)
 
+    def begin_again(self) -> None:
+        """The list is read once more."""
+        super().begin_again()
+        self._complete = True
+
+    def read_again(self) -> int:
+        """Read the list whole and write it behind its SCHEMA; nothing while it is good."""
+        self.write_schema()
+        return super().read_again()
+
     def read_pages(self, since: int | None) -> Iterator[ReadPage]:
         """All records; none while those of an earlier run are still good (`definitions_lifetime`)."""
         del since

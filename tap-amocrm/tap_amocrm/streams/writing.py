@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,6 +33,8 @@ class WritingStream(SeamStream):
         self._conform = Conformer(self.schema)
         # The ids of all records of a reading from the beginning; None for any other reading.
         self.sent: array[int] | None = None
+        # Is given what leaves outside the stream's own turn, in a process that reads without end.
+        self.wrote: Callable[[list[Record]], object] = len
 
     @cached_property
     def followers(self) -> tuple[Follower, ...]:
@@ -85,6 +88,7 @@ class WritingStream(SeamStream):
 
     def write(self, records: list[Record]) -> None:
         """Write records of this stream at once, outside its own turn."""
+        self.wrote(records)
         ready = self._ready_to_write(records)
         if self.plain:
             write_lines(encode_records(self.name, records, rfc3339_now()))

@@ -1,0 +1,247 @@
+"""The turns of a process that reads without end: look what has changed, read it, let a STATE follow; docs/follow.md.
+
+Each turn reads some streams as a run of its own would: from their bookmarks, with the same windows, deletions,
+restores, merges and links. What events and webhooks say only decides what is read first.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from tap_amocrm.declarations import DELETED_RECORDS, EVENTS
+from tap_amocrm.errors import ApiError, PausedError, UnreachableError
+from tap_amocrm.following.freshness import Freshness
+from tap_amocrm.following.named import Named, read_named
+from tap_amocrm.following.readings import Readings, is_whole
+from tap_amocrm.following.schedule import LONGEST, SHORTEST_OF_EVENTS, Schedule
+from tap_amocrm.following.watch import EventWatch
+from tap_amocrm.http.allowance import Allowance
+from tap_amocrm.run_context import Run
+from tap_amocrm.streams.base import REFUSED, AmoStream
+
+logger = logging.getLogger("tap-amocrm")
+# Requests that may leave at once after a quiet time, in seconds of the allowance.
+_SECONDS_SAVED_UP = 5.0
+# Seconds between two looks at the events: while there are new ones, and at most.
+_LOOK_SOON, _LOOK_LATE = 1.5, 4.0
+_HINTED_SECONDS = 30.0
+# How often the queue of webhooks is looked at.
+_QUEUE_SECONDS = 0.25
+_LINE_SECONDS = 60.0
+# A STATE leaves after each turn that brought records, and this often while nothing changes.
+_STATE_SECONDS = 60.0
+_ACCOUNT_SECONDS = 300.0
+# After a request that had no answer in all its tries.
+_FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 300.0
+_OF_EVENTS = {EVENTS.name, DELETED_RECORDS.name}
+
+
+class Clock:
+    """The time by which turns are planned."""
+
+    def now(self) -> float:
+        """The monotonic clock, seconds."""
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        """Let some seconds pass; a signal ends them."""
+        time.sleep(seconds)
+
+
+class EndTurn(Protocol):
+    """Does what comes at the end of a turn."""
+
+    def __call__(self, *, changed: bool) -> None:
+        """With `changed` a STATE leaves."""
+        ...
+
+
+class Follow:
+    """Reads in turns until a signal ends the process.
+
+    Args:
+        streams: The selected streams, parents before their children.
+        derived: Streams that are made of these.
+        run: The run that has read everything; each turn has one of its own.
+        use: Takes the run of a turn.
+        end_turn: Does what comes at the end of each turn.
+        named: The hints of webhooks, None without a queue.
+        clock: Plans the turns.
+    """
+
+    def __init__(
+        self,
+        streams: Iterable[AmoStream],
+        derived: Iterable[AmoStream],
+        run: Run,
+        use: Callable[[Run], None],
+        end_turn: EndTurn,
+        named: Named | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._streams = {stream.name: stream for stream in streams}
+        self._run, self._use, self._end_turn, self._named = run, use, end_turn, named
+        self._clock = clock or Clock()
+        # What webhooks name must not wait for others: this many requests are left to them.
+        self._spare = 0.0 if named is None else 2.0
+        client, settings = run.client, run.settings
+        rate = settings.follow_request_share * settings.requests_per_second
+        self._allowance = client.allowance = Allowance(rate, max(3.0, rate * _SECONDS_SAVED_UP))
+        self._freshness = Freshness(client.now)
+        whole = [name for name, stream in self._streams.items() if is_whole(stream)]
+        incremental = [name for name in self._streams if name not in whole]
+        now = self._clock.now()
+        self._schedule = Schedule(incremental, whole, _OF_EVENTS, now, together=settings.scoped)
+        if EVENTS.name in self._schedule.paces:
+            self._schedule.paces[EVENTS.name].gap = SHORTEST_OF_EVENTS
+        self._watch: EventWatch | None = None if run.memory.events_refused else EventWatch(client)
+        if self._watch is None:
+            self._schedule.without_events()
+        self._look_at, self._look_every, self._hinted_at = now, _LOOK_SOON, -_HINTED_SECONDS
+        self._account_at, self._line_at, self._state_at = now + _ACCOUNT_SECONDS, now + _LINE_SECONDS, now
+        self._began, self._pause, self._turns = now, _FIRST_PAUSE, 0
+        self._requests_before = self._requests_at_line = run.metrics.requests
+        self._readings = Readings(
+            self._streams, tuple(derived), self._schedule, self._freshness, self._clock.now, self._allowance.rate
+        )
+
+    def run_on(self) -> None:
+        """Read in turns; never returns, a signal or an error ends it.
+
+        Raises:
+            TapError: what another try does not mend: the token is refused, the address is blocked.
+        """
+        logger.info(
+            "Following: everything has been read once. From here on changes are read as they come, with at most %.2f "
+            "requests a second.",
+            self._allowance.rate,
+        )
+        self._run.metrics.follow = self.document
+        while True:
+            try:
+                worked = self._turn()
+            except PausedError as error:
+                self._rest(float(error.parameters["seconds"]) + 1, error)
+            except UnreachableError as error:
+                self._rest(self._pause, error)
+                self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            else:
+                self._pause = _FIRST_PAUSE
+                if not worked:
+                    self._clock.wait(self._idle())
+
+    def _rest(self, seconds: float, error: Exception) -> None:
+        """The service can't be asked at the moment; nothing is lost meanwhile, bookmarks stay."""
+        logger.warning("%s Following goes on in %.0f s.", error, seconds)
+        self._clock.wait(seconds)
+        self._run.client.restart()
+
+    def _idle(self) -> float:
+        """Seconds until there is something to do."""
+        now = self._clock.now()
+        due = self._schedule.next
+        if due <= now:  # something is due, but nothing is left to ask for it with
+            due = now + (1 + self._spare - self._allowance.left) / self._allowance.rate
+        moments = [due, self._line_at, self._state_at + _STATE_SECONDS]
+        if self._watch is not None:
+            moments.append(self._look_at)
+        if self._named is not None:
+            moments.append(now + _QUEUE_SECONDS)
+        return min(max(0.02, min(moments) - now), LONGEST)
+
+    def _turn(self) -> bool:
+        """Do what is due; whether anything was read."""
+        now = self._clock.now()
+        if now >= self._line_at:
+            self._tell(now)
+        number, hints = self._named.take() if self._named is not None else (0, [])
+        looks = self._watch is not None and now >= self._look_at
+        due = [] if hints else self._schedule.due(now, self._allowance.left - self._spare - looks)
+        if not hints and not looks and not due:
+            if now >= self._state_at + _STATE_SECONDS:
+                self._end(now, changed=False)
+            return False
+        changes = self._freshness.changes
+        self._begin(now)
+        if hints:
+            self._hinted_at = now
+            self._schedule.wake(read_named(self._run, self._streams, hints), now)
+        elif looks:
+            self._look(now)
+            due = self._schedule.due(now, self._allowance.left - self._spare)
+        if due:
+            self._readings.read(self._run, due)
+        self._end(now, changed=self._freshness.changes > changes or any(is_whole(self._streams[n]) for n in due))
+        if number and self._named is not None:
+            self._named.done(number)
+        return True
+
+    def _begin(self, now: float) -> None:
+        """A turn has a run of its own."""
+        self._turns += 1
+        client = self._run.client
+        client.clock.begin_turn()
+        ask = now >= self._account_at
+        if ask:
+            self._account_at = now + _ACCOUNT_SECONDS
+        self._run = self._run.again(ask_account=ask)
+        self._use(self._run)
+
+    def _look(self, now: float) -> None:
+        """See what the events say."""
+        assert self._watch is not None
+        try:
+            found = self._watch.look()
+        except ApiError as error:
+            if error.status not in REFUSED:
+                raise
+            logger.warning("Events can't be read (%s); lists are read more often instead.", error)
+            self._watch = None
+            self._schedule.without_events()
+            return
+        self._schedule.wake(found, now)
+        # While webhooks come, their records have been read already.
+        hinted = now - self._hinted_at < _HINTED_SECONDS
+        self._look_every = _LOOK_SOON if found and not hinted else min(_LOOK_LATE, self._look_every * 1.3)
+        self._look_at = now + self._look_every
+
+    def _end(self, now: float, *, changed: bool) -> None:
+        """A turn ends."""
+        if changed or now >= self._state_at + _STATE_SECONDS:
+            self._state_at = now
+            self._end_turn(changed=True)
+        else:
+            self._end_turn(changed=False)
+
+    def _tell(self, now: float) -> None:
+        """The line of each minute, and the metrics file."""
+        metrics = self._run.metrics
+        requests, self._requests_at_line = metrics.requests - self._requests_at_line, metrics.requests
+        seconds = now - (self._line_at - _LINE_SECONDS)
+        self._line_at = now + _LINE_SECONDS
+        logger.info(
+            "Following: %s; %d requests in %.0f s.", self._freshness.line(), requests, seconds,
+            extra={"follow": json.dumps(self.document())},
+        )  # fmt: skip
+        metrics.keep_recent()
+        self._run.write_metrics()
+
+    def document(self) -> dict[str, object]:
+        """For the metrics: what has been followed, how fresh it left, and what that cost."""
+        seconds = max(self._clock.now() - self._began, 1e-9)
+        requests = self._run.metrics.requests - self._requests_before
+        return {
+            "duration_seconds": round(seconds, 3),
+            "turns": self._turns,
+            "requests": requests,
+            "average_rps": round(requests / seconds, 3),
+            "share": round(requests / seconds / self._run.settings.requests_per_second, 4),
+            "hints": 0 if self._named is None else self._named.hints,
+            "remembered_versions": self._readings.remembered,
+            "intervals": {name: round(pace.interval, 1) for name, pace in self._schedule.paces.items()},
+            **self._freshness.document(),
+        }
