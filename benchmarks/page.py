@@ -16,6 +16,7 @@ from page_fleet import fleet, fleet_simulation
 from page_parts import Result, paragraph
 from page_sections import (
     conformance,
+    follow,
     journal_cost,
     losses,
     map_init,
@@ -60,6 +61,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Result], str]]] = {
     "losses": ("Faults survived", losses),
     "tap_limit": ("The tap at the limit of 7 requests a second", tap_limit),
     "resume": ("A first sync that is killed and goes on", resume),
+    "follow": ("From a change in amoCRM to the committed row", follow),
     "tap_throughput": ("The tap without a limit, to a pipe", tap_throughput),
     "review_page": ("The review page over a large journal", review_page),
     "matching": ("Recognising rows that people typed", matching),

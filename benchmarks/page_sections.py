@@ -61,6 +61,39 @@ def resume(result: Result) -> str:
     return f"{head}\n\n{table(columns, rows)}"
 
 
+def follow(result: Result) -> str:
+    """Seconds from a change to its row, and what that costs."""
+    names = {"polling": "a change every two seconds, polling", "quiet": "nothing changes", "hooks": "with webhooks"}
+    rows = []
+    for part, name in names.items():
+        one = result[part]
+        cost = (f"{one['share']:.1%}", f"{one['core']:.1%}")
+        rows.append((name, f"{one['seconds']:.0f}", one["changes"], one["lost"], one["p50"], one["p95"], *cost))
+    hooked = result["hooks"]
+    named = (hooked["named"], None, hooked["named_p50"], hooked["named_p95"], None, None)
+    rows.append(("... of these, whose webhook came within a second", None, *named))
+    columns = (
+        "what",
+        "seconds",
+        "changes",
+        "lost",
+        "half within, s",
+        "95 % within, s",
+        "of the 7 requests",
+        "of a core",
+    )
+    kinds = sorted(result["polling"]["median_by_kind"] | result["hooks"]["median_by_kind"])
+    by_kind = [[k, *(result[part]["median_by_kind"].get(k) for part in ("polling", "hooks"))] for k in kinds]
+    head = paragraph(
+        f"An account of {result['contacts']:,} contacts with companies, leads, notes and tasks, {result['rps_limit']}",
+        f"requests a second, {result['latency_ms']} ms. The pair follows it (docs/follow.md); the time is from the",
+        "change to the row that PostgreSQL has committed. The simulator calls webhooks late, twice or not at all.",
+        f"CPU is that of tap and target. Both hold {result['memory_mb']:.0f} MB after the first reading, and",
+        f"{result['memory_grown_mb']:+.0f} MB at the end.",
+    )
+    return f"{head}\n\n{table(columns, rows)}\n\n{table(('median, s', 'polling', 'with webhooks'), by_kind)}"
+
+
 def speeds(result: Result, load: str) -> dict[str, float]:
     """Records a second of each way in one load."""
     return {way: result["records"] / middle(runs, load) for way, runs in result["seconds"].items()}

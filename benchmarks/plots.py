@@ -99,6 +99,23 @@ def target_growth(axes: Sequence[Axes], result: Result) -> None:
     axes[0].legend(["ours", "target-postgres", "floor"], frameon=False)
 
 
+def follow(axes: Sequence[Axes], result: Result) -> None:
+    """Each change as a point: when it was made, and after how many seconds its row was there."""
+    for panel, (part, title) in zip(axes, (("polling", "by polling"), ("hooks", "with webhooks")), strict=True):
+        points = [(at, seconds) for at, seconds in result[part]["points"] if seconds is not None]
+        panel.scatter([at for at, _ in points], [s for _, s in points], s=8, color=COLOURS["ours"])
+        panel.axhline(result["goals"][part], color=COLOURS["peer"], linewidth=1)
+        panel.set_ylim(bottom=0)
+        named = result[part].get("named_p95")
+        shown = (
+            f"those named in time: 95 % within {named:.1f} s" if named else f"95 % within {result[part]['p95']:.1f} s"
+        )
+        panel.set_title(f"{title}: {shown}", fontsize=8)
+        panel.set_xlabel("seconds since the first change")
+        panel.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("seconds to the committed row")
+
+
 def scale(axes: Sequence[Axes], result: Result) -> None:
     """Seconds at the limit, CPU seconds, memory by size, all logarithmic."""
     sizes = [int(size) for size in result["lifted"]]
@@ -133,6 +150,7 @@ PLOTS: dict[str, Plot] = {
         "target_speed", "Records a second of ours, target-postgres, the floor", 1, target_speed
     ),
     "bench-target-growth.svg": Plot("target_growth", "Seconds for a part by the size of the table", 3, target_growth),
+    "bench-follow.svg": Plot("follow", "Seconds from a change in amoCRM to its row, over the span measured", 2, follow),
     "bench-scale.svg": Plot("scale", "Seconds and memory by the size of the account", 2, scale),
 }
 

@@ -16,6 +16,7 @@ NAMES = (
     "tap_throughput",
     "tap_limit",
     "resume",
+    "follow",
     "target_speed",
     "target_growth",
     "journal_cost",

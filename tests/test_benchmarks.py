@@ -32,6 +32,7 @@ NAMES = [
     "tap_throughput",
     "tap_limit",
     "resume",
+    "follow",
     "conformance",
 ]
 

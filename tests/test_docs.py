@@ -103,7 +103,9 @@ def scripts():
 
 def test_the_commands_in_the_pages_are_the_installed_ones():
     known = scripts()
-    named = set(re.findall(r"\b((?:tap-amocrm|target-crm|amocrm-sim)(?:-(?:admin|files|login|check|smoke))?)\b", TEXT))
+    named = set(
+        re.findall(r"\b((?:tap-amocrm|target-crm|amocrm-sim)(?:-(?:admin|files|hooks|login|check|smoke))?)\b", TEXT)
+    )
     assert named == known
     for command in known:
         assert (BIN / command).exists()
