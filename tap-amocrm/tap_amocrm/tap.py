@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -168,15 +168,14 @@ class TapAmoCRM(JoinedTap):
         chosen = [s for s in chosen if not isinstance(s, DerivedStream)]
         try:
             self._end_turn(changed=True)
-            Follow(chosen, self.derived(), run, self._use_run, self._end_turn, named, self.turn_clock).run_on()
+            Follow(
+                chosen, self.derived(), run, partial(setattr, self, "run"), self._end_turn, named, self.turn_clock
+            ).run_on()
         except Interrupted:
             logger.info("Stopped by a signal: following ends, and the state is out.")
         finally:
             if named is not None:
                 named.close()
-
-    def _use_run(self, run: Run) -> None:
-        self.run = run
 
     def _end_turn(self, *, changed: bool) -> None:
         """A turn of following ends; with `changed` a STATE leaves."""

@@ -20,7 +20,7 @@ from tap_amocrm.streams.outgoing import Derived, Follower
 from tap_amocrm.streams.sent_links import Links, SentLinks, packed
 
 # Parts of the state's links after which they become one: a process that reads without end adds one with each turn.
-_MOST_PARTS = 200
+MOST_PARTS = 200
 
 
 class DerivedStream(AmoStream):
@@ -179,7 +179,7 @@ class DerivedStream(AmoStream):
         """Put into the state what has been written since the last time."""
         if self._written:
             parts = [*(self.kept.links or ()), packed(self._written)]
-            self.kept.links = parts if len(parts) < _MOST_PARTS else [self.links.packed()]
+            self.kept.links = parts if len(parts) < MOST_PARTS else [self.links.packed()]
             self._written.clear()
             self.save()
 

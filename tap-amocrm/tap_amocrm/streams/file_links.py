@@ -11,7 +11,7 @@ from tap_amocrm.declarations import NOTES
 from tap_amocrm.moments import rfc3339_now
 from tap_amocrm.shapes import Record, record_id
 from tap_amocrm.state import StreamBookmark
-from tap_amocrm.streams.derived import DerivedStream
+from tap_amocrm.streams.derived import MOST_PARTS, DerivedStream
 from tap_amocrm.streams.outgoing import Derived, Follower
 from tap_amocrm.streams.sent_links import Links, SentLinks, packed
 
@@ -39,6 +39,12 @@ class FileLinkStream(DerivedStream):
         """Records of a stream were deleted or merged away: mark the links that they had."""
         if stream in self.parts:
             self.parts[stream].leave(dict.fromkeys(gone, ()), max(map(str, gone.values()), default=""))
+
+    def begin_again(self) -> None:
+        """Not all that was derived has left: what the target holds is what the state says."""
+        super().begin_again()
+        for part in self.parts.values():
+            part.begin_again()
 
     def keep_position(self) -> None:
         """Put into the state what has been written since the last time."""
@@ -142,6 +148,15 @@ class FileLinks:
             self.written(known)
             self.keep_position()
 
+    def begin_again(self) -> None:
+        """What the target holds is what the state says."""
+        for name in ("kept", "links"):
+            self.__dict__.pop(name, None)
+        self._written.clear()
+
+    def begin_owners(self) -> None:
+        """Nothing: what was seen is not counted."""
+
     def mark_unseen(self) -> None:
         """Nothing: the streams of owners are read by what changed."""
 
@@ -159,7 +174,8 @@ class FileLinks:
     def keep_position(self) -> None:
         """Put into the state what has been written since the last time."""
         if self._written:
-            self.kept.links = [*(self.kept.links or ()), packed(self._written)]
+            parts = [*(self.kept.links or ()), packed(self._written)]
+            self.kept.links = parts if len(parts) < MOST_PARTS else [self.links.packed()]
             self._written.clear()
             self._save()
 
