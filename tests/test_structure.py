@@ -19,7 +19,7 @@ ORDER = {
         "extras", "errors", "problems", "presentation", "files", "__init__",
     ),
     "tap_amocrm": (
-        "cli", "tap", "following", "downloads", "streams", "hooks", "run_context", "planning", "reading", "singer_io",
+        "cli", "tap", "following", "downloads", "streams", "run_context", "hooks", "planning", "reading", "singer_io",
         "bookmarks", "api", "auth", "http", "config", "state", "positions", "declarations", "errors_page", "errors",
         "error_codes", "sdk_seam", "moments", "shapes", "__init__",
     ),

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_amocrm.api.account import ACCOUNT, Account, account_of
 from tap_amocrm.api.seen_lists import Lists
@@ -26,6 +26,9 @@ from tap_amocrm.singer_io.prefetch import Prefetch
 from tap_amocrm.singer_io.progress import Progress
 from tap_amocrm.singer_io.request_metrics import RequestMetrics
 from tap_amocrm.state import RememberedScope, TapMemory
+
+if TYPE_CHECKING:
+    from tap_amocrm.hooks.queue import Queue
 
 logger = logging.getLogger("tap-amocrm")
 
@@ -52,6 +55,7 @@ class Session:
         singer_metrics: The same requests as the SDK's METRIC lines.
         progress: Shows them while the run goes on.
         client: Sends the requests.
+        queue: Where webhooks leave hints for a tap that follows; None without.
     """
 
     settings: Settings
@@ -60,6 +64,7 @@ class Session:
     singer_metrics: RequestMetrics
     progress: Progress
     client: Client
+    queue: Queue | None = None
 
     @classmethod
     def of(cls, config: Mapping[str, Any], memory: TapMemory) -> Session:
@@ -76,7 +81,8 @@ class Session:
         authorise = partial(oauth.from_config, config, settings.api_url)
         client = Client(settings, metrics, authorise, config.get("shared_limit_url"))
         progress = Progress(metrics, memory.requests, settings.page_size)
-        return cls(settings, memory, metrics, singer_metrics, progress, client)
+        queue = _queue(config, settings) if settings.follow and config.get("hooks_queue") else None
+        return cls(settings, memory, metrics, singer_metrics, progress, client, queue)
 
     def write_metrics(self) -> None:
         """Write the metrics to `metrics_file`, if there is one; a run is as good without them."""
@@ -197,6 +203,13 @@ class Run:
         membership = self.scope.membership
         if membership.began is not None:
             self.memory.scope = RememberedScope(self.scope_digest, packed(membership.ids("companies")))
+
+
+def _queue(config: Mapping[str, Any], settings: Settings) -> Queue:
+    """The queue of webhooks. A wrong setting is found before the first reading, which may take hours."""
+    from tap_amocrm.hooks.queue import open_queue
+
+    return open_queue(str(config["hooks_queue"]), settings.api_url)
 
 
 def _definitions(session: Session) -> Definitions:

@@ -155,27 +155,12 @@ class TapAmoCRM(JoinedTap):
     def _follow(self) -> None:
         """Read changes as they come, until a signal ends that."""
         # What only this needs is imported by it: a run starts without.
-        from tap_amocrm.following.follow import Follow
-        from tap_amocrm.following.named import Named
-        from tap_amocrm.hooks.queue import open_queue
+        from tap_amocrm.following.follow import follow
 
-        run, given = self.run, self.config.get("hooks_queue")
-        named = Named(open_queue(str(given), run.settings.api_url)) if given else None
         self.marker.following = True
-        # From here on there is nothing to come to the end of.
-        run.session.progress.close()
+        self._end_turn(changed=True)
         chosen = [s for s in self.streams.values() if s.selected and isinstance(s, AmoStream)]
-        chosen = [s for s in chosen if not isinstance(s, DerivedStream)]
-        try:
-            self._end_turn(changed=True)
-            Follow(
-                chosen, self.derived(), run, partial(setattr, self, "run"), self._end_turn, named, self.turn_clock
-            ).run_on()
-        except Interrupted:
-            logger.info("Stopped by a signal: following ends, and the state is out.")
-        finally:
-            if named is not None:
-                named.close()
+        follow(chosen, self.run, partial(setattr, self, "run"), self._end_turn, self.turn_clock)
 
     def _end_turn(self, *, changed: bool) -> None:
         """A turn of following ends; with `changed` a STATE leaves."""

@@ -175,6 +175,13 @@ def test_a_refused_token_ends_it_with_the_state_out(monkeypatch):
         api.close()
 
 
+def test_a_queue_that_cannot_be_used_is_named_before_anything_is_read(start):
+    tap = start(companies=3)
+    done = tap.run(follow=True, hooks_queue="mysql://x/y")
+    assert (done.code, done.messages) == (1, [])
+    assert "Setting hooks_queue" in done.log
+
+
 def test_an_allowance_is_kept_in_the_long_run_and_saves_up_a_little():
     now = [0.0]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from tap_amocrm.declarations import DELETED_RECORDS, EVENTS
@@ -21,7 +21,9 @@ from tap_amocrm.following.schedule import LONGEST, SHORTEST_OF_EVENTS, Schedule
 from tap_amocrm.following.watch import EventWatch
 from tap_amocrm.http.allowance import Allowance
 from tap_amocrm.run_context import Run
+from tap_amocrm.singer_io.writer import Interrupted
 from tap_amocrm.streams.base import REFUSED, AmoStream
+from tap_amocrm.streams.derived import DerivedStream
 
 logger = logging.getLogger("tap-amocrm")
 # Requests that may leave at once after a quiet time, in seconds of the allowance.
@@ -58,6 +60,33 @@ class EndTurn(Protocol):
     def __call__(self, *, changed: bool) -> None:
         """With `changed` a STATE leaves."""
         ...
+
+
+def follow(
+    chosen: Sequence[AmoStream], run: Run, use: Callable[[Run], None], end_turn: EndTurn, clock: Clock | None = None
+) -> None:
+    """Read in turns until a signal comes, which is a good end.
+
+    Args:
+        chosen: The selected streams, parents before their children.
+        run, use, end_turn, clock: As of `Follow`.
+
+    Raises:
+        TapError: as `Follow.run_on`.
+    """
+    queue = run.session.queue
+    named = None if queue is None else Named(queue)
+    derived = [stream for stream in chosen if isinstance(stream, DerivedStream)]
+    # From here on there is nothing to come to the end of.
+    run.session.progress.close()
+    try:
+        streams = [stream for stream in chosen if stream not in derived]
+        Follow(streams, derived, run, use, end_turn, named, clock).run_on()
+    except Interrupted:
+        logger.info("Stopped by a signal: following ends, and the state is out.")
+    finally:
+        if named is not None:
+            named.close()
 
 
 class Follow:
