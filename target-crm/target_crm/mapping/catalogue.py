@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -38,6 +38,7 @@ class LiveColumn:
     database's.
     `computed`: it follows from the row's other columns. `default`: SQL of a constant that new rows get; `is_filled`:
     new rows get something else than NULL. `missing`: what rows from before the column's time hold, as text.
+    `host`, `key`: it is that key inside that jsonb column.
     """
 
     name: str
@@ -55,6 +56,28 @@ class LiveColumn:
     default: str | None = None
     is_filled: bool = False
     missing: str | None = None
+    host: str | None = None
+    key: str | None = None
+
+
+class Columns(dict[str, LiveColumn]):
+    """A table's columns by name, in its order. `COLUMN.KEY`, a key inside a jsonb column, can be looked up, too, and is
+    not one of them."""
+
+    def __missing__(self, name: str) -> LiveColumn:
+        found = key_inside(self, name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+
+def key_inside(columns: Mapping[str, LiveColumn], name: str) -> LiveColumn | None:
+    """What `COLUMN.KEY` stands for; None where there is no such jsonb column."""
+    host, _, key = name.partition(".")
+    column = columns.get(host)
+    if not key or column is None or column.family != "json":
+        return None
+    return LiveColumn(name, "json", "jsonb", None, required=False, encoding=column.encoding, host=host, key=key)
 
 
 @dataclass(frozen=True)
@@ -71,6 +94,25 @@ class LiveTable:
     rewrites: bool = False
     # Join tables by name.
     through: dict[str, LiveTable] = field(default_factory=dict)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a column, or such a key inside one."""
+        return name in self.columns or key_inside(self.columns, name) is not None
+
+    def cell(self, row: str, name: str) -> sql.Composed:
+        """SQL of what row `row` holds in that column."""
+        column = self.columns.get(name) or key_inside(self.columns, name)
+        if column is None or column.host is None:
+            return sql.SQL("{}.{}").format(sql.Identifier(row), sql.Identifier(name))
+        return sql.SQL("({}.{}->{})").format(sql.Identifier(row), sql.Identifier(column.host), sql.Literal(column.key))
+
+    def value(self, row: Mapping[str, Any], name: str) -> Any:
+        """What a row, as a dictionary of its columns, holds in that column."""
+        column = key_inside(self.columns, name)
+        if name in row or column is None:
+            return row.get(name)
+        document = row.get(column.host or "")
+        return document.get(column.key) if isinstance(document, dict) else None
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -175,26 +217,28 @@ def _constant(expression: str | None) -> str | None:
 def read_columns(connection: Connection, schema: str, table: str) -> dict[str, LiveColumn]:
     """The columns of a table by name, in its order; empty when there is no such table."""
     encoding = connection.info.parameter_status("server_encoding") or "UTF8"
-    return {
-        row["name"]: LiveColumn(
-            name=row["name"],
-            family="enum" if row["is_enum"] else FAMILIES.get(row["typname"], "other"),
-            type_sql=row["type_sql"],
-            length=row["length"],
-            required=row["not_null"] and not row["is_filled"],
-            not_null=row["not_null"],
-            generated=row["generated"],
-            labels=tuple(row["labels"]),
-            comparable=row["comparable"],
-            zone=row["zone"],
-            encoding=encoding,
-            computed=row["computed"],
-            default=_constant(row["default_sql"]),
-            is_filled=row["is_filled"],
-            missing=row["missing"],
-        )
-        for row in _rows(connection, _COLUMNS, schema, table)
-    }
+    return Columns(
+        {
+            row["name"]: LiveColumn(
+                name=row["name"],
+                family="enum" if row["is_enum"] else FAMILIES.get(row["typname"], "other"),
+                type_sql=row["type_sql"],
+                length=row["length"],
+                required=row["not_null"] and not row["is_filled"],
+                not_null=row["not_null"],
+                generated=row["generated"],
+                labels=tuple(row["labels"]),
+                comparable=row["comparable"],
+                zone=row["zone"],
+                encoding=encoding,
+                computed=row["computed"],
+                default=_constant(row["default_sql"]),
+                is_filled=row["is_filled"],
+                missing=row["missing"],
+            )
+            for row in _rows(connection, _COLUMNS, schema, table)
+        }
+    )
 
 
 def read_facts(connection: Connection, schema: str, table: str) -> Facts:

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import sql
 
 from target_crm.mapping import fits
-from target_crm.mapping.catalogue import Facts, LiveTable
+from target_crm.mapping.catalogue import Facts, LiveTable, key_inside
 from target_crm.mapping.column_reader import PLACEHOLDER
 from target_crm.mapping.findings import Findings
 from target_crm.mapping.model import Column, Table
@@ -161,7 +161,7 @@ def check_service(findings: Findings, table: Table, live: LiveTable, facts: Fact
 
 def check_column(findings: Findings, table: Table, column: Column, live: LiveTable, facts: Facts) -> None:
     """A mapped column: that what comes from amoCRM fits it."""
-    found = live.columns.get(column.name)
+    found = live.columns.get(column.name) or key_inside(live.columns, column.name)
     if found is None:
         there = ", ".join(sorted(live.columns))
         findings.problem(
@@ -170,7 +170,13 @@ def check_column(findings: Findings, table: Table, column: Column, live: LiveTab
         )
         return
     problems = list(fits.type_problems(column, found, live.name))
-    if not problems and column.values:
+    if found.host is not None and any(one.name == found.host for one in table.columns):
+        problems.append(f"column {live.name}.{found.host} is mapped as a whole already; map it, or keys inside it.")
+    if found.host is not None and any(column.name in names for names in table.match):
+        problems.append(
+            f"{column.name} is a key inside a jsonb column, by which nothing is matched; take it out of match."
+        )
+    if not problems and column.values and found.host is None:
         checks = facts.checks.get(column.name, ())
         problems += fits.choice_problems(findings.connection, column, found, checks, live.name)
     for text in problems:
@@ -212,8 +218,9 @@ def check_required(findings: Findings, table: Table, live: LiveTable, facts: Fac
     blank: dict[str, Any] = {}
     mapped = {c.name: c for c in table.columns}
     stamps = {v for v in table.service.values() if v}
+    hosts = {one.host for c in table.columns if (one := key_inside(live.columns, c.name))}
     for name, column in live.columns.items():
-        if not column.not_null or name in table.defaults:
+        if not column.not_null or name in table.defaults or name in hosts:
             continue
         if name in mapped and mapped[name].required:
             continue

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from target_crm.mapping import fits
 from target_crm.mapping.catalogue import (
+    Columns,
     Facts,
     LiveColumn,
     LiveTable,
@@ -66,7 +67,7 @@ class Findings:
                 f"table {schema}.{table} has the rule {rule}, which PostgreSQL applies to whole statements and not to "
                 "the rows of a load; make it a trigger, and drop the rule.",
             )
-        columns = {name: self.zoned(column, f"{schema}.{table}", line) for name, column in columns.items()}
+        columns = Columns({name: self.zoned(column, f"{schema}.{table}", line) for name, column in columns.items()})
         versions = has_versions(self.connection, schema, table)
         return LiveTable(mapping, schema, table, columns, {}, versions, facts.rewrites), facts
 

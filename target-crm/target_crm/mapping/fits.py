@@ -41,6 +41,13 @@ def takers(transform: str) -> set[str]:
 def type_problems(column: Column, live: LiveColumn, where: str) -> Iterator[str]:
     """What keeps the column from taking the values of its source, each as a sentence with the remedy."""
     what = f"column {where}.{column.name} is {live.type_sql}"
+    if live.host is not None:
+        if column.source or column.required:
+            yield (
+                f"column {where}.{column.name} is a key inside a jsonb column, which takes values alone; take link, "
+                "lookup, via and required out, or map a column."
+            )
+        return
     if live.generated:
         yield (
             f"column {where}.{column.name} is filled by the database alone (generated, or an identity); "

@@ -77,7 +77,12 @@ STREAM = (
         "not have. Only `raw_fields` is needed. `amo_deleted_at` may be a flag: see below",
         "{raw_fields: sync_data, created_at: null}",
     ),
-    Word("columns", _SECTION, "column → source, see below", "{title: name}"),
+    Word(
+        "columns",
+        _SECTION,
+        "column → source, see below; `COLUMN.KEY` is a key inside a jsonb column",
+        "{title: name, extra.city: {field: Город}}",
+    ),
     Word("sets", _SECTION, "related tables of phones and e-mails, see below", "{phones: {...}}"),
     Word("through", _SECTION, "join tables, see below", "{companies: {...}}"),
     Word(

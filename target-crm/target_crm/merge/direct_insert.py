@@ -18,6 +18,7 @@ from target_crm.normalise.times import as_local
 from target_crm.records.envelope import SeenRecord
 from target_crm.records.extractor import Extracted, Item
 from target_crm.sql import direct
+from target_crm.sql.document_keys import hosts_of, made_documents
 from target_crm.sql.spec import MergeSpec
 from target_crm.sql.statements import Statements
 from target_crm.sql.untouched import ITEM_COLUMNS, OWN, SOURCE, left_columns
@@ -76,7 +77,9 @@ def insert_new(
     row_keys = keys.make(connection, number)
     bases, left = encode_bases(found), _defaults_left(spec, found, arrival)
     dumped_keys = dump_column(row_keys)
-    rows = _rows(spec, found, arrival, dumped_keys, Documents(found.records, bases, left))
+    docs = Documents(found.records, bases, left)
+    made = connection.execute(made_documents(spec.live)).fetchone() if hosts_of(spec.live) else ()
+    rows = _rows(spec, found, arrival, dumped_keys, docs, made or ())
     copy_in(connection, statements.copy_rows, rows)
     for index in range(len(spec.live.mapping.sets)):
         _insert_items(connection, statements, index, dumped_keys, found.items[index], arrival.now)
@@ -105,8 +108,15 @@ def _with_own(connection: Connection, spec: MergeSpec, row_keys: Sequence[Any], 
     ]
 
 
-def _rows(spec: MergeSpec, found: Extracted, arrival: Arrival, keys: list[bytes], docs: Documents) -> list[Column]:
-    """The columns of `copy_rows`."""
+def _rows(
+    spec: MergeSpec,
+    found: Extracted,
+    arrival: Arrival,
+    keys: list[bytes],
+    docs: Documents,
+    made: Sequence[str | None],
+) -> list[Column]:
+    """The columns of `copy_rows`; `made` is what jsonb columns hold beside keys that the mapping fills."""
     table, records = spec.live.mapping, found.records
     stamps: dict[str, list[Any]] = {
         "amo_created_at": found.created,
@@ -133,14 +143,36 @@ def _rows(spec: MergeSpec, found: Extracted, arrival: Arrival, keys: list[bytes]
         if table.service[role]
     ]
     for slot, values in zip(spec.slots, found.columns, strict=True):
+        if slot.live.host is not None:
+            continue
         default = table.defaults.get(slot.column.name)
         if default == "now" and slot.live.family == "timestamp":
             default = arrival.now
         columns.append(dump_column(values if default is None else [default if v is None else v for v in values]))
-    mapped = {slot.column.name for slot in spec.slots}
+    columns += _documents(spec, found, made)
+    mapped = {slot.live.host or slot.column.name for slot in spec.slots}
     return columns + [
         dump_column([value]) * len(records) for name, value in table.defaults.items() if name not in mapped
     ]
+
+
+def _documents(spec: MergeSpec, found: Extracted, made: Sequence[str | None]) -> list[Column]:
+    """The jsonb columns of which the mapping fills keys; `made` is what each holds beside these."""
+    columns: list[Column] = []
+    for host, text in zip(hosts_of(spec.live), made, strict=True):
+        beside = json.loads(text) if text else {}
+        keys = [
+            (slot.live.key, values)
+            for slot, values in zip(spec.slots, found.columns, strict=True)
+            if slot.live.host == host
+        ]
+        documents: list[str | None] = []
+        for place in range(len(found.records)):
+            pairs = {key: msgspec.Raw(values[place].encode()) for key, values in keys if values[place] is not None}
+            whole = {**(beside if isinstance(beside, dict) else {}), **pairs}
+            documents.append(_encode(whole).decode() if pairs else text)
+        columns.append(dump_column(documents))
+    return columns
 
 
 def _defaults_left(spec: MergeSpec, found: Extracted, arrival: Arrival) -> dict[int, dict[str, Any]]:

@@ -45,7 +45,7 @@ class UnfitValues:
         """Ask the database about all values of records; whether some do not fit."""
         with connection.transaction(force_rollback=True):
             for number, column in enumerate(self.live.mapping.columns):
-                if column.source:
+                if column.source or self.live.columns[column.name].host is not None:
                     continue
                 problems = self._unfit(connection, self.live, column.name, found.columns[number])
                 for record, value in zip(found.records, found.columns[number], strict=True):

@@ -97,7 +97,7 @@ def beside(session: Session, proposal: Row, start: int = 0, most: int = 4) -> Be
     candidates = [_candidate(live, key, rows.get(key)) for key in keys]
     lines = []
     for column in live.mapping.columns:
-        values = tuple((c.row or {}).get(column.name) for c in candidates)
+        values = tuple(live.value(c.row or {}, column.name) for c in candidates)
         theirs = read.columns.get(column.name)
         same = tuple(_same(live, column, theirs, ours, region) for ours in values)
         lines.append(Line(column.name, theirs, values, same))

@@ -14,6 +14,7 @@ from target_crm.mapping.check import LiveTable
 from target_crm.operations.concerned import accounts_of_conflicts
 from target_crm.operations.known import unknown_numbers
 from target_crm.operations.session import Row, Session, UnknownError, as_key, as_value, json_or_null
+from target_crm.sql.document_keys import assignment
 from target_crm.sql.journal import write_entries
 from target_crm.sql.spec import I, S
 from target_crm.sql.staging_table import StagingTable, drop, make
@@ -191,15 +192,20 @@ def cell_now(session: Session, conflict: Row) -> CellNow:
     """What the cell that a conflict is about holds now."""
     live = session.tables.get(conflict["table_name"])
     column = conflict["column_name"]
-    if live is None or column not in live.columns:
+    if live is None or not live.has(column):
         return CellNow(exists=False)
     try:
         with session.connection.transaction():
             found = session.rows(
                 S(
-                    "SELECT to_jsonb(t.{c}) AS value, {} AS fingerprint, t.{c} IS NOT DISTINCT FROM {} AS same "
+                    "SELECT to_jsonb({c}) AS value, {} AS fingerprint, {c} IS NOT DISTINCT FROM {} AS same "
                     "FROM {} AS t "
-                ).format(_fingerprint(column), as_value(live, column, S("%s::jsonb")), live.identifier, c=I(column))
+                ).format(
+                    _fingerprint(live, column),
+                    as_value(live, column, S("%s::jsonb")),
+                    live.identifier,
+                    c=live.cell("t", column),
+                )
                 + S("WHERE t.{} = {}").format(I(live.mapping.id), as_key(live, S("%s"))),
                 *[json_or_null(conflict["crm_value"])] * _times(live, column),
                 conflict["row_id"],
@@ -365,7 +371,7 @@ class _Decision:
     def __init__(self, session: Session, table: str, column: str, which: Filter, run_id: int) -> None:
         self.session, self.table, self.column, self.run_id = session, table, column, run_id
         found = session.tables.get(table)
-        self.live = found if found is not None and column in found.columns else None
+        self.live = found if found is not None and found.has(column) else None
         self.conflicts = session.control("sync_conflicts")
         self.cell = S("{} AND c.table_name = {} AND c.column_name = {}").format(
             which.condition(), sql.Literal(table), sql.Literal(column)
@@ -398,11 +404,13 @@ class _Decision:
     def _lock(self, live: LiveTable, take: str, value: Any, seen: str | None) -> None:
         """The rows are locked: who edits them now waits, and what was edited before is seen."""
         column = self.column
-        now = S("to_jsonb(t.{})").format(I(column))
+        now = S("to_jsonb({})").format(live.cell("t", column))
         if seen is None:
-            same = S("t.{} IS NOT DISTINCT FROM {}").format(I(column), as_value(live, column, S("c.crm_value")))
+            same = S("{} IS NOT DISTINCT FROM {}").format(
+                live.cell("t", column), as_value(live, column, S("c.crm_value"))
+            )
         else:
-            same = S("{} = {}").format(_fingerprint(column), sql.Literal(seen))
+            same = S("{} = {}").format(_fingerprint(live, column), sql.Literal(seen))
         typed = S("{}::jsonb").format(sql.Literal(json_or_null(value)))
         given = {"amo": S("c.amo_value"), "crm": now, "value": typed}[take]
         # The rows have been locked before (`_lock_rows`).
@@ -443,10 +451,9 @@ class _Decision:
     def _write(self, live: LiveTable) -> int:
         stamp = live.mapping.service.get("updated_at")
         return self.session.execute(
-            S("UPDATE {} AS t SET {} = {}{} FROM {} AS s WHERE s.same AND t.{} = {}").format(
+            S("UPDATE {} AS t SET {}{} FROM {} AS s WHERE s.same AND t.{} = {}").format(
                 live.identifier,
-                I(self.column),
-                as_value(live, self.column, S("s.new_value")),
+                assignment(live, "t", self.column, as_value(live, self.column, S("s.new_value"))),
                 S(", {} = now()").format(I(stamp)) if stamp else S(""),
                 _SETTLING,
                 I(live.mapping.id),
@@ -461,9 +468,9 @@ class _Decision:
         self.session.execute(write_entries(self.session.settings.crm_schema, self.run_id, self.table, entries))
 
 
-def _fingerprint(column: str) -> sql.Composed:
+def _fingerprint(live: LiveTable, column: str) -> sql.Composed:
     """A short text that stands for the value of a column of `t`; it is compared, it guards nothing."""
-    return S("md5(coalesce(to_jsonb(t.{})::text, ''))").format(I(column))
+    return S("md5(coalesce(to_jsonb({})::text, ''))").format(live.cell("t", column))
 
 
 def _times(live: LiveTable, column: str) -> int:

@@ -99,9 +99,11 @@ def explain(session: Session, table: str, key: str) -> Explained:
         cells.append(
             Cell(
                 column=column.name,
-                value=row[column.name],
+                value=live.value(row, column.name),
                 amo_value=base.get(column.name),
-                origin=_origin(row[column.name], base.get(column.name), same[column.name], column.name in written),
+                origin=_origin(
+                    live.value(row, column.name), base.get(column.name), same[column.name], column.name in written
+                ),
                 policy=column.policy or session.settings.default_policy,
                 run_id=entry["run_id"] if entry else None,
                 written_at=entry["started_at"] if entry else None,
@@ -146,7 +148,8 @@ def _origin(value: Any, base: Any, same: bool, written: bool) -> str:
 def _same_as_base(session: Session, live: LiveTable, row_id: str) -> dict[str, bool]:
     base = S("(t.{}->'amo_values')").format(I(live.mapping.raw_fields))
     columns = [
-        S("(t.{c} IS NOT DISTINCT FROM {} OR coalesce({left}, false)) AS {c}").format(
+        S("({} IS NOT DISTINCT FROM {} OR coalesce({left}, false)) AS {c}").format(
+            live.cell("t", c.name),
             as_value(live, c.name, S("{}->{}").format(base, sql.Literal(c.name))),
             c=I(c.name),
             left=left_as(live, c.name),

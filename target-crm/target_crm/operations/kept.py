@@ -55,12 +55,12 @@ def _cells(session: Session, live: LiveTable) -> sql.Composed:
     base = S("(t.{}->'amo_values')").format(I(table.raw_fields))
     columns = [
         S(
-            "({name}, {policy}, to_jsonb(t.{c}), {base}->{name}, "
-            "t.{c} IS DISTINCT FROM {typed} AND NOT coalesce({left}, false))"
+            "({name}, {policy}, to_jsonb({cell}), {base}->{name}, "
+            "{cell} IS DISTINCT FROM {typed} AND NOT coalesce({left}, false))"
         ).format(
             name=sql.Literal(column.name),
             policy=sql.Literal(column.policy or session.settings.default_policy),
-            c=I(column.name),
+            cell=live.cell("t", column.name),
             base=base,
             left=left_as(live, column.name),
             typed=as_value(live, column.name, S("{}->{}").format(base, sql.Literal(column.name))),

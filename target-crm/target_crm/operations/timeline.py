@@ -14,6 +14,7 @@ from target_crm.operations.explain import history, set_history
 from target_crm.operations.known import require_column
 from target_crm.operations.records import user_name
 from target_crm.operations.session import Row, Session, UnknownError, as_key, as_value, json_or_null
+from target_crm.sql.document_keys import assignment
 from target_crm.sql.spec import I, S
 
 _UNKNOWN = object()
@@ -146,10 +147,9 @@ def put_back(session: Session, table: str, row_id: str, column: str, value: Any,
         if not cell.exists or cell.fingerprint != seen:
             raise _ChangedError
         session.execute(
-            S("UPDATE {} AS t SET {} = {}{} {}").format(
+            S("UPDATE {} AS t SET {}{} {}").format(
                 live.identifier,
-                I(column),
-                as_value(live, column, document),
+                assignment(live, "t", column, as_value(live, column, document)),
                 S(", {} = now()").format(I(stamp)) if stamp else S(""),
                 where,
             )

@@ -31,7 +31,7 @@ def restore_columns(work: Work, live: LiveTable) -> None:
     links = keys_from(session.connection, live.schema, live.name)
     for found in session.rows(statements.columns_of(live.mapping.table)):
         column = found["column_name"]
-        if column != raw and column in live.columns:
+        if column != raw and live.has(column):
             _restore_column(work, statements.CellSpec(live, column, links))
     session.execute(statements.restore_documents(work.spec, live))
 

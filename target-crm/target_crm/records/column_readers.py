@@ -236,6 +236,9 @@ def compile_column(column: Column, live: LiveColumn, decoder: RecordDecoder, con
     if column.lookup:
         return _compile_lookup(column, decoder)
     translate, limit = translator(column), _limiter(live)
+    if live.host is not None and column.transform in ("integer", "number"):
+        # A number in the document, with all its digits.
+        limit = Decimal
     transform = TRANSFORMS[column.transform or _DEFAULT_TRANSFORM.get(live.family, "text")]
 
     first, choose, join, factor = column.first, chooser(column, context), joiner(column, live.family), column.factor

@@ -10,6 +10,7 @@ from psycopg import sql
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import ItemSet
 from target_crm.records.envelope import SeenRecord
+from target_crm.sql.document_keys import hosts_of
 from target_crm.sql.rules import lasting_tombstone
 from target_crm.sql.spec import I, MergeSpec, S, comma
 from target_crm.sql.untouched import ITEM_COLUMNS, left_document
@@ -21,7 +22,7 @@ STAMPS = ("created_at", "updated_at", "amo_created_at", "amo_updated_at", "amo_d
 def copy_rows(spec: MergeSpec) -> sql.Composed:
     """COPY of rows: key, account, amo id, document, stamps, mapped columns, other defaults."""
     table = spec.live.mapping
-    mapped = [slot.column.name for slot in spec.slots]
+    mapped = [slot.column.name for slot in spec.slots if slot.live.host is None] + list(hosts_of(spec.live))
     names = [table.id, table.account or "", table.amo_id or "", table.raw_fields]
     names += [name for role in STAMPS if (name := table.service[role])]
     names += [*mapped, *(name for name in table.defaults if name not in mapped)]

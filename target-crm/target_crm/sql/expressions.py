@@ -40,8 +40,17 @@ def same(slot: Slot, left: sql.Composable, right: sql.Composable) -> sql.Compose
     """
     if slot.live.family == "array":
         return S("({0} = {1} OR ({0} @> {1} AND {0} <@ {1}))").format(left, right)
+    if slot.live.host is not None:
+        texts = S("({} #>> '{{}}')").format(left), S("({} #>> '{{}}')").format(right)
+        return S(
+            "CASE WHEN jsonb_typeof({l}) = 'string' AND jsonb_typeof({r}) = 'string' THEN {texts} ELSE {l} = {r} END"
+        ).format(l=left, r=right, texts=_same_text(slot, *texts))
     if slot.live.family != "text":
         return S("({} = {})").format(left, right)
+    return _same_text(slot, left, right)
+
+
+def _same_text(slot: Slot, left: sql.Composable, right: sql.Composable) -> sql.Composed:
     if slot.column.transform == "phone":
         # A text without digits is not a phone; it equals only itself.
         return S("({l} = {r} OR ({dl} <> '' AND {dl} = {dr}))").format(

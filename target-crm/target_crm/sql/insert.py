@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import sql
 
 from target_crm.mapping.model import Expression, ItemSet
+from target_crm.sql.document_keys import new_documents
 from target_crm.sql.journal import write_entries
 from target_crm.sql.marks import mark_of_new
 from target_crm.sql.rules import lasting_tombstone
@@ -58,11 +59,15 @@ def _written(spec: MergeSpec) -> list[tuple[sql.Composable, sql.Composable]]:
     table = spec.live.mapping
     written: list[tuple[sql.Composable, sql.Composable]] = []
     for slot in spec.slots:
+        if slot.live.host is not None:
+            continue
         value: sql.Composable = S("staged.{}").format(slot.staged)
         if slot.column.name in table.defaults:
             value = S("coalesce({}, {})").format(value, default(spec, slot))
         written.append((I(slot.column.name), value))
-    mapped = {slot.column.name for slot in spec.slots}
+    keys = [slot for slot in spec.slots if slot.live.host is not None]
+    written += new_documents(spec.live, ((k.column.name, S("staged.{}").format(k.staged)) for k in keys))
+    mapped = {slot.live.host or slot.column.name for slot in spec.slots}
     written += [(I(n), _fixed(v)) for n, v in table.defaults.items() if n not in mapped]
     written += [
         (I(table.account or ""), S("staged.account_id")),

@@ -95,11 +95,10 @@ def _compared_values(spec: MergeSpec) -> list[sql.Composable]:
     """Of each column theirs, ours and base; of each set whether its items differ from the last time, and those."""
     values: list[sql.Composable] = []
     for slot in spec.slots:
-        name = I(slot.column.name)
         values += [
             S("{} AS {}").format(theirs(spec, slot), slot.theirs),
-            S("crm.{} AS {}").format(name, slot.ours),
-            S("base.{} AS {}").format(name, slot.base),
+            S("{} AS {}").format(spec.live.cell("crm", slot.column.name), slot.ours),
+            S("base.{} AS {}").format(I(slot.column.name), slot.base),
         ]
     for index, item_set in enumerate(spec.item_sets):
         items = sql.Literal(item_set.name)

@@ -32,9 +32,9 @@ def _forms(values: Sequence[tuple[Slot, sql.Composable]]) -> sql.Composed:
     return object_of(S(", ").join(S("({}, {})").format(sql.Literal(slot.column.name), value) for slot, value in values))
 
 
-def _other(slot: Slot, written: sql.Composable) -> sql.Composed:
+def _other(spec: MergeSpec, slot: Slot, written: sql.Composable) -> sql.Composed:
     """The row's value where it is not what was written."""
-    now = S("crm.{}").format(I(slot.column.name))
+    now = spec.live.cell("crm", slot.column.name)
     return S("CASE WHEN {now} IS DISTINCT FROM {} THEN to_jsonb({now}) END").format(written, now=now)
 
 
@@ -50,7 +50,7 @@ def other_forms(spec: MergeSpec) -> sql.Composed:
             decided, sql.Literal(TAKE), slot.theirs, slot.ours
         )
         form = S("CASE WHEN ({} & {}) = {} THEN NULL ELSE {} END").format(
-            decided, sql.Literal(TAKE | EDIT), sql.Literal(EDIT), _other(slot, written)
+            decided, sql.Literal(TAKE | EDIT), sql.Literal(EDIT), _other(spec, slot, written)
         )
         values.append((slot, form))
     return S(
@@ -81,7 +81,7 @@ def other_forms_of_new(spec: MergeSpec) -> sql.Composed:
         written: sql.Composable = S("staged.{}").format(slot.staged)
         if slot.column.name in defaults:
             written = S("coalesce({}, {})").format(written, default(spec, slot))
-        values.append((slot, _other(slot, written)))
+        values.append((slot, _other(spec, slot, written)))
     return S(
         """
         SELECT written.seq, written.forms

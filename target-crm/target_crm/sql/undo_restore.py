@@ -10,6 +10,7 @@ from psycopg import sql
 from target_crm.mapping.catalogue import LiveTable
 from target_crm.mapping.foreign_keys import ForeignKey
 from target_crm.mapping.model import ItemSet
+from target_crm.sql.document_keys import assignment
 from target_crm.sql.journal import write_entries
 from target_crm.sql.marks import flagged, returning_mark
 from target_crm.sql.pointing import unreferenced
@@ -51,8 +52,8 @@ class CellSpec:
         )
         self.old = as_value(live, column, S("e.old_value"))
         # Triggers of the application may have spelled it in their own way.
-        self.same = S("(t.{} IS NOT DISTINCT FROM {} OR {} IS TRUE)").format(
-            I(column), as_value(live, column, S("e.new_value")), left_as(live, column)
+        self.same = S("({} IS NOT DISTINCT FROM {} OR {} IS TRUE)").format(
+            live.cell("t", column), as_value(live, column, S("e.new_value")), left_as(live, column)
         )
         self.possible: sql.Composable = self.same
         there = [
@@ -88,23 +89,29 @@ def count_left(cell: CellSpec) -> sql.Composed:
 def show_left(cell: CellSpec, most: int) -> sql.Composed:
     """A few of them, with the value that is there now."""
     return S(
-        "SELECT e.table_name, e.row_id, e.column_name, e.old_value, e.new_value, to_jsonb(t.{}) AS value_now "
+        "SELECT e.table_name, e.row_id, e.column_name, e.old_value, e.new_value, to_jsonb({}) AS value_now "
         "FROM {undo_entries} AS e JOIN {} AS t ON {} WHERE NOT ({}) ORDER BY e.row_id LIMIT {}"
-    ).format(I(cell.column), cell.live.identifier, cell.entries, cell.possible, sql.Literal(most), undo_entries=ENTRIES)
+    ).format(
+        cell.live.cell("t", cell.column),
+        cell.live.identifier,
+        cell.entries,
+        cell.possible,
+        sql.Literal(most),
+        undo_entries=ENTRIES,
+    )
 
 
 def restore_cells(undo: UndoSpec, cell: CellSpec) -> sql.Composed:
     """Puts the cells back whose value is still the one that the run wrote."""
     changes = S(
-        "WITH x AS (UPDATE {} AS t SET {} = {} FROM {undo_entries} AS e WHERE {} AND {} "
-        "RETURNING e.row_id, e.column_name, e.new_value AS old_value, to_jsonb(t.{}) AS new_value)"
+        "WITH x AS (UPDATE {} AS t SET {} FROM {undo_entries} AS e WHERE {} AND {} "
+        "RETURNING e.row_id, e.column_name, e.new_value AS old_value, to_jsonb({}) AS new_value)"
     ).format(
         cell.live.identifier,
-        I(cell.column),
-        cell.old,
+        assignment(cell.live, "t", cell.column, cell.old),
         cell.entries,
         cell.possible,
-        I(cell.column),
+        cell.live.cell("t", cell.column),
         undo_entries=ENTRIES,
     )
     return undo.journalled(changes, cell.live.mapping.table)

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from target_crm.mapping.catalogue import LiveColumn, LiveTable
 from target_crm.mapping.model import ItemSet
+from target_crm.sql.document_keys import hosts_of, other_keys
 from target_crm.sql.expressions import is_empty
 from target_crm.sql.marks import is_as_loaded
 from target_crm.sql.spec import I, S, Slot, trusted
@@ -41,7 +42,7 @@ def own_columns(live: LiveTable) -> list[LiveColumn]:
     """Columns that the mapping does not know, and that are not worked out from others."""
     table = live.mapping
     known = {table.id, table.account, table.amo_id, table.raw_fields, *stamps_of(live)}
-    known |= {column.name for column in table.columns}
+    known |= {column.name for column in table.columns} | hosts_of(live).keys()
     return [column for name, column in live.columns.items() if name not in known and not column.computed]
 
 
@@ -49,9 +50,14 @@ def left_columns(live: LiveTable) -> list[str]:
     """Columns whose values right after the insertion only the database knows, or the mapping's defaults."""
     table, own = live.mapping, own_columns(live)
     if live.rewrites:
-        return [*(c.name for c in own), *(c.name for c in table.columns), table.raw_fields]
+        mapped = [c.name for c in table.columns if c.name in live.columns]
+        return [*(c.name for c in own), *mapped, *hosts_of(live), table.raw_fields]
     by_itself = [c.name for c in own if c.is_filled and c.default is None and c.name not in table.defaults]
-    return [*by_itself, *(name for name in table.defaults if name in live.columns)]
+    return [
+        *by_itself,
+        *hosts_of(live),
+        *(name for name in table.defaults if name in live.columns and name not in hosts_of(live)),
+    ]
 
 
 def left_document(live: LiveTable, row: str) -> sql.Composed:
@@ -101,7 +107,7 @@ def row_untouched(live: LiveTable, row: str, lasting: sql.Composable, own: sql.C
     conditions: list[sql.Composable] = []
     for column in live.mapping.columns:
         slot = Slot(0, column, live.columns[column.name])
-        now = S("{}.{}").format(I(row), I(column.name))
+        now = live.cell(row, column.name)
         left = as_value(live, column.name, S("({}->{})").format(lasting, sql.Literal(column.name)))
         conditions.append(
             S("({now} IS NOT DISTINCT FROM {left} OR ({} AND {}))").format(
@@ -110,6 +116,13 @@ def row_untouched(live: LiveTable, row: str, lasting: sql.Composable, own: sql.C
         )
     conditions += [as_documented(column, row, own) for column in own_columns(live)]
     conditions.append(is_as_loaded(live, row))
+    conditions += [
+        S("{} = {}").format(
+            other_keys(live, host, live.cell(row, host)),
+            other_keys(live, host, S("({}->{})").format(own, sql.Literal(host))),
+        )
+        for host in hosts_of(live)
+    ]
     raw, keys = I(live.mapping.raw_fields), sql.Literal(DOCUMENT_KEYS)
     conditions.append(
         S(

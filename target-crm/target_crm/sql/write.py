@@ -5,6 +5,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
+from target_crm.sql.document_keys import assignments
 from target_crm.sql.expressions import TAKE
 from target_crm.sql.joins import under_name
 from target_crm.sql.marks import written_mark
@@ -83,7 +84,14 @@ def update_rows(spec: MergeSpec, rows: int) -> sql.Composed:
             bit(slot, TAKE), slot.theirs, column=I(slot.column.name)
         )
         for slot in spec.slots
+        if slot.live.host is None
     ]
+    keys = [slot for slot in spec.slots if slot.live.host is not None]
+    writes += assignments(
+        spec.live,
+        "crm",
+        ((slot.column.name, S("CASE WHEN {} THEN plan.{} END").format(bit(slot, TAKE), slot.theirs)) for slot in keys),
+    )
     writes.append(S("{} = plan.document").format(I(table.raw_fields)))
     stamp = spec.service("updated_at")
     if stamp:
@@ -101,7 +109,8 @@ def update_rows(spec: MergeSpec, rows: int) -> sql.Composed:
         unchanged: sql.Composable = S(" AND {} = plan.version").format(spec.version)
     else:
         unchanged = S("").join(
-            S(" AND crm.{} IS NOT DISTINCT FROM plan.{}").format(I(slot.column.name), slot.ours) for slot in spec.slots
+            S(" AND {} IS NOT DISTINCT FROM plan.{}").format(spec.live.cell("crm", slot.column.name), slot.ours)
+            for slot in spec.slots
         )
     return S(
         """
