@@ -17,7 +17,7 @@ import click
 
 from tap_amocrm import __version__
 from tap_amocrm.api.drive import drive_of
-from tap_amocrm.cli.common import open_tap
+from tap_amocrm.cli.common import CONFIG, fail, open_tap
 from tap_amocrm.config.account_address import LOOPBACK
 from tap_amocrm.config.settings import MAX_REQUESTS_PER_SECOND
 from tap_amocrm.downloads.fetch import Fetcher
@@ -50,7 +50,7 @@ class _Speed(click.ParamType[int]):
 
 @click.command()
 @click.version_option(__version__)
-@click.option("--config", type=click.Path(path_type=Path), help="JSON file with the tap's settings.")
+@CONFIG
 @click.option("--to", "place", required=True, help="A folder, or a place that fsspec knows: s3://bucket/folder.")
 @click.option("--recordings", is_flag=True, help="Recordings that call notes link to, too; from whatever host.")
 @click.option("--cards", is_flag=True, help="Ask each card for its files, too: one request a card.")
@@ -70,7 +70,7 @@ def files(config: Path | None, place: str, as_json: bool, **given: Any) -> None:
     try:
         target, run = Place(place), open_tap(config).run
     except TapError as error:
-        _fail(error)
+        fail(error)
         return
     code = _stop_on_signals(stop)
     try:
@@ -81,10 +81,10 @@ def files(config: Path | None, place: str, as_json: bool, **given: Any) -> None:
         found = Finder(run.client, drive, wanted).find()
         counts = Job(target, fetcher, run.account.id, given["parallel"], _progress(len(found))).run(found)
     except TapError as error:
-        _fail(error)
+        fail(error)
         return
     except OSError as error:
-        _fail(PlaceError(f"{place} can't be written: {error.strerror or error}.", place=place))
+        fail(PlaceError(f"{place} can't be written: {error.strerror or error}.", place=place))
         return
     finally:
         run.client.close()
@@ -139,8 +139,3 @@ def _show(items: list[Item], counts: Counter[str], *, as_json: bool) -> None:
         f"Failed: {counts['failed']:,}. Not reached: {counts['waiting']:,}. {size:,} bytes in all; manifest.csv and "
         "manifest.json say what each file belongs to."
     )
-
-
-def _fail(error: TapError) -> None:
-    click.echo(f"Error: {error.message}", err=True)
-    sys.exit(1)

@@ -53,7 +53,9 @@ class Item:
 
     def as_dict(self) -> dict[str, Any]:
         """The entry of the manifest."""
-        entry = asdict(self) | {"status": self.status.value, "links": [link.belongs_to() for link in self.links]}
+        entry = asdict(self)
+        entry |= {"status": self.status.value, "links": [link.belongs_to() for link in self.links]}
+        entry["file_id"] = self.file_id
         # An address may be its own permission.
         entry.pop("url")
         if self.kind == "recording":
