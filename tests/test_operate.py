@@ -305,6 +305,23 @@ def test_systemd_takes_the_units(tmp_path):
     assert not [line for line in done.stderr.splitlines() if str(tmp_path) in line]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("kubernetes-validate", "deploy/kubernetes.yaml"),
+        ("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"),
+        ("check-jsonschema", "--builtin-schema", "vendor.github-workflows", ".github/workflows/test.yml"),
+        ("check-jsonschema", "--builtin-schema", "vendor.github-workflows", ".github/workflows/image.yml"),
+    ],
+    ids=lambda line: line[-1],
+)
+def test_files_fit_the_schema_of_the_tool_that_reads_them_where_one_is_installed(line):
+    if shutil.which(line[0]) is None:
+        pytest.skip(f"{line[0]} is not installed")
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def variables_in(text):
     return {word for word in text.replace("=", " ").replace(":", " ").split() if word.startswith("TARGET_CRM_")}
 
