@@ -128,6 +128,14 @@ def test_an_unknown_user_without_a_home_on_a_read_only_root_syncs_and_syncs_agai
     assert sorted(f.name for f in service.folder.iterdir()) == ["read-only", "state.json", "state.json.lock"]
 
 
+def test_the_state_in_the_database_is_the_bookmark_and_no_file_is_left(service, account):
+    for _ in range(2):
+        code, log = service.run(account, STATE_BACKEND="database")
+        assert code == 0, log
+    assert service.query("SELECT from_start FROM sync_runs ORDER BY id") == [(True,), (False,)]
+    assert sorted(f.name for f in service.folder.iterdir()) == ["read-only", "state.json.lock"]
+
+
 def test_sigterm_ends_a_sync_within_seconds_and_the_next_one_goes_on(service):
     with SimulatorServer(process=True, rps=0, latency="400", **SIZES) as slow:
         started = service.start(slow)

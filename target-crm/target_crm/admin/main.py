@@ -27,6 +27,7 @@ _SUBCOMMANDS = {
     "untie": "proposals:untie_command",
     "written": "written:written",
     "rules": "rules:rules",
+    "state": "state:state",
     "map": "mapping:map_tables",
     "users": "users:users",
     "allow": "permissions:allow",

@@ -200,6 +200,12 @@ COMMAND_PROBLEMS: dict[str, Text] = {
         "Give the row's key, amo:ID or ACCOUNT/amo:ID.",
         "Укажите ключ строки, amo:НОМЕР или АККАУНТ/amo:НОМЕР.",
     ),
+    "E_STATES_SEVERAL": Text(
+        "There are several states: {known}.",
+        "Состояний несколько: {known}.",
+        "Name the account (--account) and, if need be, the tap (--tap).",
+        "Укажите аккаунт (--account) и при необходимости тап (--tap).",
+    ),
     "E_ROW_AMBIGUOUS": Text(
         "There is more than one row {row} in {table}.",
         "В таблице {table} несколько строк {row}.",
