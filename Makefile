@@ -17,7 +17,7 @@ SOURCES := tap-amocrm/tap_amocrm target-crm/target_crm amocrm-sim/amocrm_sim
 MANIFESTS := pyproject.toml constraints.txt tap-amocrm/pyproject.toml target-crm/pyproject.toml amocrm-sim/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test suite test-system lint format bench settings constraints clean
+.PHONY: help install demo serve test suite test-system suite-citus lint format bench settings constraints clean
 
 help:  ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -51,6 +51,13 @@ test: lint suite  ## lint and types first, then the whole suite
 suite: $(VENV)/.installed-dev  ## the whole suite, or a part: make suite ARGS="tests -k pair"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS) \
 	  $(if $(ARGS),,$$($(BIN)/python -c 'import sys; print("--cov --cov-report=term" if "$(COVER)" or sys.version_info >= (3, 12) else "")'))
+
+# What runs on Citus by schema; docs/scaling.md has the result of the last run.
+CITUS_TESTS := $(addprefix target-crm/tests/test_crm_,$(addsuffix .py,citus staging many_accounts state_in_database \
+  scaling through undo undo_issues matching proposals admin truth_table state))
+suite-citus: $(VENV)/.installed-dev  ## on a cluster: TEST_CITUS_URL=postgresql://... (deploy/citus-compose.yaml)
+	@test -n "$$TEST_CITUS_URL" || { echo "TEST_CITUS_URL names no cluster"; exit 1; }
+	$(BIN)/python -m pytest -n0 $(CITUS_TESTS)
 
 test-system: $(VENV)/.installed-dev  ## the pair, the model and the kills on the system's own PostgreSQL, where there is one
 	@CRM_KILLS=2 CRM_EXAMPLES=6 $(BIN)/python tests/support/on_system_server.py $(BIN)/python -m pytest -n $(WORKERS) \

@@ -14,7 +14,10 @@ from pooler import PgBouncer
 from target_crm.config.settings import Settings
 from target_crm.database.connection import Database
 from target_crm.errors import DatabaseError
+from target_crm.operations.conflicts import Filter, resolve
 from target_crm.operations.session import open_session
+from target_crm.operations.states import last_state
+from target_crm.operations.undo import undo
 
 BIN = Path(sys.executable).parent
 REFUSED = r"^database_url leads to a connection pooler in transaction mode.*Nothing was written\.$"
@@ -97,3 +100,19 @@ def test_session_mode_works_with_two_versions_and_an_edit(crm, options):
     assert len(json.loads(done.stdout)["runs"]) == 2
     assert crm.row("contacts", 7)["last_name"] == "вручную"
     assert {r["last_name"] for r in crm.rows("contacts")} == {"б", "вручную"}
+
+
+def test_session_mode_carries_decisions_undoings_and_staging_tables_in_the_schema(crm):
+    with PgBouncer(crm.url, "session") as pooler:
+        through = {"database_url": pooler.url, "staging": "schema"}
+        crm.sync("contacts", {"id": 1, "last_name": "а"}, **through)
+        crm.execute("UPDATE contacts SET last_name = 'вручную'")
+        crm.sync("contacts", {"id": 1, "last_name": "б"}, **through)
+        with open_session(Settings.from_config({**crm.config, **through})) as session:
+            run, done = resolve(session, Filter(), "amo")
+            assert done.settled == 1
+            assert crm.row("contacts")["last_name"] == "б"
+            undo(session, run)
+            assert last_state(session) is None
+    assert crm.row("contacts")["last_name"] == "вручную"
+    assert crm.execute("SELECT relname FROM pg_class WHERE starts_with(relname, 'sync_stage_')") == []

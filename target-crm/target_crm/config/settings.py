@@ -129,6 +129,15 @@ _PROPERTIES = (
         description="Connections over which a large batch is merged; 1 to 16.",
     ),
     setting(
+        "staging",
+        StringType,
+        default="auto",
+        allowed_values=["auto", "temporary", "schema"],
+        title="Staging tables",
+        description="Where a batch's records are before they are merged. temporary: temporary tables; schema: unlogged "
+        "tables in crm_schema; auto: schema where Citus keeps the schema on one of its nodes.",
+    ),
+    setting(
         "journal_retention_days",
         IntegerType,
         default=90,
@@ -216,6 +225,7 @@ class Settings:
     default_region: str = "RU"
     lock_timeout_seconds: float = 600.0
     parallel_merges: int = 2
+    staging: str = "auto"
     journal_retention_days: int = 90
     notify_channel: str | None = None
     unmapped_streams: str = "warn"
@@ -277,7 +287,11 @@ def _check(settings: Settings) -> None:
     if settings.default_policy not in POLICIES:
         msg = f"Setting default_policy: {settings.default_policy!r} is not one of {', '.join(POLICIES)}."
         raise ConfigError(msg)
-    choices = {"on_bad_record": ("quarantine", "fail"), "unmapped_streams": ("warn", "fail")}
+    choices = {
+        "on_bad_record": ("quarantine", "fail"),
+        "unmapped_streams": ("warn", "fail"),
+        "staging": ("auto", "temporary", "schema"),
+    }
     for name, allowed in choices.items():
         if getattr(settings, name) not in allowed:
             msg = f"Setting {name}: {getattr(settings, name)!r} is not one of {', '.join(allowed)}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,13 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from target_crm.config.settings import Settings
+from target_crm.database import cluster, staging_tables
 from target_crm.database.errors import as_sentence, is_lost, unreachable
 from target_crm.database.schema_version import CURRENT, note_version, schema_version, upgrade
+from target_crm.database.scripts import run_script
 from target_crm.database.session import PinnedConnection, pin
+from target_crm.database.staging_tables import Staging
+from target_crm.errors import DatabaseError
 from target_crm.extras import require_extra
 
 if TYPE_CHECKING:
@@ -39,6 +42,10 @@ class Database:
         self._is_probed = False
         # False: a pooler has no further session for us.
         self.has_room = True
+        # Whether the server is one of several of Citus; None: nobody has looked yet.
+        self.on_citus: bool | None = None
+        # The schema of staging tables; None: they are temporary.
+        self._staging: str | None = None
 
     def __enter__(self) -> Database:
         if self.settings.database_url is None:
@@ -78,7 +85,7 @@ class Database:
         except psycopg.Error as error:
             raise unreachable(error, url) from None
         try:
-            pin(connection, lock_seconds(self.settings), probe=not self._is_probed)
+            self.configure(connection, lock_seconds(self.settings), probe=not self._is_probed)
             self._is_probed = True
             self.has_room = self.has_room and connection.has_room
             if self.zone is not None:
@@ -91,12 +98,54 @@ class Database:
             raise
         return connection
 
+    def configure(self, connection: PinnedConnection, patience: float, *, probe: bool = False) -> None:
+        """Make a new session ours (`session.pin`), on Citus one of the cluster, with the staging tables in their place.
+
+        Raises:
+            DatabaseError: as `pin`; or it is on another node of Citus than all of them have to be on.
+        """
+        pin(connection, patience, probe=probe)
+        if self.on_citus is None:
+            self.on_citus = cluster.is_there(connection)
+        if self.on_citus:
+            cluster.require_coordinator(connection)
+        if connection.autocommit:
+            return
+        connection.commit()
+        if self.on_citus:
+            connection.join_cluster()
+        self._stage(connection)
+        connection.commit()
+
+    def use_staging(self, connection: PinnedConnection, *, sweep: bool = True) -> None:
+        """Let this session, and those that are opened later, have their staging tables where the setting says. The
+        schema must be there. With `sweep` what killed loads left there is dropped, and the transaction committed.
+
+        Raises:
+            DatabaseError: the setting says temporary tables, and Citus has the schema on another node.
+        """
+        schema, wanted = self.settings.crm_schema, self.settings.staging
+        is_elsewhere = bool(self.on_citus) and cluster.has_schema(connection, schema)
+        if wanted == "temporary" and is_elsewhere:
+            raise DatabaseError.of("E_CITUS_STAGING", schema=schema)
+        if sweep and not self.settings.dry_run:
+            staging_tables.sweep(connection, schema)
+        if wanted == "schema" or is_elsewhere:
+            self._staging = schema
+            self._stage(connection)
+
+    def _stage(self, connection: PinnedConnection) -> None:
+        if self._staging is not None and connection.staging is None:
+            connection.stage_in(Staging(self._staging, connection.token, on_citus=bool(self.on_citus)))
+
     def use_zone(self, connection: psycopg.Connection[Any], zone: str | None) -> None:
         """Let this session, and those that are opened later, read and write columns without a time zone in that zone;
         all other columns take any. The caller commits."""
         if zone is not None:
             self.zone = zone
             connection.execute(sql.SQL("SET timezone = {}").format(sql.Literal(zone)))
+            if isinstance(connection, PinnedConnection):
+                connection.set_everywhere("timezone", zone)
 
     def prepare(self, connection: psycopg.Connection[Any], *, builtin: bool, commit: bool = True) -> None:
         """Create what is missing: the loader's own tables, and with the built-in mapping the CRM's; upgrade older ones.
@@ -118,12 +167,15 @@ class Database:
         found = schema_version(connection, schema)
         if found is not None and found < CURRENT:
             upgrade(connection, schema, found)
-        for name in ("control.sql", "builtin.sql") if builtin else ("control.sql",):
-            text = resources.files("target_crm.sql").joinpath(name).read_text("utf-8")
+        triggers = "issue_triggers.sql"
+        if self.on_citus and cluster.has_schema(connection, schema):
+            triggers = "issue_triggers_citus.sql"
+            connection.execute("SET LOCAL citus.enable_unsafe_triggers = on")
+        for name in ("control.sql", triggers, "builtin.sql") if builtin else ("control.sql", triggers):
             # PostgreSQL 18 has time-ordered UUIDs; older ones have random ones only.
             new_id = "uuidv7" if connection.info.server_version >= 180_000 else "gen_random_uuid"
-            statement = sql.SQL(text)
-            connection.execute(statement.format(schema=sql.Identifier(schema), new_id=sql.Identifier(new_id)))
+            slots = {"schema": sql.Identifier(schema), "new_id": sql.Identifier(new_id)}
+            run_script(connection, name, **slots)
         for name in _WIDE_TABLES if builtin else ("sync_changes",):
             _store_inline(connection, sql.Identifier(schema, name))
         note_version(connection, schema)

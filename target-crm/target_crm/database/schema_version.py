@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from importlib import resources
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from target_crm.database.scripts import run_script
 from target_crm.errors import DatabaseError
 from target_crm.records.envelope import keys_in
 
@@ -54,8 +54,7 @@ def upgrade(connection: Connection, schema: str, version: int) -> None:
     try:
         with connection.transaction():
             for step in range(version + 1, CURRENT + 1):
-                statements = resources.files("target_crm.sql").joinpath(f"upgrade_{step}.sql").read_text("utf-8")
-                connection.execute(sql.SQL(statements).format(schema=sql.Identifier(schema)))
+                run_script(connection, f"upgrade_{step}.sql", schema=sql.Identifier(schema))
                 if step == 2:
                     _identify_rejects(connection, schema)
                     _widen_price(connection, schema)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import secrets
 import select
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
-from psycopg import pq, sql
+from psycopg import Transaction, pq, sql
 
+from target_crm.database import cluster, staging_tables
+from target_crm.database.staging_tables import Staging
 from target_crm.errors import DatabaseError
 
 LEAST_VERSION = 130_000
@@ -59,6 +62,22 @@ POOLER = (
 )
 
 
+class _TellingCursor(psycopg.Cursor[Any]):
+    """The cursor of a session on Citus: what the other nodes have to know is said when a transaction begins."""
+
+    connection: PinnedConnection
+
+    def execute(self, *args: Any, **kwargs: Any) -> _TellingCursor:
+        """As psycopg's."""
+        self.connection.tell()
+        return super().execute(*args, **kwargs)
+
+    def copy(self, *args: Any, **kwargs: Any) -> Any:
+        """As psycopg's."""
+        self.connection.tell()
+        return super().copy(*args, **kwargs)
+
+
 class PinnedConnection(psycopg.Connection[Any]):
     """A connection whose session is known by a token."""
 
@@ -67,6 +86,58 @@ class PinnedConnection(psycopg.Connection[Any]):
     backend: int = 0
     # Whether a second session was to be had when a pooler was probed.
     has_room: bool = True
+    # Where its staging tables are; None: they are temporary.
+    staging: Staging | None = None
+    # On Citus: settings that hold on all nodes, in each transaction.
+    everywhere: dict[str, str] | None = None
+
+    def join_cluster(self) -> None:
+        """Let what is set within a transaction hold on all nodes of Citus, and set the same in each transaction."""
+        self.everywhere = dict(cluster.EVERYWHERE)
+        self.cursor_factory = _TellingCursor
+        with self.transaction():
+            psycopg.Cursor(self).execute("SET citus.propagate_set_commands = 'local'")
+
+    def set_everywhere(self, name: str, value: str) -> None:
+        """On Citus: let a setting hold on all nodes, in this transaction and those that come."""
+        if self.everywhere is not None:
+            self.everywhere[name] = value
+            if self.info.transaction_status == pq.TransactionStatus.INTRANS:
+                psycopg.Cursor(self).execute(cluster.as_local({name: value}))
+
+    def tell(self) -> None:
+        """On Citus: at the beginning of a transaction, say on all nodes what holds in it."""
+        if self.everywhere and not self.autocommit and self.info.transaction_status == pq.TransactionStatus.IDLE:
+            psycopg.Cursor(self).execute(cluster.as_local(self.everywhere))
+
+    @contextmanager
+    def transaction(self, savepoint_name: str | None = None, force_rollback: bool = False) -> Iterator[Transaction]:
+        """As psycopg's."""
+        begins = self.info.transaction_status == pq.TransactionStatus.IDLE
+        with super().transaction(savepoint_name, force_rollback) as begun:
+            if begins and self.everywhere:
+                psycopg.Cursor(self).execute(cluster.as_local(self.everywhere))
+            yield begun
+
+    def stage_in(self, place: Staging | None) -> None:
+        """Have the staging tables there; a lock of the session tells others that they are used. The caller commits."""
+        self.staging = place
+        self.hold_staging()
+
+    def hold_staging(self) -> None:
+        """Take that lock, again after all locks were given up."""
+        if self.staging is not None:
+            staging_tables.hold(self, self.staging.token)
+
+    def close(self) -> None:
+        """Close the connection; staging tables in a schema are dropped before."""
+        if self.staging is not None and not self.closed:
+            place, self.staging = self.staging, None
+            with suppress(psycopg.Error):
+                self.rollback()
+                staging_tables.drop_of(self, place.schema, place.token)
+                self.commit()
+        super().close()
 
     def verify(self, lock_seconds: float | None = None) -> None:
         """Check that this transaction runs in the session that was opened; its statements wait so long for a lock.

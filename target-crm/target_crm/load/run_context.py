@@ -198,6 +198,7 @@ def _begin(
     """The first transaction of a run; may be done again from its beginning."""
     connection, schema = sessions.first, settings.crm_schema
     database.prepare(connection, builtin=mapping.builtin, commit=not settings.dry_run)
+    database.use_staging(connection)
     live = check_mapping(connection, mapping, schema)
     database.use_zone(connection, next(iter(naive_columns(live)), None))
     row_keys = find_row_keys(connection, live)

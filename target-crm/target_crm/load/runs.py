@@ -27,28 +27,35 @@ def _run_lock(schema: str, run: sql.Composable) -> sql.Composed:
     return sql.SQL("hashtextextended({} || ({})::text, 0)").format(sql.Literal(f"target-crm:{schema}:run:"), run)
 
 
-def is_alive(schema: str, alias: str = "r") -> sql.Composed:
-    """SQL: whether the session of a run (a row of `sync_runs` under this alias) is still there.
+def _running(connection: Connection, schema: str) -> dict[int, bool]:
+    """The open runs, and whether the session of each is still there.
 
     Every role sees who holds an advisory lock; other sessions' start times it may not see. Those serve for runs of
-    version 0.1, which hold no such lock.
+    version 0.1, which hold no such lock. Two queries, since Citus joins no table of its own with the server's.
     """
-    run = sql.Identifier(alias)
-    return sql.SQL(
-        "(EXISTS (SELECT FROM pg_locks AS l WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
-        "AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) "
-        "AND (l.classid::bigint << 32) | l.objid::bigint = {}) "
-        "OR EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = {run}.backend_pid "
-        "AND a.backend_start = {run}.backend_start))"
-    ).format(_run_lock(schema, sql.SQL("{}.id").format(run)), run=run)
+    found = connection.execute(query("runs.sql", "find_running", schema)).fetchall()
+    if not found:
+        return {}
+    columns = [[run[place] for run in found] for place in range(3)]
+    alive = query("runs.sql", "find_alive", schema, run_lock=_run_lock(schema, sql.SQL("run.id")))
+    living = {row[0] for row in connection.execute(alive, columns)}
+    return {run[0]: run[0] in living for run in found}
+
+
+def is_alive(connection: Connection, schema: str, alias: str = "r") -> sql.Composed:
+    """SQL: whether the session of an open run (a row of `sync_runs` under this alias) is there, as of now."""
+    living = [run for run, is_there in _running(connection, schema).items() if is_there]
+    return sql.SQL("{}.id = ANY({}::bigint[])").format(sql.Identifier(alias), sql.Literal(living))
 
 
 def close_dead_runs(connection: Connection, schema: str) -> int:
     """Mark runs whose session is gone (killed, cut off) as interrupted; how many. The caller commits."""
-    error, notices = sql.Literal(ENDED.text()), sql.Literal(Jsonb([ENDED.as_dict()]))
-    is_there = is_alive(schema, "run")
-    statement = query("runs.sql", "close_dead", schema, is_alive=is_there, error=error, notices=notices)
-    return connection.execute(statement).rowcount
+    dead = [run for run, is_there in _running(connection, schema).items() if not is_there]
+    if not dead:
+        return 0
+    return connection.execute(
+        query("runs.sql", "close_dead", schema), (ENDED.text(), Jsonb([ENDED.as_dict()]), dead)
+    ).rowcount
 
 
 def begin_run(connection: Connection, schema: str, kind: str) -> int:
@@ -57,7 +64,7 @@ def begin_run(connection: Connection, schema: str, kind: str) -> int:
     The connection holds an advisory lock of the run's own from now on, by which others see that it lives.
     """
     close_dead_runs(connection, schema)
-    row = connection.execute(query("runs.sql", "begin", schema), (kind,)).fetchone()
+    row = connection.execute(query("runs.sql", "begin", schema), (kind, *_own_session(connection, schema))).fetchone()
     assert row is not None
     run_id = int(row[0])
     connection.execute(sql.SQL("SELECT pg_advisory_lock({})").format(_run_lock(schema, sql.Literal(run_id))))
@@ -67,9 +74,14 @@ def begin_run(connection: Connection, schema: str, kind: str) -> int:
 
 def reopen_run(connection: Connection, schema: str, run_id: int) -> None:
     """Let a run whose session was lost live on in this one. The caller commits."""
-    connection.execute(query("runs.sql", "reopen", schema), (run_id,))
+    connection.execute(query("runs.sql", "reopen", schema), (*_own_session(connection, schema), run_id))
     connection.execute(sql.SQL("SELECT pg_advisory_lock({})").format(_run_lock(schema, sql.Literal(run_id))))
     work_for(connection, run_id)
+
+
+def _own_session(connection: Connection, schema: str) -> tuple[Any, ...]:
+    """The process and the start of the connection's session."""
+    return connection.execute(query("runs.sql", "find_own_session", schema)).fetchone() or (None, None)
 
 
 def find_later_run(connection: Connection, schema: str, run_id: int, accounts: set[int]) -> int | None:

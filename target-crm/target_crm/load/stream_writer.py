@@ -150,6 +150,11 @@ class StreamWriter:
                         raise
                     session.vacating |= vacating
                 lock = True
+            except psycopg.errors.InternalError_:
+                # So Citus passes on what a constraint refuses: it may be a row that somebody added meanwhile.
+                if lock or session.connection.everywhere is None:
+                    raise
+                lock = True
             except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
                 if attempt >= _RETRIES_ON_DEADLOCK or is_dry:
                     raise

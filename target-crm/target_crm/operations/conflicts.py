@@ -392,8 +392,8 @@ class _Decision:
         # The run's own start marks what it settled: undoing it opens just these again.
         done.settled = self.session.execute(
             S(
-                "UPDATE {} AS c SET resolved_at = r.started_at, resolution = %s FROM {} AS s, {} AS r "
-                "WHERE c.id = s.id AND s.same AND r.id = %s"
+                "UPDATE {} AS c SET resolved_at = r.started_at, resolution = %s "
+                "FROM {} AS s, (SELECT started_at FROM {} WHERE id = %s OFFSET 0) AS r WHERE c.id = s.id AND s.same"
             ).format(self.conflicts, _SETTLING, self.session.control("sync_runs")),
             take,
             self.run_id,
@@ -415,12 +415,13 @@ class _Decision:
         given = {"amo": S("c.amo_value"), "crm": now, "value": typed}[take]
         # The rows have been locked before (`_lock_rows`).
         query = S(
-            "SELECT c.id, c.row_id, {now} AS old_value, {given} AS new_value, {same} AS same "
+            "SELECT c.id, c.row_id, {now} AS old_value, {given} AS new_value, {same} AS same, {typed} AS value "
             "FROM {conflicts} AS c JOIN {table} AS t ON t.{id} = {key} WHERE {cell}"
         ).format(
             now=now,
             given=given,
             same=same,
+            typed=as_value(live, column, given),
             conflicts=self.conflicts,
             table=live.identifier,
             id=I(live.mapping.id),
@@ -431,7 +432,8 @@ class _Decision:
 
     def _nothing_to_lock(self) -> None:
         query = S(
-            "SELECT id, row_id, crm_value AS old_value, crm_value AS new_value, true AS same FROM {} WHERE false"
+            "SELECT id, row_id, crm_value AS old_value, crm_value AS new_value, true AS same, NULL::text AS value "
+            "FROM {} WHERE false"
         ).format(self.conflicts)
         self.session.execute_all([drop("settling"), make("settling", query)])
 
@@ -444,7 +446,8 @@ class _Decision:
             )
         self.session.execute(
             S(
-                "INSERT INTO {} SELECT c.id, c.row_id, c.crm_value, c.crm_value, true FROM {} AS c WHERE {} AND {}"
+                "INSERT INTO {} (id, row_id, old_value, new_value, same) "
+                "SELECT c.id, c.row_id, c.crm_value, c.crm_value, true FROM {} AS c WHERE {} AND {}"
             ).format(_SETTLING, self.conflicts, self.cell, gone)
         )
 
@@ -453,7 +456,7 @@ class _Decision:
         return self.session.execute(
             S("UPDATE {} AS t SET {}{} FROM {} AS s WHERE s.same AND t.{} = {}").format(
                 live.identifier,
-                assignment(live, "t", self.column, as_value(live, self.column, S("s.new_value"))),
+                assignment(live, "t", self.column, S("s.value")),
                 S(", {} = now()").format(I(stamp)) if stamp else S(""),
                 _SETTLING,
                 I(live.mapping.id),

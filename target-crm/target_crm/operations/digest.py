@@ -92,7 +92,7 @@ def _runs(session: Session, since: datetime) -> dict[tuple[str, str], int]:
             "SELECT r.kind, {status} AS status, count(*) AS n FROM {runs} AS r "
             "WHERE coalesce(r.finished_at, r.started_at) >= {since} GROUP BY 1, 2 ORDER BY 1, 2"
         ).format(
-            status=CURRENT_STATUS.format(alive=is_alive(session.settings.crm_schema)),
+            status=CURRENT_STATUS.format(alive=is_alive(session.connection, session.settings.crm_schema)),
             runs=session.control("sync_runs"),
             since=sql.Literal(since),
         )

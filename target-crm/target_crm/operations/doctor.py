@@ -16,6 +16,7 @@ from target_crm.database.connection import Database
 from target_crm.database.errors import as_sentence
 from target_crm.database.lenient import read_everything
 from target_crm.database.schema_version import CURRENT, schema_version
+from target_crm.database.session import PinnedConnection
 from target_crm.errors import MappingError, TargetError
 from target_crm.mapping.check import LiveTable, check_mapping
 from target_crm.mapping.load import load_mapping
@@ -95,9 +96,7 @@ def _parts(error: TargetError) -> tuple[str, str]:
     return text, str(error).removeprefix(text).strip()
 
 
-def _in_database(
-    settings: Settings, connection: psycopg.Connection[object], mapping: Mapping | None
-) -> Iterator[Check]:
+def _in_database(settings: Settings, connection: PinnedConnection, mapping: Mapping | None) -> Iterator[Check]:
     yield _server(connection)
     yield _clock(connection)
     version = schema_version(connection, settings.crm_schema)

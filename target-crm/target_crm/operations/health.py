@@ -102,7 +102,8 @@ def read_health(session: Session) -> Health:
     """The state of the CRM now; nothing is written."""
     last = session.rows(
         S("SELECT r.id, {} AS status FROM {} AS r WHERE kind = 'load' ORDER BY id DESC LIMIT 1").format(
-            CURRENT_STATUS.format(alive=is_alive(session.settings.crm_schema)), session.control("sync_runs")
+            CURRENT_STATUS.format(alive=is_alive(session.connection, session.settings.crm_schema)),
+            session.control("sync_runs"),
         )
     )
     return Health(

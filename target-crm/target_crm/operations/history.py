@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from target_crm.load.runs import ENDED, is_alive
@@ -27,14 +29,16 @@ class RunFilter:
     since: date | None = None
     until: date | None = None
 
-    def condition(self, schema: str) -> sql.Composed:
+    def condition(self, connection: psycopg.Connection[Any], schema: str) -> sql.Composed:
         """As SQL over `r`, of the schema's runs."""
         parts: list[sql.Composable] = [S("true")]
         if self.kind is not None:
             kinds = [self.kind] if isinstance(self.kind, str) else list(self.kind)
             parts.append(S("r.kind = ANY({})").format(sql.Literal(kinds)))
         if self.status is not None:
-            parts.append(S("{} = {}").format(CURRENT_STATUS.format(alive=is_alive(schema)), sql.Literal(self.status)))
+            parts.append(
+                S("{} = {}").format(CURRENT_STATUS.format(alive=is_alive(connection, schema)), sql.Literal(self.status))
+            )
         if self.table is not None:
             parts.append(
                 S(
@@ -59,9 +63,9 @@ def find_runs(
             "SELECT r.*, extract(epoch FROM r.finished_at - r.started_at)::float AS seconds, {} AS current_status "
             "FROM {} AS r WHERE (%s::bigint IS NULL OR r.id < %s) AND {} ORDER BY r.id DESC LIMIT %s"
         ).format(
-            CURRENT_STATUS.format(alive=is_alive(schema)),
+            CURRENT_STATUS.format(alive=is_alive(session.connection, schema)),
             session.control("sync_runs"),
-            (which or RunFilter()).condition(schema),
+            (which or RunFilter()).condition(session.connection, schema),
         ),
         before,
         before,

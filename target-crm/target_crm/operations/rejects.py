@@ -95,6 +95,7 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
         load = load_again(session, [(r["stream"], r["record"].encode("utf-8", "surrogatepass")) for r in tried])
     finally:
         session.rows(S("SELECT pg_advisory_unlock_all()"))
+        session.connection.hold_staging()
         session.connection.commit()
     return load.run_id, len(tried), load.rejected
 

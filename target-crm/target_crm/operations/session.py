@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
@@ -19,6 +18,7 @@ from target_crm.database.lenient import read_everything
 from target_crm.database.notify import notify
 from target_crm.database.run_setting import work_for
 from target_crm.database.schema_version import CURRENT, schema_version
+from target_crm.database.session import PinnedConnection
 from target_crm.errors import DatabaseError, TargetError
 from target_crm.load import runs
 from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
@@ -90,7 +90,7 @@ class Session:
     """Everything an operation needs. `tables` are in the order in which links point backwards."""
 
     settings: Settings
-    connection: psycopg.Connection[Any]
+    connection: PinnedConnection
     tables: dict[str, LiveTable] = field(default_factory=dict)
     sets: dict[str, SetTable] = field(default_factory=dict)
     # Open as long as the session is: a second holder of the embedded server would stop it when done.
@@ -209,6 +209,7 @@ class Session:
         finally:
             # Also those that were got before one was not to be had: the connection may live on.
             self.connection.execute("SELECT pg_advisory_unlock_all()")
+            self.connection.hold_staging()
             work_for(self.connection, None)
             self.connection.commit()
 
@@ -267,7 +268,7 @@ def open_session(settings: Settings) -> Iterator[Session]:
 
 
 def prepare_session(
-    settings: Settings, database: Database, connection: psycopg.Connection[Any], *, commit: bool = True
+    settings: Settings, database: Database, connection: PinnedConnection, *, commit: bool = True
 ) -> Session:
     """A session on a connection; the mapping is compared with its tables. Without `commit` the transaction goes on.
 
@@ -283,6 +284,7 @@ def prepare_session(
     if version < CURRENT:
         versions = {"version": version, "current": CURRENT}
         raise DatabaseError.of("E_TABLES_OF_EARLIER_VERSION", schema=settings.crm_schema, **versions)
+    database.use_staging(connection, sweep=commit)
     live = check_mapping(connection, mapping, settings.crm_schema)
     database.use_zone(connection, next(iter(naive_columns(live)), None))
     if commit:

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_runs (
     -- The standing rule that decided.
     rule_id bigint
 );
+CREATE INDEX IF NOT EXISTS sync_runs_undoes ON {schema}.sync_runs (undoes) WHERE undoes IS NOT NULL;
 CREATE INDEX IF NOT EXISTS sync_runs_running ON {schema}.sync_runs (id) WHERE status = 'running';
 -- Decisions that loads make by themselves for the conflicts of a column; condition is 'always' or a kind of difference.
 CREATE TABLE IF NOT EXISTS {schema}.sync_rules (
@@ -244,26 +245,3 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_issue_changes (
     new_row jsonb NOT NULL,
     PRIMARY KEY (run_id, id)
 );
-CREATE OR REPLACE FUNCTION {schema}.sync_keep_issues() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    run text := pg_catalog.current_setting('target_crm.run', true);
-BEGIN
-    IF run <> '' THEN
-        INSERT INTO {schema}.sync_issue_changes (run_id, table_name, row_id, old_row, new_row)
-        SELECT run::bigint, TG_TABLE_NAME, o.id, pg_catalog.to_jsonb(o), pg_catalog.to_jsonb(n)
-        FROM before AS o JOIN after AS n ON n.id = o.id;
-    END IF;
-    RETURN NULL;
-END $$;
-DROP TRIGGER IF EXISTS sync_keep_issues ON {schema}.sync_conflicts;
-CREATE TRIGGER sync_keep_issues AFTER UPDATE ON {schema}.sync_conflicts REFERENCING OLD TABLE AS before NEW TABLE AS after
-    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.sync_keep_issues();
-DROP TRIGGER IF EXISTS sync_keep_issues ON {schema}.sync_rejects;
-CREATE TRIGGER sync_keep_issues AFTER UPDATE ON {schema}.sync_rejects REFERENCING OLD TABLE AS before NEW TABLE AS after
-    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.sync_keep_issues();
-DROP TRIGGER IF EXISTS sync_keep_issues ON {schema}.sync_warnings;
-CREATE TRIGGER sync_keep_issues AFTER UPDATE ON {schema}.sync_warnings REFERENCING OLD TABLE AS before NEW TABLE AS after
-    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.sync_keep_issues();
-DROP TRIGGER IF EXISTS sync_keep_issues ON {schema}.sync_proposals;
-CREATE TRIGGER sync_keep_issues AFTER UPDATE ON {schema}.sync_proposals REFERENCING OLD TABLE AS before NEW TABLE AS after
-    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.sync_keep_issues();

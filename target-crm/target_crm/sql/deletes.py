@@ -122,7 +122,7 @@ def mark_rows(live: LiveTable, schema: str, run_id: int) -> sql.Composed:
         values = S("was.{mark} AS old_value, crm.{mark} AS new_value").format(mark=mark)
     changes = S(
         """
-        WITH marked AS (
+        marked AS (
             UPDATE {table} AS crm SET {mark} = {written}
             FROM {deletes} AS deletes {was}
             WHERE crm.{account} = deletes.account_id AND crm.{id} = deletes.row_id
@@ -143,7 +143,7 @@ def mark_rows(live: LiveTable, schema: str, run_id: int) -> sql.Composed:
     entries = S("SELECT row_id, {}, to_jsonb(old_value), to_jsonb(new_value) FROM marked").format(
         sql.Literal(table.service["amo_deleted_at"])
     )
-    return changes + write_entries(schema, run_id, table.table, entries)
+    return write_entries(schema, run_id, table.table, entries, changes)
 
 
 def remember_tombstones(live: LiveTable, schema: str) -> sql.Composed:

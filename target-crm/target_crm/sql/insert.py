@@ -6,12 +6,14 @@ from typing import Any
 
 from psycopg import sql
 
+from target_crm.mapping.check import LiveTable
 from target_crm.mapping.model import Expression, ItemSet
 from target_crm.sql.document_keys import new_documents
 from target_crm.sql.journal import write_entries
 from target_crm.sql.marks import mark_of_new
 from target_crm.sql.rules import lasting_tombstone
 from target_crm.sql.spec import I, MergeSpec, S, comma, trusted
+from target_crm.sql.staging_table import on_citus
 from target_crm.sql.stored import default, with_defaults
 from target_crm.sql.untouched import ITEM_COLUMNS, OWN, SOURCE, left_columns, left_document
 
@@ -20,16 +22,29 @@ def insert_rows(spec: MergeSpec) -> sql.Composed:
     """Inserts the new records in the order in which they came; `inserted` remembers row, version and base."""
     table = spec.live.mapping
     written = _written(spec)
+    names = comma(name for name, _ in written)
+    rows = S(
+        """
+        SELECT {values}
+        FROM {stage} AS staged
+        LEFT JOIN {keys} AS known
+            ON known.account_id = staged.account_id AND known.table_name = {name} AND known.amo_id = staged.amo_id
+        WHERE staged.is_new
+        ORDER BY staged.seq
+        """
+    ).format(
+        values=comma(value for _, value in written),
+        stage=spec.temp("stage"),
+        keys=spec.control("sync_keys"),
+        name=spec.table_name,
+    )
+    # As in `insert_from`.
+    first = S("missing ({}) AS MATERIALIZED ({}), ").format(names, rows)
     return S(
         """
-        WITH written AS (
+        WITH {missing}written AS (
             INSERT INTO {table} AS crm ({names})
-            SELECT {values}
-            FROM {stage} AS staged
-            LEFT JOIN {keys} AS known
-                ON known.account_id = staged.account_id AND known.table_name = {name} AND known.amo_id = staged.amo_id
-            WHERE staged.is_new
-            ORDER BY staged.seq
+            {rows}
             RETURNING crm.{account} AS account_id, crm.{amo_id} AS amo_id, crm.{id} AS row_id, {version} AS version,
                 (crm.{raw}->'amo_values') || coalesce(crm.{raw}->'amo_stored', '{{}}') AS base
         )
@@ -39,12 +54,11 @@ def insert_rows(spec: MergeSpec) -> sql.Composed:
         JOIN {stage} AS staged ON staged.account_id = written.account_id AND staged.amo_id = written.amo_id
         """
     ).format(
+        missing=on_citus(S(""), first),
+        rows=on_citus(rows, S("SELECT missing.* FROM missing")),
         table=spec.live.identifier,
-        names=comma(name for name, _ in written),
-        values=comma(value for _, value in written),
+        names=names,
         stage=spec.temp("stage"),
-        keys=spec.control("sync_keys"),
-        name=spec.table_name,
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
         id=I(table.id),
@@ -68,7 +82,7 @@ def _written(spec: MergeSpec) -> list[tuple[sql.Composable, sql.Composable]]:
     keys = [slot for slot in spec.slots if slot.live.host is not None]
     written += new_documents(spec.live, ((k.column.name, S("staged.{}").format(k.staged)) for k in keys))
     mapped = {slot.live.host or slot.column.name for slot in spec.slots}
-    written += [(I(n), _fixed(v)) for n, v in table.defaults.items() if n not in mapped]
+    written += [(I(n), _fixed(spec, n, v)) for n, v in table.defaults.items() if n not in mapped]
     written += [
         (I(table.account or ""), S("staged.account_id")),
         (I(table.amo_id or ""), S("staged.amo_id")),
@@ -84,8 +98,10 @@ def _written(spec: MergeSpec) -> list[tuple[sql.Composable, sql.Composable]]:
     return written + [(name, stamp) for role, stamp in stamps.items() if (name := spec.service(role)) is not None]
 
 
-def _fixed(value: Any) -> sql.Composable:
-    return S("({})").format(trusted(value.text)) if isinstance(value, Expression) else sql.Literal(value)
+def _fixed(spec: MergeSpec, name: str, value: Any) -> sql.Composable:
+    if isinstance(value, Expression):
+        return S("({})").format(trusted(value.text))
+    return typed(spec.live, name, value)
 
 
 def remember_keys(spec: MergeSpec) -> sql.Composed:
@@ -129,13 +145,23 @@ def journal_inserted(spec: MergeSpec) -> sql.Composed:
     return write_entries(spec.schema, spec.run_id, spec.live.mapping.table, entries)
 
 
+def typed(live: LiveTable, name: str, value: Any) -> sql.Composable:
+    """A constant of a column's type; a text is left to be assigned, which refuses what a cast would cut."""
+    column = live.columns[name]
+    return (
+        sql.Literal(value)
+        if column.family == "text"
+        else S("{}::{}").format(sql.Literal(value), trusted(column.type_sql))
+    )
+
+
 def item_value(item_set: ItemSet, role: str, value: sql.Composable) -> sql.Composable:
     """An item's value as its column takes it: '' for nothing where the column is NOT NULL."""
     return S("coalesce({}, '')").format(value) if role in item_set.blank else value
 
 
-def item_columns(item_set: ItemSet, owner: sql.Composable) -> tuple[sql.Composed, sql.Composed]:
-    """Names and values of a set's row that is made of the staged item `item`."""
+def item_columns(item_set: ItemSet, live: LiveTable, owner: sql.Composable) -> tuple[sql.Composed, sql.Composed]:
+    """Names and values, of their columns' types, of a set's row that is made of the staged item `item`."""
     written: list[tuple[str, sql.Composable]] = [(item_set.parent, owner)]
     written += [
         (item_set.columns[role], item_value(item_set, role, S("item.{}").format(I(role))))
@@ -144,9 +170,9 @@ def item_columns(item_set: ItemSet, owner: sql.Composable) -> tuple[sql.Composed
     ]
     written.append((item_set.raw_fields, S("item.document")))
     if "source" in item_set.columns:
-        written.append((item_set.columns["source"], sql.Literal(SOURCE)))
+        written.append((item_set.columns["source"], typed(live, item_set.columns["source"], SOURCE)))
     written += [(stamp, S("now()")) for stamp in (item_set.created_at, item_set.updated_at) if stamp]
-    written += [(name, sql.Literal(value)) for name, value in item_set.defaults.items()]
+    written += [(name, typed(live, name, value)) for name, value in item_set.defaults.items()]
     return comma(I(name) for name, _ in written), comma(value for _, value in written)
 
 
@@ -154,15 +180,25 @@ def insert_items_of_new(spec: MergeSpec, index: int) -> sql.Composed:
     """The items of new rows: nothing can be there yet, so nothing is compared."""
     item_set = spec.live.mapping.sets[index]
     live = spec.live.sets[item_set.name]
-    names, values = item_columns(item_set, S("inserted.row_id"))
+    names, values = item_columns(item_set, live, S("inserted.row_id"))
     return S(
         """
-        INSERT INTO {} ({}) SELECT {}
-        FROM {} AS item
-        JOIN {} AS inserted ON inserted.seq = item.seq
-        WHERE item.set_number = {} ORDER BY item.seq, item.position
+        WITH missing ({names}) AS MATERIALIZED (
+            SELECT {values}
+            FROM {items} AS item
+            JOIN {inserted} AS inserted ON inserted.seq = item.seq
+            WHERE item.set_number = {index} ORDER BY item.seq, item.position
+        )
+        INSERT INTO {table} ({names}) SELECT missing.* FROM missing
         """
-    ).format(live.identifier, names, values, spec.temp("items"), spec.temp("inserted"), sql.Literal(index))
+    ).format(
+        table=live.identifier,
+        names=names,
+        values=values,
+        items=spec.temp("items"),
+        inserted=spec.temp("inserted"),
+        index=sql.Literal(index),
+    )
 
 
 def count_items_of_new(spec: MergeSpec, index: int) -> sql.Composed:

@@ -11,21 +11,27 @@ from target_crm.sql.marks import written_mark
 from target_crm.sql.merge import bit
 from target_crm.sql.spec import I, MergeSpec, S, Slot
 from target_crm.sql.staging import limited
+from target_crm.sql.staging_table import insert_from
 from target_crm.sql.stored import STORED
 
 
-def write_entries(schema: str, run_id: int, table: str, entries: sql.Composable) -> sql.Composed:
+def write_entries(
+    schema: str, run_id: int, table: str, entries: sql.Composable, changes: sql.Composable | None = None
+) -> sql.Composed:
     """Writes entries of one table: rows of row_id, column_name, old_value, new_value.
 
     Column `*` stands for a whole row, the column of raw records for the raw record and base that were replaced.
+    `changes` are parts of a WITH (`name AS (...), ...`) that write what is journalled.
     """
-    return S(
+    query = S(
         """
-        INSERT INTO {journal} (run_id, table_name, row_id, column_name, old_value, new_value)
-        SELECT {run}, {table}, entry.row_id, entry.column_name, entry.old_value, entry.new_value
+        SELECT {run}::bigint AS run_id, {table}::text AS table_name, entry.row_id, entry.column_name, entry.old_value,
+            entry.new_value
         FROM ({entries}) AS entry(row_id, column_name, old_value, new_value)
         """
-    ).format(journal=I(schema, "sync_changes"), run=sql.Literal(run_id), table=sql.Literal(table), entries=entries)
+    ).format(run=sql.Literal(run_id), table=sql.Literal(table), entries=entries)
+    columns = S("run_id, table_name, row_id, column_name, old_value, new_value")
+    return insert_from(I(schema, "sync_changes"), columns, query, changes)
 
 
 def copy_inserted(spec: MergeSpec) -> sql.Composed:

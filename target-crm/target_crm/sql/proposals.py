@@ -26,8 +26,8 @@ def write(schema: str) -> sql.Composed:
         "INSERT INTO {} AS p (run_id, stream, zone, account_id, amo_id, record, amo_updated_at) "
         "SELECT %s, %s, %s, x.* FROM unnest(%s::bigint[], %s::bigint[], %s::text[]::json[], %s::timestamptz[]) AS x "
         "ON CONFLICT (account_id, stream, amo_id) WHERE resolved_at IS NULL OR resolution = 'ignored' DO UPDATE SET "
-        "record = excluded.record, zone = excluded.zone, amo_updated_at = excluded.amo_updated_at, record_at = now(), "
-        "updated_at = now() "
+        "record = excluded.record, zone = excluded.zone, amo_updated_at = excluded.amo_updated_at, "
+        "record_at = excluded.record_at, updated_at = excluded.updated_at "
         "WHERE (excluded.amo_updated_at < p.amo_updated_at) IS NOT TRUE AND p.record::text <> excluded.record::text"
     ).format(I(schema, "sync_proposals"))
 

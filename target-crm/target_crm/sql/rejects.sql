@@ -9,7 +9,7 @@ FROM unnest(
 ) AS reject
 ON CONFLICT {conflict} DO UPDATE SET
     run_id = excluded.run_id, record = excluded.record, error = excluded.error, code = excluded.code,
-    args = excluded.args, updated_at = now()
+    args = excluded.args, updated_at = excluded.updated_at
 
 -- name: find_open
 SELECT stream, account_id, amo_id FROM {sync_rejects}

@@ -3,24 +3,36 @@
 -- name: close_dead
 -- Runs whose session is gone are interrupted.
 UPDATE {sync_runs} AS run
-SET status = 'interrupted', finished_at = now(),
-    error = coalesce(error, {error}), notices = notices || {notices}
-WHERE status = 'running' AND NOT {is_alive}
+SET status = 'interrupted', finished_at = now(), error = coalesce(error, %s), notices = notices || %s
+WHERE status = 'running' AND id = ANY(%s)
+
+-- name: find_running
+SELECT id, backend_pid, backend_start FROM {sync_runs} WHERE status = 'running'
+
+-- name: find_alive
+-- Of runs with their sessions those whose session is there.
+SELECT run.id FROM unnest(%s::bigint[], %s::integer[], %s::timestamptz[]) AS run(id, backend_pid, backend_start)
+WHERE EXISTS (
+    SELECT FROM pg_locks AS held
+    WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
+        AND held.database = (SELECT own.oid FROM pg_database AS own WHERE own.datname = current_database())
+        AND (held.classid::bigint << 32) | held.objid::bigint = {run_lock}
+) OR EXISTS (
+    SELECT FROM pg_stat_activity AS session
+    WHERE session.pid = run.backend_pid AND session.backend_start = run.backend_start
+)
 
 -- name: begin
 -- A new run, and the session that it lives in.
-INSERT INTO {sync_runs} (kind, backend_pid, backend_start)
-SELECT %s, pg_backend_pid(), (
-    SELECT session.backend_start FROM pg_stat_activity AS session WHERE session.pid = pg_backend_pid()
-)
-RETURNING id
+INSERT INTO {sync_runs} (kind, backend_pid, backend_start) VALUES (%s, %s, %s) RETURNING id
+
+-- name: find_own_session
+SELECT session.pid, session.backend_start FROM pg_stat_activity AS session WHERE session.pid = pg_backend_pid()
 
 -- name: reopen
 -- A run whose session was lost lives on in this one.
 UPDATE {sync_runs}
-SET status = 'running', finished_at = NULL, error = NULL, backend_pid = pg_backend_pid(), backend_start = (
-    SELECT session.backend_start FROM pg_stat_activity AS session WHERE session.pid = pg_backend_pid()
-)
+SET status = 'running', finished_at = NULL, error = NULL, backend_pid = %s, backend_start = %s
 WHERE id = %s
 
 -- name: find_later
@@ -59,7 +71,7 @@ UPDATE {sync_runs} SET account_ids = %s WHERE id = %s
 UPDATE {sync_runs} SET tap = %s, tap_run = %s, from_start = %s, account_ids = %s WHERE id = %s
 
 -- name: close
-UPDATE {sync_runs} SET finished_at = clock_timestamp(), status = %s, error = %s WHERE id = %s
+UPDATE {sync_runs} SET finished_at = statement_timestamp(), status = %s, error = %s WHERE id = %s
 
 -- name: prune_changes
 DELETE FROM {sync_changes} AS change
@@ -73,14 +85,14 @@ WHERE change.run_id = run.id AND run.started_at < now() - make_interval(days => 
 
 -- name: keep_state
 -- The last STATE that was let go, by account and tap.
-INSERT INTO {sync_state} AS kept (account_id, tap, state, digest) VALUES (%s, %s, %s, %s)
+INSERT INTO {sync_state} (account_id, tap, state, digest, updated_at) VALUES (%s, %s, %s, %s, statement_timestamp())
 ON CONFLICT (account_id, tap) DO UPDATE SET
-    state = excluded.state, digest = excluded.digest, updated_at = clock_timestamp()
+    state = excluded.state, digest = excluded.digest, updated_at = excluded.updated_at
 
 -- name: keep_digest
-INSERT INTO {sync_released_states} AS kept (account_id, tap, digest, run_id) VALUES (%s, %s, %s, %s)
-ON CONFLICT (account_id, tap, digest) DO UPDATE SET
-    run_id = excluded.run_id, released_at = clock_timestamp()
+INSERT INTO {sync_released_states} (account_id, tap, digest, run_id, released_at)
+VALUES (%s, %s, %s, %s, statement_timestamp())
+ON CONFLICT (account_id, tap, digest) DO UPDATE SET run_id = excluded.run_id, released_at = excluded.released_at
 
 -- name: find_state
 -- Whether a state was let go here; whether any was; whether a load of version 0.1, which kept none, succeeded.
@@ -110,7 +122,7 @@ ON CONFLICT (account_id) DO UPDATE SET
     subdomain = coalesce(excluded.subdomain, known.subdomain),
     url = coalesce(excluded.url, known.url),
     timezone = coalesce(excluded.timezone, known.timezone),
-    updated_at = now()
+    updated_at = excluded.updated_at
 WHERE (known.subdomain, known.url, known.timezone) IS DISTINCT FROM (
     coalesce(excluded.subdomain, known.subdomain), coalesce(excluded.url, known.url),
     coalesce(excluded.timezone, known.timezone)

@@ -17,7 +17,7 @@ from target_crm.sql.expressions import phone_digits
 from target_crm.sql.insert import item_columns, item_value
 from target_crm.sql.journal import write_entries
 from target_crm.sql.pointing import unreferenced
-from target_crm.sql.spec import I, MergeSpec, S, comma
+from target_crm.sql.spec import I, MergeSpec, S, comma, tail
 from target_crm.sql.staging import set_base, set_moves
 from target_crm.sql.staging_table import drop, make
 from target_crm.sql.stored import STORED, object_of
@@ -69,9 +69,9 @@ class SetSpec:
         return item_value(self.item_set, role, S("item.{}").format(I(role)))
 
     def journalled(self, changes: sql.Composable) -> sql.Composed:
-        """The statement with its changes (`WITH changed AS (...)`) written to the journal: whole rows, column `*`."""
+        """The statement with its changes (`..., changed AS (...)`) written to the journal: whole rows, column `*`."""
         entries = S("SELECT row_id, '*', old_value, new_value FROM changed")
-        return changes + write_entries(self.spec.schema, self.spec.run_id, self.item_set.table, entries)
+        return write_entries(self.spec.schema, self.spec.run_id, self.item_set.table, entries, changes)
 
     @property
     def id(self) -> sql.Identifier:
@@ -146,10 +146,15 @@ def remove_items(s: SetSpec, live: LiveTable, pointing: Sequence[ForeignKey]) ->
     return s.journalled(
         S(
             """
-            WITH changed AS (
-                DELETE FROM {table} AS child USING {owners} AS owner
-                WHERE {gone} AND {free}
-                RETURNING child.{id}::text AS row_id, to_jsonb(child) AS old_value, NULL::jsonb AS new_value
+            gone AS MATERIALIZED (
+                SELECT child.{id} AS child_id FROM {table} AS child JOIN {owners} AS owner ON {gone} WHERE {free}
+            ),
+            removed AS (
+                DELETE FROM {table} AS child USING gone WHERE child.{id} = gone.child_id RETURNING child.*
+            ),
+            changed AS (
+                SELECT removed.{id}::text AS row_id, to_jsonb(removed.*) AS old_value, NULL::jsonb AS new_value
+                FROM removed
             )
             """
         ).format(
@@ -170,29 +175,36 @@ def _differs(s: SetSpec) -> sql.Composable:
 
 def update_items(s: SetSpec) -> sql.Composed:
     """Follows amoCRM in what else an item says (its kind, its place, its remark), in rows that nobody edited."""
-    writes = [S("{} = {}").format(I(s.item_set.columns[r]), s.coming(r)) for r in s.data if r != "value"]
-    writes.append(
-        S(
-            "{raw} = CASE WHEN jsonb_typeof(child.{raw}) = 'object' THEN child.{raw} - {name} ELSE '{{}}' END "
-            "|| item.document"
-        ).format(raw=I(s.item_set.raw_fields), name=sql.Literal(STORED))
-    )
+    values = [(s.item_set.columns[r], s.coming(r)) for r in s.data if r != "value"]
+    document = S(
+        "CASE WHEN jsonb_typeof(child.{raw}) = 'object' THEN child.{raw} - {name} ELSE '{{}}' END || item.document"
+    ).format(raw=I(s.item_set.raw_fields), name=sql.Literal(STORED))
+    values.append((s.item_set.raw_fields, document))
     if s.item_set.updated_at:
-        writes.append(S("{} = now()").format(I(s.item_set.updated_at)))
+        values.append((s.item_set.updated_at, S("now()")))
     return s.journalled(
         S(
             """
-            WITH changed AS (
-                UPDATE {table} AS child SET {writes}
-                FROM {items} AS item, {table} AS old
-                WHERE child.{parent} = item.owner_id AND {base}->>'key' = item.item_key AND old.{id} = child.{id}
-                    AND ({differs}) AND {untouched}
-                RETURNING child.{id}::text AS row_id, to_jsonb(old.*) AS old_value, to_jsonb(child.*) AS new_value
+            chosen_items AS MATERIALIZED (
+                SELECT child.{id} AS child_id, to_jsonb(child.*) AS old_value{values}
+                FROM {table} AS child
+                JOIN {items} AS item ON child.{parent} = item.owner_id AND {base}->>'key' = item.item_key
+                WHERE ({differs}) AND {untouched}
+                FOR UPDATE OF child
+            ),
+            written AS (
+                UPDATE {table} AS child SET {writes} FROM chosen_items AS item WHERE child.{id} = item.child_id
+                RETURNING child.*
+            ),
+            changed AS (
+                SELECT written.{id}::text AS row_id, item.old_value, to_jsonb(written.*) AS new_value
+                FROM written JOIN chosen_items AS item ON item.child_id = written.{id}
             )
             """
         ).format(
             table=s.live.identifier,
-            writes=comma(writes),
+            values=tail(S("{} AS {}").format(value, I(f"new_{name}")) for name, value in values),
+            writes=comma(S("{} = item.{}").format(I(name), I(f"new_{name}")) for name, _ in values),
             items=s.spec.temp("theirs"),
             parent=I(s.item_set.parent),
             base=s.base,
@@ -205,15 +217,16 @@ def update_items(s: SetSpec) -> sql.Composed:
 
 def insert_items(s: SetSpec) -> sql.Composed:
     """Adds what is new in amoCRM, unless the row is there already or a person deleted it."""
-    names, values = item_columns(s.item_set, S("item.owner_id"))
+    names, values = item_columns(s.item_set, s.live, S("item.owner_id"))
     return s.journalled(
         S(
             """
-            WITH changed AS (
-                INSERT INTO {table} AS child ({names})
-                SELECT {values} FROM {items} AS item WHERE {is_missing}
-                ORDER BY item.seq, item.position
-                RETURNING child.{id}::text AS row_id, NULL::jsonb AS old_value, to_jsonb(child) AS new_value
+            missing ({names}) AS MATERIALIZED (
+                SELECT {values} FROM {items} AS item WHERE {is_missing} ORDER BY item.seq, item.position
+            ),
+            added AS (INSERT INTO {table} AS child ({names}) SELECT missing.* FROM missing RETURNING child.*),
+            changed AS (
+                SELECT added.{id}::text AS row_id, NULL::jsonb AS old_value, to_jsonb(added.*) AS new_value FROM added
             )
             """
         ).format(

@@ -7,30 +7,12 @@ network: there the staging tables are in the account's schema, and Citus puts th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
 from psycopg.abc import AdaptContext
 
-# Before the names of all staging tables in a schema; then come the session's token and the table's own name.
-PREFIX = "sync_stage_"
-
-
-@dataclass(frozen=True)
-class Staging:
-    """The place of one session's staging tables in a schema; `token` tells them from those of other sessions.
-
-    `on_citus`: Citus takes some statements in another form.
-    """
-
-    schema: str
-    token: str
-    on_citus: bool = False
-
-    def table(self, name: str) -> sql.Identifier:
-        """One of the tables."""
-        return sql.Identifier(self.schema, f"{PREFIX}{self.token}_{name}")
+from target_crm.database.staging_tables import PREFIX, Staging
 
 
 def staging_of(context: AdaptContext | None) -> Staging | None:
@@ -122,18 +104,22 @@ def drop(*names: str) -> sql.Composed:
     return sql.SQL("DROP TABLE IF EXISTS {}").format(listed)
 
 
-def insert_from(target: sql.Composable, columns: sql.Composable | None, query: sql.Composable) -> sql.Composed:
-    """`INSERT INTO target (columns) query`; without columns into all of them in their order.
+def insert_from(
+    target: sql.Composable, columns: sql.Composable | None, query: sql.Composable, parts: sql.Composable | None = None
+) -> sql.Composed:
+    """`INSERT INTO target (columns) query`, after the parts of a WITH; without columns into all of them in their order.
 
     Citus 13.2.2 sends an INSERT ... SELECT between tables of one schema to their node with a broken condition (`syntax
     error at or near "NOT"`) once the query calls now() or another stable function; a WITH before it keeps it from that.
     """
     into = sql.SQL("INSERT INTO {}{}").format(target, sql.SQL(" ({})").format(columns) if columns else sql.SQL(""))
+    before = sql.SQL("WITH {} ").format(parts) if parts else sql.SQL("")
+    also = sql.SQL("{}, ").format(parts) if parts else sql.SQL("")
     return sql.Composed(
         [
             on_citus(
-                sql.SQL("{} {}").format(into, query),
-                sql.SQL("WITH chosen AS MATERIALIZED ({}) {} SELECT chosen.* FROM chosen").format(query, into),
+                sql.SQL("{}{} {}").format(before, into, query),
+                sql.SQL("WITH {}chosen AS MATERIALIZED ({}) {} SELECT chosen.* FROM chosen").format(also, query, into),
             )
         ]
     )

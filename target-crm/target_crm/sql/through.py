@@ -13,8 +13,9 @@ from psycopg import sql
 
 from target_crm.mapping.catalogue import LiveTable
 from target_crm.mapping.model import Through
+from target_crm.sql.journal import write_entries
 from target_crm.sql.spec import I, S, comma, of_stream, trusted
-from target_crm.sql.staging_table import StagingTable, create
+from target_crm.sql.staging_table import StagingTable, create, on_citus
 
 _STAGED = StagingTable("through")
 CREATE = create("through", S("a bigint, i bigint, refs bigint[]"))
@@ -47,6 +48,21 @@ class ThroughSpec:
             sql.Literal(self.through.parent), sql.Literal(self.through.target), d=document
         )
 
+    @property
+    def _named_by(self) -> tuple[str, ...]:
+        """The columns by which a row is known."""
+        through = self.through
+        return (through.parent, through.target) if through.key is None else (through.key,)
+
+    @property
+    def own_key(self) -> sql.Composed:
+        """Those columns of row `c`."""
+        return comma(S("c.{}").format(I(name)) for name in self._named_by)
+
+    def same_row(self, other: str) -> sql.Composed:
+        """Whether row `c` is the one whose `own_key` another row holds."""
+        return S(" AND ").join(S("c.{c} = {}.{c}").format(I(other), c=I(name)) for name in self._named_by)
+
     def as_written(self, document: sql.Composable) -> sql.Composed:
         """Whether row `c` is the one of the document, and as it was written."""
         pair = S(" AND ").join(
@@ -60,20 +76,30 @@ class ThroughSpec:
     def journal(self, changes: sql.Composable, source: str) -> sql.Composed:
         """`INSERT INTO sync_changes` of rows `old_value`, `new_value` that a part of the statement gives."""
         key = self.row_key(S("coalesce(x.new_value, x.old_value)"))
-        return S(
-            "{} INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
-            "SELECT {}, {}, {}, '*', x.old_value, x.new_value FROM {} AS x"
-        ).format(changes, I(self.schema, "sync_changes"), sql.Literal(self.run_id), self.name, key, I(source))
+        entries = S("SELECT {}, '*', x.old_value, x.new_value FROM {} AS x").format(key, I(source))
+        return write_entries(self.schema, self.run_id, self.through.table, entries, changes)
 
 
 def remove(s: ThroughSpec) -> sql.Composed:
     """Removes what came before and is gone from amoCRM: the links, and those of their rows that nobody changed."""
     changes = S(
-        "WITH lost AS (DELETE FROM {links} AS k USING {staged} AS x WHERE k.account_id = x.a "
+        "lost AS (DELETE FROM {links} AS k USING {staged} AS x WHERE k.account_id = x.a "
         "AND k.table_name = {name} AND k.amo_id = x.i AND k.ref <> ALL (x.refs) RETURNING k.document), "
-        "dropped AS (DELETE FROM {table} AS c USING lost WHERE lost.document IS NOT NULL AND {same} "
-        "RETURNING to_jsonb(c) AS old_value, NULL::jsonb AS new_value)"
-    ).format(links=s.links, name=s.name, table=s.live.identifier, same=s.as_written(S("lost.document")), staged=_STAGED)
+        "gone AS MATERIALIZED (SELECT {own_key} FROM {table} AS c JOIN lost ON lost.document IS NOT NULL AND {same} "
+        "{locked}), "
+        "removed AS (DELETE FROM {table} AS c USING gone WHERE {same_row} RETURNING c.*), "
+        "dropped AS (SELECT to_jsonb(removed.*) AS old_value, NULL::jsonb AS new_value FROM removed)"
+    ).format(
+        links=s.links,
+        name=s.name,
+        table=s.live.identifier,
+        same=s.as_written(S("lost.document")),
+        own_key=s.own_key,
+        same_row=s.same_row("gone"),
+        # Citus 13.2.2 can't read the result of such a part where it locks rows that it joined with another part.
+        locked=on_citus(S("FOR UPDATE OF c"), S("")),
+        staged=_STAGED,
+    )
     return s.journal(changes, "dropped")
 
 
@@ -115,12 +141,13 @@ def make(s: ThroughSpec, of: sql.Composable) -> sql.Composed:
     values: list[sql.Composable] = [S("d.owner"), S("d.other"), *map(sql.Literal, through.defaults.values())]
     account, owner, other = S("k.account_id"), S("k.amo_id"), S("k.ref")
     changes = S(
-        "WITH due AS (SELECT k.account_id, k.amo_id, k.ref, t.{owner_id} AS owner, p.{other_id} AS other, "
+        "due AS MATERIALIZED (SELECT k.account_id, k.amo_id, k.ref, t.{owner_id} AS owner, p.{other_id} AS other, "
         "EXISTS (SELECT FROM {table} AS c WHERE c.{parent} = t.{owner_id} AND c.{target} = p.{other_id}) AS there "
         "FROM {links} AS k {owner} {other} WHERE k.table_name = {name} AND NOT k.is_made AND {of}), "
-        "made AS (INSERT INTO {table} AS c ({names}) SELECT {values} FROM (SELECT DISTINCT owner, other FROM due "
-        "WHERE NOT there ORDER BY owner, other) AS d "
-        "RETURNING c.{parent} AS owner, c.{target} AS other, NULL::jsonb AS old_value, to_jsonb(c) AS new_value), "
+        "added AS (INSERT INTO {table} AS c ({names}) SELECT {values} FROM (SELECT DISTINCT owner, other FROM due "
+        "WHERE NOT there ORDER BY owner, other) AS d RETURNING c.*), "
+        "made AS MATERIALIZED (SELECT added.{parent} AS owner, added.{target} AS other, NULL::jsonb AS old_value, "
+        "to_jsonb(added.*) AS new_value FROM added), "
         "known AS (UPDATE {links} AS k SET is_made = true, document = m.new_value FROM due AS d LEFT JOIN made AS m "
         "ON m.owner = d.owner AND m.other = d.other WHERE (d.there OR m.owner IS NOT NULL) AND k.table_name = {name} "
         "AND k.account_id = d.account_id AND k.amo_id = d.amo_id AND k.ref = d.ref)"

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
 from target_crm.sql.spec import I, MergeSpec, S, comma, trusted
+from target_crm.sql.staging_table import on_citus
 from target_crm.sql.untouched import stamps_of
 
 # The column of such an entry; no column of a table is called that.
@@ -60,16 +61,19 @@ _JOURNAL = """
         'account_id', d.a, 'amo_id', d.i, 'rule', d.rule) FROM done AS d ORDER BY d.a, d.i
 """
 _TIE = """
-    WITH old AS (SELECT t.{id} AS id, g.a, g.i, g.rule, {before} AS before FROM {given}
-        JOIN {table} AS t ON t.{id} = g.row_id::{type} WHERE t.{amo_id} IS NULL ORDER BY t.{id} FOR UPDATE OF t),
-    done AS (UPDATE {table} AS t SET {account} = old.a, {amo_id} = old.i FROM old WHERE t.{id} = old.id
+    WITH old AS MATERIALIZED (SELECT t.{id} AS id, g.a, g.i, g.rule, {before} AS before FROM {given}
+        JOIN {table} AS t ON t.{id} = g.row_id::{type} WHERE t.{amo_id} IS NULL ORDER BY t.{id}{locked}),
+    done AS (UPDATE {table} AS t SET {account} = old.a, {amo_id} = old.i FROM old
+        WHERE t.{id} = old.id AND t.{amo_id} IS NULL
         RETURNING old.*),
     known AS (INSERT INTO {keys} (account_id, table_name, amo_id) SELECT d.a, {name}, d.i FROM done AS d
         ON CONFLICT DO NOTHING)
 """
+# Citus 13.2.2 can't read the result of a part that locks rows which it joined with something else than a table.
+_LOCKED = on_citus(S(" FOR UPDATE OF t"), S(""))
 # Of tables whose rows are only matched sync_keys alone tells which row is whose.
 _MATCH = """
-    WITH done AS (SELECT t.{id} AS id, g.a, g.i, g.rule, {before} AS before FROM {given}
+    WITH done AS MATERIALIZED (SELECT t.{id} AS id, g.a, g.i, g.rule, {before} AS before FROM {given}
         JOIN {table} AS t ON t.{id} = g.row_id::{type}),
     known AS (INSERT INTO {keys} AS k (account_id, table_name, amo_id, row_id)
         SELECT d.a, {name}, d.i, d.id::text FROM done AS d
@@ -81,9 +85,10 @@ _TIE_EMPTIED = """
     WITH given AS (SELECT s.account_id AS a, s.amo_id AS i, k.row_id FROM {seen} AS s
         JOIN {keys} AS k ON k.account_id = s.account_id
         AND k.table_name = {name} AND k.amo_id = s.amo_id WHERE k.row_id IS NOT NULL),
-    old AS (SELECT t.{id} AS id, g.a, g.i, NULL::text AS rule, {before} AS before FROM given AS g
-        JOIN {table} AS t ON t.{id} = g.row_id::{type} WHERE t.{amo_id} IS NULL ORDER BY t.{id} FOR UPDATE OF t),
-    done AS (UPDATE {table} AS t SET {account} = old.a, {amo_id} = old.i FROM old WHERE t.{id} = old.id
+    old AS MATERIALIZED (SELECT t.{id} AS id, g.a, g.i, NULL::text AS rule, {before} AS before FROM given AS g
+        JOIN {table} AS t ON t.{id} = g.row_id::{type} WHERE t.{amo_id} IS NULL ORDER BY t.{id}{locked}),
+    done AS (UPDATE {table} AS t SET {account} = old.a, {amo_id} = old.i FROM old
+        WHERE t.{id} = old.id AND t.{amo_id} IS NULL
         RETURNING old.*)
 """
 
@@ -105,6 +110,7 @@ def tie_emptied(spec: MergeSpec) -> sql.Composed:
         changes=spec.control("sync_changes"),
         run=spec.run,
         tie=sql.Literal(TIE),
+        locked=_LOCKED,
     )
 
 
@@ -125,4 +131,5 @@ def tie_rows(live: LiveTable, schema: str, run_id: int, ties: Sequence[tuple[int
         changes=I(schema, "sync_changes"),
         run=sql.Literal(run_id),
         tie=sql.Literal(TIE),
+        locked=_LOCKED,
     )

@@ -114,11 +114,13 @@ def restore_issues(undo: UndoSpec, issues: str, allowed: sql.Composable, *, open
             undo.control(issues), same, text
         )
     return S(
-        "UPDATE {table} AS c SET {columns} FROM {changed} AS x, "
-        "LATERAL jsonb_populate_record(NULL::{table}, x.old_row) AS r WHERE c.id = x.row_id "
-        "AND to_jsonb(c) = x.new_row AND (x.old_row->>'run_id')::bigint <> {run} "
-        "AND (x.old_row->>'resolved_at' IS NULL) = {opening} AND {free} AND {allowed}"
+        "UPDATE {table} AS c SET {columns} FROM (SELECT c.id AS issue, {old} FROM {table} AS c "
+        "JOIN {changed} AS x ON c.id = x.row_id, LATERAL jsonb_populate_record(NULL::{table}, x.old_row) AS old "
+        "WHERE to_jsonb(c) = x.new_row AND (x.old_row->>'run_id')::bigint <> {run} "
+        "AND (x.old_row->>'resolved_at' IS NULL) = {opening} AND {free} AND {allowed} OFFSET 0) AS r "
+        "WHERE c.id = r.issue"
     ).format(
+        old=S(", ").join(S("old.{}").format(I(c)) for c in _COLUMNS[issues]),
         table=undo.control(issues),
         columns=S(", ").join(S("{c} = r.{c}").format(c=I(c)) for c in _COLUMNS[issues]),
         changed=_changed(undo, issues),

@@ -14,7 +14,7 @@ from target_crm.mapping.model import Column, ItemSet
 from target_crm.mapping.paths import json_path
 from target_crm.sql.pointing import POINTING, points_at
 from target_crm.sql.spec import I, S
-from target_crm.sql.staging_table import StagingTable, drop, make
+from target_crm.sql.staging_table import StagingTable, drop, insert_from, make
 from target_crm.sql.typed import as_key
 from target_crm.sql.undo_entries import BORN, ENTRIES
 from target_crm.sql.undo_restore import UndoSpec
@@ -59,8 +59,9 @@ def keep_rows_with_edited_items(item_set: ItemSet, live: LiveTable, parent: Live
         I(parent.mapping.raw_fields), sql.Literal(item_set.name), item_base(item_set, "c")
     )
     return S(
-        "UPDATE {undo_rows} AS u SET why = {} FROM {} AS c, {} AS t WHERE u.why IS NULL AND c.{} = u.key "
-        "AND t.{} = u.key AND ({} AND {}) IS NOT TRUE"
+        "UPDATE {undo_rows} AS u SET why = {} FROM (SELECT DISTINCT u.key FROM {undo_rows} AS u, {} AS c, {} AS t "
+        "WHERE u.why IS NULL AND c.{} = u.key AND t.{} = u.key AND ({} AND {}) IS NOT TRUE) AS edited "
+        "WHERE edited.key = u.key"
     ).format(
         sql.Literal(EDITED),
         live.identifier,
@@ -96,9 +97,10 @@ def keep_owners_of_pointed_at(key: ForeignKey, item_set: ItemSet, live: LiveTabl
 def remove_items(undo: UndoSpec, item_set: ItemSet, live: LiveTable) -> sql.Composed:
     """Removes the items of the rows that go."""
     changes = S(
-        "WITH x AS (DELETE FROM {table} AS c USING {undo_rows} AS u WHERE u.why IS NULL AND c.{parent} = u.key "
-        "RETURNING c.{id}::text AS row_id, '*'::text AS column_name, to_jsonb(c) AS old_value, "
-        "NULL::jsonb AS new_value)"
+        "removed AS (DELETE FROM {table} AS c USING {undo_rows} AS u WHERE u.why IS NULL AND c.{parent} = u.key "
+        "RETURNING c.*), "
+        "x AS (SELECT removed.{id}::text AS row_id, '*'::text AS column_name, to_jsonb(removed.*) AS old_value, "
+        "NULL::jsonb AS new_value FROM removed)"
     ).format(table=live.identifier, parent=I(item_set.parent), id=I(item_set.id), undo_rows=ROWS)
     return undo.journalled(changes, item_set.table)
 
@@ -115,8 +117,10 @@ def note_removed(live: LiveTable) -> sql.Composed:
 def remove_rows(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     """Removes the rows that go, with their keys; what is known of a deletion in amoCRM is remembered."""
     changes = S(
-        "WITH x AS (DELETE FROM {table} AS t USING {undo_rows} AS u WHERE u.why IS NULL AND t.{id} = u.key "
-        "RETURNING u.row_id, '*'::text AS column_name, to_jsonb(t) AS old_value, NULL::jsonb AS new_value), "
+        "removed AS (DELETE FROM {table} AS t USING {undo_rows} AS u WHERE u.why IS NULL AND t.{id} = u.key "
+        "RETURNING t.*), "
+        "x AS (SELECT removed.{id}::text AS row_id, '*'::text AS column_name, to_jsonb(removed.*) AS old_value, "
+        "NULL::jsonb AS new_value FROM removed), "
         "k AS (DELETE FROM {keys} AS k USING {undo_rows} AS u WHERE u.why IS NULL AND k.table_name = {name} "
         "AND k.row_id = u.row_id AND k.amo_deleted_at IS NULL), "
         "kept AS (UPDATE {keys} AS k SET row_id = NULL, record_hash = NULL, row_version = NULL, amo_updated_at = NULL "
@@ -160,13 +164,12 @@ def wait_again(undo: UndoSpec, live: LiveTable, column: Column) -> sql.Composed:
         ref = S("{}#>>{}").format(record, sql.Literal(path.split(".")))
     if column.when_entity is not None:
         entity = S("{}->>'entity_type' = {}").format(record, sql.Literal(column.when_entity))
-    return S(
-        "INSERT INTO {pending} (account_id, table_name, column_name, amo_id, source, ref) "
-        "SELECT c.{account}, {name}, {column}, c.{amo_id}, {source}, x.amo_id::text "
+    query = S(
+        "SELECT c.{account} AS account_id, {name}::text AS table_name, {column}::text AS column_name, "
+        "c.{amo_id} AS amo_id, {source}::text AS source, x.amo_id::text AS ref "
         "FROM {undo_removed} AS x JOIN {table} AS c ON c.{account} = x.account "
-        "AND {ref} = x.amo_id::text AND {entity} ON CONFLICT DO NOTHING"
+        "AND {ref} = x.amo_id::text AND {entity}"
     ).format(
-        pending=undo.control("sync_pending"),
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
         name=sql.Literal(table.table),
@@ -177,3 +180,5 @@ def wait_again(undo: UndoSpec, live: LiveTable, column: Column) -> sql.Composed:
         entity=entity,
         undo_removed=REMOVED,
     )
+    columns = S("account_id, table_name, column_name, amo_id, source, ref")
+    return insert_from(undo.control("sync_pending"), columns, query) + S(" ON CONFLICT DO NOTHING")

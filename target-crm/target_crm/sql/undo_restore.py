@@ -15,6 +15,7 @@ from target_crm.sql.journal import write_entries
 from target_crm.sql.marks import flagged, returning_mark
 from target_crm.sql.pointing import unreferenced
 from target_crm.sql.spec import I, S
+from target_crm.sql.staging_table import insert_from
 from target_crm.sql.typed import as_key, as_moment, as_value, left_as
 from target_crm.sql.undo_entries import ENTRIES
 from target_crm.sql.untouched import DOCUMENT_KEYS, ITEM_COLUMNS, item_as_left
@@ -36,9 +37,9 @@ class UndoSpec:
         return I(self.schema, name)
 
     def journalled(self, changes: sql.Composable, table: str) -> sql.Composed:
-        """The statement with its changes (`WITH x AS (...)`, old and new value) written to the journal."""
+        """The statement with its changes (`..., x AS (...)`, old and new value) written to the journal."""
         entries = S("SELECT row_id, column_name, old_value, new_value FROM x")
-        return changes + write_entries(self.schema, self.new_run, table, entries)
+        return write_entries(self.schema, self.new_run, table, entries, changes)
 
 
 class CellSpec:
@@ -104,14 +105,20 @@ def show_left(cell: CellSpec, most: int) -> sql.Composed:
 def restore_cells(undo: UndoSpec, cell: CellSpec) -> sql.Composed:
     """Puts the cells back whose value is still the one that the run wrote."""
     changes = S(
-        "WITH x AS (UPDATE {} AS t SET {} FROM {undo_entries} AS e WHERE {} AND {} "
-        "RETURNING e.row_id, e.column_name, e.new_value AS old_value, to_jsonb({}) AS new_value)"
+        "cells AS MATERIALIZED (SELECT t.{id} AS key, e.row_id, e.column_name, e.new_value AS old_value, "
+        "{old} AS value FROM {undo_entries} AS e JOIN {table} AS t ON {entries} WHERE {possible}), "
+        "written AS (UPDATE {table} AS t SET {assigned} FROM cells WHERE t.{id} = cells.key "
+        "RETURNING t.*), "
+        "x AS (SELECT cells.row_id, cells.column_name, cells.old_value, to_jsonb({now}) AS new_value "
+        "FROM written JOIN cells ON cells.key = written.{id})"
     ).format(
-        cell.live.identifier,
-        assignment(cell.live, "t", cell.column, cell.old),
-        cell.entries,
-        cell.possible,
-        cell.live.cell("t", cell.column),
+        id=I(cell.live.mapping.id),
+        table=cell.live.identifier,
+        assigned=assignment(cell.live, "t", cell.column, S("cells.value")),
+        now=cell.live.cell("written", cell.column),
+        old=cell.old,
+        entries=cell.entries,
+        possible=cell.possible,
         undo_entries=ENTRIES,
     )
     return undo.journalled(changes, cell.live.mapping.table)
@@ -120,20 +127,21 @@ def restore_cells(undo: UndoSpec, cell: CellSpec) -> sql.Composed:
 def restore_marks(undo: UndoSpec, cell: CellSpec) -> sql.Composed:
     """Puts the keys' marks of deletion back beside those of the rows; of a flag that is set again the time is lost,
     and that of the record stands for it."""
-    mark: sql.Composable = S("(e.old_value #>> '{{}}')::timestamptz").format()
+    found: sql.Composable = S("(e.old_value #>> '{{}}')::timestamptz").format()
+    mark: sql.Composable = S("e.mark")
     if cell.live.mapping.flag is not None:
-        mark = S("CASE WHEN e.old_value = to_jsonb({}) THEN coalesce(k.amo_updated_at, '-infinity') END").format(
-            flagged(cell.live)
-        )
+        found = S("e.old_value = to_jsonb({})").format(flagged(cell.live))
+        mark = S("CASE WHEN e.mark THEN coalesce(k.amo_updated_at, '-infinity') END")
     return S(
-        "UPDATE {} AS k SET amo_deleted_at = {} FROM {undo_entries} AS e "
-        "WHERE k.table_name = e.table_name AND k.row_id = e.row_id AND e.table_name = {} "
-        "AND e.column_name = {} AND NOT e.rewritten"
+        "UPDATE {keys} AS k SET amo_deleted_at = {mark} FROM (SELECT e.table_name, e.row_id, {found} AS mark "
+        "FROM {undo_entries} AS e WHERE e.table_name = {name} AND e.column_name = {column} AND NOT e.rewritten OFFSET 0"
+        ") AS e WHERE k.table_name = e.table_name AND k.row_id = e.row_id"
     ).format(
-        undo.control("sync_keys"),
-        mark,
-        sql.Literal(cell.live.mapping.table),
-        sql.Literal(cell.column),
+        keys=undo.control("sync_keys"),
+        mark=mark,
+        found=found,
+        name=sql.Literal(cell.live.mapping.table),
+        column=sql.Literal(cell.column),
         undo_entries=ENTRIES,
     )
 
@@ -144,10 +152,10 @@ def restore_documents(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     raw, keys = I(table.raw_fields), sql.Literal(DOCUMENT_KEYS)
     updated = table.service.get("amo_updated_at")
     stamp: sql.Composable = S("")
+    time: sql.Composable = S("")
     if updated and updated in live.columns:
-        stamp = S(", {} = coalesce({}::{}, t.{})").format(
-            I(updated), _TIME_BEFORE, S(live.columns[updated].type_sql), I(updated)
-        )
+        time = S(", {}::{} AS stamp").format(_TIME_BEFORE, S(live.columns[updated].type_sql))
+        stamp = S(", {} = coalesce(old.stamp, t.{})").format(I(updated), I(updated))
     own = S("(coalesce(t.{}, '{{}}') - {}::text[])").format(raw, keys)
     loaders = S(
         "coalesce((SELECT jsonb_object_agg(d.key, d.value) FROM jsonb_each(e.old_value) AS d "
@@ -156,16 +164,17 @@ def restore_documents(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     empty = S("{}") if live.columns[table.raw_fields].not_null else S("nullif({}, '{{}}')")
     document = empty.format(S("{} || {}").format(own, loaders))
     changes = S(
-        "WITH old AS (SELECT t.{id}::text AS row_id, t.{raw} AS doc FROM {table} AS t JOIN {undo_entries} AS e "
-        "ON {entries}), "
-        "written AS (UPDATE {table} AS t SET {raw} = {document} {stamp} FROM {undo_entries} AS e WHERE {entries} "
-        "RETURNING e.row_id), "
-        "x AS (SELECT w.row_id, {raw_name}::text AS column_name, old.doc AS old_value, NULL::jsonb AS new_value "
-        "FROM written AS w JOIN old USING (row_id)), "
+        # What is read before it is written must be worked out before: engines with several nodes may read it later.
+        "old AS MATERIALIZED (SELECT t.{id} AS key, e.row_id, t.{raw} AS doc, {document} AS new_doc, {before} AS before"
+        "{time} FROM {table} AS t JOIN {undo_entries} AS e ON {entries}), "
+        "written AS (UPDATE {table} AS t SET {raw} = old.new_doc {stamp} FROM old WHERE t.{id} = old.key "
+        "RETURNING t.{id} AS key), "
+        "x AS (SELECT old.row_id, {raw_name}::text AS column_name, old.doc AS old_value, NULL::jsonb AS new_value "
+        "FROM written JOIN old ON old.key = written.key), "
         "k AS (UPDATE {sync_keys} AS k SET record_hash = NULL, is_edited = true, "
-        "amo_updated_at = coalesce({before}, k.amo_updated_at) "
-        "FROM {undo_entries} AS e WHERE k.table_name = {name} AND e.table_name = {name} AND e.column_name = {raw_name} "
-        "AND NOT e.rewritten AND k.row_id = e.row_id)"
+        "amo_updated_at = coalesce(e.before, k.amo_updated_at) FROM (SELECT e.row_id, {before} AS before "
+        "FROM {undo_entries} AS e WHERE e.table_name = {name} AND e.column_name = {raw_name} AND NOT e.rewritten "
+        "OFFSET 0) AS e WHERE k.table_name = {name} AND k.row_id = e.row_id)"
     ).format(
         id=I(table.id),
         raw=raw,
@@ -177,6 +186,7 @@ def restore_documents(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         ),
         document=document,
         stamp=stamp,
+        time=time,
         before=_TIME_BEFORE,
         sync_keys=undo.control("sync_keys"),
         undo_entries=ENTRIES,
@@ -216,13 +226,15 @@ def return_rows(
         for c in columns
     ]
     changes = S(
-        "WITH x AS (INSERT INTO {table} AS t ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} "
+        "back ({columns}) AS MATERIALIZED (SELECT {values} "
         "FROM {undo_entries} AS e, jsonb_populate_record(NULL::{table}, e.old_value) AS r "
         "WHERE e.table_name = {name} AND e.column_name = '*' "
         "AND e.new_value IS NULL AND NOT e.rewritten AND NOT EXISTS (SELECT FROM {table} AS there "
-        "WHERE there.{key} = r.{key}) AND {conditions} ON CONFLICT DO NOTHING "
-        "RETURNING t.{key}::text AS row_id, '*'::text AS column_name, NULL::jsonb AS old_value, "
-        "to_jsonb(t) AS new_value)"
+        "WHERE there.{key} = r.{key}) AND {conditions}), "
+        "added AS (INSERT INTO {table} AS t ({columns}) OVERRIDING SYSTEM VALUE SELECT back.* FROM back "
+        "ON CONFLICT DO NOTHING RETURNING t.*), "
+        "x AS (SELECT added.{key}::text AS row_id, '*'::text AS column_name, NULL::jsonb AS old_value, "
+        "to_jsonb(added.*) AS new_value FROM added)"
     ).format(
         table=live.identifier,
         columns=S(", ").join(map(I, columns)),
@@ -238,15 +250,12 @@ def return_rows(
 def return_keys(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     """Remembers again which records the returned rows are of."""
     table = live.mapping
-    return S(
-        "INSERT INTO {} (account_id, table_name, amo_id, row_id, amo_updated_at, amo_deleted_at) "
-        "SELECT t.{account}, {name}, t.{amo_id}, e.row_id, {updated}, {mark} "
+    query = S(
+        "SELECT t.{account} AS account_id, {name}::text AS table_name, t.{amo_id} AS amo_id, e.row_id, "
+        "{updated} AS amo_updated_at, {mark} AS amo_deleted_at "
         "FROM {undo_entries} AS e JOIN {table} AS t ON t.{id} = {key} WHERE e.table_name = {name} "
-        "AND e.column_name = '*' AND e.new_value IS NULL AND NOT e.rewritten "
-        "ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id, record_hash = NULL, "
-        "amo_updated_at = excluded.amo_updated_at, amo_deleted_at = excluded.amo_deleted_at"
+        "AND e.column_name = '*' AND e.new_value IS NULL AND NOT e.rewritten"
     ).format(
-        undo.control("sync_keys"),
         mark=returning_mark(live, "t"),
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
@@ -256,6 +265,11 @@ def return_keys(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         id=I(table.id),
         key=as_key(live, S("e.row_id")),
         undo_entries=ENTRIES,
+    )
+    columns = S("account_id, table_name, amo_id, row_id, amo_updated_at, amo_deleted_at")
+    return insert_from(undo.control("sync_keys"), columns, query) + S(
+        " ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id, record_hash = NULL, "
+        "amo_updated_at = excluded.amo_updated_at, amo_deleted_at = excluded.amo_deleted_at"
     )
 
 
@@ -282,13 +296,17 @@ def remove_added_items(
 ) -> sql.Composed:
     """Removes the items that the run added, that are as it left them, and that nothing points at."""
     changes = S(
-        "WITH x AS (DELETE FROM {} AS c USING {undo_entries} AS e WHERE {} AND e.old_value IS NULL AND {} AND {} "
-        "RETURNING e.row_id, '*'::text AS column_name, to_jsonb(c) AS old_value, NULL::jsonb AS new_value)"
+        "gone AS MATERIALIZED (SELECT c.{id} AS key FROM {table} AS c JOIN {undo_entries} AS e ON {entries} "
+        "WHERE e.old_value IS NULL AND {left} AND {free}), "
+        "removed AS (DELETE FROM {table} AS c USING gone WHERE c.{id} = gone.key RETURNING c.*), "
+        "x AS (SELECT removed.{id}::text AS row_id, '*'::text AS column_name, to_jsonb(removed.*) AS old_value, "
+        "NULL::jsonb AS new_value FROM removed)"
     ).format(
-        live.identifier,
-        _item_entries(item_set, live),
-        item_as_left(item_set, live, "c", S("e.new_value")),
-        unreferenced(pointing, "c"),
+        id=I(item_set.id),
+        table=live.identifier,
+        entries=_item_entries(item_set, live),
+        left=item_as_left(item_set, live, "c", S("e.new_value")),
+        free=unreferenced(pointing, "c"),
         undo_entries=ENTRIES,
     )
     return undo.journalled(changes, item_set.table)
@@ -299,15 +317,20 @@ def restore_changed_items(undo: UndoSpec, item_set: ItemSet, live: LiveTable) ->
     written = [item_set.columns[role] for role in ITEM_COLUMNS if role in item_set.columns]
     written += [item_set.raw_fields, *filter(None, (item_set.updated_at,))]
     changes = S(
-        "WITH x AS (UPDATE {} AS c SET {} FROM {undo_entries} AS e, LATERAL jsonb_populate_record(NULL::{}, "
-        "e.old_value) AS r WHERE {} AND e.old_value IS NOT NULL AND {} "
-        "RETURNING e.row_id, '*'::text AS column_name, e.new_value AS old_value, to_jsonb(c) AS new_value)"
+        "items AS MATERIALIZED (SELECT c.{id} AS key, e.row_id AS of_row, e.new_value AS left_value, r.* "
+        "FROM {table} AS c JOIN {undo_entries} AS e ON {entries} "
+        "CROSS JOIN LATERAL (SELECT {values} FROM jsonb_populate_record(NULL::{table}, e.old_value) AS old) AS r "
+        "WHERE e.old_value IS NOT NULL AND {left}), "
+        "written AS (UPDATE {table} AS c SET {writes} FROM items WHERE c.{id} = items.key RETURNING c.*), "
+        "x AS (SELECT items.of_row AS row_id, '*'::text AS column_name, items.left_value AS old_value, "
+        "to_jsonb(written.*) AS new_value FROM written JOIN items ON items.key = written.{id})"
     ).format(
-        live.identifier,
-        S(", ").join(S("{} = r.{}").format(I(c), I(c)) for c in written),
-        live.identifier,
-        _item_entries(item_set, live),
-        item_as_left(item_set, live, "c", S("e.new_value")),
+        id=I(item_set.id),
+        table=live.identifier,
+        entries=_item_entries(item_set, live),
+        values=S(", ").join(S("old.{} AS {}").format(I(c), I(f"old_{c}")) for c in written),
+        writes=S(", ").join(S("{} = items.{}").format(I(c), I(f"old_{c}")) for c in written),
+        left=item_as_left(item_set, live, "c", S("e.new_value")),
         undo_entries=ENTRIES,
     )
     return undo.journalled(changes, item_set.table)

@@ -17,12 +17,17 @@ def _entries(s: ThroughSpec) -> sql.Composed:
 def remove_added(undo: UndoSpec, s: ThroughSpec) -> sql.Composed:
     """Removes the rows that the run added and that are as it left them; their links are to be made again."""
     changes = S(
-        "WITH x AS (DELETE FROM {table} AS c USING {undo_entries} AS e WHERE {entries} "
-        "AND e.old_value IS NULL AND {same} RETURNING e.row_id, '*'::text AS column_name, to_jsonb(c) AS old_value, "
-        "NULL::jsonb AS new_value), "
+        "gone AS MATERIALIZED (SELECT {own_key} FROM {table} AS c JOIN {undo_entries} AS e ON {entries} "
+        "WHERE e.old_value IS NULL AND {same} FOR UPDATE OF c), "
+        "removed AS (DELETE FROM {table} AS c USING gone WHERE {same_row} RETURNING c.*), "
+        "x AS MATERIALIZED (SELECT {key} AS row_id, '*'::text AS column_name, to_jsonb(removed.*) AS old_value, "
+        "NULL::jsonb AS new_value FROM removed), "
         "known AS (UPDATE {links} AS k SET is_made = false, document = NULL FROM x "
         "WHERE k.table_name = {name} AND k.document = x.old_value)"
     ).format(
+        own_key=s.own_key,
+        same_row=s.same_row("gone"),
+        key=s.row_key(S("to_jsonb(removed.*)")),
         table=s.live.identifier,
         name=s.name,
         same=s.as_written(S("e.new_value")),
@@ -43,11 +48,13 @@ def return_removed(undo: UndoSpec, s: ThroughSpec) -> sql.Composed:
         for live, name in ends
     )
     changes = S(
-        "WITH back AS (INSERT INTO {table} AS c ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} "
+        "old ({columns}) AS MATERIALIZED (SELECT {values} "
         "FROM {undo_entries} AS e CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, e.old_value) AS r "
         "WHERE {entries} AND e.new_value IS NULL AND {there} AND NOT EXISTS (SELECT FROM {table} AS d "
-        "WHERE d.{parent} = r.{parent} AND d.{target} = r.{target}) "
-        "ON CONFLICT DO NOTHING RETURNING to_jsonb(c) AS doc), "
+        "WHERE d.{parent} = r.{parent} AND d.{target} = r.{target})), "
+        "added AS (INSERT INTO {table} AS c ({columns}) OVERRIDING SYSTEM VALUE SELECT old.* FROM old "
+        "ON CONFLICT DO NOTHING RETURNING c.*), "
+        "back AS MATERIALIZED (SELECT to_jsonb(added.*) AS doc FROM added), "
         "x AS (SELECT {key} AS row_id, '*'::text AS column_name, NULL::jsonb AS old_value, b.doc AS new_value "
         "FROM back AS b), "
         "known AS (INSERT INTO {links} (account_id, table_name, amo_id, ref, is_made, document) "

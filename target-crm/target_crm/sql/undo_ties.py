@@ -9,8 +9,8 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.mapping.catalogue import LiveTable
-from target_crm.sql.spec import I, S, comma
-from target_crm.sql.staging_table import StagingTable, create, drop, make
+from target_crm.sql.spec import I, S, comma, tail
+from target_crm.sql.staging_table import StagingTable, create, drop, insert_from, make
 from target_crm.sql.ties import TIE, stamps_kept, tie_document
 from target_crm.sql.typed import as_key
 from target_crm.sql.undo_entries import ENTRIES
@@ -74,8 +74,11 @@ def restore_ids(live: LiveTable) -> sql.Composed:
     """Puts the rows' ids and stamps back."""
     table = live.mapping
     stamps: list[sql.Composable] = []
-    for name in stamps_kept(live):
-        old = S("(u.old_value->'stamps'->>{})::{}").format(sql.Literal(name), S(live.columns[name].type_sql))
+    olds: list[sql.Composable] = []
+    for number, name in enumerate(stamps_kept(live)):
+        read = S("(u.old_value->'stamps'->>{})::{}").format(sql.Literal(name), S(live.columns[name].type_sql))
+        old: sql.Composable = S("u.{}").format(I(f"stamp_{number}"))
+        olds.append(S("{} AS {}").format(read, I(f"stamp_{number}")))
         if name in (table.service.get("created_at"), table.service.get("updated_at")):
             # Of a row that somebody wrote since, the time of that stays.
             old = S("CASE WHEN u.untouched THEN {} ELSE t.{} END").format(old, I(name))
@@ -84,8 +87,13 @@ def restore_ids(live: LiveTable) -> sql.Composed:
         S("{} = (u.old_value->>'account_id')::bigint").format(I(table.account or "")),
         S("{} = (u.old_value->>'amo_id')::bigint").format(I(table.amo_id or "")),
     ]
-    return S("UPDATE {} AS t SET {} FROM {undo_ties} AS u WHERE t.{} = {}").format(
-        live.identifier, comma([*ids, *stamps]), I(table.id), as_key(live, S("u.row_id")), undo_ties=TIES
+    return S("UPDATE {} AS t SET {} FROM (SELECT u.*{} FROM {undo_ties} AS u OFFSET 0) AS u WHERE t.{} = {}").format(
+        live.identifier,
+        comma([*ids, *stamps]),
+        tail(olds),
+        I(table.id),
+        as_key(live, S("u.row_id")),
+        undo_ties=TIES,
     )
 
 
@@ -97,11 +105,16 @@ def restore_keys(undo: UndoSpec, live: LiveTable) -> list[sql.Composed]:
             "DELETE FROM {} AS k USING {undo_ties} AS u "
             "WHERE k.account_id = u.a AND k.table_name = {} AND k.amo_id = u.i"
         ).format(keys, name, undo_ties=TIES),
-        S(
-            "INSERT INTO {keys} SELECT r.* FROM {undo_ties} AS u, "
-            "LATERAL jsonb_populate_record(NULL::{keys}, u.old_value->'key') AS r "
-            "WHERE jsonb_typeof(u.old_value->'key') = 'object' ON CONFLICT DO NOTHING"
-        ).format(keys=keys, undo_ties=TIES),
+        insert_from(
+            keys,
+            None,
+            S(
+                "SELECT r.* FROM {undo_ties} AS u, "
+                "LATERAL jsonb_populate_record(NULL::{keys}, u.old_value->'key') AS r "
+                "WHERE jsonb_typeof(u.old_value->'key') = 'object'"
+            ).format(keys=keys, undo_ties=TIES),
+        )
+        + S(" ON CONFLICT DO NOTHING"),
         S(
             "INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
             "SELECT {}, {}, u.row_id, {}, u.now, u.old_value FROM {undo_ties} AS u"

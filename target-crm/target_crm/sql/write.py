@@ -12,7 +12,7 @@ from target_crm.sql.marks import written_mark
 from target_crm.sql.merge import bit
 from target_crm.sql.rules import lasting_tombstone
 from target_crm.sql.spec import I, MergeSpec, S, Slot, comma
-from target_crm.sql.staging import limited
+from target_crm.sql.staging import limit_of, limited
 
 # So many rows found unchanged the long way are worth remembering: a restored database, not a few edits.
 _LEAST_TO_REMEMBER = 1000
@@ -95,7 +95,7 @@ def update_rows(spec: MergeSpec, rows: int) -> sql.Composed:
     writes.append(S("{} = plan.document").format(I(table.raw_fields)))
     stamp = spec.service("updated_at")
     if stamp:
-        writes.append(S("{column} = CASE WHEN plan.writes THEN now() ELSE crm.{column} END").format(column=stamp))
+        writes.append(S("{column} = CASE WHEN plan.writes THEN plan.moment ELSE crm.{column} END").format(column=stamp))
     if spec.only is None:
         for role, value in (("amo_created_at", "plan.created_at"), ("amo_updated_at", "plan.updated_at")):
             name = spec.service(role)
@@ -123,7 +123,8 @@ def update_rows(spec: MergeSpec, rows: int) -> sql.Composed:
     ).format(
         table=spec.live.identifier,
         writes=comma(writes),
-        plan=limited(spec.plan, rows),
+        # The time comes with the plan: Citus takes no now() within a CASE of an UPDATE.
+        plan=S("(SELECT *, now() AS moment FROM {} LIMIT {})").format(spec.plan, sql.Literal(limit_of(rows))),
         id=I(table.id),
         unchanged=unchanged,
         account=I(table.account or ""),

@@ -21,7 +21,7 @@ from target_crm.config.settings import Settings
 from target_crm.database.connection import Database, connection_settings, lock_seconds
 from target_crm.database.lenient import read_everything
 from target_crm.database.schema_version import schema_version
-from target_crm.database.session import PinnedConnection, pin
+from target_crm.database.session import PinnedConnection
 from target_crm.operations.conflicts import rule_indexes
 from target_crm.operations.search import search_indexes
 from target_crm.operations.session import NothingYetError, Session, prepare_session, require_server
@@ -85,7 +85,7 @@ class Crm:
         self._database.__exit__(kind, error, trace)
 
     def _configure(self, connection: PinnedConnection) -> None:
-        pin(connection, lock_seconds(self.settings))
+        self._database.configure(connection, lock_seconds(self.settings))
         read_everything(connection)
 
     @contextmanager
@@ -106,7 +106,7 @@ class Crm:
             yield Session(self.settings, connection, known.tables, known.sets, self._database)
             connection.rollback()
 
-    def _tables(self, connection: psycopg.Connection[Any]) -> Session:
+    def _tables(self, connection: PinnedConnection) -> Session:
         """The mapped tables, looked at again when a minute has passed: somebody may have altered them."""
         with self._lock:
             if self._known is None or time.monotonic() - self._checked > _TABLES_GOOD_FOR_SECONDS:
@@ -160,7 +160,7 @@ class Crm:
                     )
                     return
 
-    def _indexes(self, connection: psycopg.Connection[Any]) -> dict[str, sql.Composed]:
+    def _indexes(self, connection: PinnedConnection) -> dict[str, sql.Composed]:
         """By name, what the page needs."""
         text = resources.files("target_crm.sql").joinpath("review.sql").read_text("utf-8")
         found: dict[str, sql.Composed] = {}

@@ -118,6 +118,21 @@ RUN_PROBLEMS: dict[str, Text] = {
         "Leave it out of database_url, and PGOPTIONS out of the environment.",
         "Уберите его из database_url, а PGOPTIONS — из окружения.",
     ),
+    # Citus
+    "E_CITUS_NODE": Text(
+        "{host}:{port} is a worker of Citus. Locks and numbers of runs are one node's own, so loads, commands and the "
+        "review page use the coordinator alone. Nothing was written.",
+        "{host}:{port} — рабочий узел Citus. Блокировки и номера загрузок у каждого узла свои, поэтому загрузки, "
+        "команды и страница проверки работают только через координатор. Ничего не записано.",
+        "Name the coordinator in database_url.",
+        "Укажите в database_url координатор.",
+    ),
+    "E_CITUS_STAGING": Text(
+        "Setting staging: temporary tables would be on another node of Citus than schema {schema}.",
+        "Параметр staging: временные таблицы были бы не на том узле Citus, где схема {schema}.",
+        "Set staging to auto or schema.",
+        "Задайте staging: auto или schema.",
+    ),
     # Afterwards
     "E_DATABASE_LOST": Text("The database went away: {said}", "Связь с базой данных прервалась.", _AGAIN, _AGAIN_RU),
     "E_DATABASE_ENDED": Text(
