@@ -14,7 +14,7 @@ from psycopg import sql
 def run_script(connection: psycopg.Connection[Any], file: str, **slots: sql.Composable) -> None:
     """Run the statements of a file one after another. The caller commits.
 
-    Each by itself, since Citus passes on the text in which a statement stands. A statement ends with a line that ends
+    Each by itself, since Citus passes on the text in which a statement is. A statement ends with a line that ends
     with a semicolon, outside of a function's body.
     """
     for statement in _split(file):
