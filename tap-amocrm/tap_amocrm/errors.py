@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from tap_amocrm.error_codes import code_of
+from tap_amocrm.error_codes import Language, code_of
 
 BLOCKED = (
     "amoCRM has blocked this address (403 as HTML) after too many requests. Stop all integrations that run from here "
@@ -36,6 +36,19 @@ class TapError(Exception):
     def code(self) -> str:
         """The stable code of this kind of error (docs/errors.md)."""
         return code_of(type(self)).code
+
+    def text(self, language: Language) -> str:
+        """What the code and its parameters say, in a language; `str` says more, in English."""
+        return code_of(type(self)).rendered(self.parameters, language)
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """What a log line in JSON carries beside the message."""
+        return {
+            "error_code": self.code,
+            "error_parameters": self.parameters,
+            "error_text_ru": self.text("ru"),
+        }
 
     @property
     def message(self) -> str:

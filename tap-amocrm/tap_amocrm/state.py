@@ -225,7 +225,7 @@ def check_state(state: Mapping[str, Any]) -> None:
     for key, what in _WRAPPED.items():
         if _BOOKMARKS not in state and isinstance(state.get(key), dict):
             msg = f"The state is wrapped in {what}: give what it holds under {key!r} alone."
-            raise StateError(msg)
+            raise StateError(msg, where=key)
     bookmarks = state.get(_BOOKMARKS, {})
     if not isinstance(bookmarks, dict):
         _refuse(_BOOKMARKS, bookmarks, "an object")
@@ -350,4 +350,4 @@ def _refuse(where: str, value: Any, expected: str) -> None:
         f"The state's {where} is {str(value)[:60]!r} and must be {expected}. Give the last STATE of a run, or "
         "none to read everything."
     )
-    raise StateError(msg)
+    raise StateError(msg, where=where)

@@ -247,11 +247,16 @@ class TapAmoCRM(JoinedTap):
             ConfigError: something is, and `raise_errors` is set.
         """
         unknown = unknown_settings(given, SETTING_NAMES)
-        problems = [*unknown, *validation_problems(refused)]
+        wrong = list(refused)
+        problems = [*unknown.values(), *validation_problems(wrong)]
         if given.get("faker_config") and find_spec("faker") is None:
             problems.append("Setting faker_config has no effect: Faker is not installed. Install singer-sdk[faker].")
+        if unknown and raise_errors:
+            raise UnknownSettingError(" ".join(problems), settings=list(unknown))
         if problems and raise_errors:
-            raise (UnknownSettingError if unknown else ConfigError)(" ".join(problems))
+            names = sorted({str(error.path[0]) for error in wrong if error.path})
+            kind = "format" if wrong else "packages"
+            raise ConfigError(" ".join(problems), setting=names or ["faker_config"], problem=kind)
         return problems
 
     @classmethod

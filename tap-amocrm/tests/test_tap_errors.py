@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import pkgutil
@@ -13,7 +14,7 @@ import pytest
 
 import tap_amocrm
 from tap_amocrm.error_codes import CODES, code_of
-from tap_amocrm.errors import ApiError, PausedError, TapError
+from tap_amocrm.errors import ApiError, ConfigError, PausedError, TapError, UnknownSettingError
 from tap_amocrm.errors_page import HEADING, errors_section
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
@@ -80,6 +81,43 @@ def test_an_error_needs_the_parameters_of_its_code(kind):
         assert kind("What happened.").parameters == {}
 
 
+def raised():
+    """Each place in the code that makes an error of the tap: file, line, class, what is passed by name."""
+    kinds = {kind.__name__: kind for kind in all_errors()}
+    for file in sorted(Path(tap_amocrm.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds:
+                named = {keyword.arg: keyword.value for keyword in node.keywords}
+                yield f"{file.name}:{node.lineno}", kinds[node.func.id], named
+
+
+def test_every_place_that_raises_gives_the_parameters_of_the_code():
+    found = list(raised())
+    assert len(found) > 60
+    for place, kind, named in found:
+        if kind.__init__ is TapError.__init__:
+            assert set(code_of(kind).parameters) <= set(named), place
+        problem = named.get("problem")
+        if isinstance(problem, ast.Constant):
+            assert problem.value in code_of(kind).problems, place
+
+
+@pytest.mark.parametrize("code", CODES.values(), ids=lambda code: code.code)
+def test_every_code_has_a_text_of_its_own_in_russian(code):
+    for text in (code.meaning, code.remedy, *(code.problems or {}).values()):
+        assert re.search("[а-яё]", text.ru)
+        assert text.ru.endswith(".")
+        assert not set(re.findall(r"\{(\w+)\}", text.en + text.ru)) - set(code.parameters)
+
+
+def test_an_error_is_rendered_in_both_languages_from_code_and_parameters():
+    error = ConfigError("Setting page_size: 251 must be ...", setting="page_size", problem="range")
+    assert error.text("en") == "page_size is out of its range. Correct the setting that the message names."
+    assert error.text("ru").startswith("Значение вне допустимых пределов: page_size.")
+    refused = UnknownSettingError("Setting page_sise ...", settings=["page_sise"])
+    assert refused.text("ru").startswith("Имя настройки")
+
+
 def test_errors_carry_their_parameters():
     assert ApiError(402, "/api/v4/leads", "Payment Required").parameters == {"status": 402, "path": "/api/v4/leads"}
     paused = PausedError.of(90, "/api/v4/leads answers 429")
@@ -107,3 +145,5 @@ def test_logs_in_json_carry_the_code(start, tmp_path):
     (error,) = [e for e in map(json.loads, filter(None, done.stderr.splitlines())) if e["level"] == "error"]
     assert "E_SETTING" in json.dumps(error)
     assert "error_parameters" in json.dumps(error)
+    assert "page_size" in json.dumps(error["extra"]["error_parameters"] if "extra" in error else error)
+    assert "Исправьте настройку" in json.dumps(error, ensure_ascii=False)

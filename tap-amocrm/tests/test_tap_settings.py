@@ -93,15 +93,15 @@ def test_several_mistakes_are_named_at_once():
 
 
 def test_meltanos_extras_are_no_mistakes():
-    assert unknown_settings(["_select", "_metadata", "stream_maps"], SETTING_NAMES) == []
+    assert unknown_settings(["_select", "_metadata", "stream_maps"], SETTING_NAMES) == {}
     variables = ("TAP_AMOCRM__SELECT", "TAP_AMOCRM__METADATA", "TAP_AMOCRM_LOGLEVEL", "TAP_AMOCRM_STREAM_MAPS_LEADS_X")
-    assert unknown_variables(dict.fromkeys(variables, ""), SETTING_NAMES) == []
+    assert unknown_variables(dict.fromkeys(variables, ""), SETTING_NAMES) == {}
 
 
 def test_variables_of_an_inheriting_plugin_are_no_mistakes_under_meltano():
     variables = {"TAP_AMOCRM_NORTH_SUBDOMAIN": "north"}
-    assert unknown_variables({**variables, "MELTANO_PROJECT_ROOT": "/x"}, SETTING_NAMES) == []
-    assert unknown_variables(variables, SETTING_NAMES) != []
+    assert unknown_variables({**variables, "MELTANO_PROJECT_ROOT": "/x"}, SETTING_NAMES) == {}
+    assert unknown_variables(variables, SETTING_NAMES) != {}
 
 
 COMMANDS = {"tap": TapAmoCRM.get_singer_command(), "check": check, "smoke": smoke, "login": login}

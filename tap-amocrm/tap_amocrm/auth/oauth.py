@@ -120,7 +120,7 @@ class OAuth:
                 grants.append(Grant("refresh_token", stored.refresh_token))
             if not grants:
                 msg = "There is no refresh token yet: run tap-amocrm-login, or set authorization_code or refresh_token."
-                raise ConfigError(msg)
+                raise ConfigError(msg, setting="refresh_token", problem="missing")
             self._take(self._obtain(stored, grants))
 
     def _stored(self) -> Chain:
@@ -133,7 +133,7 @@ class OAuth:
                 f"{stored.host}, not of {mine[1]} at {mine[0]}. Name another file, or remove this one and run "
                 "tap-amocrm-login."
             )
-            raise ConfigError(msg)
+            raise ConfigError(msg, setting="token_file", problem="other_content")
         return stored
 
     def _obtain(self, stored: Chain, grants: Sequence[Grant]) -> Chain:
@@ -158,7 +158,8 @@ class OAuth:
                 logger.warning("%s The tokens of token_file are used.", refused)
             return self._keep(stored, grants, granted)
         self._store.write(stored)
-        raise refused or ConfigError("There is nothing to get a token with.")
+        msg = "There is nothing to get a token with."
+        raise refused or ConfigError(msg, setting="refresh_token", problem="missing")
 
     def _keep(self, stored: Chain, grants: Sequence[Grant], granted: Granted) -> Chain:
         seeds = (_digest(g) for g in (*self._seeds, *grants) if g.value != stored.refresh_token)
@@ -197,16 +198,16 @@ def from_config(config: Mapping[str, Any], url: str, send: Send) -> LongLivedTok
     if token:
         if not usable(token):
             msg = "Setting access_token: blanks, line breaks or letters that no token has; copy it once more."
-            raise ConfigError(msg)
+            raise ConfigError(msg, setting="access_token", problem="format")
         return LongLivedToken(token)
     missing = [k for k in ("client_id", "client_secret", "redirect_uri") if not _given(config, k)]
     if missing:
         msg = f"No access: give access_token (a long-lived token), or for OAuth also {', '.join(missing)}."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting=["access_token", *missing], problem="missing")
     file = _given(config, "token_file")
     if not file:
         msg = "Setting token_file is missing: OAuth's refresh tokens change with every use and must be kept."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="token_file", problem="missing")
     integration = Integration(*(_given(config, k) for k in ("client_id", "client_secret", "redirect_uri")))
     kinds: tuple[tuple[GrantType, str], ...] = (
         ("authorization_code", _given(config, "authorization_code")),

@@ -34,8 +34,8 @@ class GrantRefusedError(AuthorisationError):
     `lost`: an answer to it was lost before; that may be why.
     """
 
-    def __init__(self, message: str, *, lost: bool) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, lost: bool, status: int, grant: GrantType) -> None:
+        super().__init__(message, status=status, grant=grant)
         self.lost = lost
 
 
@@ -113,7 +113,7 @@ def exchange(send: Send, account_url: str, integration: Integration, grant: Gran
         f"{account_url}/oauth2/access_token gives no usable answer after {RETRIES.tries} tries ({reason}). Check "
         "api_url or subdomain and the network; the next run tries again with the same token."
     )
-    raise UnreachableError(msg)
+    raise UnreachableError(msg, host=urlsplit(account_url).hostname)
 
 
 def _granted(answer: requests.Response) -> Granted | None:
@@ -158,10 +158,13 @@ def _refusal(
     if 300 <= status < 400:
         other = urlsplit(answer.headers.get("Location", "")).hostname or "another address"
         return ConfigError(
-            f"{account_url} sends token requests on to {other}: set subdomain and domain to that account."
+            f"{account_url} sends token requests on to {other}: set subdomain and domain to that account.",
+            setting="subdomain",
+            problem="other_account",
         )
     if status == 404:
-        return ConfigError(f"{account_url} has no token endpoint (404): check subdomain and domain, or api_url.")
+        msg = f"{account_url} has no token endpoint (404): check subdomain and domain, or api_url."
+        return ConfigError(msg, setting="subdomain", problem="no_account")
     problem = _json(answer)
     hint = " ".join(str(problem[k]) for k in ("hint", "title") if problem.get(k))
     for secret in secrets:
@@ -171,17 +174,23 @@ def _refusal(
     what = "authorisation code" if kind == "authorization_code" else "refresh token"
     if "redirect" in said:
         return ConfigError(
-            f"Setting redirect_uri is refused ({shown}): it must be the integration's redirect address to the letter."
+            f"Setting redirect_uri is refused ({shown}): it must be the integration's redirect address to the letter.",
+            setting="redirect_uri",
+            problem="refused",
         )
     if "this client" in said or "linked to client" in said:
         return GrantRefusedError(
             f"The {what} belongs to another integration than client_id ({shown}): run tap-amocrm-login for this one.",
             lost=False,
+            status=status,
+            grant=kind,
         )
     if "client" in said:
         return ConfigError(
             f"Settings client_id and client_secret are refused ({shown}): compare them with the integration's page, "
-            "where the secret may have been renewed."
+            "where the secret may have been renewed.",
+            setting=["client_id", "client_secret"],
+            problem="refused",
         )
     if lost:
         why = "it was sent before and the answer was lost, perhaps with the next token in it"
@@ -192,4 +201,6 @@ def _refusal(
     return GrantRefusedError(
         f"amoCRM refuses the {what} ({shown}): {why}; run tap-amocrm-login to authorise the integration again.",
         lost=lost,
+        status=status,
+        grant=kind,
     )

@@ -117,12 +117,12 @@ class TokenStore:
             return Chain()
         except OSError as error:
             msg = f"Setting token_file: {self.path} can't be read: {error.strerror}."
-            raise ConfigError(msg) from None
+            raise ConfigError(msg, setting="token_file", problem="unreadable") from None
         with suppress(ValueError, RecursionError):
             return Chain.from_document(json.loads(text))
         # Raised out here: the decoder's own error carries the file's text.
         msg = f"Setting token_file: {self.path} holds no tokens; remove it and run tap-amocrm-login."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="token_file", problem="other_content")
 
     def write(self, chain: Chain) -> None:
         """Store a chain; it is on the disk when this returns. Only under the lock.
@@ -144,5 +144,7 @@ class TokenStore:
     def _unwritable(self, error: OSError) -> ConfigError:
         return ConfigError(
             f"Setting token_file: {self.path} can't be written: {error.strerror or error}. Tokens are good once and "
-            "must be kept; name a file in a folder that can be written to."
+            "must be kept; name a file in a folder that can be written to.",
+            setting="token_file",
+            problem="unwritable",
         )

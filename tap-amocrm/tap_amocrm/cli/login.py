@@ -50,7 +50,11 @@ class Redirect:
     referer: str = ""
 
 
-class ForeignAnswerError(ConfigError):
+class LoginError(ConfigError):
+    """The login under way brought no access to the account."""
+
+
+class ForeignAnswerError(LoginError):
     """A redirect that does not belong to the login under way."""
 
 
@@ -88,10 +92,10 @@ class Login:
             msg = (
                 f"The access was not allowed ({values['error'][:100]}); an administrator of the account must allow it."
             )
-            raise ConfigError(msg)
+            raise LoginError(msg, problem="denied")
         if not values.get("code"):
             msg = "The response contains no code. Open the address above again."
-            raise ConfigError(msg)
+            raise LoginError(msg, problem="no_code")
         return Redirect(values["code"], values.get("referer", "").strip().lower())
 
     def account_url(self, redirect: Redirect) -> str:
@@ -106,7 +110,7 @@ class Login:
         if not redirect.referer:
             if not wanted:
                 msg = "The code does not identify the account. Pass --subdomain, or paste the full redirect URL."
-                raise ConfigError(msg)
+                raise LoginError(msg, problem="no_account")
             return str(wanted).rstrip("/")
         if _ACCOUNT.fullmatch(redirect.referer):
             chosen = f"https://{redirect.referer}"
@@ -114,12 +118,12 @@ class Login:
             chosen = f"http://{redirect.referer}"  # a simulator: it sends its own address
         else:
             msg = f"The answer names {redirect.referer[:100]!r} as the account, which is not a host of amoCRM or Kommo."
-            raise ConfigError(msg)
+            raise LoginError(msg, problem="foreign_host")
         if wanted and urlsplit(wanted).netloc.lower() != urlsplit(chosen).netloc:
             msg = (
                 f"Access was allowed to {chosen}, but the settings name {wanted}: choose that account, or change them."
             )
-            raise ConfigError(msg)
+            raise LoginError(msg, problem="other_account")
         return chosen
 
 
@@ -185,7 +189,7 @@ def receive(login: Login, minutes: float, *, browser: bool) -> Redirect:
             f"Setting redirect_uri: {login.settings['redirect_uri']} can't be listened on "
             f"({getattr(error, 'strerror', None) or error}). End what listens there, or use --paste."
         )
-        raise ConfigError(msg) from None
+        raise ConfigError(msg, setting="redirect_uri", problem="in_use") from None
     threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
         _show(login)
@@ -197,7 +201,7 @@ def receive(login: Login, minutes: float, *, browser: bool) -> Redirect:
         msg = (
             f"No answer came in {minutes:g} minutes. Run again, or use --paste when the browser is on another machine."
         )
-        raise ConfigError(msg) from None
+        raise LoginError(msg, problem="no_answer") from None
     finally:
         receiver.shutdown()
         receiver.server_close()
@@ -220,7 +224,7 @@ def paste(login: Login, *, browser: bool) -> Redirect:
     text = sys.stdin.readline().strip()
     if not text:
         msg = "Nothing was pasted."
-        raise ConfigError(msg)
+        raise LoginError(msg, problem="nothing_pasted")
     if "code=" in text or "://" in text:
         return login.read(urlsplit(text).query or text.lstrip("?"))
     return Redirect(text)
@@ -277,11 +281,11 @@ def _settings(config: Path | None, given: dict[str, Any]) -> dict[str, Any]:
     _check_redirect(settings["redirect_uri"])
     if settings["domain"] not in AUTHORISATION_PAGES:
         msg = f"Setting domain: {settings['domain']!r} must be one of {', '.join(AUTHORISATION_PAGES)}."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="domain", problem="choice")
     for name, question, hidden in (("client_id", "Integration ID", False), ("client_secret", "Secret key", True)):
         if not settings[name] and not sys.stdin.isatty():
             msg = f"Setting {name} is missing: set TAP_AMOCRM_{name.upper()} or give --config."
-            raise ConfigError(msg)
+            raise ConfigError(msg, setting=name, problem="missing")
         settings[name] = settings[name] or click.prompt(question, hide_input=hidden).strip()
     return settings
 
@@ -291,7 +295,7 @@ def _absolute(token_file: str) -> Path:
         return user_path("token_file", token_file).absolute()
     except OSError as error:
         msg = f"Setting token_file: the current folder can't be used ({error.strerror}). Give the file's whole path."
-        raise ConfigError(msg) from None
+        raise ConfigError(msg, setting="token_file", problem="unreadable") from None
 
 
 def _check_redirect(address: str) -> None:
@@ -302,7 +306,7 @@ def _check_redirect(address: str) -> None:
         good = False
     if not good:
         msg = f"Setting redirect_uri: {address!r} must be an address with a port from 1 to 65535, such as {_REDIRECT}."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="redirect_uri", problem="format")
 
 
 def _tell(settings: dict[str, Any], url: str) -> None:

@@ -58,10 +58,10 @@ def account_host(subdomain: Any, domain: Any) -> str:
     below = str(domain or DOMAINS[0]).strip().lower()
     if below not in DOMAINS:
         msg = f"Setting domain: {str(domain)[:80]!r} must be one of {', '.join(DOMAINS)}."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="domain", problem="choice")
     if not given:
         msg = "Setting subdomain is missing: name the account (mycompany of mycompany.amocrm.ru), or give api_url."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="subdomain", problem="missing")
     name = re.sub(r"^https?://", "", given).removesuffix("/")
     for known in DOMAINS:
         if name.endswith(f".{known}"):
@@ -72,7 +72,7 @@ def account_host(subdomain: Any, domain: Any) -> str:
             f"Setting subdomain: {str(subdomain)[:80]!r} does not name an account. Give the account's name "
             "(mycompany), its host (mycompany.amocrm.ru) or its address (https://mycompany.amocrm.ru/)."
         )
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="subdomain", problem="format")
     return f"{name}.{below}"
 
 
@@ -94,7 +94,7 @@ def given_url(setting: str, url: str) -> str:
             f"Setting {setting}: {shown[:80]!r} must be an address such as https://mycompany.amocrm.ru, with nothing "
             "but a host, a port and a path."
         )
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="api_url", problem="format")
     if parts.scheme.lower() == "http" and parts.hostname not in LOOPBACK:
         logger.warning("Setting %s: http:// sends the token unencrypted; use https://.", setting)
     return url.rstrip("/")

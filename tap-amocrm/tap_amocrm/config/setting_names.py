@@ -31,26 +31,26 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_letters[found[0]] if found else None
 
 
-def unknown_settings(names: Iterable[str], known: Sequence[str]) -> list[str]:
-    """One sentence for each key of a config that is not a setting. Meltano's extras begin with an underscore."""
-    return [_problem(name, name, known) for name in names if name not in known and not name.startswith("_")]
+def unknown_settings(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
+    """Each key of a config that is not a setting, with a sentence. Meltano's extras begin with an underscore."""
+    return {name: _problem(name, name, known) for name in names if name not in known and not name.startswith("_")}
 
 
-def unknown_variables(environment: Mapping[str, str], known: Sequence[str]) -> list[str]:
-    """One sentence for each variable TAP_AMOCRM_... that names no setting.
+def unknown_variables(environment: Mapping[str, str], known: Sequence[str]) -> dict[str, str]:
+    """Each variable TAP_AMOCRM_... that names no setting, with a sentence.
 
     Under Meltano the variables of plugins that inherit from this one are there, too (`TAP_AMOCRM_NORTH_SUBDOMAIN` of
     `tap-amocrm-north`): what ends with the name of a setting is not looked at.
     """
     inherited = tuple(f"_{name}" for name in known) if environment.get("MELTANO_PROJECT_ROOT") else ()
-    problems = []
+    problems = {}
     for variable in sorted(environment):
         name = variable.removeprefix(PREFIX)
         if name == variable or _NOT_SETTINGS.fullmatch(name):
             continue
         setting = name.lower()
         if setting not in known and not setting.startswith(_OBJECTS) and not setting.endswith(inherited):
-            problems.append(_problem(variable, setting, known))
+            problems[variable] = _problem(variable, setting, known)
     return problems
 
 

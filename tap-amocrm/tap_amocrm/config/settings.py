@@ -314,10 +314,10 @@ def _start(value: Any) -> int:
         moment = None
     if moment is None:
         msg = f"Setting start_date: {value!r} must be an RFC 3339 timestamp, for example 2026-01-31T00:00:00Z."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="start_date", problem="format")
     if moment.timestamp() > time.time() + _A_DAY:
         msg = f"Setting start_date: {value!r} is in the future; nothing would be read."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="start_date", problem="future")
     return int(moment.timestamp())
 
 
@@ -325,7 +325,7 @@ def _users(value: Any) -> list[int]:
     ids = [whole(v) for v in value] if isinstance(value, list) else [None]
     if None in ids:
         msg = f"Setting responsible_user_ids: {value!r} must be a list of user IDs, for example [5000003, 5000004]."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="responsible_user_ids", problem="format")
     return [i for i in ids if i is not None]
 
 
@@ -337,7 +337,7 @@ def _number(config: Mapping[str, Any], name: str, default: float, least: float) 
         number = -1
     if not math.isfinite(number) or number < least:
         msg = f"Setting {name}: {value!r} must be a number of at least {least:g}."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting=name, problem="range")
     return number
 
 
@@ -346,7 +346,7 @@ def _whole(config: Mapping[str, Any], name: str, default: int, least: int, most:
     number = default if value is None else whole(value)
     if number is None or not least <= number <= most:
         msg = f"Setting {name}: {value!r} must be a whole number from {least} to {most}."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting=name, problem="range")
     return number
 
 
@@ -357,23 +357,23 @@ def _optional_whole(config: Mapping[str, Any], name: str) -> int | None:
 def _check_together(settings: Settings) -> None:
     if settings.child_strategy not in STRATEGIES:
         msg = f"Setting child_strategy: {settings.child_strategy!r} must be one of {', '.join(STRATEGIES)}."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="child_strategy", problem="choice")
     if settings.custom_fields not in CUSTOM_FIELDS:
         msg = f"Setting custom_fields: {settings.custom_fields!r} must be one of {', '.join(CUSTOM_FIELDS)}."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="custom_fields", problem="choice")
     if settings.follow_request_share > 1:
         msg = f"Setting follow_request_share: {settings.follow_request_share:g} must be a number from 0.02 to 1."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="follow_request_share", problem="range")
     loopback = urlsplit(settings.api_url).hostname in LOOPBACK
     if settings.requests_per_second > MAX_REQUESTS_PER_SECOND and not loopback:
         msg = (
             f"Setting requests_per_second: {settings.requests_per_second:g} is above amoCRM's limit of "
             f"{MAX_REQUESTS_PER_SECOND}; going over it gets the address blocked."
         )
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="requests_per_second", problem="range")
     if (settings.company_custom_field_id is None) != (settings.company_custom_field_value is None):
         msg = "Settings company_custom_field_id and company_custom_field_value go together: give both or none."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting=["company_custom_field_id", "company_custom_field_value"], problem="together")
 
 
 def validation_problems(errors: Iterable[Any]) -> list[str]:

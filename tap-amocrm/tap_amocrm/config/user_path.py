@@ -18,7 +18,7 @@ def user_path(setting: str, given: str) -> Path:
         return Path(given).expanduser()
     except RuntimeError:
         msg = f"Setting {setting}: {given} is below the home folder, and this user has none. Give another path."
-        raise ConfigError(msg) from None
+        raise ConfigError(msg, setting=setting, problem="no_home") from None
 
 
 def check_writable(setting: str, path: Path) -> None:
@@ -31,4 +31,4 @@ def check_writable(setting: str, path: Path) -> None:
         check_file(path)
     except OSError as error:
         msg = f"Setting {setting}: {path} can't be written: {error.strerror}."
-        raise ConfigError(msg) from None
+        raise ConfigError(msg, setting=setting, problem="unwritable") from None

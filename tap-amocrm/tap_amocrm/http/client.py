@@ -301,7 +301,7 @@ class _Attempts:
             f"{ask.base or client.settings.api_url}{ask.path} gives no usable answer after {most} tries ({reason}). "
             "Check api_url or subdomain and the network; what was loaded stays, the next run goes on from there."
         )
-        raise UnreachableError(msg)
+        raise UnreachableError(msg, host=urlsplit(client.settings.api_url).hostname)
 
     def _pause(self, reason: str, asked: float | None, most: int) -> float:
         wait = RETRIES.pause(self._tries, asked)

@@ -27,13 +27,13 @@ def hopeless(fault: requests.RequestException, url: str) -> None:
                 f"The address of {host}{proxy} can't be found ({cause.strerror}). Check subdomain and domain, or "
                 "api_url, and the network."
             )
-            raise UnreachableError(msg)
+            raise UnreachableError(msg, host=host)
         if isinstance(cause, ssl.SSLCertVerificationError):
             msg = (
                 f"The certificate of {host} is not trusted ({cause.verify_message}). Check api_url; where a proxy of "
                 "your own opens TLS, name its certificate in REQUESTS_CA_BUNDLE."
             )
-            raise UnreachableError(msg)
+            raise UnreachableError(msg, host=host)
 
 
 def is_slow(fault: requests.RequestException) -> bool:

@@ -196,4 +196,4 @@ def check_metrics_file(path: Path) -> None:
         document = None
     if not isinstance(document, dict) or (document and "requests_by_stream" not in document):
         msg = f"Setting metrics_file: {path} holds something else than metrics and stays as it is. Name another file."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="metrics_file", problem="other_content")

@@ -22,7 +22,8 @@ def refusal(status: int, path: str, headers: Mapping[str, str], content: bytes, 
         hint = f", {_clean(problem['hint'], secret)}" if problem.get("hint") else ""
         return AuthorisationError(
             f"amoCRM refuses the token (401{hint}). Make a new long-lived token in the integration's "
-            "settings, or authorise again with tap-amocrm-login."
+            "settings, or authorise again with tap-amocrm-login.",
+            status=status,
         )
     if status == 414:
         return UrlTooLongError(status, path, "URI too long")

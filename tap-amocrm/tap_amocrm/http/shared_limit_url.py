@@ -27,14 +27,14 @@ def check_shared_limit_url(url: str) -> None:
     """
     scheme = next((s for s in _SCHEMES if url.startswith(s)), None)
     if scheme is None:
-        raise ConfigError(_NAME + _SHAPE)
+        raise ConfigError(_NAME + _SHAPE, setting="shared_limit_url", problem="format")
     _check_letters(url)
     body = url[len(scheme) :]
     end = next((n for n, letter in enumerate(body) if letter in "/?#"), len(body))
     authority, rest = body[:end], body[end:]
     if authority.count("@") > 1 or _is_cut(authority, rest):
         msg = f"{_NAME}the password holds a letter that ends it in a URL; {_ENCODE}"
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="shared_limit_url", problem="format")
     try:
         parts = conninfo_to_dict(url)
     except (psycopg.Error, ValueError):
@@ -42,19 +42,19 @@ def check_shared_limit_url(url: str) -> None:
             f"{_NAME}the URL can't be read: one looks like postgresql://user:password@host:5432/name?sslmode=require, "
             f"with libpq's names behind the question mark; {_ENCODE}"
         )
-        raise ConfigError(msg) from None
+        raise ConfigError(msg, setting="shared_limit_url", problem="format") from None
     if not all(re.fullmatch(r"[0-9]{0,5}", port) for port in str(parts.get("port") or "").split(",")):
         msg = f"{_NAME}the port is not a number. If what is behind the colon belongs to the password: {_ENCODE}"
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="shared_limit_url", problem="format")
 
 
 def _check_letters(url: str) -> None:
     if re.search(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]", url):
         msg = f"{_NAME}it holds a blank or an invisible character; {_ENCODE}"
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="shared_limit_url", problem="format")
     if re.search(r"%(?![0-9A-Fa-f]{2})|%00", url):
         msg = f"{_NAME}it holds a % without two hexadecimal digits behind it; {_ENCODE}"
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="shared_limit_url", problem="format")
 
 
 def _is_cut(authority: str, rest: str) -> bool:

@@ -57,7 +57,7 @@ class BucketThrottle(Throttle):
                         f"The database of shared_limit_url can't be reached any more ({type(error).__name__}). Without "
                         "it the limit can't be shared; the next run goes on from the state."
                     )
-                    raise UnreachableError(msg) from None
+                    raise UnreachableError(msg, host="shared_limit_url") from None
                 time.sleep(0.5)
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ def _limiter(requests_per_second: float, url: str, account: str) -> Limiter:
         from tap_amocrm.http.shared_limit_url import check_shared_limit_url, hide_secrets
     except ImportError:
         msg = "Setting shared_limit_url needs more packages: pip install 'tap-amocrm[shared-limit]'."
-        raise ConfigError(msg) from None
+        raise ConfigError(msg, setting="shared_limit_url", problem="packages") from None
     most = max(1, int(requests_per_second))
     second = 1000 * most / requests_per_second
     # The longer rate is the limit, the shorter one spaces requests: no bursts.
@@ -102,7 +102,7 @@ def _limiter(requests_per_second: float, url: str, account: str) -> Limiter:
             f"Setting shared_limit_url: the database can't be used: {reason}. It must be the postgresql:// URL of a "
             "role that may create a table."
         )
-        raise ConfigError(msg) from None
+        raise ConfigError(msg, setting="shared_limit_url", problem="unusable") from None
     logger.info("The limit is shared through a database with all processes that name it.")
     return Limiter(bucket)
 

@@ -36,7 +36,7 @@ def check_catalog(streams: Iterable[Stream], named: Collection[str]) -> None:
     selected = [stream for stream in streams if stream.selected]
     if not selected:
         msg = f"The catalog selects no stream. Select some of {', '.join(known)}."
-        raise CatalogError(msg)
+        raise CatalogError(msg, problem="nothing_selected")
     for stream in selected:
         _check_replication(stream)
         _check_owner(stream.name, [s.name for s in selected])
@@ -52,7 +52,7 @@ def _check_owner(name: str, selected: Collection[str]) -> None:
     if len(missing) == len(declared.parents):
         are = "is" if len(missing) == 1 else "are"
         msg = f"Stream {name} is made of the records of {owners}, which {are} not selected. Select {owners}, too."
-        raise CatalogError(msg)
+        raise CatalogError(msg, problem="no_owner", stream=name)
     if missing:
         logger.warning("Stream %s does without %s: not selected.", name, owners)
 
@@ -64,7 +64,7 @@ def _check_replication(stream: Stream) -> None:
         msg = (
             f"Stream {stream.name}: the catalog's replication method {method!r} must be {FULL_TABLE} or {INCREMENTAL}."
         )
-        raise CatalogError(msg)
+        raise CatalogError(msg, problem="replication_method", stream=stream.name)
     if method == INCREMENTAL and own is None:
         logger.warning("Stream %s is read whole: it has no replication key.", stream.name)
     if stream.replication_key not in (None, own):

@@ -52,7 +52,7 @@ class TapCommand(SingerCommand):
 
 
 def _log(error: TapError) -> None:
-    logger.error("%s", error.message, extra={"error_code": error.code, "error_parameters": error.parameters})
+    logger.error("%s", error.message, extra=error.extra)
 
 
 def read_config(given: tuple[str, ...]) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def refuse_unknown_variables(variables: Mapping[str, str]) -> None:
     """
     problems = unknown_variables(variables, SETTING_NAMES)
     if problems:
-        raise UnknownSettingError(" ".join(problems))
+        raise UnknownSettingError(" ".join(problems.values()), settings=list(problems))
 
 
 def checked_catalog(file: io.TextIOBase) -> io.StringIO:
@@ -106,7 +106,7 @@ def checked_catalog(file: io.TextIOBase) -> io.StringIO:
             f"{name} is not a Singer catalog: streams must be a list of objects with tap_stream_id, schema and "
             "metadata. tap-amocrm --discover writes one."
         )
-        raise CatalogError(msg)
+        raise CatalogError(msg, problem="not_a_catalog")
     for entry in document["streams"]:
         _take_replication_method(entry)
     return io.StringIO(json.dumps(document))

@@ -20,4 +20,4 @@ def parsed_state(name: str, text: str) -> dict[str, Any]:
         return parse_json_object(name, text, _EXAMPLE)
     except FileError as error:
         msg = f"{error} Give the last STATE of a run, or leave --state out to read everything."
-        raise StateError(msg) from None
+        raise StateError(msg, where=name) from None

@@ -153,5 +153,8 @@ def _unwritable(error: OSError) -> OutputError:
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
     if isinstance(error, BrokenPipeError):
-        return OutputError("Whatever reads the tap's output has ended (broken pipe): look at its own message.")
-    return OutputError(f"Standard output can't be written: {error.strerror or error}.")
+        return OutputError(
+            "Whatever reads the tap's output has ended (broken pipe): look at its own message.", reason="broken pipe"
+        )
+    reason = error.strerror or str(error)
+    return OutputError(f"Standard output can't be written: {reason}.", reason=reason)
