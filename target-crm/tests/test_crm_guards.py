@@ -194,3 +194,20 @@ def test_a_schema_of_any_name_is_quoted(crm, schema):
     count = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, "contacts"))
     assert crm.connection.execute(count).fetchone() == (1,)
     crm.connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+
+
+def test_records_that_deadlock_together_are_merged_in_parts(crm):
+    crm.sync("contacts", *({"id": n, "last_name": "Иванов"} for n in range(1, 11)))
+    # As if other sessions locked so many of the rows in another order again and again.
+    crm.execute(
+        "CREATE FUNCTION deadlock() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF (SELECT count(*) FROM written) > 5 THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; "
+        "END IF; RETURN NULL; END $$"
+    )
+    crm.execute(
+        "CREATE TRIGGER deadlock AFTER UPDATE ON contacts REFERENCING NEW TABLE AS written "
+        "FOR EACH STATEMENT EXECUTE FUNCTION deadlock()"
+    )
+    counts = crm.sync("contacts", *({"id": n, "last_name": "Петров"} for n in range(1, 11)))
+    assert (counts["updated"], counts["read"]) == (10, 10)
+    assert {row["last_name"] for row in crm.rows("contacts")} == {"Петров"}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import psycopg
 
@@ -27,6 +27,8 @@ from target_crm.records.envelope import SeenRecord
 from target_crm.records.extractor import Extracted, Extractor
 
 _RETRIES_ON_DEADLOCK = 5
+# Of records that can be merged in two halves then, which lock fewer rows at a time.
+_RETRIES_OF_MANY = 3
 _MOST_ATTEMPTS = 20
 # What is refused together may be found in steps: a deferred constraint only when the others are gone.
 _MOST_ISOLATIONS = 10
@@ -34,7 +36,14 @@ _MOST_ISOLATIONS = 10
 _LEAST_TO_SHARE = 2000
 # Records extracted at a time: ten times as large as they came, they would otherwise fill the memory.
 _MOST_AT_ONCE = 2500
+_DEADLOCKS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _Done = TypeVar("_Done")
+
+
+class _Guarded(Protocol):
+    def __call__(
+        self, session: MergeSession, work: Callable[[bool], Counts], retries: int = _RETRIES_ON_DEADLOCK
+    ) -> Counts: ...
 
 
 class StreamWriter:
@@ -120,18 +129,20 @@ class StreamWriter:
             found = self._extractors[stream, context] = Extractor(live, context, letters)
         return found
 
-    def guarded(self, session: MergeSession, work: Callable[[bool], _Done]) -> _Done:
+    def guarded(
+        self, session: MergeSession, work: Callable[[bool], _Done], retries: int = _RETRIES_ON_DEADLOCK
+    ) -> _Done:
         """Run a merge in a transaction (a savepoint in a dry run), again when others were in the way.
 
-        People who edited the same rows meanwhile: once more, under locks. Deadlocks: a few times, with pauses.
+        People who edited the same rows meanwhile: once more, under locks. Deadlocks: so many times, with pauses.
         """
         try:
-            return self._attempts(session, work)
+            return self._attempts(session, work, retries)
         finally:
             session.skipping.clear()
             session.vacating.clear()
 
-    def _attempts(self, session: MergeSession, work: Callable[[bool], _Done]) -> _Done:
+    def _attempts(self, session: MergeSession, work: Callable[[bool], _Done], retries: int) -> _Done:
         lock, is_dry = False, self._run.settings.dry_run
         for attempt in range(_MOST_ATTEMPTS):
             try:
@@ -155,8 +166,8 @@ class StreamWriter:
                 if lock or session.connection.everywhere is None:
                     raise
                 lock = True
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-                if attempt >= _RETRIES_ON_DEADLOCK or is_dry:
+            except _DEADLOCKS:
+                if attempt >= retries or is_dry:
                     raise
                 time.sleep(0.1 * 2**attempt)
         raise ContendedError
@@ -176,7 +187,7 @@ class _Slice:
         batch: Batch,
         stream: str,
         extractor: Extractor,
-        guarded: Callable[[MergeSession, Callable[[bool], Counts]], Counts],
+        guarded: _Guarded,
     ) -> None:
         self._run, self._session, self._batch, self._stream = run, session, batch, stream
         self._extractor, self._guarded = extractor, guarded
@@ -207,8 +218,22 @@ class _Slice:
         raise ContendedError
 
     def _merge_all(self, records: Sequence[SeenRecord]) -> Counts:
-        session, stream = self._session, self._stream
-        return self._guarded(session, lambda lock: merge(session, stream, records, self._extract, lock=lock))
+        """All together; in halves where other sessions lock the same rows in another order again and again."""
+        session, stream, settings = self._session, self._stream, self._run.settings
+        # A dry run has one transaction, and a guard that looks at the share of a table needs all of it in one hand.
+        divides = len(records) > 1 and not settings.dry_run and settings.max_changes_percent >= 100
+        retries = _RETRIES_OF_MANY if divides else _RETRIES_ON_DEADLOCK
+        try:
+            return self._guarded(
+                session, lambda lock: merge(session, stream, records, self._extract, lock=lock), retries
+            )
+        except _DEADLOCKS:
+            if not divides:
+                raise
+        middle = len(records) // 2
+        counts = self._merge_all(records[:middle])
+        counts.add(self._merge_all(records[middle:]))
+        return counts
 
     def _extract(self, wanted: Sequence[SeenRecord]) -> Extracted:
         found = self._extractor.extract(wanted, self._reject)
