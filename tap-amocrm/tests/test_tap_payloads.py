@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import Counter
 from pathlib import Path
 
 import jsonschema
@@ -52,6 +53,64 @@ def test_every_record_validates_against_its_schema(messages):
             assert faults == [], (stream, record["id"])
             checked.add(stream)
     assert checked == set(schemas)
+
+
+ODD = ["договорная", "17.05.1990", "1_000", "", 1.5, 10**30, -1, True, [], ["x"], {"a": 1}]
+# Which records come, and in which order, goes by these.
+ORDERING = {"id", "updated_at", "is_deleted"}
+
+
+def with_odd_cells(name):
+    """Records of a list, each with another value in the place of one scalar."""
+    template = next(r for r in LISTS[name] if not r.get("is_deleted"))
+    scalars = [key for key, value in template.items() if not isinstance(value, (dict, list)) and key not in ORDERING]
+    cells = [(key, value) for key in scalars for value in ODD]
+    return [{**copy.deepcopy(template), "id": 900_000 + n, key: value} for n, (key, value) in enumerate(cells)]
+
+
+def strict_faults(messages):
+    """What does not validate against the last SCHEMA before it; how many records did, by stream."""
+    validators, good, faults = {}, Counter(), []
+    for message in messages:
+        stream = message.get("stream")
+        if message["type"] == "SCHEMA":
+            validators[stream] = jsonschema.Draft7Validator(message["schema"], format_checker=CHECKER)
+        elif message["type"] == "RECORD":
+            found = [(stream, list(e.path), e.message) for e in validators[stream].iter_errors(message["record"])]
+            faults += found
+            good[stream] += not found
+    return faults, good
+
+
+@pytest.mark.parametrize("options", [{}, {"stream_maps": {"leads": {"same": "str(name)"}, "__else__": None}}])
+def test_records_with_odd_cells_validate_against_the_schema_before_them(options):
+    names = ("companies", "contacts", "leads", "tasks", "leads/notes")
+    lists = {**LISTS, **{name: [*LISTS[name], *with_odd_cells(name)] for name in names}}
+    with payload_account(lists) as account:
+        faults, good = strict_faults(read_account(account.url, **options))
+    assert faults == []
+    assert good["leads"] > 100
+
+
+def types_of(messages, stream, name):
+    schemas = [m["schema"]["properties"][name] for m in messages if m["type"] == "SCHEMA" and m["stream"] == stream]
+    return [sorted(schema["type"]) for schema in schemas]
+
+
+def test_a_schema_grows_wider_by_the_type_that_came_and_by_no_other():
+    lead = {**copy.deepcopy(LISTS["leads"][0]), "id": 900_000, "price": "договорная"}
+    with payload_account({**LISTS, "leads": [*LISTS["leads"], lead]}) as account:
+        messages = read_account(account.url)
+    assert types_of(messages, "leads", "price")[-1] == ["null", "number", "string"]
+    assert types_of(messages, "leads", "status_id")[-1] == ["integer", "null"]
+    (came_as,) = [m["record"]["price"] for m in messages if m.get("record", {}).get("id") == 900_000]
+    assert came_as == "договорная"
+
+
+def test_a_schema_stays_as_declared_where_all_values_fit():
+    with payload_account(LISTS) as account:
+        messages = read_account(account.url)
+    assert types_of(messages, "leads", "price") == [["null", "number"]]
 
 
 def test_every_schema_is_one(messages):

@@ -262,3 +262,4 @@ def test_a_database_that_cannot_be_reached_is_said_in_the_readers_language(crm, 
         crm.connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
     assert answer.status_code == 503
     assert "База данных сейчас недоступна" in plain(answer.text)
+    assert not any(word.isascii() and word.isalpha() for word in plain(answer.text).split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import psycopg
 import pytest
 import review_data
 from review_server import Browser, hidden, plain, serving
@@ -127,6 +128,50 @@ def test_a_decision_that_the_database_refuses_is_explained_in_russian(crm, serve
     assert answer.status_code == 422
     assert said in plain(answer.text)
     assert english(plain(answer.text)) == []
+
+
+def conflict_of_a_contact(crm):
+    return next(c["id"] for c in crm.conflicts() if c["amo_value"] == "Ведущий инженер")
+
+
+def test_a_failed_login_is_explained_in_russian(crm):
+    with serving(crm.config, "correct horse battery") as locked:
+        browser = Browser(locked.url, "ru")
+        for status in (401, *[401] * 4, 429):
+            answer = browser.send("/enter", {"password": "falsch"})
+            assert answer.status_code == status
+            assert english(plain(answer.text)) == []
+        assert english(plain(Browser(locked.url, "ru").get("/enter?token=falsch").text)) == []
+
+
+def test_a_form_that_is_out_of_date_is_explained_in_russian(crm, served):
+    browser, number = served.enter("ru"), conflict_of_a_contact(crm)
+    page = browser.get(f"/conflicts/{number}").text
+    crm.execute("UPDATE contacts SET position = 'Снова вручную'")
+    late = browser.decide(page, number, "amo")
+    foreign = browser.send(f"/conflicts/{number}", {"take": "amo", "form_token": "x"})
+    for answer, status in ((late, 409), (foreign, 403)):
+        assert answer.status_code == status
+        assert re.search("[а-яё]{4}", plain(answer.text))
+        assert english(plain(answer.text)) == []
+
+
+def test_waiting_in_vain_for_a_load_or_a_row_is_explained_in_russian(crm, served, monkeypatch):
+    monkeypatch.setattr("target_crm.web.crm._PATIENCE_SECONDS", 0.3)
+    number = conflict_of_a_contact(crm)
+    holds = [
+        f"SELECT pg_advisory_lock(hashtextextended('target-crm:{crm.schema}:77', 0))",
+        f"UPDATE {crm.schema}.contacts SET position = position",
+    ]
+    for hold in holds:
+        with psycopg.connect(crm.url) as somebody, serving(crm.config) as impatient:
+            somebody.execute(hold.encode())
+            answer = impatient.enter("ru").settle(number, "amo")
+            somebody.rollback()
+            somebody.execute("SELECT pg_advisory_unlock_all()")
+        assert answer.status_code == 503
+        assert re.search("[а-яё]{4}", plain(answer.text))
+        assert english(plain(answer.text)) == []
 
 
 def test_plain_answers_before_a_page_are_short_and_name_the_option(served):

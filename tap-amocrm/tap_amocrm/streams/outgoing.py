@@ -83,7 +83,7 @@ class Derived(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A page that is ready to leave: whether it has new columns, and what is made of it."""
+    """A page that is ready to leave: whether it needs another SCHEMA than what left before, and what is made of it."""
 
-    new_columns: bool
+    new_schema: bool
     derived: list[Derived]

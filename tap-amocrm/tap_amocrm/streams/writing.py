@@ -57,15 +57,16 @@ class WritingStream(SeamStream):
         return self._lines(records, self._prepare(records))
 
     def _lines(self, records: list[Record], ready: Prepared) -> bytes:
-        """Messages of a page; behind the stream's new SCHEMA where the page has new columns."""
-        schema = self.schema_lines() if ready.new_columns else b""
+        """Messages of a page; behind the stream's new SCHEMA where the page needs one."""
+        schema = self.schema_lines() if ready.new_schema else b""
         return schema + encode_records(self.name, records, rfc3339_now())
 
     def _ready_to_write(self, records: list[Record]) -> Prepared:
-        """A page that is about to be written; the SCHEMA of its new columns is."""
+        """A page that is about to be written; the SCHEMA that it needs is."""
         ready = self._prepare(records)
-        if ready.new_columns:
+        if ready.new_schema:
             self.use_columns()
+            self.use_schema(self._conform.within(self.effective_schema))
             self.write_schema()
         return ready
 
@@ -76,7 +77,7 @@ class WritingStream(SeamStream):
 
     def _prepare(self, records: list[Record]) -> Prepared:
         """What happens to all records before they leave: their types, counts, unknown users and fields, columns."""
-        self._conform(records)
+        wider = self._conform(records)
         if self.sent is not None:
             self.sent.extend(i for r in records if (i := r.get("id")).__class__ is int and 0 < i < 1 << 63)
         run = self.amo.run
@@ -84,7 +85,8 @@ class WritingStream(SeamStream):
         run.definitions.watch(self.name, records)
         run.session.progress.advance(self.name, len(records))
         derived = [follower.derive(records) for follower in self.followers]
-        return Prepared(self.columns is not None and self.columns.flatten(records), derived)
+        new_columns = self.columns is not None and self.columns.flatten(records)
+        return Prepared(wider or new_columns, derived)
 
     def write(self, records: list[Record]) -> None:
         """Write records of this stream at once, outside its own turn."""
@@ -106,7 +108,7 @@ class WritingStream(SeamStream):
         )
 
     def complete_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The schema with the account, which run this is, and columns that have turned up."""
+        """The schema with the account, which run this is, columns that have turned up, and types that came."""
         annotations: dict[str, Any] = {
             "x-amocrm-account": self.amo.run.account.annotation(self.amo.run.settings.api_url),
             SCHEMA_KEY: self.amo.marker.in_schema(scoped=self.amo.run.settings.scoped),
@@ -114,4 +116,6 @@ class WritingStream(SeamStream):
         if self.columns is not None:
             annotations["x-amocrm-custom-fields"] = self.amo.run.settings.custom_fields
             schema = self.columns.within(schema) if self.plain else schema
+        if self.plain:
+            schema = self._conform.within(schema)
         return {**schema, **annotations}
