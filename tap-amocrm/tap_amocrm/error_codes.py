@@ -244,13 +244,22 @@ CODES: dict[str, ErrorCode] = {
     ),
     "DriveError": ErrorCode(
         "E_DRIVE",
-        "The account's files can't be read: it names no drive, or one that is not a host of amoCRM.",
-        "Set `drive_url` if the address in the message is right.",
+        Text(
+            "The account's files can't be read: it names no drive, or one that is not a host of amoCRM.",
+            "Файлы аккаунта не читаются: адрес хранилища не указан или не относится к amoCRM.",
+        ),
+        Text(
+            "Set `drive_url` if the address in the message is right.",
+            "Если адрес в сообщении верен, задайте `drive_url`.",
+        ),
     ),
     "PlaceError": ErrorCode(
         "E_PLACE",
-        "The place for downloaded files can't be used.",
-        "Correct the address or the access to it; install the extra that the message names.",
+        Text("The place for downloaded files can't be used.", "Место для файлов нельзя использовать: {place}."),
+        Text(
+            "Correct the address or the access to it; install the extra that the message names.",
+            "Исправьте адрес или доступ к нему; установите дополнение, которое названо в сообщении.",
+        ),
         ("place",),
     ),
     "EndlessListError": ErrorCode(

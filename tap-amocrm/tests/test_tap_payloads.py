@@ -11,6 +11,8 @@ import jsonschema
 import pytest
 from payload_account import payload_account, read_account, read_payloads
 
+from tap_amocrm.declarations import BY_NAME
+
 LISTS = read_payloads(Path(__file__).parent / "data" / "payloads")
 CHECKER = jsonschema.FormatChecker()
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -52,7 +54,8 @@ def test_every_record_validates_against_its_schema(messages):
             faults = [(list(e.path), e.message) for e in schemas[stream].iter_errors(record)]
             assert faults == [], (stream, record["id"])
             checked.add(stream)
-    assert checked == set(schemas)
+    # Streams of links and files have tests of their own; the payloads hold none of these.
+    assert {stream for stream in schemas if not BY_NAME[stream].derived} - {"files"} <= checked
 
 
 ODD = ["договорная", "17.05.1990", "1_000", "", 1.5, 10**30, -1, True, [], ["x"], {"a": 1}]

@@ -56,7 +56,9 @@ def serve(config: Path | None, host: str, port: int, subscribe: bool) -> None:
         given = tap.config.get("hooks_queue")
         if not given:
             raise ConfigError(
-                "Setting hooks_queue is missing: the file, or the database, that the tap reads hints from."
+                "Setting hooks_queue is missing: the file, or the database, that the tap reads hints from.",
+                setting="hooks_queue",
+                problem="missing",
             )
         queue = open_queue(str(given), settings.api_url)
         logging.getLogger("tap-amocrm").setLevel(logging.INFO)

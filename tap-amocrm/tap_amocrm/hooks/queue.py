@@ -62,7 +62,7 @@ def open_queue(given: str, api_url: str) -> Queue:
         return PostgresQueue(given, account)
     if "://" in given:
         msg = "Setting hooks_queue: the value must be the path of a file or a postgresql:// URL."
-        raise ConfigError(msg)
+        raise ConfigError(msg, setting="hooks_queue", problem="format")
     return FileQueue(user_path("hooks_queue", given), account)
 
 
@@ -100,7 +100,7 @@ class FileQueue:
         except (OSError, sqlite3.Error) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             msg = f"Setting hooks_queue: {path} can't be used: {reason}."
-            raise ConfigError(msg) from None
+            raise ConfigError(msg, setting="hooks_queue", problem="unusable") from None
         self._reader: sqlite3.Connection | None = None
 
     def _open(self) -> sqlite3.Connection:
@@ -151,7 +151,7 @@ class PostgresQueue:
             import psycopg
         except ImportError:
             msg = "Setting hooks_queue: a database needs more packages: pip install 'tap-amocrm[hooks]'."
-            raise ConfigError(msg) from None
+            raise ConfigError(msg, setting="hooks_queue", problem="packages") from None
         self._psycopg, self._url, self._account = psycopg, url, account
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[Any] | None = None

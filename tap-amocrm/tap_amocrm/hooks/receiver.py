@@ -22,7 +22,7 @@ try:
     from starlette.routing import Route
 except ImportError:
     MISSING = "tap-amocrm-hooks needs more packages: pip install 'tap-amocrm[hooks]'."
-    raise ConfigError(MISSING) from None
+    raise ConfigError(MISSING, setting="tap-amocrm-hooks", problem="packages") from None
 
 logger = logging.getLogger("tap-amocrm")
 _MOST_BYTES = 256 * 1024
@@ -97,7 +97,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         msg = f"tap-amocrm-hooks can't listen on {host}:{port}: {error.strerror}. Give another --host or --port."
-        raise ConfigError(msg) from None
+        raise ConfigError(msg, setting=["--host", "--port"], problem="in_use") from None
     return listening
 
 

@@ -48,10 +48,10 @@ class Place:
         secret, url = str(config.get("hooks_secret") or ""), config.get("hooks_url")
         if not _SECRET.fullmatch(secret):
             msg = "Setting hooks_secret must be 20 to 200 letters, digits, - and _: openssl rand -hex 20 makes one."
-            raise ConfigError(msg)
+            raise ConfigError(msg, setting="hooks_secret", problem="format")
         if url is not None and (urlsplit(str(url)).scheme not in ("http", "https") or not urlsplit(str(url)).hostname):
             msg = "Setting hooks_url must be an address that amoCRM can reach: https://crm.example.com/amocrm-hooks."
-            raise ConfigError(msg)
+            raise ConfigError(msg, setting="hooks_url", problem="format")
         return cls(None if url is None else str(url).rstrip("/"), secret)
 
     @property
@@ -63,7 +63,7 @@ class Place:
         """
         if self.url is None:
             msg = "Setting hooks_url is missing: the address at which amoCRM reaches tap-amocrm-hooks."
-            raise ConfigError(msg)
+            raise ConfigError(msg, setting="hooks_url", problem="missing")
         return f"{self.url}/{self.secret}"
 
 

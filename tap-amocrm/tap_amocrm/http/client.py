@@ -146,7 +146,7 @@ class Client:
             answer, header = self._send(Ask(path.rpartition("/")[2], path), method, body)
         except requests.RequestException as fault:
             msg = f"{method} {path} has no answer ({described(fault)}). Try again."
-            raise UnreachableError(msg) from None
+            raise UnreachableError(msg, host=urlsplit(self.settings.api_url).hostname) from None
         if not 200 <= answer.status < 300:
             raise refusal(answer.status, path, answer.headers, answer.content, header.rpartition(" ")[2])
 
