@@ -134,7 +134,7 @@ class StreamWriter:
     ) -> _Done:
         """Run a merge in a transaction (a savepoint in a dry run), again when others were in the way.
 
-        People who edited the same rows meanwhile: once more, under locks. Deadlocks: so many times, with pauses.
+        People who edited the same rows meanwhile: once more, under locks. Deadlocks: `retries` times, with pauses.
         """
         try:
             return self._attempts(session, work, retries)
