@@ -41,8 +41,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 install: $(VENV)/.installed  ## the three packages and Meltano, into .venv
 
-demo: $(VENV)/.installed  ## a simulated amoCRM, an embedded PostgreSQL, two syncs and what they did
+demo: $(VENV)/.installed  ## a simulated amoCRM, an embedded PostgreSQL, two syncs and what they did, then the review page
 	@$(BIN)/python demo/demo.py
+
+serve: $(VENV)/.installed  ## the review page of what was loaded: prints its address
+	@$(BIN)/target-crm-admin serve
 
 test: lint suite  ## lint and types first, then the whole suite
 

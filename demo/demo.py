@@ -235,11 +235,7 @@ def main() -> int:
         console.print(
             f"A simulated amoCRM at {account.url}: {options.companies} companies and all that hangs on them.\n"
         )
-        title = (
-            "First run of this demo's second round: from where the last one stopped"
-            if again
-            else "First run: everything"
-        )
+        title = "First run of another round: from where the last one stopped" if again else "First run: everything"
         show_run(title, database.url, meltano_run(account, 1))
         changed = change_both_sides(account, database.url)
         show_run("Second run: only what changed", database.url, meltano_run(account, 2))
@@ -252,12 +248,20 @@ def main() -> int:
         )
         report = write_report(database.url)
     console.print(
-        f"The run as a page:    {report.relative_to(ROOT)}\n"
-        "See, settle and undo in the browser:  .venv/bin/target-crm-admin serve\n"
+        f"The run as a page: {report.relative_to(ROOT)}\n"
         "Look further:      .venv/bin/target-crm-admin status | conflicts | explain contacts amo:ID | undo RUN | psql\n"
         "Sync once more:    make demo"
     )
+    show_page()
     return 0 if right else 1
+
+
+def show_page() -> None:
+    """End on the address of the first page: it is served to whoever sits at the terminal, else the command is named."""
+    if sys.stdout.isatty():
+        subprocess.run([BIN / "target-crm-admin", "serve", "--port", "0"], cwd=ROOT, check=False)
+    else:
+        console.print("See, settle and undo in the browser:  make serve")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,27 @@ METRICS = {
         "companies": [0, 800, 1700, 2100, 2100, 2100, 2100, 2100],
     },
     "seconds_waiting_for_api": 141.8,
+    "seconds_for_slots": 55.1,
+    "seconds_for_answers": 3.4,
+    "status_counts": {"200": 385, "429": 3},
+    "waits_by_stream": {
+        "contacts": {
+            "answers": 128,
+            "seconds_for_slots": 18.2,
+            "answer_median": 0.31,
+            "answer_p95": 0.74,
+            "answer_slowest": 1.92,
+            "refused": 2,
+        },
+        "notes": {
+            "answers": 96,
+            "seconds_for_slots": 13.9,
+            "answer_median": 0.35,
+            "answer_p95": 0.81,
+            "answer_slowest": 1.2,
+            "refused": 1,
+        },
+    },
 }
 
 
@@ -388,9 +409,15 @@ def test_back_in_the_browser_shows_what_is_true_now(open_page):
 
 
 def test_pictures_of_the_page_and_the_report(crm, open_page, chromium, served, pictures, tmp_path):
+    crm.execute("UPDATE contacts SET last_name = 'Соколова-Мирская' WHERE amo_id = 501")
+    crm.sync("contacts", {**review_data.contact(0, "Руководитель отдела закупок"), "last_name": "Соколова-Орлова"})
     page = open_page("en", {"width": 1100, "height": 760})
-    page.goto(page.url.partition("/conflicts")[0] + "/conflicts/2")
+    home = page.url.partition("/conflicts")[0]
+    page.goto(home)
+    page.screenshot(path=pictures / "review-home.png")
+    page.goto(f"{home}/cards/contacts/{crm.row('contacts', 501)['id']}")
     page.screenshot(path=pictures / "review.png")
+    page.goto(home + "/conflicts/2")
     russian = open_page("ru", PHONE)
     russian.goto(page.url)
     russian.screenshot(path=pictures / "review-phone.png")
@@ -405,7 +432,7 @@ def test_pictures_of_the_page_and_the_report(crm, open_page, chromium, served, p
     window.locator(".plots").screenshot(path=pictures / "report-plots.png")
     assert axe.Axe().run(window).response["violations"] == []
     window.close()
-    for name in ("review.png", "review-phone.png", "report.png", "report-plots.png"):
+    for name in ("review.png", "review-home.png", "review-phone.png", "report.png", "report-plots.png"):
         assert re.match(rb"\x89PNG", (pictures / name).read_bytes()[:4])
         assert (pictures / name).stat().st_size > 20_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from target_crm.operations.conflicts import Filter, find_conflicts
+from target_crm.operations.conflicts import SIDES, Filter, find_conflicts, value_text
 from target_crm.operations.session import Row, Session
 
 S = sql.SQL
@@ -18,12 +18,15 @@ _ORDERS = {
 SORTS = ("oldest", "newest", *_ORDERS)
 
 
-def find_sorted(session: Session, which: Filter, sort: str, after: int | None = None, limit: int = 50) -> list[Row]:
-    """Conflicts in one of `SORTS` (the oldest first for any other word), those behind the conflict `after`."""
+def find_sorted(
+    session: Session, which: Filter, sort: str, after: int | None = None, *, limit: int = 50, few: bool = False
+) -> list[Row]:
+    """Conflicts in one of `SORTS` (the oldest first for any other word), those behind the conflict `after`; `few` as in
+    `find_conflicts`."""
     if sort == "newest":
-        return find_conflicts(session, which, before=after or _NEWEST, limit=limit)
+        return find_conflicts(session, which, before=after or _NEWEST, limit=limit, few=few)
     if sort not in _ORDERS:
-        return find_conflicts(session, which, after=after or 0, limit=limit)
+        return find_conflicts(session, which, after=after or 0, limit=limit, few=few)
     names = [sql.Identifier(name) for name in _ORDERS[sort]]
     mine = S(", ").join(S("c.{}").format(name) for name in names)
     conflicts = session.control("sync_conflicts")
@@ -41,3 +44,18 @@ def find_sorted(session: Session, which: Filter, sort: str, after: int | None = 
         ),
         limit,
     )
+
+
+def text_indexes(session: Session) -> dict[str, sql.Composed]:
+    """By name, an index for the search in the values of open conflicts, where the database has the extension pg_trgm:
+    without it each search reads all of them."""
+    if not session.rows(S("SELECT FROM pg_extension WHERE extname = 'pg_trgm'")):
+        return {}
+    name = "sync_conflicts_letters"
+    return {
+        name: S("CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} USING gin ({}) WHERE resolved_at IS NULL").format(
+            sql.Identifier(name),
+            session.control("sync_conflicts"),
+            S(", ").join(S("{} gin_trgm_ops").format(value_text(side)) for side in SIDES),
+        )
+    }

@@ -20,6 +20,7 @@ from target_crm.sql.spec import I, S
 from target_crm.sql.staging_table import StagingTable, drop, make
 
 TAKE = ("amo", "crm", "value")
+SIDES = ("base", "crm", "amo")
 _SETTLING = StagingTable("settling")
 
 # What the two values of a conflict have to do with each other, without case, blanks and punctuation. A value of nothing
@@ -53,6 +54,11 @@ def rule_indexes(session: Session) -> dict[str, sql.Composed]:
         ).format(I(f"sync_conflicts_{rule}"), session.control("sync_conflicts"), rule_condition(rule))
         for rule in RULES
     }
+
+
+def value_text(side: str, *alias: str) -> sql.Composed:
+    """A value of a conflict (one of `SIDES`) as the text that people look for."""
+    return S("({} #>> '{{}}')").format(I(*alias, f"{side}_value"))
 
 
 @dataclass(frozen=True)
@@ -97,11 +103,12 @@ class Filter:
 
     def _holds_text(self, text: str) -> sql.Composed:
         pattern = sql.Literal("%" + re.sub(r"([\\%_])", r"\\\1", text) + "%")
-        sides = [S("c.{} #>> '{{}}' ILIKE {}").format(I(f"{side}_value"), pattern) for side in ("base", "crm", "amo")]
-        named = S("(c.table_name, c.row_id) IN (SELECT * FROM unnest({}::text[], {}::text[]))").format(
-            sql.Literal([table for table, _ in self.rows]), sql.Literal([key for _, key in self.rows])
-        )
-        return S("({})").format(S(" OR ").join([*sides, named]))
+        found = [S("{} ILIKE {}").format(value_text(side, "c"), pattern) for side in SIDES]
+        # Each of these can be looked up in an index of its own.
+        for table in sorted({table for table, _ in self.rows}):
+            keys = [key for name, key in self.rows if name == table]
+            found.append(S("(c.table_name = {} AND c.row_id = ANY({}))").format(sql.Literal(table), sql.Literal(keys)))
+        return S("({})").format(S(" OR ").join(found))
 
 
 @dataclass
@@ -127,13 +134,17 @@ class CellNow:
 
 
 def find_conflicts(
-    session: Session, which: Filter, *, after: int = 0, before: int | None = None, limit: int = 50
+    session: Session, which: Filter, *, after: int = 0, before: int | None = None, limit: int = 50, few: bool = False
 ) -> list[Row]:
-    """Conflicts with an id above `after`, the oldest first; with `before`, those below it, the nearest first."""
-    order = S("c.id > %s ORDER BY c.id LIMIT %s") if before is None else S("c.id < %s ORDER BY c.id DESC LIMIT %s")
+    """Conflicts with an id above `after`, the oldest first; with `before`, those below it, the nearest first.
+
+    Where `few` match, they are looked up by what they match and then sorted, not picked out of all in their order.
+    """
+    key = S("c.id + 0") if few else S("c.id")
+    order = S("c.id > %s ORDER BY {} LIMIT %s") if before is None else S("c.id < %s ORDER BY {} DESC LIMIT %s")
     return session.rows(
         S("SELECT c.* FROM {} AS c WHERE {} AND {}").format(
-            session.control("sync_conflicts"), which.condition(), order
+            session.control("sync_conflicts"), which.condition(), order.format(key)
         ),
         after if before is None else before,
         limit,

@@ -9,3 +9,5 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS sync_rejects_run ON {schema}.sync_reject
 CREATE INDEX CONCURRENTLY IF NOT EXISTS sync_runs_undoes ON {schema}.sync_runs (undoes) WHERE undoes IS NOT NULL;
 CREATE INDEX CONCURRENTLY IF NOT EXISTS sync_conflicts_card
     ON {schema}.sync_conflicts (table_name, row_id) WHERE resolved_at IS NULL;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS sync_conflicts_decided
+    ON {schema}.sync_conflicts (id) WHERE resolution IN ('amo', 'crm', 'value');

@@ -22,6 +22,7 @@ from target_crm.database.connection import Database, connection_settings, lock_s
 from target_crm.database.lenient import read_everything
 from target_crm.database.schema_version import schema_version
 from target_crm.database.session import PinnedConnection
+from target_crm.operations.conflict_lists import text_indexes
 from target_crm.operations.conflicts import rule_indexes
 from target_crm.operations.search import search_indexes
 from target_crm.operations.session import NothingYetError, Session, prepare_session, require_server
@@ -168,7 +169,7 @@ class Crm:
             if named := re.search(r"IF NOT EXISTS (\w+)", statement):
                 found[named[1]] = sql.SQL(statement).format(schema=sql.Identifier(self.settings.crm_schema))
         session = Session(self.settings, connection)
-        found |= rule_indexes(session)
+        found |= rule_indexes(session) | text_indexes(session)
         if self.settings.mapping_file is None:
             session.tables = self._tables(connection).tables
             found |= search_indexes(session)

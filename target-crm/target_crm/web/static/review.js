@@ -164,6 +164,8 @@ document.addEventListener("click", (event) => {
 
 function prepare() {
   for (const box of document.querySelectorAll("[data-all]")) box.hidden = false;
+  const here = document.querySelector(".top nav [aria-current]");
+  if (here !== null) here.closest("ul").scrollLeft = here.offsetLeft - here.closest("ul").offsetLeft - 40;
   tell();
 }
 

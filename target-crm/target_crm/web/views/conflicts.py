@@ -57,12 +57,13 @@ def parameters_of(which: Filter) -> dict[str, Any]:
 def list_conflicts(page: Page) -> Response:
     """The conflicts that the filter leaves, in the chosen order."""
     which, after, sort = filter_of(page), page.number("after"), page.given("sort") or SORTS[0]
-    found = find_sorted(page.session, which, sort, after, PER_PAGE + 1)
+    number, newest = settling.count_conflicts(page.session, replace(which, resolved=False), COUNTED)
+    few = which.text is not None and not which.resolved and number <= COUNTED
+    found = find_sorted(page.session, which, sort, after, limit=PER_PAGE + 1, few=few)
     more = None
     if len(found) > PER_PAGE:
         found = found[:PER_PAGE]
         more = link("/conflicts", **parameters_of(which), sort=sort, after=found[-1]["id"])
-    number, newest = settling.count_conflicts(page.session, replace(which, resolved=False), COUNTED)
     return page.render(
         "conflicts.html.j2",
         conflicts=_named(page, found),

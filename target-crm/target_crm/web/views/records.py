@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from target_crm.operations.conflicts import Filter, cell_now, find_conflicts
+from target_crm.operations.cards import Card, conflicts_of
+from target_crm.operations.conflicts import cell_now
 from target_crm.operations.explain import explain, find_row
 from target_crm.operations.records import context_of, items_of
 from target_crm.operations.search import Found, find_records, recent_records
@@ -73,17 +74,13 @@ def show_record(page: Page) -> Response:
         record=found,
         context=context_of(session, live, row, page.accounts),
         items=[(s.item_set.table, s.item_set, rows) for s, rows in items_of(session, live, row_id) if rows],
-        conflicts=_open_conflicts(page, table, row_id),
+        conflicts=conflicts_of(session, Card(table, row_id), PER_PAGE),
         entries=entries,
         fingerprints=_fingerprints(page, table, row_id, entries),
         keys=hidden_keys(session),
         more=more,
         is_first=before is None,
     )
-
-
-def _open_conflicts(page: Page, table: str, row_id: str) -> list[dict[str, object]]:
-    return find_conflicts(page.session, Filter(table=table, row=row_id), limit=PER_PAGE)
 
 
 def _fingerprints(page: Page, table: str, row_id: str, entries: list[Row]) -> dict[str, str]:
