@@ -5,6 +5,7 @@ from __future__ import annotations
 ACCESS: dict[str, tuple[str, str]] = {
     "enter": ("Enter", "Войти"),
     "enter_title": ("This page needs a key", "Нужен ключ"),
+    "enter_people": ("Log in", "Вход на страницу сверки"),
     "enter_token": (
         "Open the address that target-crm-admin serve printed when it started; it holds the key.",
         "Откройте адрес, который напечатала команда target-crm-admin serve при запуске: в нём ключ.",

@@ -31,7 +31,7 @@ PLANS: dict[str, tuple[str, str]] = {
     ),
     "plan_new": ("Added", "Добавятся"),
     "plan_new_why": ("amoCRM has these records, the CRM does not.", "Эти записи есть в amoCRM, но нет в CRM."),
-    "plan_removed": ("Removed", "Уберутся"),
+    "plan_removed": ("Removed", "Будут убраны"),
     "plan_removed_why": ("amoCRM has them no longer.", "В amoCRM их больше нет."),
     "plan_kept": ("Left alone", "Не изменятся"),
     "plan_kept_why": (
@@ -43,7 +43,7 @@ PLANS: dict[str, tuple[str, str]] = {
         "Both sides changed these values. The CRM's stays until a person decides.",
         "Эти значения изменили с обеих сторон. Значение CRM останется, пока человек не решит.",
     ),
-    "plan_adopted": ("Recognised", "Узнаны"),
+    "plan_adopted": ("Recognised", "Сопоставлены"),
     "plan_adopted_why": (
         "Rows of the CRM that records of amoCRM are matched with.",
         "Записи CRM, с которыми сопоставлены записи amoCRM.",
