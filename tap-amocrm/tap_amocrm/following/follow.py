@@ -77,8 +77,9 @@ def follow(
     queue = run.session.queue
     named = None if queue is None else Named(queue)
     derived = [stream for stream in chosen if isinstance(stream, DerivedStream)]
-    # From here on there is nothing to come to the end of.
+    # From here on there is nothing to come to the end of, and a line for each request would fill the log.
     run.session.progress.close()
+    run.session.singer_metrics.writes_lines = False
     try:
         streams = [stream for stream in chosen if stream not in derived]
         Follow(streams, derived, run, use, end_turn, named, clock).run_on()

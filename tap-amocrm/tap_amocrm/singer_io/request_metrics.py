@@ -20,6 +20,8 @@ class RequestMetrics:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str]] = Counter()
         self._logger = metrics.get_metrics_logger()
+        # Whether each request has a line of its own.
+        self.writes_lines = True
 
     def answered(self, stream: str, path: str, status: str, seconds: float) -> None:
         """An answer has come, or `error` instead of one."""
@@ -34,7 +36,8 @@ class RequestMetrics:
             Tag.HTTP_STATUS_CODE: code,
             Tag.STATUS: Status.SUCCEEDED if good else Status.FAILED,
         }
-        metrics.log(self._logger, Point("timer", Metric.HTTP_REQUEST_DURATION, round(seconds, 6), tags))
+        if self.writes_lines:
+            metrics.log(self._logger, Point("timer", Metric.HTTP_REQUEST_DURATION, round(seconds, 6), tags))
 
     def close(self) -> None:
         """Write the numbers of requests by stream and endpoint."""
