@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tap-amocrm")
 # A target that takes nothing any more can't hold up the end of an interrupted run.
 _SECONDS_TO_END = 4.0
-# Pages that are read before it is their stream's turn: what the first pages of a list leave free of the rate limit. A
-# kill costs them.
-_PAGES_AHEAD = 6
 
 
 class TapAmoCRM(JoinedTap):
@@ -199,7 +196,7 @@ class TapAmoCRM(JoinedTap):
         ahead = [s for s in chosen if s.plain and not isinstance(s, (DeletionStream, DerivedStream))]
         # At amoCRM's pace there must be something to ask for whenever a list ends; without a throttle memory counts.
         room = 32 if run.settings.requests_per_second <= MAX_REQUESTS_PER_SECOND else 8
-        run.prefetch = Prefetch([(s.name, s.encoded_pages) for s in ahead], room, _PAGES_AHEAD)
+        run.prefetch = Prefetch([(s.name, s.encoded_pages) for s in ahead], room, sparing=True)
 
     def _read_unknown_definitions(self) -> None:
         """Users and custom fields that records name and the remembered lists lack."""

@@ -14,37 +14,78 @@ from typing import Generic, TypeVar
 Page = TypeVar("Page")
 
 
-class _Lane(Generic[Page]):
-    """One list read in a thread of its own, at most `room` pages ahead of whoever takes them.
+# How many pages may wait of the list that comes next, of the one behind it, and so on. What its first pages leave free
+# of the rate limit, while a list is not known to be long, is about that; a kill costs them.
+_AHEAD = (8, 3, 1)
 
-    Until somebody takes them its pages count against `ahead`, which all lanes share.
-    """
+
+class _Turns(Generic[Page]):
+    """The lanes in the order in which they are taken."""
+
+    def __init__(self) -> None:
+        self._lanes: list[_Lane[Page]] = []
+        self._change = threading.Condition()
+
+    def add(self, lane: _Lane[Page]) -> None:
+        """One more lane, behind the others."""
+        with self._change:
+            self._lanes.append(lane)
+
+    def leave(self, lane: _Lane[Page]) -> None:
+        """A lane is being taken, or has been read to its end: the others move up."""
+        with self._change:
+            if lane in self._lanes:
+                self._lanes.remove(lane)
+            self._change.notify_all()
+
+    def wait(self, lane: _Lane[Page]) -> None:
+        """Wait until a lane may read one page more."""
+        with self._change:
+            self._change.wait_for(lambda: lane not in self._lanes or self._may(lane))
+
+    def _may(self, lane: _Lane[Page]) -> bool:
+        place = self._lanes.index(lane)
+        return place < len(_AHEAD) and lane.waiting < _AHEAD[place]
+
+
+class _Lane(Generic[Page]):
+    """One list read in a thread of its own, at most `room` pages ahead of whoever takes them; with `turns` only as far
+    as its turn is near."""
 
     def __init__(
-        self,
-        name: str,
-        read: Callable[[], Iterator[Page]],
-        room: int,
-        ahead: threading.Semaphore | None = None,
+        self, name: str, read: Callable[[], Iterator[Page]], room: int, turns: _Turns[Page] | None = None
     ) -> None:
         self._queue: queue.Queue[Page | BaseException | None] = queue.Queue(room)
-        self._stopped, self._taken = threading.Event(), threading.Event()
-        self._ahead, self._counted = ahead, 0
+        self._stopped = threading.Event()
+        self._turns = turns
+        if turns is not None:
+            turns.add(self)
         threading.Thread(target=self._run, args=(read,), name=f"read-{name}", daemon=True).start()
+
+    @property
+    def waiting(self) -> int:
+        """How many pages wait to be taken."""
+        return self._queue.qsize()
 
     def _run(self, read: Callable[[], Iterator[Page]]) -> None:
         try:
             pages = read()
-            while self._may_read_ahead():
+            while True:
+                if self._turns is not None:
+                    self._turns.wait(self)
+                if self._stopped.is_set():
+                    return
                 try:
                     page = next(pages)
                 except StopIteration:
-                    self._put(None)
-                    return
+                    break
                 if not self._put(page):
                     return
+            self._put(None)
         except BaseException as error:
             self._put(error)
+        finally:
+            self._leave()
 
     def _put(self, item: Page | BaseException | None) -> bool:
         while not self._stopped.is_set():
@@ -55,26 +96,18 @@ class _Lane(Generic[Page]):
             return True
         return False
 
-    def _may_read_ahead(self) -> bool:
-        """Wait until a page may be read; False when nobody takes it any more."""
-        if self._ahead is None:
-            return not self._stopped.is_set()
-        while not self._taken.is_set() and not self._stopped.is_set():
-            if self._ahead.acquire(timeout=0.05):
-                self._counted += 1
-                break
-        return not self._stopped.is_set()
+    def _leave(self) -> None:
+        if self._turns is not None:
+            self._turns.leave(self)
 
     def stop(self) -> None:
         self._stopped.set()
+        self._leave()
 
     def __iter__(self) -> Iterator[Page]:
-        self._taken.set()
+        self._leave()
         while True:
             item = self._queue.get()
-            if self._ahead is not None and self._counted:
-                self._counted -= 1
-                self._ahead.release()
             if item is None:
                 return
             if isinstance(item, BaseException):
@@ -86,17 +119,16 @@ class Prefetch(Generic[Page]):
     """Reads streams ahead of the one that is being written.
 
     Args:
-        streams: Their names, and what reads them.
+        streams: Their names, and what reads them, in the order in which they are taken.
         room: Pages of each that wait at most.
-        ahead: Pages of all that wait at most before it is their turn; None for no such limit. They are lost when the
-            run is killed.
+        sparing: Whether only the next streams are read ahead, and not far: what waits is lost when the run is killed.
     """
 
     def __init__(
-        self, streams: Sequence[tuple[str, Callable[[], Iterator[Page]]]], room: int, ahead: int | None = None
+        self, streams: Sequence[tuple[str, Callable[[], Iterator[Page]]]], room: int, *, sparing: bool = False
     ) -> None:
-        shared = None if ahead is None else threading.Semaphore(ahead)
-        self._lanes = {name: _Lane(name, read, room, shared) for name, read in streams}
+        turns: _Turns[Page] | None = _Turns() if sparing else None
+        self._lanes = {name: _Lane(name, read, room, turns) for name, read in streams}
 
     def pages(self, name: str) -> Iterator[Page] | None:
         """The pages of a stream, None when it is not read ahead or has been taken."""
