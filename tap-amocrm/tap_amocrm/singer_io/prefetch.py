@@ -14,9 +14,9 @@ from typing import Generic, TypeVar
 Page = TypeVar("Page")
 
 
-# How many pages may wait of the list that comes next, of the one behind it, and so on. What its first pages leave free
-# of the rate limit, while a list is not known to be long, is about that; a kill costs them.
-_AHEAD = (8, 3, 1)
+# How many pages may wait of the list that comes next, of the one behind it, and so on. What the first pages of a list
+# leave free of the rate limit, while it is not known to be long, is about that; a kill costs them.
+_AHEAD = (16, 8, 4, 2, 1, 1)
 
 
 class _Turns(Generic[Page]):
