@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 from fleet import BIN, PAIR, Fleet
 
@@ -65,6 +66,24 @@ def test_a_pair_goes_on_from_its_bookmark_and_says_what_it_cost(fleet, warm):
     call(fleet, "north", plan={"warm": warm})
     assert fleet.rows("north", f"SELECT name FROM companies WHERE amo_id = {company}") == [("Новая",)]
     assert fleet.sims["north"].stats["requests"] - before < before
+
+
+def test_a_bookmark_in_the_database_is_as_old_as_the_rows(fleet):
+    plan = {"state_backend": "database", "warm": True}
+    said = call(fleet, "north", f"{RUN}\n{RUN}", plan)
+    assert said.count("'requests'") == 2, said
+    assert not list((fleet.folder / "state").glob("*north.json"))
+    first = fleet.sims["north"].stats["requests"]
+    (company,) = fleet.sims["north"].change("create", kind="companies", fields={"name": "Новая"})
+    call(fleet, "north", plan=plan)
+    assert fleet.rows("north", f"SELECT name FROM companies WHERE amo_id = {company}") == [("Новая",)]
+    assert fleet.sims["north"].stats["requests"] - first < first / 2
+    # A database that is lost takes the bookmark with it: the next run reads everything.
+    with psycopg.connect(fleet.url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA crm_north CASCADE")
+    said = call(fleet, "north", plan=plan)
+    assert fleet.counts("north") == {**SMALL, "companies": SMALL["companies"] + 1}
+    assert "W_STATE_GAP" not in said
 
 
 def test_a_loaded_command_serves_account_after_account_each_with_its_own_secrets(fleet):
