@@ -214,8 +214,8 @@ def measure_changes(changes: Changes, database: str, seconds: float) -> list[dic
                 if committed or age > LONGEST_WAIT:
                     open_changes.remove(change)
                     at = round(change.made - begun, 2)
-                    seconds = round(age, 2) if committed else None
-                    found.append({"what": change.what, "record": change.record, "at": at, "seconds": seconds})
+                    took = round(age, 2) if committed else None
+                    found.append({"what": change.what, "record": change.record, "at": at, "seconds": took})
             time.sleep(0.05)
     return sorted(found, key=lambda one: float(one["at"]))
 
