@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -98,7 +99,11 @@ def test_two_sessions_have_tables_of_their_own_and_the_next_load_drops_those_of_
         crm.sync("contacts", {"id": 2})
         assert len(left(crm)) == 2
         # As kill -9 and a lost machine end a session.
-        crm.execute("SELECT pg_terminate_backend(%s, 10000)", killed.backend)
+        crm.execute("SELECT pg_terminate_backend(%s::integer)", killed.backend)
+        deadline = time.monotonic() + 30
+        while crm.execute("SELECT FROM pg_stat_activity WHERE pid = %s", killed.backend):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         crm.sync("contacts", {"id": 3})
         assert [row["relname"] for row in left(crm)] == [f"sync_stage_{alive.token}_seen_0"]
     assert left(crm) == []

@@ -55,8 +55,9 @@ def pairs(crm):
 
 
 def link(crm, number, firm):
-    crm.execute("INSERT INTO member (person_id, firm_id) SELECT p.id, f.id FROM person AS p, firm AS f "
-                f"WHERE p.amo_id = {number} AND f.amo_id = {firm}")  # fmt: skip
+    (person,) = crm.execute("SELECT id FROM person WHERE amo_id = %s", number)
+    (other,) = crm.execute("SELECT id FROM firm WHERE amo_id = %s", firm)
+    crm.execute("INSERT INTO member (person_id, firm_id) VALUES (%s, %s)", person["id"], other["id"])
 
 
 def undo(crm, run=None):

@@ -167,7 +167,7 @@ def test_the_journal_is_kept_as_long_as_its_retention_says_and_runs_and_conflict
         crm.sync("contacts", {"id": 1, "last_name": name})
     crm.execute("UPDATE contacts SET last_name = 'вручную'")
     crm.sync("contacts", {"id": 1, "last_name": "в"})
-    crm.execute("UPDATE sync_runs SET started_at = started_at - interval '40 days' WHERE id <= 3")
+    crm.execute("UPDATE sync_runs SET started_at = now() - interval '40 days' WHERE id <= 3")
     crm.sync("contacts", {"id": 2, "last_name": "г"}, journal_retention_days=0)
     assert {r["run_id"] for r in crm.execute("SELECT run_id FROM sync_changes")} >= {2, 3}
     before = crm.rows("contacts")
