@@ -57,7 +57,7 @@ suite: $(VENV)/.installed-dev  ## the whole suite, or a part: make suite ARGS="t
 
 # What runs on Citus by schema; docs/scaling.md has the result of the last run.
 CITUS_TESTS := $(addprefix target-crm/tests/test_crm_,$(addsuffix .py,citus staging many_accounts state_in_database \
-  scaling through undo undo_issues matching proposals admin truth_table state))
+  state scaling through))
 suite-citus: $(VENV)/.installed-dev  ## on a cluster: TEST_CITUS_URL=postgresql://... (deploy/citus-compose.yaml)
 	@test -n "$$TEST_CITUS_URL" || { echo "TEST_CITUS_URL names no cluster"; exit 1; }
 	$(BIN)/python -m pytest -n0 $(CITUS_TESTS)
