@@ -125,6 +125,8 @@ class TapAmoCRM(JoinedTap):
         except (Interrupted, TapError) as end:
             if not begun:
                 # Without a SCHEMA before it nobody knows whose STATE it is; the one of the last run still holds.
+                if isinstance(end, Interrupted):
+                    logger.error("Stopped by a signal before anything was written; the state is that of the last run.")
                 raise
             for stream in self.streams.values():
                 if isinstance(stream, AmoStream):
