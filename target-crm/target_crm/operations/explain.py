@@ -47,17 +47,17 @@ def find_row(session: Session, live: LiveTable, key: str) -> Row:
         UnknownError: there is no such row.
     """
     table = live.mapping
-    condition: sql.Composable = S("t.{} = {}").format(I(table.id), as_key(live, sql.Literal(key)))
+    condition: sql.Composable = S("crm.{} = {}").format(I(table.id), as_key(live, sql.Literal(key)))
     named = record_key(key)
     if named is not None and table.amo_id and table.account:
         account, amo_id = named
-        condition = S("t.{} = {}{}").format(I(table.amo_id), sql.Literal(amo_id), of_stream(live, "t"))
+        condition = S("crm.{} = {}{}").format(I(table.amo_id), sql.Literal(amo_id), of_stream(live, "crm"))
         if account is not None:
-            condition = S("{} AND t.{} = {}").format(condition, I(table.account), sql.Literal(account))
+            condition = S("{} AND crm.{} = {}").format(condition, I(table.account), sql.Literal(account))
     try:
         with session.connection.transaction():
             found = session.rows(
-                S("SELECT t.*, t.{}::text AS __key FROM {} AS t WHERE {} LIMIT 2").format(
+                S("SELECT crm.*, crm.{}::text AS __key FROM {} AS crm WHERE {} LIMIT 2").format(
                     I(table.id), live.identifier, condition
                 )
             )
@@ -73,7 +73,7 @@ def unknown_row(session: Session, live: LiveTable, key: str, found: list[Row]) -
     table = live.mapping
     if found:
         return UnknownError.of("E_ROW_AMBIGUOUS", row=key, table=table.table)
-    example = S("SELECT t.{id} AS amo_id FROM {table} AS t WHERE t.{id} IS NOT NULL LIMIT 1")
+    example = S("SELECT crm.{id} AS amo_id FROM {table} AS crm WHERE crm.{id} IS NOT NULL LIMIT 1")
     there = session.rows(example.format(id=I(table.amo_id), table=live.identifier)) if table.amo_id else []
     return UnknownError.of("E_ROW_UNKNOWN", row=key, table=table.table, example=there[0]["amo_id"] if there else None)
 
@@ -146,10 +146,10 @@ def _origin(value: Any, base: Any, same: bool, written: bool) -> str:
 
 
 def _same_as_base(session: Session, live: LiveTable, row_id: str) -> dict[str, bool]:
-    base = S("(t.{}->'amo_values')").format(I(live.mapping.raw_fields))
+    base = S("(crm.{}->'amo_values')").format(I(live.mapping.raw_fields))
     columns = [
         S("({} IS NOT DISTINCT FROM {} OR coalesce({left}, false)) AS {c}").format(
-            live.cell("t", c.name),
+            live.cell("crm", c.name),
             as_value(live, c.name, S("{}->{}").format(base, sql.Literal(c.name))),
             c=I(c.name),
             left=left_as(live, c.name),
@@ -157,7 +157,7 @@ def _same_as_base(session: Session, live: LiveTable, row_id: str) -> dict[str, b
         for c in live.mapping.columns
     ]
     (found,) = session.rows(
-        S("SELECT {} FROM {} AS t WHERE t.{} = {}").format(
+        S("SELECT {} FROM {} AS crm WHERE crm.{} = {}").format(
             S(", ").join(columns), live.identifier, I(live.mapping.id), as_key(live, S("%s"))
         ),
         row_id,
@@ -216,8 +216,8 @@ def set_history(session: Session, table: str, row_id: str, *, before: int | None
     found = session.rows(
         S(
             "SELECT x.*, r.kind, r.started_at FROM (SELECT e.id, e.run_id, e.old_value->'amo_values' AS was, coalesce("
-            "lead(e.old_value->'amo_values') OVER (ORDER BY e.id), (SELECT t.{raw}->'amo_values' FROM {table} AS t "
-            "WHERE t.{id} = {key})) AS became FROM {changes} AS e WHERE e.table_name = %s AND e.row_id = %s "
+            "lead(e.old_value->'amo_values') OVER (ORDER BY e.id), (SELECT crm.{raw}->'amo_values' FROM {table} AS crm "
+            "WHERE crm.{id} = {key})) AS became FROM {changes} AS e WHERE e.table_name = %s AND e.row_id = %s "
             "AND e.column_name = {raw_name}) AS x LEFT JOIN {runs} AS r ON r.id = x.run_id "
             "WHERE %s::bigint IS NULL OR x.id < %s ORDER BY x.id DESC LIMIT %s"
         ).format(

@@ -52,7 +52,7 @@ def kept_cells(session: Session, table: str, limit: int = 50) -> tuple[dict[str,
 
 def _cells(session: Session, live: LiveTable) -> sql.Composed:
     table = live.mapping
-    base = S("(t.{}->'amo_values')").format(I(table.raw_fields))
+    base = S("(crm.{}->'amo_values')").format(I(table.raw_fields))
     columns = [
         S(
             "({name}, {policy}, to_jsonb({cell}), {base}->{name}, "
@@ -60,7 +60,7 @@ def _cells(session: Session, live: LiveTable) -> sql.Composed:
         ).format(
             name=sql.Literal(column.name),
             policy=sql.Literal(column.policy or session.settings.default_policy),
-            cell=live.cell("t", column.name),
+            cell=live.cell("crm", column.name),
             base=base,
             left=left_as(live, column.name),
             typed=as_value(live, column.name, S("{}->{}").format(base, sql.Literal(column.name))),
@@ -69,15 +69,15 @@ def _cells(session: Session, live: LiveTable) -> sql.Composed:
     ]
     empty = S("coalesce({}, 'null') IN ('null', '\"\"', '[]', '{{}}')")
     conflict = S(
-        "EXISTS (SELECT FROM {} AS c WHERE c.table_name = {} AND c.row_id = t.{}::text "
+        "EXISTS (SELECT FROM {} AS c WHERE c.table_name = {} AND c.row_id = crm.{}::text "
         "AND c.column_name = v.name AND {})"
     )
     seen = (session.control("sync_conflicts"), sql.Literal(table.table), I(table.id))
     return S(
-        "SELECT t.{id}::text AS row_id, v.name AS column_name, v.value, v.base AS amo_value, CASE WHEN {open} "
+        "SELECT crm.{id}::text AS row_id, v.name AS column_name, v.value, v.base AS amo_value, CASE WHEN {open} "
         "THEN 'conflict' WHEN {decided} THEN 'decided' WHEN v.policy IN ('crm_wins', 'fill_empty') THEN v.policy "
-        "ELSE 'edited' END AS why FROM {table} AS t "
-        "JOIN {keys} AS k ON k.table_name = {name} AND k.row_id = t.{id}::text AND k.is_edited "
+        "ELSE 'edited' END AS why FROM {table} AS crm "
+        "JOIN {keys} AS k ON k.table_name = {name} AND k.row_id = crm.{id}::text AND k.is_edited "
         "CROSS JOIN LATERAL (VALUES {columns}) AS v(name, policy, value, base, differs) "
         "WHERE v.differs AND NOT {no_value} AND NOT {no_base}"
     ).format(

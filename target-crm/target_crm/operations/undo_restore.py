@@ -55,7 +55,7 @@ def restore_items(work: Work, item_set: SetTable) -> None:
     counts.restored_items += session.execute(statements.remove_added_items(work.spec, one, live, pointing))
     counts.restored_items += session.execute(statements.restore_changed_items(work.spec, one, live))
     links = keys_from(session.connection, live.schema, live.name)
-    owner = S("EXISTS (SELECT FROM {} AS o WHERE o.{} = r.{})").format(
+    owner = S("EXISTS (SELECT FROM {} AS parent WHERE parent.{} = restored.{})").format(
         item_set.parent.identifier, I(item_set.parent.mapping.id), I(one.parent)
     )
     counts.restored_items += session.execute(statements.return_rows(work.spec, live, one.id, one.table, links, owner))

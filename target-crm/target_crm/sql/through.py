@@ -18,9 +18,9 @@ from target_crm.sql.spec import I, S, comma, of_stream, trusted
 from target_crm.sql.staging_table import StagingTable, create, on_citus
 
 _STAGED = StagingTable("through")
-CREATE = create("through", S("a bigint, i bigint, refs bigint[]"))
+CREATE = create("through", S("account_id bigint, amo_id bigint, refs bigint[]"))
 TRUNCATE = S("TRUNCATE {}").format(_STAGED)
-COPY = S("COPY {} (a, i, refs) FROM STDIN").format(_STAGED)
+COPY = S("COPY {} (account_id, amo_id, refs) FROM STDIN").format(_STAGED)
 
 
 class ThroughSpec:
@@ -56,38 +56,40 @@ class ThroughSpec:
 
     @property
     def own_key(self) -> sql.Composed:
-        """Those columns of row `c`."""
-        return comma(S("c.{}").format(I(name)) for name in self._named_by)
+        """Those columns of row `joined`."""
+        return comma(S("joined.{}").format(I(name)) for name in self._named_by)
 
     def same_row(self, other: str) -> sql.Composed:
-        """Whether row `c` is the one whose `own_key` another row holds."""
-        return S(" AND ").join(S("c.{c} = {}.{c}").format(I(other), c=I(name)) for name in self._named_by)
+        """Whether row `joined` is the one whose `own_key` another row holds."""
+        return S(" AND ").join(S("joined.{c} = {}.{c}").format(I(other), c=I(name)) for name in self._named_by)
 
     def as_written(self, document: sql.Composable) -> sql.Composed:
-        """Whether row `c` is the one of the document, and as it was written."""
+        """Whether row `joined` is the one of the document, and as it was written."""
         pair = S(" AND ").join(
-            S("c.{c} = ({}->>{})::{}").format(
+            S("joined.{c} = ({}->>{})::{}").format(
                 document, sql.Literal(name), trusted(self.live.columns[name].type_sql), c=I(name)
             )
             for name in (self.through.parent, self.through.target)
         )
-        return S("{} AND jsonb_strip_nulls(to_jsonb(c)) = jsonb_strip_nulls({})").format(pair, document)
+        return S("{} AND jsonb_strip_nulls(to_jsonb(joined.*)) = jsonb_strip_nulls({})").format(pair, document)
 
     def journal(self, changes: sql.Composable, source: str) -> sql.Composed:
         """`INSERT INTO sync_changes` of rows `old_value`, `new_value` that a part of the statement gives."""
-        key = self.row_key(S("coalesce(x.new_value, x.old_value)"))
-        entries = S("SELECT {}, '*', x.old_value, x.new_value FROM {} AS x").format(key, I(source))
+        key = self.row_key(S("coalesce(staged.new_value, staged.old_value)"))
+        entries = S("SELECT {}, '*', staged.old_value, staged.new_value FROM {} AS staged").format(key, I(source))
         return write_entries(self.schema, self.run_id, self.through.table, entries, changes)
 
 
 def remove(s: ThroughSpec) -> sql.Composed:
     """Removes what came before and is gone from amoCRM: the links, and those of their rows that nobody changed."""
     changes = S(
-        "lost AS (DELETE FROM {links} AS k USING {staged} AS x WHERE k.account_id = x.a "
-        "AND k.table_name = {name} AND k.amo_id = x.i AND k.ref <> ALL (x.refs) RETURNING k.document), "
-        "gone AS MATERIALIZED (SELECT {own_key} FROM {table} AS c JOIN lost ON lost.document IS NOT NULL AND {same} "
+        "lost AS (DELETE FROM {links} AS link USING {staged} AS staged WHERE link.account_id = staged.account_id "
+        "AND link.table_name = {name} AND link.amo_id = staged.amo_id AND link.ref <> ALL (staged.refs) "
+        "RETURNING link.document), "
+        "gone AS MATERIALIZED (SELECT {own_key} FROM {table} AS joined JOIN lost ON lost.document IS NOT NULL "
+        "AND {same} "
         "{locked}), "
-        "removed AS (DELETE FROM {table} AS c USING gone WHERE {same_row} RETURNING c.*), "
+        "removed AS (DELETE FROM {table} AS joined USING gone WHERE {same_row} RETURNING joined.*), "
         "dropped AS (SELECT to_jsonb(removed.*) AS old_value, NULL::jsonb AS new_value FROM removed)"
     ).format(
         links=s.links,
@@ -97,7 +99,7 @@ def remove(s: ThroughSpec) -> sql.Composed:
         own_key=s.own_key,
         same_row=s.same_row("gone"),
         # Citus 13.2.2 can't read the result of such a part where it locks rows that it joined with another part.
-        locked=on_citus(S("FOR UPDATE OF c"), S("")),
+        locked=on_citus(S("FOR UPDATE OF joined"), S("")),
         staged=_STAGED,
     )
     return s.journal(changes, "dropped")
@@ -106,8 +108,9 @@ def remove(s: ThroughSpec) -> sql.Composed:
 def add(s: ThroughSpec) -> sql.Composed:
     """Remembers what is new."""
     return S(
-        "INSERT INTO {} (account_id, table_name, amo_id, ref) SELECT x.a, {}, x.i, r.ref FROM {} AS x "
-        "CROSS JOIN LATERAL unnest(x.refs) AS r(ref) ON CONFLICT DO NOTHING"
+        "INSERT INTO {} (account_id, table_name, amo_id, ref) SELECT staged.account_id, {}, staged.amo_id, "
+        "reference.ref FROM {} AS staged "
+        "CROSS JOIN LATERAL unnest(staged.refs) AS reference(ref) ON CONFLICT DO NOTHING"
     ).format(s.links, s.name, _STAGED)
 
 
@@ -136,21 +139,25 @@ def _row(live: LiveTable, schema: str, alias: str, account: sql.Composable, amo_
 
 
 def make(s: ThroughSpec, of: sql.Composable) -> sql.Composed:
-    """Makes the rows of links whose two ends are there; `of` says of which links `k`. A row that is there stays."""
+    """Makes the rows of links whose two ends are there; `of` says of which links `link`. A row that is there stays."""
     through, names = s.through, [s.through.parent, s.through.target, *s.through.defaults]
-    values: list[sql.Composable] = [S("d.owner"), S("d.other"), *map(sql.Literal, through.defaults.values())]
-    account, owner, other = S("k.account_id"), S("k.amo_id"), S("k.ref")
+    values: list[sql.Composable] = [S("due.owner"), S("due.other"), *map(sql.Literal, through.defaults.values())]
+    account, owner, other = S("link.account_id"), S("link.amo_id"), S("link.ref")
     changes = S(
-        "due AS MATERIALIZED (SELECT k.account_id, k.amo_id, k.ref, t.{owner_id} AS owner, p.{other_id} AS other, "
-        "EXISTS (SELECT FROM {table} AS c WHERE c.{parent} = t.{owner_id} AND c.{target} = p.{other_id}) AS there "
-        "FROM {links} AS k {owner} {other} WHERE k.table_name = {name} AND NOT k.is_made AND {of}), "
-        "added AS (INSERT INTO {table} AS c ({names}) SELECT {values} FROM (SELECT DISTINCT owner, other FROM due "
-        "WHERE NOT there ORDER BY owner, other) AS d RETURNING c.*), "
+        "due AS MATERIALIZED (SELECT link.account_id, link.amo_id, link.ref, owner_row.{owner_id} AS owner, "
+        "other_row.{other_id} AS other, "
+        "EXISTS (SELECT FROM {table} AS joined WHERE joined.{parent} = owner_row.{owner_id} AND "
+        "joined.{target} = other_row.{other_id}) AS there "
+        "FROM {links} AS link {owner} {other} WHERE link.table_name = {name} AND NOT link.is_made AND {of}), "
+        "added AS (INSERT INTO {table} AS joined ({names}) SELECT {values} FROM (SELECT DISTINCT owner, other FROM due "
+        "WHERE NOT there ORDER BY owner, other) AS due RETURNING joined.*), "
         "made AS MATERIALIZED (SELECT added.{parent} AS owner, added.{target} AS other, NULL::jsonb AS old_value, "
         "to_jsonb(added.*) AS new_value FROM added), "
-        "known AS (UPDATE {links} AS k SET is_made = true, document = m.new_value FROM due AS d LEFT JOIN made AS m "
-        "ON m.owner = d.owner AND m.other = d.other WHERE (d.there OR m.owner IS NOT NULL) AND k.table_name = {name} "
-        "AND k.account_id = d.account_id AND k.amo_id = d.amo_id AND k.ref = d.ref)"
+        "known AS (UPDATE {links} AS link SET is_made = true, document = made.new_value FROM due AS due LEFT "
+        "JOIN made AS made "
+        "ON made.owner = due.owner AND made.other = due.other WHERE (due.there OR made.owner IS NOT NULL) AND "
+        "link.table_name = {name} "
+        "AND link.account_id = due.account_id AND link.amo_id = due.amo_id AND link.ref = due.ref)"
     ).format(
         owner_id=I(s.owner.mapping.id),
         other_id=I(s.target.mapping.id),
@@ -158,8 +165,8 @@ def make(s: ThroughSpec, of: sql.Composable) -> sql.Composed:
         parent=I(through.parent),
         target=I(through.target),
         links=s.links,
-        owner=_row(s.owner, s.schema, "t", account, owner),
-        other=_row(s.target, s.schema, "p", account, other),
+        owner=_row(s.owner, s.schema, "owner_row", account, owner),
+        other=_row(s.target, s.schema, "other_row", account, other),
         name=s.name,
         of=of,
         names=comma(map(I, names)),
@@ -179,7 +186,8 @@ def row_of(
             I(schema, "sync_keys"), sql.Literal(table.table), key, same, a=a
         )
     return S(
-        "JOIN (SELECT t.{} AS id, t.{} AS account_id, t.{} AS amo_id FROM {} AS t) AS {a} ON {a}.id = {}::{} AND {}"
+        "JOIN (SELECT owner_row.{} AS id, owner_row.{} AS account_id, owner_row.{} AS amo_id FROM {} AS "
+        "owner_row) AS {a} ON {a}.id = {}::{} AND {}"
     ).format(
         I(table.id),
         I(table.account or ""),
@@ -192,16 +200,18 @@ def row_of(
     )
 
 
-OF_STAGED = S("EXISTS (SELECT FROM {} AS x WHERE x.a = k.account_id AND x.i = k.amo_id)").format(_STAGED)
+OF_STAGED = S(
+    "EXISTS (SELECT FROM {} AS staged WHERE staged.account_id = link.account_id AND staged.amo_id = link.amo_id)"
+).format(_STAGED)
 
 
 def some_wait(s: ThroughSpec, accounts: Sequence[int]) -> sql.Composed:
     """One row if links of these accounts wait for their other end."""
     return S(
-        "SELECT 1 FROM {} AS k WHERE k.account_id = ANY({}) AND k.table_name = {} AND NOT k.is_made LIMIT 1"
+        "SELECT 1 FROM {} AS link WHERE link.account_id = ANY({}) AND link.table_name = {} AND NOT link.is_made LIMIT 1"
     ).format(s.links, sql.Literal(list(accounts)), s.name)
 
 
 def of_accounts(accounts: Sequence[int]) -> sql.Composed:
     """All links of these accounts."""
-    return S("k.account_id = ANY({})").format(sql.Literal(list(accounts)))
+    return S("link.account_id = ANY({})").format(sql.Literal(list(accounts)))

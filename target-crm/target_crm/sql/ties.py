@@ -27,18 +27,20 @@ def stamps_kept(live: LiveTable) -> list[str]:
 
 
 def tie_document(live: LiveTable, schema: str, rule: sql.Composable) -> sql.Composed:
-    """What the journal keeps of row `t`, whose record is (`g.a`, `g.i`) or that of its own ids."""
+    """What the journal keeps of row `crm`, whose record is `record`, or that of its own ids."""
     table = live.mapping
-    stamps = [S("{}, t.{}").format(sql.Literal(name), I(name)) for name in stamps_kept(live)]
+    stamps = [S("{}, crm.{}").format(sql.Literal(name), I(name)) for name in stamps_kept(live)]
     if table.match_only:
         ids: sql.Composable = S("NULL::bigint, 'amo_id', NULL::bigint")
     else:
-        ids = S("t.{}, 'amo_id', t.{}").format(I(table.account or ""), I(table.amo_id or ""))
+        ids = S("crm.{}, 'amo_id', crm.{}").format(I(table.account or ""), I(table.amo_id or ""))
     return S(
-        "jsonb_build_object('of', jsonb_build_array(g.a, g.i), 'account_id', {ids}, 'rule', {rule}, "
+        "jsonb_build_object('of', jsonb_build_array(record.account_id, record.amo_id), 'account_id', {ids}, "
+        "'rule', {rule}, "
         "'stamps', jsonb_build_object({stamps}), "
-        "'key', (SELECT to_jsonb(k) FROM {keys} AS k WHERE k.account_id = g.a AND k.table_name = {name} "
-        "AND k.amo_id = g.i))"
+        "'key', (SELECT to_jsonb(known.*) FROM {keys} AS known WHERE known.account_id = record.account_id AND "
+        "known.table_name = {name} "
+        "AND known.amo_id = record.amo_id))"
     ).format(
         ids=ids,
         rule=rule,
@@ -50,45 +52,51 @@ def tie_document(live: LiveTable, schema: str, rule: sql.Composable) -> sql.Comp
 
 def _given(ties: Sequence[tuple[int, int, str, str]]) -> sql.Composed:
     columns = [[tie[place] for tie in ties] for place in range(4)]
-    return S("unnest({}::bigint[], {}::bigint[], {}::text[], {}::text[]) AS g(a, i, row_id, rule)").format(
-        *map(sql.Literal, columns)
-    )
+    return S(
+        "unnest({}::bigint[], {}::bigint[], {}::text[], {}::text[]) AS record(account_id, amo_id, row_id, rule)"
+    ).format(*map(sql.Literal, columns))
 
 
 _JOURNAL = """
     INSERT INTO {changes} (run_id, table_name, row_id, column_name, old_value, new_value)
-    SELECT {run}, {name}, d.id::text, {tie}, d.before, jsonb_build_object('of', jsonb_build_array(d.a, d.i),
-        'account_id', d.a, 'amo_id', d.i, 'rule', d.rule) FROM done AS d ORDER BY d.a, d.i
+    SELECT {run}, {name}, tied.id::text, {tie}, tied.before, jsonb_build_object('of',
+        jsonb_build_array(tied.account_id, tied.amo_id),
+        'account_id', tied.account_id, 'amo_id', tied.amo_id, 'rule', tied.rule) FROM done AS tied ORDER BY
+            tied.account_id, tied.amo_id
 """
 _TIE = """
-    WITH old AS MATERIALIZED (SELECT t.{id} AS id, g.a, g.i, g.rule, {before} AS before FROM {given}
-        JOIN {table} AS t ON t.{id} = g.row_id::{type} WHERE t.{amo_id} IS NULL ORDER BY t.{id}{locked}),
-    done AS (UPDATE {table} AS t SET {account} = old.a, {amo_id} = old.i FROM old
-        WHERE t.{id} = old.id AND t.{amo_id} IS NULL
+    WITH old AS MATERIALIZED (SELECT crm.{id} AS id, record.account_id, record.amo_id, record.rule, {before}
+        AS before FROM {given}
+        JOIN {table} AS crm ON crm.{id} = record.row_id::{type} WHERE crm.{amo_id} IS NULL ORDER BY crm.{id}{locked}),
+    done AS (UPDATE {table} AS crm SET {account} = old.account_id, {amo_id} = old.amo_id FROM old
+        WHERE crm.{id} = old.id AND crm.{amo_id} IS NULL
         RETURNING old.*),
-    known AS (INSERT INTO {keys} (account_id, table_name, amo_id) SELECT d.a, {name}, d.i FROM done AS d
+    known AS (INSERT INTO {keys} (account_id, table_name, amo_id) SELECT tied.account_id, {name}, tied.amo_id
+        FROM done AS tied
         ON CONFLICT DO NOTHING)
 """
 # Citus 13.2.2 can't read the result of a part that locks rows which it joined with something else than a table.
-_LOCKED = on_citus(S(" FOR UPDATE OF t"), S(""))
+_LOCKED = on_citus(S(" FOR UPDATE OF crm"), S(""))
 # Of tables whose rows are only matched sync_keys alone tells which row is whose.
 _MATCH = """
-    WITH done AS MATERIALIZED (SELECT t.{id} AS id, g.a, g.i, g.rule, {before} AS before FROM {given}
-        JOIN {table} AS t ON t.{id} = g.row_id::{type}),
-    known AS (INSERT INTO {keys} AS k (account_id, table_name, amo_id, row_id)
-        SELECT d.a, {name}, d.i, d.id::text FROM done AS d
+    WITH done AS MATERIALIZED (SELECT crm.{id} AS id, record.account_id, record.amo_id, record.rule, {before}
+        AS before FROM {given}
+        JOIN {table} AS crm ON crm.{id} = record.row_id::{type}),
+    known AS (INSERT INTO {keys} AS known (account_id, table_name, amo_id, row_id)
+        SELECT tied.account_id, {name}, tied.amo_id, tied.id::text FROM done AS tied
         ON CONFLICT (account_id, table_name, amo_id) DO UPDATE SET row_id = excluded.row_id)
 """
 
 
 _TIE_EMPTIED = """
-    WITH given AS (SELECT s.account_id AS a, s.amo_id AS i, k.row_id FROM {seen} AS s
-        JOIN {keys} AS k ON k.account_id = s.account_id
-        AND k.table_name = {name} AND k.amo_id = s.amo_id WHERE k.row_id IS NOT NULL),
-    old AS MATERIALIZED (SELECT t.{id} AS id, g.a, g.i, NULL::text AS rule, {before} AS before FROM given AS g
-        JOIN {table} AS t ON t.{id} = g.row_id::{type} WHERE t.{amo_id} IS NULL ORDER BY t.{id}{locked}),
-    done AS (UPDATE {table} AS t SET {account} = old.a, {amo_id} = old.i FROM old
-        WHERE t.{id} = old.id AND t.{amo_id} IS NULL
+    WITH given AS (SELECT seen.account_id, seen.amo_id, known.row_id FROM {seen} AS seen
+        JOIN {keys} AS known ON known.account_id = seen.account_id
+        AND known.table_name = {name} AND known.amo_id = seen.amo_id WHERE known.row_id IS NOT NULL),
+    old AS MATERIALIZED (SELECT crm.{id} AS id, record.account_id, record.amo_id, NULL::text AS rule,
+        {before} AS before FROM given AS record
+        JOIN {table} AS crm ON crm.{id} = record.row_id::{type} WHERE crm.{amo_id} IS NULL ORDER BY crm.{id}{locked}),
+    done AS (UPDATE {table} AS crm SET {account} = old.account_id, {amo_id} = old.amo_id FROM old
+        WHERE crm.{id} = old.id AND crm.{amo_id} IS NULL
         RETURNING old.*)
 """
 

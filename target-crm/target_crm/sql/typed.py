@@ -21,10 +21,10 @@ def as_value(live: LiveTable, name: str, document: sql.Composable) -> sql.Compos
 
 
 def left_as(live: LiveTable, name: str) -> sql.Composed:
-    """Whether row `t` holds in that column what the loader left there: the database's spelling of what it wrote, or a
+    """Whether row `crm` holds in that column what the loader left there: the database's spelling of what it wrote, or a
     default. NULL where nothing is remembered."""
-    form = sql.SQL("(t.{}->'amo_stored'->{})").format(sql.Identifier(live.mapping.raw_fields), sql.Literal(name))
-    return sql.SQL("({} = {})").format(live.cell("t", name), as_value(live, name, form))
+    form = sql.SQL("(crm.{}->'amo_stored'->{})").format(sql.Identifier(live.mapping.raw_fields), sql.Literal(name))
+    return sql.SQL("({} = {})").format(live.cell("crm", name), as_value(live, name, form))
 
 
 def as_key(live: LiveTable, text: sql.Composable) -> sql.Composed:

@@ -26,16 +26,16 @@ DROP = drop("undo_entries", "undo_born")
 def entries(changes: sql.Composable, runs: sql.Composable, run: int, *, same_cell: bool) -> sql.Composed:
     """The table undo_entries: one row for each cell or row that the run changed, with what was before its first write
     and after its last, and whether a later run that is not undone wrote the row (with `same_cell`: that cell), too."""
-    cell = S("AND later.column_name IN (e.column_name, '*')") if same_cell else S("")
+    cell = S("AND later.column_name IN (entry.column_name, '*')") if same_cell else S("")
     query = S(
-        "SELECT e.*, EXISTS (SELECT FROM {changes} AS later WHERE later.row_id = e.row_id "
-        "AND later.table_name = e.table_name AND later.run_id > {run} {cell} "
-        "AND NOT {later_undone} AND NOT EXISTS (SELECT FROM {runs} AS r WHERE r.id = later.run_id "
-        "AND r.undoes IS NOT NULL AND NOT {undo_undone})) AS rewritten "
+        "SELECT entry.*, EXISTS (SELECT FROM {changes} AS later WHERE later.row_id = entry.row_id "
+        "AND later.table_name = entry.table_name AND later.run_id > {run} {cell} "
+        "AND NOT {later_undone} AND NOT EXISTS (SELECT FROM {runs} AS run WHERE run.id = later.run_id "
+        "AND run.undoes IS NOT NULL AND NOT {undo_undone})) AS rewritten "
         "FROM (SELECT table_name, row_id, column_name, (array_agg(old_value ORDER BY id))[1] AS old_value, "
         "(array_agg(new_value ORDER BY id DESC))[1] AS new_value FROM {changes} WHERE run_id = {run} "
-        "GROUP BY table_name, row_id, column_name) AS e "
-        "WHERE NOT (e.column_name = '*' AND e.old_value IS NULL AND e.new_value IS NULL)"
+        "GROUP BY table_name, row_id, column_name) AS entry "
+        "WHERE NOT (entry.column_name = '*' AND entry.old_value IS NULL AND entry.new_value IS NULL)"
     ).format(
         changes=changes,
         runs=runs,
@@ -84,23 +84,25 @@ def born(live: Sequence[LiveTable]) -> sql.Composed:
     `own` is what the journal keeps of columns that the mapping does not know (of a returned row, all of it), `lasting`
     what the run left in the mapped columns.
     """
-    whole = S("CASE b.table_name {} END").format(
+    whole = S("CASE inserted.table_name {} END").format(
         S(" ").join(
-            S("WHEN {} THEN b.new_value ? {}").format(
+            S("WHEN {} THEN inserted.new_value ? {}").format(
                 sql.Literal(table.mapping.table), sql.Literal(table.mapping.raw_fields)
             )
             for table in live
         )
     )
     query = S(
-        "SELECT x.table_name, x.row_id, x.own, "
-        "x.new_value || x.own || coalesce(later.cells, '{{}}') AS lasting "
-        "FROM (SELECT b.table_name, b.row_id, b.new_value, CASE WHEN {whole} THEN b.new_value "
-        "ELSE coalesce(b.new_value->{own}, '{{}}') END AS own FROM {entries} AS b "
-        "WHERE b.column_name = '*' AND b.old_value IS NULL AND b.table_name = ANY({tables})) AS x "
+        "SELECT found.table_name, found.row_id, found.own, "
+        "found.new_value || found.own || coalesce(later.cells, '{{}}') AS lasting "
+        "FROM (SELECT inserted.table_name, inserted.row_id, inserted.new_value, CASE WHEN {whole} THEN "
+        "inserted.new_value "
+        "ELSE coalesce(inserted.new_value->{own}, '{{}}') END AS own FROM {entries} AS inserted "
+        "WHERE inserted.column_name = '*' AND inserted.old_value IS NULL AND inserted.table_name = "
+        "ANY({tables})) AS found "
         "LEFT JOIN (SELECT table_name, row_id, jsonb_object_agg(column_name, new_value) AS cells FROM {entries} "
-        "WHERE column_name <> '*' GROUP BY 1, 2) AS later ON later.table_name = x.table_name "
-        "AND later.row_id = x.row_id"
+        "WHERE column_name <> '*' GROUP BY 1, 2) AS later ON later.table_name = found.table_name "
+        "AND later.row_id = found.row_id"
     ).format(
         whole=whole,
         own=sql.Literal(OWN),
@@ -113,16 +115,16 @@ def born(live: Sequence[LiveTable]) -> sql.Composed:
 INDEX_BORN = [S("CREATE INDEX ON {} (table_name, row_id)").format(BORN), S("ANALYZE {}").format(BORN)]
 # Inserted rows go or stay as they are: what else the run wrote in them is not an entry of its own.
 FORGET_CELLS_OF_BORN = S(
-    "DELETE FROM {} AS e USING {} AS b "
-    "WHERE e.table_name = b.table_name AND e.row_id = b.row_id AND e.column_name <> '*'"
+    "DELETE FROM {} AS entry USING {} AS inserted "
+    "WHERE entry.table_name = inserted.table_name AND entry.row_id = inserted.row_id AND entry.column_name <> '*'"
 ).format(ENTRIES, BORN)
 
 
 def forget_items_of_born(item_set: ItemSet, parent: LiveTable) -> sql.Composed:
     """Likewise for the items that the run gave to rows which it inserted."""
     return S(
-        "DELETE FROM {} AS e USING {} AS b WHERE e.table_name = {} AND b.table_name = {} "
-        "AND b.row_id = coalesce(e.new_value, e.old_value)->>{}"
+        "DELETE FROM {} AS entry USING {} AS inserted WHERE entry.table_name = {} AND inserted.table_name = {} "
+        "AND inserted.row_id = coalesce(entry.new_value, entry.old_value)->>{}"
     ).format(
         ENTRIES, BORN, sql.Literal(item_set.table), sql.Literal(parent.mapping.table), sql.Literal(item_set.parent)
     )
@@ -131,10 +133,11 @@ def forget_items_of_born(item_set: ItemSet, parent: LiveTable) -> sql.Composed:
 def lock_rows(live: LiveTable) -> sql.Composed:
     """Locks a table's rows that the undoing is about, in their keys' order: who edits them, or gives them a new row
     that points at them, is waited for or waits."""
-    key = as_key(live, S("e.row_id"))
+    key = as_key(live, S("entry.row_id"))
     return S(
-        "SELECT FROM {table} AS t WHERE t.{id} IN (SELECT {key} FROM {entries} AS e WHERE e.table_name = {name} "
-        "AND NOT e.rewritten) ORDER BY t.{id} FOR UPDATE"
+        "SELECT FROM {table} AS crm WHERE crm.{id} IN (SELECT {key} FROM {entries} AS entry WHERE "
+        "entry.table_name = {name} "
+        "AND NOT entry.rewritten) ORDER BY crm.{id} FOR UPDATE"
     ).format(
         table=live.identifier, id=I(live.mapping.id), key=key, name=sql.Literal(live.mapping.table), entries=ENTRIES
     )
@@ -144,16 +147,17 @@ def lock_items(item_set: ItemSet, live: LiveTable, parent: LiveTable) -> sql.Com
     """Locks the rows of a set: those that the run wrote, and those of rows that it inserted."""
     kind = S(live.columns[item_set.id].type_sql)
     return S(
-        "SELECT FROM {table} AS c WHERE c.{id} IN (SELECT e.row_id::{kind} FROM {entries} AS e "
-        "WHERE e.table_name = {name} AND NOT e.rewritten UNION ALL SELECT i.{id} FROM {table} AS i WHERE i.{owner} IN "
-        "(SELECT {key} FROM {born} AS b WHERE b.table_name = {parent})) ORDER BY c.{id} FOR UPDATE"
+        "SELECT FROM {table} AS item WHERE item.{id} IN (SELECT entry.row_id::{kind} FROM {entries} AS entry "
+        "WHERE entry.table_name = {name} AND NOT entry.rewritten UNION ALL SELECT own_item.{id} FROM {table} "
+        "AS own_item WHERE own_item.{owner} IN "
+        "(SELECT {key} FROM {born} AS inserted WHERE inserted.table_name = {parent})) ORDER BY item.{id} FOR UPDATE"
     ).format(
         table=live.identifier,
         id=I(item_set.id),
         kind=kind,
         name=sql.Literal(item_set.table),
         owner=I(item_set.parent),
-        key=as_key(parent, S("b.row_id")),
+        key=as_key(parent, S("inserted.row_id")),
         parent=sql.Literal(parent.mapping.table),
         entries=ENTRIES,
         born=BORN,

@@ -55,32 +55,34 @@ def _changed(undo: UndoSpec, issues: str) -> sql.Composed:
 def _put_back(undo: UndoSpec, live: LiveTable, row: str) -> sql.Composed:
     """Whether the undoing put back the cell of a conflict, or the row's base, or removed the row."""
     return S(
-        "EXISTS (SELECT FROM {} AS e WHERE e.run_id = {} AND e.table_name = {row}.table_name "
-        "AND e.row_id = {row}.row_id AND e.column_name IN ({row}.column_name, {}, '*'))"
+        "EXISTS (SELECT FROM {} AS entry WHERE entry.run_id = {} AND entry.table_name = {row}.table_name "
+        "AND entry.row_id = {row}.row_id AND entry.column_name IN ({row}.column_name, {}, '*'))"
     ).format(undo.control("sync_changes"), sql.Literal(undo.new_run), sql.Literal(live.mapping.raw_fields), row=I(row))
 
 
 def _not_rewritten(undo: UndoSpec, row: str) -> sql.Composed:
     """Whether no later run wrote the row of a reject's or a warning's record, as far as it has one."""
     return S(
-        "NOT EXISTS (SELECT FROM {} AS k JOIN {} AS e ON e.table_name = k.table_name "
-        "AND e.row_id = k.row_id WHERE k.account_id = {row}.account_id AND k.amo_id = {row}.amo_id AND e.rewritten)"
+        "NOT EXISTS (SELECT FROM {} AS known JOIN {} AS entry ON entry.table_name = known.table_name "
+        "AND entry.row_id = known.row_id WHERE known.account_id = {row}.account_id AND known.amo_id = "
+        "{row}.amo_id AND entry.rewritten)"
     ).format(undo.control("sync_keys"), ENTRIES, row=I(row))
 
 
 def close_opened_conflicts(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     """Closes a table's conflicts that the run recorded, where the base is back or the row is gone."""
-    gone = S("NOT EXISTS (SELECT FROM {} AS t WHERE t.{} = {})").format(
-        live.identifier, I(live.mapping.id), as_key(live, S("c.row_id"))
+    gone = S("NOT EXISTS (SELECT FROM {} AS crm WHERE crm.{} = {})").format(
+        live.identifier, I(live.mapping.id), as_key(live, S("issue.row_id"))
     )
     return S(
-        "UPDATE {} AS c SET resolved_at = now(), resolution = 'undone' WHERE c.run_id = {} AND c.table_name = {} "
-        "AND c.resolved_at IS NULL AND ({} OR {})"
+        "UPDATE {} AS issue SET resolved_at = now(), resolution = 'undone' WHERE issue.run_id = {} AND "
+        "issue.table_name = {} "
+        "AND issue.resolved_at IS NULL AND ({} OR {})"
     ).format(
         undo.control(CONFLICTS),
         sql.Literal(undo.run),
         sql.Literal(live.mapping.table),
-        _put_back(undo, live, "c"),
+        _put_back(undo, live, "issue"),
         gone,
     )
 
@@ -89,14 +91,14 @@ def close_opened(undo: UndoSpec, issues: str) -> sql.Composed:
     """Closes the rejects or warnings that the run opened, unless a later run wrote their rows."""
     closed = S("resolved_at = now(), resolution = 'undone'") if issues != WARNINGS else S("resolved_at = now()")
     return S(
-        "UPDATE {table} AS c SET {closed} WHERE c.run_id = {run} AND c.resolved_at IS NULL AND {free} "
-        "AND NOT EXISTS (SELECT FROM {changed} AS x WHERE x.row_id = c.id "
-        "AND (x.old_row->>'run_id')::bigint <> {run})"
+        "UPDATE {table} AS issue SET {closed} WHERE issue.run_id = {run} AND issue.resolved_at IS NULL AND {free} "
+        "AND NOT EXISTS (SELECT FROM {changed} AS change WHERE change.row_id = issue.id "
+        "AND (change.old_row->>'run_id')::bigint <> {run})"
     ).format(
         table=undo.control(issues),
         closed=closed,
         run=sql.Literal(undo.run),
-        free=_not_rewritten(undo, "c"),
+        free=_not_rewritten(undo, "issue"),
         changed=_changed(undo, issues),
     )
 
@@ -108,21 +110,22 @@ def restore_issues(undo: UndoSpec, issues: str, allowed: sql.Composable, *, open
     """
     free: sql.Composable = S("true")
     if opening:
-        same = S(" AND ").join(S("o.{c} IS NOT DISTINCT FROM c.{c}").format(c=I(c)) for c in _IDENTITY[issues])
-        text = S(" AND (c.amo_id IS NOT NULL OR o.record = c.record)") if issues == REJECTS else S("")
-        free = S("NOT EXISTS (SELECT FROM {} AS o WHERE o.id <> c.id AND o.resolved_at IS NULL AND {}{})").format(
-            undo.control(issues), same, text
-        )
+        same = S(" AND ").join(S("other.{c} IS NOT DISTINCT FROM issue.{c}").format(c=I(c)) for c in _IDENTITY[issues])
+        text = S(" AND (issue.amo_id IS NOT NULL OR other.record = issue.record)") if issues == REJECTS else S("")
+        free = S(
+            "NOT EXISTS (SELECT FROM {} AS other WHERE other.id <> issue.id AND other.resolved_at IS NULL AND {}{})"
+        ).format(undo.control(issues), same, text)
     return S(
-        "UPDATE {table} AS c SET {columns} FROM (SELECT c.id AS issue, {old} FROM {table} AS c "
-        "JOIN {changed} AS x ON c.id = x.row_id, LATERAL jsonb_populate_record(NULL::{table}, x.old_row) AS old "
-        "WHERE to_jsonb(c) = x.new_row AND (x.old_row->>'run_id')::bigint <> {run} "
-        "AND (x.old_row->>'resolved_at' IS NULL) = {opening} AND {free} AND {allowed} OFFSET 0) AS r "
-        "WHERE c.id = r.issue"
+        "UPDATE {table} AS issue SET {columns} FROM (SELECT issue.id AS issue, {old} FROM {table} AS issue "
+        "JOIN {changed} AS change ON issue.id = change.row_id, LATERAL jsonb_populate_record(NULL::{table}, "
+        "change.old_row) AS old "
+        "WHERE to_jsonb(issue.*) = change.new_row AND (change.old_row->>'run_id')::bigint <> {run} "
+        "AND (change.old_row->>'resolved_at' IS NULL) = {opening} AND {free} AND {allowed} OFFSET 0) AS restored "
+        "WHERE issue.id = restored.issue"
     ).format(
         old=S(", ").join(S("old.{}").format(I(c)) for c in _COLUMNS[issues]),
         table=undo.control(issues),
-        columns=S(", ").join(S("{c} = r.{c}").format(c=I(c)) for c in _COLUMNS[issues]),
+        columns=S(", ").join(S("{c} = restored.{c}").format(c=I(c)) for c in _COLUMNS[issues]),
         changed=_changed(undo, issues),
         run=sql.Literal(undo.run),
         opening=sql.Literal(opening),
@@ -133,37 +136,40 @@ def restore_issues(undo: UndoSpec, issues: str, allowed: sql.Composable, *, open
 
 def conflict_may_return(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     """Whether a conflict of that table may be as it was: its cell is, or its row's base."""
-    return S("c.table_name = {} AND {}").format(sql.Literal(live.mapping.table), _put_back(undo, live, "c"))
+    return S("issue.table_name = {} AND {}").format(sql.Literal(live.mapping.table), _put_back(undo, live, "issue"))
 
 
 def record_may_return(undo: UndoSpec) -> sql.Composed:
     """Whether a reject or a warning may be as it was: no later run wrote its record's row."""
-    return _not_rewritten(undo, "c")
+    return _not_rewritten(undo, "issue")
 
 
 def reopen_settled(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     """Opens conflicts again that a decision of version 0.1 settled (it kept no image of them)."""
     return S(
-        "UPDATE {c} AS c SET resolved_at = NULL, resolution = NULL FROM {} AS r WHERE r.id = {run} "
-        "AND r.kind = 'resolve' AND c.resolved_at = r.started_at AND c.table_name = {name} AND {put_back} "
-        "AND NOT EXISTS (SELECT FROM {c} AS o WHERE o.id > c.id AND o.table_name = c.table_name "
-        "AND o.row_id = c.row_id AND o.column_name = c.column_name AND o.resolved_at IS NULL)"
+        "UPDATE {c} AS issue SET resolved_at = NULL, resolution = NULL FROM {} AS decision WHERE decision.id = {run} "
+        "AND decision.kind = 'resolve' AND issue.resolved_at = decision.started_at AND issue.table_name = "
+        "{name} AND {put_back} "
+        "AND NOT EXISTS (SELECT FROM {c} AS other WHERE other.id > issue.id AND other.table_name = issue.table_name "
+        "AND other.row_id = issue.row_id AND other.column_name = issue.column_name AND other.resolved_at IS NULL)"
     ).format(
         undo.control("sync_runs"),
         run=sql.Literal(undo.run),
         name=sql.Literal(live.mapping.table),
-        put_back=_put_back(undo, live, "c"),
+        put_back=_put_back(undo, live, "issue"),
         c=undo.control(CONFLICTS),
     )
 
 
 def reopen_superseded(undo: UndoSpec) -> sql.Composed:
     """Opens conflicts again that a load of version 0.1 superseded: the last one before that which is void now."""
-    cell = "{a}.table_name = c.table_name AND {a}.row_id = c.row_id AND {a}.column_name = c.column_name"
-    n, m, o = (S(cell.replace("{a}", alias)) for alias in "nmo")
+    cell = "{a}.table_name = issue.table_name AND {a}.row_id = issue.row_id AND {a}.column_name = issue.column_name"
+    newer, between, other = (S(cell.replace("{a}", alias)) for alias in ("newer", "between_them", "other"))
     return S(
-        "UPDATE {c} AS c SET resolved_at = NULL, resolution = NULL FROM {c} AS n WHERE n.run_id = {run} "
-        "AND n.resolution = 'undone' AND n.id > c.id AND {n} AND c.run_id <> {run} AND c.resolution = 'superseded' "
-        "AND NOT EXISTS (SELECT FROM {c} AS m WHERE m.id > c.id AND m.id < n.id AND {m}) "
-        "AND NOT EXISTS (SELECT FROM {c} AS o WHERE o.resolved_at IS NULL AND {o})"
-    ).format(c=undo.control(CONFLICTS), run=sql.Literal(undo.run), n=n, m=m, o=o)
+        "UPDATE {conflicts} AS issue SET resolved_at = NULL, resolution = NULL FROM {conflicts} AS newer "
+        "WHERE newer.run_id = {run} AND newer.resolution = 'undone' AND newer.id > issue.id AND {newer} "
+        "AND issue.run_id <> {run} AND issue.resolution = 'superseded' "
+        "AND NOT EXISTS (SELECT FROM {conflicts} AS between_them "
+        "WHERE between_them.id > issue.id AND between_them.id < newer.id AND {between}) "
+        "AND NOT EXISTS (SELECT FROM {conflicts} AS other WHERE other.resolved_at IS NULL AND {other})"
+    ).format(conflicts=undo.control(CONFLICTS), run=sql.Literal(undo.run), newer=newer, between=between, other=other)

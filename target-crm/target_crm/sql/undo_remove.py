@@ -30,22 +30,24 @@ def look_at_rows(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     """The table undo_rows: the inserted rows that are still there, and whether somebody edited them."""
     table = live.mapping
     is_same_record = S(
-        "EXISTS (SELECT FROM {} AS k WHERE k.account_id = t.{} AND k.table_name = {} AND k.amo_id = t.{} "
-        "AND k.row_id = e.row_id)"
+        "EXISTS (SELECT FROM {} AS known WHERE known.account_id = crm.{} AND known.table_name = {} AND "
+        "known.amo_id = crm.{} "
+        "AND known.row_id = entry.row_id)"
     ).format(undo.control("sync_keys"), I(table.account or ""), sql.Literal(table.table), I(table.amo_id or ""))
     query = S(
-        "SELECT t.{id} AS key, e.row_id, "
+        "SELECT crm.{id} AS key, entry.row_id, "
         "CASE WHEN ({untouched} AND {same}) IS NOT TRUE THEN {edited}::text END AS why "
-        "FROM {undo_entries} AS e JOIN {undo_born} AS b ON b.table_name = e.table_name AND b.row_id = e.row_id "
-        "JOIN {table} AS t ON t.{id} = {key} WHERE e.table_name = {name} AND e.column_name = '*' "
-        "AND e.old_value IS NULL AND NOT e.rewritten"
+        "FROM {undo_entries} AS entry JOIN {undo_born} AS inserted ON inserted.table_name = entry.table_name "
+        "AND inserted.row_id = entry.row_id "
+        "JOIN {table} AS crm ON crm.{id} = {key} WHERE entry.table_name = {name} AND entry.column_name = '*' "
+        "AND entry.old_value IS NULL AND NOT entry.rewritten"
     ).format(
         id=I(table.id),
-        untouched=row_untouched(live, "t", S("b.lasting"), S("b.own")),
+        untouched=row_untouched(live, "crm", S("inserted.lasting"), S("inserted.own")),
         same=is_same_record,
         edited=sql.Literal(EDITED),
         table=live.identifier,
-        key=as_key(live, S("e.row_id")),
+        key=as_key(live, S("entry.row_id")),
         name=sql.Literal(table.table),
         undo_entries=ENTRIES,
         undo_born=BORN,
@@ -55,20 +57,22 @@ def look_at_rows(undo: UndoSpec, live: LiveTable) -> sql.Composed:
 
 def keep_rows_with_edited_items(item_set: ItemSet, live: LiveTable, parent: LiveTable) -> sql.Composed:
     """Keeps rows that have items which somebody edited or added, or moved there from another row."""
-    came = S("(t.{}->'amo_values'->{} @> jsonb_build_array(jsonb_build_object('k', {}->>'key')))").format(
-        I(parent.mapping.raw_fields), sql.Literal(item_set.name), item_base(item_set, "c")
+    came = S("(crm.{}->'amo_values'->{} @> jsonb_build_array(jsonb_build_object('k', {}->>'key')))").format(
+        I(parent.mapping.raw_fields), sql.Literal(item_set.name), item_base(item_set, "item")
     )
     return S(
-        "UPDATE {undo_rows} AS u SET why = {} FROM (SELECT DISTINCT u.key FROM {undo_rows} AS u, {} AS c, {} AS t "
-        "WHERE u.why IS NULL AND c.{} = u.key AND t.{} = u.key AND ({} AND {}) IS NOT TRUE) AS edited "
-        "WHERE edited.key = u.key"
+        "UPDATE {undo_rows} AS undone SET why = {} FROM (SELECT DISTINCT undone.key FROM {undo_rows} AS "
+        "undone, {} AS item, {} AS crm "
+        "WHERE undone.why IS NULL AND item.{} = undone.key AND crm.{} = undone.key AND ({} AND {}) IS NOT "
+        "TRUE) AS edited "
+        "WHERE edited.key = undone.key"
     ).format(
         sql.Literal(EDITED),
         live.identifier,
         parent.identifier,
         I(item_set.parent),
         I(parent.mapping.id),
-        item_untouched(item_set, live, "c"),
+        item_untouched(item_set, live, "item"),
         came,
         undo_rows=ROWS,
     )
@@ -79,27 +83,30 @@ def keep_pointed_at(key: ForeignKey, live: LiveTable, *, within: bool) -> sql.Co
     to be repeated until nothing more is kept."""
     only: sql.Composable | None = None
     if within:
-        only = S("NOT EXISTS (SELECT FROM {undo_rows} AS g WHERE g.key = {}.{} AND g.why IS NULL)").format(
+        only = S("NOT EXISTS (SELECT FROM {undo_rows} AS going WHERE going.key = {}.{} AND going.why IS NULL)").format(
             I(POINTING), I(live.mapping.id), undo_rows=ROWS
         )
-    return S("UPDATE {undo_rows} AS u SET why = {} FROM {} AS t WHERE u.why IS NULL AND t.{} = u.key AND {}").format(
-        sql.Literal(REFERENCED), live.identifier, I(live.mapping.id), points_at(key, "t", only), undo_rows=ROWS
-    )
+    return S(
+        "UPDATE {undo_rows} AS undone SET why = {} FROM {} AS crm WHERE undone.why IS NULL AND crm.{} = "
+        "undone.key AND {}"
+    ).format(sql.Literal(REFERENCED), live.identifier, I(live.mapping.id), points_at(key, "crm", only), undo_rows=ROWS)
 
 
 def keep_owners_of_pointed_at(key: ForeignKey, item_set: ItemSet, live: LiveTable) -> sql.Composed:
     """Keeps rows of which an item is pointed at by a foreign key: the item would go with them."""
-    return S("UPDATE {undo_rows} AS u SET why = {} FROM {} AS c WHERE u.why IS NULL AND c.{} = u.key AND {}").format(
-        sql.Literal(REFERENCED), live.identifier, I(item_set.parent), points_at(key, "c"), undo_rows=ROWS
-    )
+    return S(
+        "UPDATE {undo_rows} AS undone SET why = {} FROM {} AS item WHERE undone.why IS NULL AND item.{} = "
+        "undone.key AND {}"
+    ).format(sql.Literal(REFERENCED), live.identifier, I(item_set.parent), points_at(key, "item"), undo_rows=ROWS)
 
 
 def remove_items(undo: UndoSpec, item_set: ItemSet, live: LiveTable) -> sql.Composed:
     """Removes the items of the rows that go."""
     changes = S(
-        "removed AS (DELETE FROM {table} AS c USING {undo_rows} AS u WHERE u.why IS NULL AND c.{parent} = u.key "
-        "RETURNING c.*), "
-        "x AS (SELECT removed.{id}::text AS row_id, '*'::text AS column_name, to_jsonb(removed.*) AS old_value, "
+        "removed AS (DELETE FROM {table} AS item USING {undo_rows} AS undone WHERE undone.why IS NULL AND "
+        "item.{parent} = undone.key "
+        "RETURNING item.*), "
+        "changed AS (SELECT removed.{id}::text AS row_id, '*'::text AS column_name, to_jsonb(removed.*) AS old_value, "
         "NULL::jsonb AS new_value FROM removed)"
     ).format(table=live.identifier, parent=I(item_set.parent), id=I(item_set.id), undo_rows=ROWS)
     return undo.journalled(changes, item_set.table)
@@ -109,7 +116,8 @@ def note_removed(live: LiveTable) -> sql.Composed:
     """The table undo_removed: the records of the rows that go."""
     table = live.mapping
     query = S(
-        "SELECT t.{} AS account, t.{} AS amo_id FROM {} AS t JOIN {undo_rows} AS u ON t.{} = u.key WHERE u.why IS NULL"
+        "SELECT crm.{} AS account, crm.{} AS amo_id FROM {} AS crm JOIN {undo_rows} AS undone ON crm.{} = "
+        "undone.key WHERE undone.why IS NULL"
     ).format(I(table.account or ""), I(table.amo_id or ""), live.identifier, I(table.id), undo_rows=ROWS)
     return make("undo_removed", query)
 
@@ -117,15 +125,19 @@ def note_removed(live: LiveTable) -> sql.Composed:
 def remove_rows(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     """Removes the rows that go, with their keys; what is known of a deletion in amoCRM is remembered."""
     changes = S(
-        "removed AS (DELETE FROM {table} AS t USING {undo_rows} AS u WHERE u.why IS NULL AND t.{id} = u.key "
-        "RETURNING t.*), "
-        "x AS (SELECT removed.{id}::text AS row_id, '*'::text AS column_name, to_jsonb(removed.*) AS old_value, "
+        "removed AS (DELETE FROM {table} AS crm USING {undo_rows} AS undone WHERE undone.why IS NULL AND "
+        "crm.{id} = undone.key "
+        "RETURNING crm.*), "
+        "changed AS (SELECT removed.{id}::text AS row_id, '*'::text AS column_name, to_jsonb(removed.*) AS old_value, "
         "NULL::jsonb AS new_value FROM removed), "
-        "k AS (DELETE FROM {keys} AS k USING {undo_rows} AS u WHERE u.why IS NULL AND k.table_name = {name} "
-        "AND k.row_id = u.row_id AND k.amo_deleted_at IS NULL), "
-        "kept AS (UPDATE {keys} AS k SET row_id = NULL, record_hash = NULL, row_version = NULL, amo_updated_at = NULL "
-        "FROM {undo_rows} AS u WHERE u.why IS NULL AND k.table_name = {name} AND k.row_id = u.row_id "
-        "AND k.amo_deleted_at IS NOT NULL)"
+        "known AS (DELETE FROM {keys} AS known USING {undo_rows} AS undone WHERE undone.why IS NULL AND "
+        "known.table_name = {name} "
+        "AND known.row_id = undone.row_id AND known.amo_deleted_at IS NULL), "
+        "kept AS (UPDATE {keys} AS known SET row_id = NULL, record_hash = NULL, row_version = NULL, "
+        "amo_updated_at = NULL "
+        "FROM {undo_rows} AS undone WHERE undone.why IS NULL AND known.table_name = {name} AND known.row_id = "
+        "undone.row_id "
+        "AND known.amo_deleted_at IS NOT NULL)"
     ).format(
         table=live.identifier,
         id=I(live.mapping.id),
@@ -141,22 +153,24 @@ COUNT_KEPT = S("SELECT why, count(*) AS n FROM {undo_rows} WHERE why IS NOT NULL
 
 def count_pointed_at(key: ForeignKey, live: LiveTable) -> sql.Composed:
     """How many of the rows that are kept for it this foreign key points at."""
-    return S("SELECT count(*) AS n FROM {undo_rows} AS u JOIN {} AS t ON t.{} = u.key WHERE u.why = {} AND {}").format(
-        live.identifier, I(live.mapping.id), sql.Literal(REFERENCED), points_at(key, "t"), undo_rows=ROWS
-    )
+    return S(
+        "SELECT count(*) AS n FROM {undo_rows} AS undone JOIN {} AS crm ON crm.{} = undone.key WHERE "
+        "undone.why = {} AND {}"
+    ).format(live.identifier, I(live.mapping.id), sql.Literal(REFERENCED), points_at(key, "crm"), undo_rows=ROWS)
 
 
 def count_owners_of_pointed_at(key: ForeignKey, item_set: ItemSet, live: LiveTable) -> sql.Composed:
     """The same for a key that points at items."""
     return S(
-        "SELECT count(DISTINCT u.key) AS n FROM {undo_rows} AS u JOIN {} AS c ON c.{} = u.key WHERE u.why = {} AND {}"
-    ).format(live.identifier, I(item_set.parent), sql.Literal(REFERENCED), points_at(key, "c"), undo_rows=ROWS)
+        "SELECT count(DISTINCT undone.key) AS n FROM {undo_rows} AS undone JOIN {} AS item ON item.{} = "
+        "undone.key WHERE undone.why = {} AND {}"
+    ).format(live.identifier, I(item_set.parent), sql.Literal(REFERENCED), points_at(key, "item"), undo_rows=ROWS)
 
 
 def wait_again(undo: UndoSpec, live: LiveTable, column: Column) -> sql.Composed:
     """Records that name a removed row wait for it again: should it come once more, they are linked."""
     table = live.mapping
-    record = S("(c.{}->'amo')").format(I(table.raw_fields))
+    record = S("(crm.{}->'amo')").format(I(table.raw_fields))
     entity: sql.Composable = S("true")
     path = column.path[0]
     ref = S("jsonb_path_query_first({}, {}::jsonpath)#>>'{{}}'").format(record, sql.Literal(json_path(path)))
@@ -165,10 +179,10 @@ def wait_again(undo: UndoSpec, live: LiveTable, column: Column) -> sql.Composed:
     if column.when_entity is not None:
         entity = S("{}->>'entity_type' = {}").format(record, sql.Literal(column.when_entity))
     query = S(
-        "SELECT c.{account} AS account_id, {name}::text AS table_name, {column}::text AS column_name, "
-        "c.{amo_id} AS amo_id, {source}::text AS source, x.amo_id::text AS ref "
-        "FROM {undo_removed} AS x JOIN {table} AS c ON c.{account} = x.account "
-        "AND {ref} = x.amo_id::text AND {entity}"
+        "SELECT crm.{account} AS account_id, {name}::text AS table_name, {column}::text AS column_name, "
+        "crm.{amo_id} AS amo_id, {source}::text AS source, gone.amo_id::text AS ref "
+        "FROM {undo_removed} AS gone JOIN {table} AS crm ON crm.{account} = gone.account "
+        "AND {ref} = gone.amo_id::text AND {entity}"
     ).format(
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),

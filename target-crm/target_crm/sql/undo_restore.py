@@ -21,7 +21,7 @@ from target_crm.sql.undo_entries import ENTRIES
 from target_crm.sql.untouched import DOCUMENT_KEYS, ITEM_COLUMNS, item_as_left
 
 # The time of the record that a document held before.
-_TIME_BEFORE = as_moment(S("(e.old_value->'amo'->>'updated_at')"))
+_TIME_BEFORE = as_moment(S("(entry.old_value->'amo'->>'updated_at')"))
 
 
 @dataclass(frozen=True)
@@ -38,27 +38,27 @@ class UndoSpec:
 
     def journalled(self, changes: sql.Composable, table: str) -> sql.Composed:
         """The statement with its changes (`..., x AS (...)`, old and new value) written to the journal."""
-        entries = S("SELECT row_id, column_name, old_value, new_value FROM x")
+        entries = S("SELECT row_id, column_name, old_value, new_value FROM changed")
         return write_entries(self.schema, self.new_run, table, entries, changes)
 
 
 class CellSpec:
-    """One column of one table: its entries `e`, the rows `t`, and what must hold for a cell to go back."""
+    """One column of one table: its entries `entry`, the rows `crm`, and what must hold for a cell to go back."""
 
     def __init__(self, live: LiveTable, column: str, links: Iterable[ForeignKey]) -> None:
         self.live, self.column = live, column
         name = live.mapping.table
-        self.entries = S("e.table_name = {} AND e.column_name = {} AND NOT e.rewritten AND t.{} = {}").format(
-            sql.Literal(name), sql.Literal(column), I(live.mapping.id), as_key(live, S("e.row_id"))
-        )
-        self.old = as_value(live, column, S("e.old_value"))
+        self.entries = S(
+            "entry.table_name = {} AND entry.column_name = {} AND NOT entry.rewritten AND crm.{} = {}"
+        ).format(sql.Literal(name), sql.Literal(column), I(live.mapping.id), as_key(live, S("entry.row_id")))
+        self.old = as_value(live, column, S("entry.old_value"))
         # Triggers of the application may have spelled it in their own way.
         self.same = S("({} IS NOT DISTINCT FROM {} OR {} IS TRUE)").format(
-            live.cell("t", column), as_value(live, column, S("e.new_value")), left_as(live, column)
+            live.cell("crm", column), as_value(live, column, S("entry.new_value")), left_as(live, column)
         )
         self.possible: sql.Composable = self.same
         there = [
-            S("EXISTS (SELECT FROM {} AS p WHERE p.{} = {})").format(
+            S("EXISTS (SELECT FROM {} AS target WHERE target.{} = {})").format(
                 link.target_identifier, I(link.targets[0]), self.old
             )
             for link in links
@@ -82,7 +82,7 @@ def columns_of(table: str) -> sql.Composed:
 
 def count_left(cell: CellSpec) -> sql.Composed:
     """How many cells can't go back."""
-    return S("SELECT count(*) AS n FROM {undo_entries} AS e JOIN {} AS t ON {} WHERE NOT ({})").format(
+    return S("SELECT count(*) AS n FROM {undo_entries} AS entry JOIN {} AS crm ON {} WHERE NOT ({})").format(
         cell.live.identifier, cell.entries, cell.possible, undo_entries=ENTRIES
     )
 
@@ -90,10 +90,11 @@ def count_left(cell: CellSpec) -> sql.Composed:
 def show_left(cell: CellSpec, most: int) -> sql.Composed:
     """A few of them, with the value that is there now."""
     return S(
-        "SELECT e.table_name, e.row_id, e.column_name, e.old_value, e.new_value, to_jsonb({}) AS value_now "
-        "FROM {undo_entries} AS e JOIN {} AS t ON {} WHERE NOT ({}) ORDER BY e.row_id LIMIT {}"
+        "SELECT entry.table_name, entry.row_id, entry.column_name, entry.old_value, entry.new_value, "
+        "to_jsonb({}) AS value_now "
+        "FROM {undo_entries} AS entry JOIN {} AS crm ON {} WHERE NOT ({}) ORDER BY entry.row_id LIMIT {}"
     ).format(
-        cell.live.cell("t", cell.column),
+        cell.live.cell("crm", cell.column),
         cell.live.identifier,
         cell.entries,
         cell.possible,
@@ -105,16 +106,16 @@ def show_left(cell: CellSpec, most: int) -> sql.Composed:
 def restore_cells(undo: UndoSpec, cell: CellSpec) -> sql.Composed:
     """Puts the cells back whose value is still the one that the run wrote."""
     changes = S(
-        "cells AS MATERIALIZED (SELECT t.{id} AS key, e.row_id, e.column_name, e.new_value AS old_value, "
-        "{old} AS value FROM {undo_entries} AS e JOIN {table} AS t ON {entries} WHERE {possible}), "
-        "written AS (UPDATE {table} AS t SET {assigned} FROM cells WHERE t.{id} = cells.key "
-        "RETURNING t.*), "
-        "x AS (SELECT cells.row_id, cells.column_name, cells.old_value, to_jsonb({now}) AS new_value "
+        "cells AS MATERIALIZED (SELECT crm.{id} AS key, entry.row_id, entry.column_name, entry.new_value AS old_value, "
+        "{old} AS value FROM {undo_entries} AS entry JOIN {table} AS crm ON {entries} WHERE {possible}), "
+        "written AS (UPDATE {table} AS crm SET {assigned} FROM cells WHERE crm.{id} = cells.key "
+        "RETURNING crm.*), "
+        "changed AS (SELECT cells.row_id, cells.column_name, cells.old_value, to_jsonb({now}) AS new_value "
         "FROM written JOIN cells ON cells.key = written.{id})"
     ).format(
         id=I(cell.live.mapping.id),
         table=cell.live.identifier,
-        assigned=assignment(cell.live, "t", cell.column, S("cells.value")),
+        assigned=assignment(cell.live, "crm", cell.column, S("cells.value")),
         now=cell.live.cell("written", cell.column),
         old=cell.old,
         entries=cell.entries,
@@ -127,15 +128,17 @@ def restore_cells(undo: UndoSpec, cell: CellSpec) -> sql.Composed:
 def restore_marks(undo: UndoSpec, cell: CellSpec) -> sql.Composed:
     """Puts the keys' marks of deletion back beside those of the rows; of a flag that is set again the time is lost,
     and that of the record stands for it."""
-    found: sql.Composable = S("(e.old_value #>> '{{}}')::timestamptz").format()
-    mark: sql.Composable = S("e.mark")
+    found: sql.Composable = S("(entry.old_value #>> '{{}}')::timestamptz").format()
+    mark: sql.Composable = S("entry.mark")
     if cell.live.mapping.flag is not None:
-        found = S("e.old_value = to_jsonb({})").format(flagged(cell.live))
-        mark = S("CASE WHEN e.mark THEN coalesce(k.amo_updated_at, '-infinity') END")
+        found = S("entry.old_value = to_jsonb({})").format(flagged(cell.live))
+        mark = S("CASE WHEN entry.mark THEN coalesce(known.amo_updated_at, '-infinity') END")
     return S(
-        "UPDATE {keys} AS k SET amo_deleted_at = {mark} FROM (SELECT e.table_name, e.row_id, {found} AS mark "
-        "FROM {undo_entries} AS e WHERE e.table_name = {name} AND e.column_name = {column} AND NOT e.rewritten OFFSET 0"
-        ") AS e WHERE k.table_name = e.table_name AND k.row_id = e.row_id"
+        "UPDATE {keys} AS known SET amo_deleted_at = {mark} FROM (SELECT entry.table_name, entry.row_id, "
+        "{found} AS mark "
+        "FROM {undo_entries} AS entry WHERE entry.table_name = {name} AND entry.column_name = {column} AND "
+        "NOT entry.rewritten OFFSET 0"
+        ") AS entry WHERE known.table_name = entry.table_name AND known.row_id = entry.row_id"
     ).format(
         keys=undo.control("sync_keys"),
         mark=mark,
@@ -155,34 +158,37 @@ def restore_documents(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     time: sql.Composable = S("")
     if updated and updated in live.columns:
         time = S(", {}::{} AS stamp").format(_TIME_BEFORE, S(live.columns[updated].type_sql))
-        stamp = S(", {} = coalesce(old.stamp, t.{})").format(I(updated), I(updated))
-    own = S("(coalesce(t.{}, '{{}}') - {}::text[])").format(raw, keys)
+        stamp = S(", {} = coalesce(old.stamp, crm.{})").format(I(updated), I(updated))
+    own = S("(coalesce(crm.{}, '{{}}') - {}::text[])").format(raw, keys)
     loaders = S(
-        "coalesce((SELECT jsonb_object_agg(d.key, d.value) FROM jsonb_each(e.old_value) AS d "
-        "WHERE d.key = ANY({}::text[])), '{{}}')"
+        "coalesce((SELECT jsonb_object_agg(part.key, part.value) FROM jsonb_each(entry.old_value) AS part "
+        "WHERE part.key = ANY({}::text[])), '{{}}')"
     ).format(keys)
     empty = S("{}") if live.columns[table.raw_fields].not_null else S("nullif({}, '{{}}')")
     document = empty.format(S("{} || {}").format(own, loaders))
     changes = S(
         # What is read before it is written must be worked out before: engines with several nodes may read it later.
-        "old AS MATERIALIZED (SELECT t.{id} AS key, e.row_id, t.{raw} AS doc, {document} AS new_doc, {before} AS before"
-        "{time} FROM {table} AS t JOIN {undo_entries} AS e ON {entries}), "
-        "written AS (UPDATE {table} AS t SET {raw} = old.new_doc {stamp} FROM old WHERE t.{id} = old.key "
-        "RETURNING t.{id} AS key), "
-        "x AS (SELECT old.row_id, {raw_name}::text AS column_name, old.doc AS old_value, NULL::jsonb AS new_value "
+        "old AS MATERIALIZED (SELECT crm.{id} AS key, entry.row_id, crm.{raw} AS doc, {document} AS new_doc, "
+        "{before} AS before"
+        "{time} FROM {table} AS crm JOIN {undo_entries} AS entry ON {entries}), "
+        "written AS (UPDATE {table} AS crm SET {raw} = old.new_doc {stamp} FROM old WHERE crm.{id} = old.key "
+        "RETURNING crm.{id} AS key), "
+        "changed AS (SELECT old.row_id, {raw_name}::text AS column_name, old.doc AS old_value, NULL::jsonb AS "
+        "new_value "
         "FROM written JOIN old ON old.key = written.key), "
-        "k AS (UPDATE {sync_keys} AS k SET record_hash = NULL, is_edited = true, "
-        "amo_updated_at = coalesce(e.before, k.amo_updated_at) FROM (SELECT e.row_id, {before} AS before "
-        "FROM {undo_entries} AS e WHERE e.table_name = {name} AND e.column_name = {raw_name} AND NOT e.rewritten "
-        "OFFSET 0) AS e WHERE k.table_name = {name} AND k.row_id = e.row_id)"
+        "known AS (UPDATE {sync_keys} AS known SET record_hash = NULL, is_edited = true, "
+        "amo_updated_at = coalesce(entry.before, known.amo_updated_at) FROM (SELECT entry.row_id, {before} AS before "
+        "FROM {undo_entries} AS entry WHERE entry.table_name = {name} AND entry.column_name = {raw_name} AND "
+        "NOT entry.rewritten "
+        "OFFSET 0) AS entry WHERE known.table_name = {name} AND known.row_id = entry.row_id)"
     ).format(
         id=I(table.id),
         raw=raw,
         raw_name=sql.Literal(table.raw_fields),
         table=live.identifier,
         name=sql.Literal(table.table),
-        entries=S("e.table_name = {} AND e.column_name = {} AND NOT e.rewritten AND t.{} = {}").format(
-            sql.Literal(table.table), sql.Literal(table.raw_fields), I(table.id), as_key(live, S("e.row_id"))
+        entries=S("entry.table_name = {} AND entry.column_name = {} AND NOT entry.rewritten AND crm.{} = {}").format(
+            sql.Literal(table.table), sql.Literal(table.raw_fields), I(table.id), as_key(live, S("entry.row_id"))
         ),
         document=document,
         stamp=stamp,
@@ -195,10 +201,10 @@ def restore_documents(undo: UndoSpec, live: LiveTable) -> sql.Composed:
 
 
 def _still_there(link: ForeignKey) -> sql.Composed:
-    """Whether what a returning row `r` points at is there; of columns that are empty, nothing need be."""
-    empty = S(" OR ").join(S("r.{} IS NULL").format(I(column)) for column in link.columns)
-    return S("({} OR EXISTS (SELECT FROM {} AS p WHERE {}))").format(
-        empty, link.target_identifier, link.matches("r", "p")
+    """Whether what a returning row `restored` points at is there; of columns that are empty, nothing need be."""
+    empty = S(" OR ").join(S("restored.{} IS NULL").format(I(column)) for column in link.columns)
+    return S("({} OR EXISTS (SELECT FROM {} AS target WHERE {}))").format(
+        empty, link.target_identifier, link.matches("restored", "target")
     )
 
 
@@ -208,7 +214,7 @@ def return_rows(
     """Inserts the rows that the run removed, as they were.
 
     A link to a row that is gone is left empty; a row that can't do without it, or whose place another row has taken,
-    does not return. `needed` is what else must hold for a row `r`.
+    does not return. `needed` is what else must hold for a row `restored`.
     """
     emptied: dict[str, sql.Composable] = {}
     conditions: list[sql.Composable] = [needed]
@@ -222,18 +228,20 @@ def return_rows(
             conditions.append(_still_there(link))
     columns = [column.name for column in live.columns.values() if not column.computed]
     values = [
-        S("CASE WHEN {} THEN r.{} END").format(emptied[c], I(c)) if c in emptied else S("r.{}").format(I(c))
+        S("CASE WHEN {} THEN restored.{} END").format(emptied[c], I(c))
+        if c in emptied
+        else S("restored.{}").format(I(c))
         for c in columns
     ]
     changes = S(
         "back ({columns}) AS MATERIALIZED (SELECT {values} "
-        "FROM {undo_entries} AS e, jsonb_populate_record(NULL::{table}, e.old_value) AS r "
-        "WHERE e.table_name = {name} AND e.column_name = '*' "
-        "AND e.new_value IS NULL AND NOT e.rewritten AND NOT EXISTS (SELECT FROM {table} AS there "
-        "WHERE there.{key} = r.{key}) AND {conditions}), "
-        "added AS (INSERT INTO {table} AS t ({columns}) OVERRIDING SYSTEM VALUE SELECT back.* FROM back "
-        "ON CONFLICT DO NOTHING RETURNING t.*), "
-        "x AS (SELECT added.{key}::text AS row_id, '*'::text AS column_name, NULL::jsonb AS old_value, "
+        "FROM {undo_entries} AS entry, jsonb_populate_record(NULL::{table}, entry.old_value) AS restored "
+        "WHERE entry.table_name = {name} AND entry.column_name = '*' "
+        "AND entry.new_value IS NULL AND NOT entry.rewritten AND NOT EXISTS (SELECT FROM {table} AS there "
+        "WHERE there.{key} = restored.{key}) AND {conditions}), "
+        "added AS (INSERT INTO {table} AS crm ({columns}) OVERRIDING SYSTEM VALUE SELECT back.* FROM back "
+        "ON CONFLICT DO NOTHING RETURNING crm.*), "
+        "changed AS (SELECT added.{key}::text AS row_id, '*'::text AS column_name, NULL::jsonb AS old_value, "
         "to_jsonb(added.*) AS new_value FROM added)"
     ).format(
         table=live.identifier,
@@ -251,19 +259,19 @@ def return_keys(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     """Remembers again which records the returned rows are of."""
     table = live.mapping
     query = S(
-        "SELECT t.{account} AS account_id, {name}::text AS table_name, t.{amo_id} AS amo_id, e.row_id, "
+        "SELECT crm.{account} AS account_id, {name}::text AS table_name, crm.{amo_id} AS amo_id, entry.row_id, "
         "{updated} AS amo_updated_at, {mark} AS amo_deleted_at "
-        "FROM {undo_entries} AS e JOIN {table} AS t ON t.{id} = {key} WHERE e.table_name = {name} "
-        "AND e.column_name = '*' AND e.new_value IS NULL AND NOT e.rewritten"
+        "FROM {undo_entries} AS entry JOIN {table} AS crm ON crm.{id} = {key} WHERE entry.table_name = {name} "
+        "AND entry.column_name = '*' AND entry.new_value IS NULL AND NOT entry.rewritten"
     ).format(
-        mark=returning_mark(live, "t"),
+        mark=returning_mark(live, "crm"),
         account=I(table.account or ""),
         amo_id=I(table.amo_id or ""),
-        updated=as_moment(S("(t.{}->'amo'->>{})").format(I(table.raw_fields), sql.Literal(table.record.updated_at))),
+        updated=as_moment(S("(crm.{}->'amo'->>{})").format(I(table.raw_fields), sql.Literal(table.record.updated_at))),
         name=sql.Literal(table.table),
         table=live.identifier,
         id=I(table.id),
-        key=as_key(live, S("e.row_id")),
+        key=as_key(live, S("entry.row_id")),
         undo_entries=ENTRIES,
     )
     columns = S("account_id, table_name, amo_id, row_id, amo_updated_at, amo_deleted_at")
@@ -276,8 +284,9 @@ def return_keys(undo: UndoSpec, live: LiveTable) -> sql.Composed:
 def count_missing(live: LiveTable, name: str, key: str) -> sql.Composed:
     """How many of the removed rows did not return."""
     return S(
-        "SELECT count(*) AS n FROM {undo_entries} AS e WHERE e.table_name = {} AND e.column_name = '*' "
-        "AND e.new_value IS NULL AND NOT e.rewritten AND NOT EXISTS (SELECT FROM {} AS t WHERE t.{} = e.row_id::{})"
+        "SELECT count(*) AS n FROM {undo_entries} AS entry WHERE entry.table_name = {} AND entry.column_name = '*' "
+        "AND entry.new_value IS NULL AND NOT entry.rewritten AND NOT EXISTS (SELECT FROM {} AS crm WHERE "
+        "crm.{} = entry.row_id::{})"
     ).format(sql.Literal(name), live.identifier, I(key), S(live.columns[key].type_sql), undo_entries=ENTRIES)
 
 
@@ -286,9 +295,9 @@ def count_missing(live: LiveTable, name: str, key: str) -> sql.Composed:
 
 def _item_entries(item_set: ItemSet, live: LiveTable) -> sql.Composed:
     kind = S(live.columns[item_set.id].type_sql)
-    return S("e.table_name = {} AND e.column_name = '*' AND NOT e.rewritten AND c.{} = e.row_id::{}").format(
-        sql.Literal(item_set.table), I(item_set.id), kind
-    )
+    return S(
+        "entry.table_name = {} AND entry.column_name = '*' AND NOT entry.rewritten AND item.{} = entry.row_id::{}"
+    ).format(sql.Literal(item_set.table), I(item_set.id), kind)
 
 
 def remove_added_items(
@@ -296,17 +305,17 @@ def remove_added_items(
 ) -> sql.Composed:
     """Removes the items that the run added, that are as it left them, and that nothing points at."""
     changes = S(
-        "gone AS MATERIALIZED (SELECT c.{id} AS key FROM {table} AS c JOIN {undo_entries} AS e ON {entries} "
-        "WHERE e.old_value IS NULL AND {left} AND {free}), "
-        "removed AS (DELETE FROM {table} AS c USING gone WHERE c.{id} = gone.key RETURNING c.*), "
-        "x AS (SELECT removed.{id}::text AS row_id, '*'::text AS column_name, to_jsonb(removed.*) AS old_value, "
+        "gone AS MATERIALIZED (SELECT item.{id} AS key FROM {table} AS item JOIN {undo_entries} AS entry ON {entries} "
+        "WHERE entry.old_value IS NULL AND {left} AND {free}), "
+        "removed AS (DELETE FROM {table} AS item USING gone WHERE item.{id} = gone.key RETURNING item.*), "
+        "changed AS (SELECT removed.{id}::text AS row_id, '*'::text AS column_name, to_jsonb(removed.*) AS old_value, "
         "NULL::jsonb AS new_value FROM removed)"
     ).format(
         id=I(item_set.id),
         table=live.identifier,
         entries=_item_entries(item_set, live),
-        left=item_as_left(item_set, live, "c", S("e.new_value")),
-        free=unreferenced(pointing, "c"),
+        left=item_as_left(item_set, live, "item", S("entry.new_value")),
+        free=unreferenced(pointing, "item"),
         undo_entries=ENTRIES,
     )
     return undo.journalled(changes, item_set.table)
@@ -317,12 +326,14 @@ def restore_changed_items(undo: UndoSpec, item_set: ItemSet, live: LiveTable) ->
     written = [item_set.columns[role] for role in ITEM_COLUMNS if role in item_set.columns]
     written += [item_set.raw_fields, *filter(None, (item_set.updated_at,))]
     changes = S(
-        "items AS MATERIALIZED (SELECT c.{id} AS key, e.row_id AS of_row, e.new_value AS left_value, r.* "
-        "FROM {table} AS c JOIN {undo_entries} AS e ON {entries} "
-        "CROSS JOIN LATERAL (SELECT {values} FROM jsonb_populate_record(NULL::{table}, e.old_value) AS old) AS r "
-        "WHERE e.old_value IS NOT NULL AND {left}), "
-        "written AS (UPDATE {table} AS c SET {writes} FROM items WHERE c.{id} = items.key RETURNING c.*), "
-        "x AS (SELECT items.of_row AS row_id, '*'::text AS column_name, items.left_value AS old_value, "
+        "items AS MATERIALIZED (SELECT item.{id} AS key, entry.row_id AS of_row, entry.new_value AS "
+        "left_value, restored.* "
+        "FROM {table} AS item JOIN {undo_entries} AS entry ON {entries} "
+        "CROSS JOIN LATERAL (SELECT {values} FROM jsonb_populate_record(NULL::{table}, entry.old_value) AS "
+        "old) AS restored "
+        "WHERE entry.old_value IS NOT NULL AND {left}), "
+        "written AS (UPDATE {table} AS item SET {writes} FROM items WHERE item.{id} = items.key RETURNING item.*), "
+        "changed AS (SELECT items.of_row AS row_id, '*'::text AS column_name, items.left_value AS old_value, "
         "to_jsonb(written.*) AS new_value FROM written JOIN items ON items.key = written.{id})"
     ).format(
         id=I(item_set.id),
@@ -330,7 +341,7 @@ def restore_changed_items(undo: UndoSpec, item_set: ItemSet, live: LiveTable) ->
         entries=_item_entries(item_set, live),
         values=S(", ").join(S("old.{} AS {}").format(I(c), I(f"old_{c}")) for c in written),
         writes=S(", ").join(S("{} = items.{}").format(I(c), I(f"old_{c}")) for c in written),
-        left=item_as_left(item_set, live, "c", S("e.new_value")),
+        left=item_as_left(item_set, live, "item", S("entry.new_value")),
         undo_entries=ENTRIES,
     )
     return undo.journalled(changes, item_set.table)
@@ -339,16 +350,17 @@ def restore_changed_items(undo: UndoSpec, item_set: ItemSet, live: LiveTable) ->
 def count_left_items(item_set: ItemSet, live: LiveTable) -> sql.Composed:
     """How many items, of those that the run added or changed, are not as it left them; and those that are as it
     left them though it added them, which therefore something points at. To be asked after the others are gone."""
-    left = item_as_left(item_set, live, "c", S("e.new_value"))
+    left = item_as_left(item_set, live, "item", S("entry.new_value"))
     return S(
-        "SELECT count(*) FILTER (WHERE NOT {left}) AS edited, count(*) FILTER (WHERE {left} AND e.old_value IS NULL) "
-        "AS referenced FROM {undo_entries} AS e JOIN {} AS c ON {} WHERE e.new_value IS NOT NULL {restored}"
+        "SELECT count(*) FILTER (WHERE NOT {left}) AS edited, count(*) FILTER (WHERE {left} AND "
+        "entry.old_value IS NULL) "
+        "AS referenced FROM {undo_entries} AS entry JOIN {} AS item ON {} WHERE entry.new_value IS NOT NULL {restored}"
     ).format(
         live.identifier,
         _item_entries(item_set, live),
         left=left,
-        restored=S("AND NOT (e.old_value IS NOT NULL AND {})").format(
-            item_as_left(item_set, live, "c", S("e.old_value"))
+        restored=S("AND NOT (entry.old_value IS NOT NULL AND {})").format(
+            item_as_left(item_set, live, "item", S("entry.old_value"))
         ),
         undo_entries=ENTRIES,
     )

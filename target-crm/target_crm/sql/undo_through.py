@@ -11,26 +11,26 @@ from target_crm.sql.undo_restore import UndoSpec
 
 
 def _entries(s: ThroughSpec) -> sql.Composed:
-    return S("e.table_name = {} AND e.column_name = '*' AND NOT e.rewritten").format(s.name)
+    return S("entry.table_name = {} AND entry.column_name = '*' AND NOT entry.rewritten").format(s.name)
 
 
 def remove_added(undo: UndoSpec, s: ThroughSpec) -> sql.Composed:
     """Removes the rows that the run added and that are as it left them; their links are to be made again."""
     changes = S(
-        "gone AS MATERIALIZED (SELECT {own_key} FROM {table} AS c JOIN {undo_entries} AS e ON {entries} "
-        "WHERE e.old_value IS NULL AND {same} FOR UPDATE OF c), "
-        "removed AS (DELETE FROM {table} AS c USING gone WHERE {same_row} RETURNING c.*), "
-        "x AS MATERIALIZED (SELECT {key} AS row_id, '*'::text AS column_name, to_jsonb(removed.*) AS old_value, "
+        "gone AS MATERIALIZED (SELECT {own_key} FROM {table} AS joined JOIN {undo_entries} AS entry ON {entries} "
+        "WHERE entry.old_value IS NULL AND {same} FOR UPDATE OF joined), "
+        "removed AS (DELETE FROM {table} AS joined USING gone WHERE {same_row} RETURNING joined.*), "
+        "changed AS MATERIALIZED (SELECT {key} AS row_id, '*'::text AS column_name, to_jsonb(removed.*) AS old_value, "
         "NULL::jsonb AS new_value FROM removed), "
-        "known AS (UPDATE {links} AS k SET is_made = false, document = NULL FROM x "
-        "WHERE k.table_name = {name} AND k.document = x.old_value)"
+        "known AS (UPDATE {links} AS link SET is_made = false, document = NULL FROM changed "
+        "WHERE link.table_name = {name} AND link.document = changed.old_value)"
     ).format(
         own_key=s.own_key,
         same_row=s.same_row("gone"),
         key=s.row_key(S("to_jsonb(removed.*)")),
         table=s.live.identifier,
         name=s.name,
-        same=s.as_written(S("e.new_value")),
+        same=s.as_written(S("entry.new_value")),
         links=s.links,
         entries=_entries(s),
         undo_entries=ENTRIES,
@@ -44,36 +44,45 @@ def return_removed(undo: UndoSpec, s: ThroughSpec) -> sql.Composed:
     columns = [column.name for column in s.live.columns.values() if not column.computed]
     ends = [(s.owner, through.parent), (s.target, through.target)]
     there = S(" AND ").join(
-        S("EXISTS (SELECT FROM {} AS o WHERE o.{} = r.{})").format(live.identifier, I(live.mapping.id), I(name))
+        S("EXISTS (SELECT FROM {} AS linked WHERE linked.{} = returning_row.{})").format(
+            live.identifier, I(live.mapping.id), I(name)
+        )
         for live, name in ends
     )
     changes = S(
         "old ({columns}) AS MATERIALIZED (SELECT {values} "
-        "FROM {undo_entries} AS e CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, e.old_value) AS r "
-        "WHERE {entries} AND e.new_value IS NULL AND {there} AND NOT EXISTS (SELECT FROM {table} AS d "
-        "WHERE d.{parent} = r.{parent} AND d.{target} = r.{target})), "
-        "added AS (INSERT INTO {table} AS c ({columns}) OVERRIDING SYSTEM VALUE SELECT old.* FROM old "
-        "ON CONFLICT DO NOTHING RETURNING c.*), "
+        "FROM {undo_entries} AS entry CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, "
+        "entry.old_value) AS returning_row "
+        "WHERE {entries} AND entry.new_value IS NULL AND {there} AND NOT EXISTS (SELECT FROM {table} AS existing "
+        "WHERE existing.{parent} = returning_row.{parent} AND existing.{target} = returning_row.{target})), "
+        "added AS (INSERT INTO {table} AS joined ({columns}) OVERRIDING SYSTEM VALUE SELECT old.* FROM old "
+        "ON CONFLICT DO NOTHING RETURNING joined.*), "
         "back AS MATERIALIZED (SELECT to_jsonb(added.*) AS doc FROM added), "
-        "x AS (SELECT {key} AS row_id, '*'::text AS column_name, NULL::jsonb AS old_value, b.doc AS new_value "
-        "FROM back AS b), "
+        "changed AS (SELECT {key} AS row_id, '*'::text AS column_name, NULL::jsonb AS old_value, returned.doc "
+        "AS new_value "
+        "FROM back AS returned), "
         "known AS (INSERT INTO {links} (account_id, table_name, amo_id, ref, is_made, document) "
-        "SELECT owner.account_id, {name}, owner.amo_id, other.amo_id, true, b.doc FROM back AS b {owner} {other} "
+        "SELECT owner.account_id, {name}, owner.amo_id, other.amo_id, true, returned.doc FROM back AS "
+        "returned {owner} {other} "
         "ON CONFLICT (account_id, table_name, amo_id, ref) DO UPDATE SET is_made = true, document = excluded.document)"
     ).format(
         table=s.live.identifier,
         entries=_entries(s),
         columns=comma(map(I, columns)),
-        values=comma(S("r.{}").format(I(name)) for name in columns),
+        values=comma(S("returning_row.{}").format(I(name)) for name in columns),
         name=s.name,
         there=there,
         parent=I(through.parent),
         target=I(through.target),
-        key=s.row_key(S("b.doc")),
+        key=s.row_key(S("returned.doc")),
         links=s.links,
-        owner=row_of(s.owner, s.schema, "owner", S("(b.doc->>{})").format(sql.Literal(through.parent)), None),
+        owner=row_of(s.owner, s.schema, "owner", S("(returned.doc->>{})").format(sql.Literal(through.parent)), None),
         other=row_of(
-            s.target, s.schema, "other", S("(b.doc->>{})").format(sql.Literal(through.target)), S("owner.account_id")
+            s.target,
+            s.schema,
+            "other",
+            S("(returned.doc->>{})").format(sql.Literal(through.target)),
+            S("owner.account_id"),
         ),
         undo_entries=ENTRIES,
     )
@@ -83,10 +92,12 @@ def return_removed(undo: UndoSpec, s: ThroughSpec) -> sql.Composed:
 def count_left(s: ThroughSpec) -> sql.Composed:
     """How many of the added rows stay, since somebody changed them. To be asked after the others are gone."""
     pair = S(" AND ").join(
-        S("c.{c} = (e.new_value->>{})::{}").format(sql.Literal(name), S(s.live.columns[name].type_sql), c=I(name))
+        S("joined.{c} = (entry.new_value->>{})::{}").format(
+            sql.Literal(name), S(s.live.columns[name].type_sql), c=I(name)
+        )
         for name in (s.through.parent, s.through.target)
     )
     return S(
-        "SELECT count(*) AS n FROM {undo_entries} AS e JOIN {table} AS c ON {pair} WHERE {entries} "
-        "AND e.old_value IS NULL"
+        "SELECT count(*) AS n FROM {undo_entries} AS entry JOIN {table} AS joined ON {pair} WHERE {entries} "
+        "AND entry.old_value IS NULL"
     ).format(table=s.live.identifier, pair=pair, entries=_entries(s), undo_entries=ENTRIES)

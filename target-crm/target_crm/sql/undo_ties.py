@@ -19,9 +19,9 @@ from target_crm.sql.undo_restore import UndoSpec
 TIES, _UNTIED = StagingTable("undo_ties"), StagingTable("undo_untied")
 DROP = drop("undo_ties")
 # The ids on either side of an entry, and those of the record that it is about.
-_OLD_IDS = ("(e.old_value->>'account_id')::bigint", "(e.old_value->>'amo_id')::bigint")
-_NEW_IDS = ("(e.new_value->>'account_id')::bigint", "(e.new_value->>'amo_id')::bigint")
-_OF = ("(e.new_value->'of'->>0)::bigint", "(e.new_value->'of'->>1)::bigint")
+_OLD_IDS = ("(entry.old_value->>'account_id')::bigint", "(entry.old_value->>'amo_id')::bigint")
+_NEW_IDS = ("(entry.new_value->>'account_id')::bigint", "(entry.new_value->>'amo_id')::bigint")
+_OF = ("(entry.new_value->'of'->>0)::bigint", "(entry.new_value->'of'->>1)::bigint")
 
 
 def collect(undo: UndoSpec, live: LiveTable) -> sql.Composed:
@@ -32,9 +32,10 @@ def collect(undo: UndoSpec, live: LiveTable) -> sql.Composed:
     if not table.match_only:
         account, amo_id = I(table.account or ""), I(table.amo_id or "")
         possible = S(
-            "t.{account} IS NOT DISTINCT FROM {new_account} AND t.{amo_id} IS NOT DISTINCT FROM {new_id} "
-            "AND NOT EXISTS (SELECT FROM {table} AS o WHERE o.{account} = {old_account} AND o.{amo_id} = {old_id} "
-            "AND o.{id} <> t.{id})"
+            "crm.{account} IS NOT DISTINCT FROM {new_account} AND crm.{amo_id} IS NOT DISTINCT FROM {new_id} "
+            "AND NOT EXISTS (SELECT FROM {table} AS other WHERE other.{account} = {old_account} AND "
+            "other.{amo_id} = {old_id} "
+            "AND other.{id} <> crm.{id})"
         ).format(
             account=account,
             amo_id=amo_id,
@@ -46,13 +47,15 @@ def collect(undo: UndoSpec, live: LiveTable) -> sql.Composed:
             old_id=S(_OLD_IDS[1]),
         )
         if live.has_versions:
-            untouched = S("(k.row_version = t.xmin::text::bigint) IS TRUE")
+            untouched = S("(known.row_version = crm.xmin::text::bigint) IS TRUE")
     query = S(
-        "SELECT e.row_id, e.old_value, g.a, g.i, "
-        "{untouched} AS untouched, {now} AS now FROM {undo_entries} AS e "
-        "CROSS JOIN LATERAL (SELECT {of_account} AS a, {of_id} AS i) AS g JOIN {table} AS t ON t.{id} = {key} "
-        "LEFT JOIN {keys} AS k ON k.account_id = g.a AND k.table_name = e.table_name AND k.amo_id = g.i "
-        "WHERE e.table_name = {name} AND e.column_name = {tie} AND NOT e.rewritten AND {possible}"
+        "SELECT entry.row_id, entry.old_value, record.account_id, record.amo_id, "
+        "{untouched} AS untouched, {now} AS now FROM {undo_entries} AS entry "
+        "CROSS JOIN LATERAL (SELECT {of_account} AS account_id, {of_id} AS amo_id) AS record JOIN {table} AS "
+        "crm ON crm.{id} = {key} "
+        "LEFT JOIN {keys} AS known ON known.account_id = record.account_id AND known.table_name = "
+        "entry.table_name AND known.amo_id = record.amo_id "
+        "WHERE entry.table_name = {name} AND entry.column_name = {tie} AND NOT entry.rewritten AND {possible}"
     ).format(
         untouched=untouched,
         now=tie_document(live, undo.schema, S("NULL::text")),
@@ -60,7 +63,7 @@ def collect(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         of_id=S(_OF[1]),
         table=live.identifier,
         id=I(table.id),
-        key=as_key(live, S("e.row_id")),
+        key=as_key(live, S("entry.row_id")),
         keys=undo.control("sync_keys"),
         name=sql.Literal(table.table),
         tie=sql.Literal(TIE),
@@ -76,23 +79,25 @@ def restore_ids(live: LiveTable) -> sql.Composed:
     stamps: list[sql.Composable] = []
     olds: list[sql.Composable] = []
     for number, name in enumerate(stamps_kept(live)):
-        read = S("(u.old_value->'stamps'->>{})::{}").format(sql.Literal(name), S(live.columns[name].type_sql))
-        old: sql.Composable = S("u.{}").format(I(f"stamp_{number}"))
+        read = S("(tie.old_value->'stamps'->>{})::{}").format(sql.Literal(name), S(live.columns[name].type_sql))
+        old: sql.Composable = S("tie.{}").format(I(f"stamp_{number}"))
         olds.append(S("{} AS {}").format(read, I(f"stamp_{number}")))
         if name in (table.service.get("created_at"), table.service.get("updated_at")):
             # Of a row that somebody wrote since, the time of that stays.
-            old = S("CASE WHEN u.untouched THEN {} ELSE t.{} END").format(old, I(name))
+            old = S("CASE WHEN tie.untouched THEN {} ELSE crm.{} END").format(old, I(name))
         stamps.append(S("{} = {}").format(I(name), old))
     ids = [
-        S("{} = (u.old_value->>'account_id')::bigint").format(I(table.account or "")),
-        S("{} = (u.old_value->>'amo_id')::bigint").format(I(table.amo_id or "")),
+        S("{} = (tie.old_value->>'account_id')::bigint").format(I(table.account or "")),
+        S("{} = (tie.old_value->>'amo_id')::bigint").format(I(table.amo_id or "")),
     ]
-    return S("UPDATE {} AS t SET {} FROM (SELECT u.*{} FROM {undo_ties} AS u OFFSET 0) AS u WHERE t.{} = {}").format(
+    return S(
+        "UPDATE {} AS crm SET {} FROM (SELECT tie.*{} FROM {undo_ties} AS tie OFFSET 0) AS tie WHERE crm.{} = {}"
+    ).format(
         live.identifier,
         comma([*ids, *stamps]),
         tail(olds),
         I(table.id),
-        as_key(live, S("u.row_id")),
+        as_key(live, S("tie.row_id")),
         undo_ties=TIES,
     )
 
@@ -102,22 +107,22 @@ def restore_keys(undo: UndoSpec, live: LiveTable) -> list[sql.Composed]:
     keys, name = undo.control("sync_keys"), sql.Literal(live.mapping.table)
     return [
         S(
-            "DELETE FROM {} AS k USING {undo_ties} AS u "
-            "WHERE k.account_id = u.a AND k.table_name = {} AND k.amo_id = u.i"
+            "DELETE FROM {} AS known USING {undo_ties} AS tie "
+            "WHERE known.account_id = tie.account_id AND known.table_name = {} AND known.amo_id = tie.amo_id"
         ).format(keys, name, undo_ties=TIES),
         insert_from(
             keys,
             None,
             S(
-                "SELECT r.* FROM {undo_ties} AS u, "
-                "LATERAL jsonb_populate_record(NULL::{keys}, u.old_value->'key') AS r "
-                "WHERE jsonb_typeof(u.old_value->'key') = 'object'"
+                "SELECT restored.* FROM {undo_ties} AS tie, "
+                "LATERAL jsonb_populate_record(NULL::{keys}, tie.old_value->'key') AS restored "
+                "WHERE jsonb_typeof(tie.old_value->'key') = 'object'"
             ).format(keys=keys, undo_ties=TIES),
         )
         + S(" ON CONFLICT DO NOTHING"),
         S(
             "INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
-            "SELECT {}, {}, u.row_id, {}, u.now, u.old_value FROM {undo_ties} AS u"
+            "SELECT {}, {}, tie.row_id, {}, tie.now, tie.old_value FROM {undo_ties} AS tie"
         ).format(undo.control("sync_changes"), sql.Literal(undo.new_run), name, sql.Literal(TIE), undo_ties=TIES),
     ]
 
@@ -130,7 +135,8 @@ DROP_REMOVED = drop("undo_removed")
 def note_untied(stream: str) -> sql.Composed:
     """Notes the records that have no row any more."""
     return S(
-        "INSERT INTO {undo_untied} SELECT {}, u.a, u.i FROM {undo_ties} AS u WHERE u.old_value->>'amo_id' IS NULL"
+        "INSERT INTO {undo_untied} SELECT {}, tie.account_id, tie.amo_id FROM {undo_ties} AS tie WHERE "
+        "tie.old_value->>'amo_id' IS NULL"
     ).format(sql.Literal(stream), undo_untied=_UNTIED, undo_ties=TIES)
 
 

@@ -15,11 +15,11 @@ from target_crm.sql.untouched import DOCUMENT_KEYS
 
 
 def _row(live: LiveTable, row: str) -> sql.Composed:
-    """The row `t` with its record `g`, if it has one."""
+    """The row `crm` with its record `record`, if it has one."""
     table = live.mapping
     return S(
-        "{table} AS t CROSS JOIN LATERAL (SELECT t.{account} AS a, t.{amo_id} AS i) AS g "
-        "WHERE t.{id} = {key} AND t.{amo_id} IS NOT NULL"
+        "{table} AS crm CROSS JOIN LATERAL (SELECT crm.{account} AS account_id, crm.{amo_id} AS amo_id) AS record "
+        "WHERE crm.{id} = {key} AND crm.{amo_id} IS NOT NULL"
     ).format(
         table=live.identifier,
         account=I(table.account or ""),
@@ -31,7 +31,7 @@ def _row(live: LiveTable, row: str) -> sql.Composed:
 
 def lock(live: LiveTable, row: str) -> sql.Composed:
     """Locks the row."""
-    return S("SELECT FROM {} AS t WHERE t.{} = {} FOR UPDATE").format(
+    return S("SELECT FROM {} AS crm WHERE crm.{} = {} FOR UPDATE").format(
         live.identifier, I(live.mapping.id), as_key(live, sql.Literal(row))
     )
 
@@ -40,12 +40,12 @@ def _entries(live: LiveTable, schema: str, found: sql.Composable) -> sql.Compose
     """What the journal keeps: the tie, and the raw record."""
     return S(
         """
-        SELECT t.{id}::text, {tie}, {before}, jsonb_build_object(
-            'of', jsonb_build_array(g.a, g.i), 'account_id', NULL, 'amo_id', NULL
+        SELECT crm.{id}::text, {tie}, {before}, jsonb_build_object(
+            'of', jsonb_build_array(record.account_id, record.amo_id), 'account_id', NULL, 'amo_id', NULL
         )
         FROM {found}
         UNION ALL
-        SELECT t.{id}::text, {name}, t.{raw}, NULL::jsonb FROM {found}
+        SELECT crm.{id}::text, {name}, crm.{raw}, NULL::jsonb FROM {found}
         """
     ).format(
         id=I(live.mapping.id),
@@ -65,13 +65,14 @@ def untie(live: LiveTable, schema: str, run: int, row: str) -> list[sql.Composed
     emptied += [table.service[role] for role in ("amo_created_at", "amo_updated_at")]
     return [
         drop("undo_removed"),
-        make("undo_removed", S("SELECT g.a AS account, g.i AS amo_id FROM {}").format(found)),
+        make("undo_removed", S("SELECT record.account_id AS account, record.amo_id FROM {}").format(found)),
         S(
             "INSERT INTO {proposals} (run_id, stream, account_id, amo_id, record, zone, refused, amo_updated_at) "
-            "SELECT {run}, {stream}, g.a, g.i, (t.{raw}->'amo')::text::json, "
-            "coalesce((SELECT x.timezone FROM {accounts} AS x WHERE x.account_id = g.a), 'UTC'), ARRAY[{row}]::text[], "
-            "(SELECT k.amo_updated_at FROM {keys} AS k WHERE k.account_id = g.a AND k.table_name = {name} "
-            "AND k.amo_id = g.i) FROM {found} ON CONFLICT DO NOTHING"
+            "SELECT {run}, {stream}, record.account_id, record.amo_id, (crm.{raw}->'amo')::text::json, "
+            "coalesce((SELECT account.timezone FROM {accounts} AS account "
+            "WHERE account.account_id = record.account_id), 'UTC'), ARRAY[{row}]::text[], "
+            "(SELECT known.amo_updated_at FROM {keys} AS known WHERE known.account_id = record.account_id "
+            "AND known.table_name = {name} AND known.amo_id = record.amo_id) FROM {found} ON CONFLICT DO NOTHING"
         ).format(
             proposals=I(schema, "sync_proposals"),
             run=run_id,
@@ -85,12 +86,13 @@ def untie(live: LiveTable, schema: str, run: int, row: str) -> list[sql.Composed
         ),
         write_entries(schema, run, table.table, _entries(live, schema, found)),
         S(
-            "UPDATE {} AS c SET resolved_at = now(), resolution = 'untied' WHERE c.table_name = {} AND c.row_id = {} "
-            "AND c.resolved_at IS NULL"
+            "UPDATE {} AS conflict SET resolved_at = now(), resolution = 'untied' "
+            "WHERE conflict.table_name = {} AND conflict.row_id = {} AND conflict.resolved_at IS NULL"
         ).format(I(schema, "sync_conflicts"), name, sql.Literal(row)),
-        S("DELETE FROM {} AS k USING {undo_removed} AS u WHERE k.account_id = u.account AND k.table_name = {} "
-          "AND k.amo_id = u.amo_id").format(I(schema, "sync_keys"), name, undo_removed=REMOVED),
-        S("UPDATE {} AS t SET {}, {} = t.{} - {}::text[] WHERE t.{} = {}").format(
+        S("DELETE FROM {} AS known USING {undo_removed} AS untied WHERE known.account_id = untied.account "
+          "AND known.table_name = {} AND known.amo_id = untied.amo_id"
+        ).format(I(schema, "sync_keys"), name, undo_removed=REMOVED),
+        S("UPDATE {} AS crm SET {}, {} = crm.{} - {}::text[] WHERE crm.{} = {}").format(
             live.identifier,
             comma(S("{} = NULL").format(I(column)) for column in emptied if column),
             raw,
