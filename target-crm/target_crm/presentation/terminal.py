@@ -26,8 +26,9 @@ class Table(rich.table.Table):
     """A table of values: headings, titles and cells are plain text, so `[/b]` in a name is `[/b]`."""
 
     def __init__(self, *headings: str, title: str | None = None, **options: Any) -> None:
-        plain = None if title is None else cell(title)
-        super().__init__(title=plain, title_justify="left", **options)
+        super().__init__(**options)
+        # A line of its own: as the table's title it would be wrapped where the table is narrow.
+        self._line_above = None if title is None else cell(title)
         for heading in headings:
             self.add_column(heading)
 
@@ -35,6 +36,8 @@ class Table(rich.table.Table):
         """As rich's; without a terminal there are no boxes, for what reads it needs none."""
         if not console.is_terminal:
             self.box, self.pad_edge = None, False
+        if self._line_above is not None:
+            yield self._line_above
         yield from super().__rich_console__(console, options)
 
     def add_column(self, header: Any = "", *args: Any, **options: Any) -> None:
