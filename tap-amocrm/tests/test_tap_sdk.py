@@ -25,7 +25,7 @@ CONFIG: dict[str, Any] = {"api_url": "http://127.0.0.1:1", "access_token": "sim-
 @pytest.fixture(scope="module", autouse=True)
 def account() -> Iterator[None]:
     """An account in which something was deleted, so that no stream is empty."""
-    with SimulatorServer(companies=60, customers=5, rps=0) as sim:
+    with SimulatorServer(companies=60, customers=5, files=20, rps=0) as sim:
         sim.change("delete", kind="contacts", ids=sorted(sim.truth("contacts"))[:3])
         CONFIG["api_url"] = sim.url
         yield

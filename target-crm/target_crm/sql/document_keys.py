@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from target_crm.mapping.catalogue import LiveTable
-from target_crm.mapping.model import Column
 from target_crm.sql.spec import I, S, trusted
 
 
@@ -19,11 +18,6 @@ def hosts_of(live: LiveTable) -> dict[str, list[str]]:
         if one.host is not None:
             found.setdefault(one.host, []).append(one.key or "")
     return found
-
-
-def is_key(live: LiveTable, column: Column) -> bool:
-    """Whether a mapped column is a key inside a jsonb column."""
-    return live.columns[column.name].host is not None
 
 
 def _object(document: sql.Composable) -> sql.Composed:
