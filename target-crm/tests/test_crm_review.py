@@ -471,5 +471,6 @@ def test_a_reject_is_dropped_with_a_reason_and_never_without(desk):
 def test_values_that_were_left_out_are_listed_by_column_and_code(desk):
     text = desk.browser.text("/warnings")
     assert "Lead · Budget" in text
-    assert '"сто тысяч" is not a number. W_NOT_A_NUMBER' in text
+    assert 'for example: "сто тысяч" is not a number. Correct the value in amoCRM' in text
+    assert "W_NOT_A_NUMBER Ремонт" in text
     assert '"сто тысяч" — не число.' in desk.served.enter("ru").text("/warnings")

@@ -137,7 +137,7 @@ def test_conflicts_of_a_table_that_is_mapped_no_more_are_shown(crm, tmp_path):
     document = yaml.safe_load(resources.files("target_crm.mapping").joinpath("builtin.yaml").read_text("utf-8"))
     document["streams"].pop("leads")
     document["ignore"].append("leads")
-    for stream in ("notes", "tasks"):
+    for stream in ("notes", "tasks", "file_links"):
         document["streams"][stream]["columns"].pop("lead_id")
     file = tmp_path / "mapping.yaml"
     file.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False))
@@ -155,7 +155,7 @@ def test_conflicts_of_a_table_that_is_mapped_no_more_are_shown(crm, tmp_path):
 
 def test_the_indexes_that_the_page_needs_are_made_in_a_database_that_is_there(crm):
     crm.load([])
-    wanted = {"sync_changes_cell", "sync_conflicts_cell", "sync_conflicts_run", "sync_rejects_run", "sync_runs_undoes"}
+    wanted = {"sync_changes_cell", "sync_conflicts_cell", "sync_conflicts_run", "sync_rejects_run"}
     wanted |= {f"sync_conflicts_{rule}" for rule in RULES}
     query = "SELECT indexname FROM pg_indexes WHERE schemaname = %s"
     assert not wanted & {r["indexname"] for r in crm.execute(query, crm.schema)}

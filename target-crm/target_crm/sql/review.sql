@@ -6,7 +6,6 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS sync_conflicts_cell
     ON {schema}.sync_conflicts (table_name, column_name, id) WHERE resolved_at IS NULL;
 CREATE INDEX CONCURRENTLY IF NOT EXISTS sync_conflicts_run ON {schema}.sync_conflicts (run_id, id);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS sync_rejects_run ON {schema}.sync_rejects (run_id, id);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS sync_runs_undoes ON {schema}.sync_runs (undoes) WHERE undoes IS NOT NULL;
 CREATE INDEX CONCURRENTLY IF NOT EXISTS sync_conflicts_card
     ON {schema}.sync_conflicts (table_name, row_id) WHERE resolved_at IS NULL;
 CREATE INDEX CONCURRENTLY IF NOT EXISTS sync_conflicts_decided
