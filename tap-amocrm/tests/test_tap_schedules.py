@@ -142,7 +142,7 @@ def hint(account, queue, which):
 def test_nothing_is_missed_whenever_the_account_changes_while_it_is_followed(sim, share, monkeypatch, tmp_path):
     monkeypatch.setattr(TapAmoCRM, "_setup_signal_handlers", lambda self: None, raising=False)
 
-    @settings(max_examples=EXAMPLES // 60 // SHARES, **SETTINGS)
+    @settings(max_examples=max(1, EXAMPLES // 60 // SHARES), **SETTINGS)
     @given(seed=seeds(share), **FOLLOWING)
     def check(seed, kills, hooks, scope, syncs, page_size, step, options):
         account = Account(sim, seed, step, options)

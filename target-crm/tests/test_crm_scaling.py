@@ -172,7 +172,7 @@ def test_without_row_versions_a_load_does_the_same_and_an_unchanged_one_still_wr
     tables = sql.SQL(", ").join(
         sql.Identifier(t) for t in sorted(CRM | SETS | {"sync_keys", "sync_pending", "sync_lookups", "sync_conflicts"})
     )
-    crm.connection.execute(sql.SQL("TRUNCATE {}").format(tables))
+    crm.connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
     crm.clock = 0
     monkeypatch.setattr("target_crm.mapping.findings.has_versions", lambda *_: False)
     life(crm)
