@@ -1,4 +1,4 @@
-"""What a sync costs a machine that keeps many accounts in step: commands started anew, and kept loaded by `run_pair`.
+"""What a sync costs where many accounts are kept in step: commands started each time, and kept loaded by `run_pair`.
 
 Syncs of one account with nothing new, and with a hundredth of its contacts and notes changed, the two ways in turns,
 with the throttle lifted. CPU seconds are those of tap, target and PostgreSQL. Those of a VACUUM of the whole database
@@ -182,7 +182,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         for contacts, steps in found.items()
         for name, ways in steps.items()
     ]
-    show("CPU seconds of a sync", ["contacts", "commands started anew", "commands kept loaded"], rows)
+    show("CPU seconds of a sync", ["contacts", "commands started each time", "commands kept loaded"], rows)
     return {"accounts": found, "empty_step_cpu_seconds": step}
 
 

@@ -30,7 +30,9 @@ MEDIAN_CONTACTS, SPREAD, LARGEST = 4_000, 1.1, 300_000
 CHANGED_AN_HOUR, SCOPED = 0.01, 0.1
 RECORDS_A_PAGE, PARENTS_A_BATCH, LISTS_OF_CHILDREN = 250, 50, 4
 REQUESTS_A_SECOND, CORES, UTILISATION = 6.5, 2, 0.7
-CONNECTIONS_A_LOAD, LARGEST_SERVER, FEWEST_PLACES = 2, 200, 4
+CONNECTIONS_A_LOAD, LARGEST_SERVER = 2, 200
+# Places of a host for pairs, and the seconds that one in twenty syncs may wait for its turn.
+FEWEST_PLACES, MOST_PLACES, LONGEST_WAIT = 4, 40, 60.0
 
 
 @dataclass(frozen=True)
@@ -139,11 +141,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         hosts = max(1, math.ceil(sum(sync.cpu for sync in syncs) / (CORES * HOUR * UTILISATION)))
         busy = sum(sync.seconds for sync in syncs) / HOUR
         slots = max(FEWEST_PLACES, math.ceil(busy / UTILISATION / hosts))
-        found[way] = {
-            "hosts": hosts,
-            "places": slots,
-            **{k: round(v, 3) for k, v in simulate(syncs, hosts, slots).items()},
-        }
+        while (took := simulate(syncs, hosts, slots))["wait_p95"] > LONGEST_WAIT and slots < MOST_PLACES:
+            slots += 1
+        found[way] = {"hosts": hosts, "places": slots, **{k: round(v, 3) for k, v in took.items()}}
     rows = [
         [way, *(found[way][k] for k in ("hosts", "places", "cpu_share", "wait_p95", "connections"))] for way in found
     ]

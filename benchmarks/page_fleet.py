@@ -7,7 +7,7 @@ from page_parts import Result, middle, paragraph, table
 UTILISATION, CORES = 0.7, 2
 BEGIN, END = "<!-- fleet: made by benchmarks/page.py -->", "<!-- fleet end -->"
 _STEPS = {"nothing_new": "nothing new", "hundredth_changed": "1 % changed"}
-_WAYS = {"started": "started anew", "loaded": "kept loaded"}
+_WAYS = {"started": "started each time", "loaded": "kept loaded"}
 
 
 def accounts_an_hour(result: Result, size: str, step: str, way: str) -> int:
@@ -54,7 +54,8 @@ def fleet_simulation(result: Result) -> str:
         f"{sizes['largest']:,} at most, {sizes['sum']:,} in all), each synced once an hour at a second of its own; a",
         "hundredth of contacts and notes changes in an hour on average; one account in ten is scoped, and the tap's",
         "planner decides how its children are read. Costs of a sync are those that the benchmark `fleet` measured,",
-        "requests go at 6.5 a second and account, hosts have two cores and as many places as keep them 70 % busy.",
+        "requests go at 6.5 a second and account. There are as many hosts of two cores as keep below 70 % of their",
+        "CPU, and as many places on each as let 95 % of the syncs begin within a minute.",
         "Computed by `benchmarks/fleet_simulation.py`, not run.",
     )
     rows = []

@@ -23,7 +23,7 @@ LANGUAGES: dict[str, dict[str, str]] = {
         "amochka": "row versions that a second run without changes writes: amochka; ours",
         "edits": "edits by hand kept when amoCRM changed another field: amochka; ours",
         "limit": "requests a second, of the 7 allowed",
-        "accounts": "accounts of 10,000 contacts, 1 % changed an hour, that two cores sync: commands kept loaded; anew",
+        "accounts": "accounts of 10,000 contacts (1 % changed) two cores sync hourly: commands loaded; started",
         "losses": "faults tried in tests (kills, cuts, bad answers, changes meanwhile); records, edits, tokens lost",
         "of": "{kept} of {made}",
     },

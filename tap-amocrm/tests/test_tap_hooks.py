@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from servers import server_url
 
 from amocrm_sim.testing import SimulatorServer
 from tap_amocrm.errors import ConfigError
@@ -50,15 +50,20 @@ def test_a_body_that_names_too_much_is_refused():
         hints_of("&".join(f"leads[update][{n}][id]={n + 1}" for n in range(1001)).encode())
 
 
+@pytest.fixture(scope="module")
+def server():
+    """A PostgreSQL for queues."""
+    with server_url("hooks") as url:
+        yield url
+
+
 @pytest.fixture(params=["file", "database"])
 def make_queue(request, tmp_path):
     """Opens a queue, again and again the same one."""
     if request.param == "file":
         yield lambda url="http://one.amocrm.ru": open_queue(str(tmp_path / "hooks"), url)
         return
-    url = os.environ.get("TEST_DATABASE_URL")
-    if not url:
-        pytest.skip("TEST_DATABASE_URL is not set")
+    url = request.getfixturevalue("server")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP TABLE IF EXISTS amocrm_hooks")
         yield lambda address="http://one.amocrm.ru": open_queue(url, address)
