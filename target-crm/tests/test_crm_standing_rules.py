@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from click.testing import CliRunner
+from psycopg.sql import SQL
 from review_server import plain, serving
 
 from target_crm.admin import main
 from target_crm.config.settings import Settings
+from target_crm.errors import DatabaseError
 from target_crm.operations.conflicts import Filter, resolve
 from target_crm.operations.rules import Draft, add_rule, apply_rules, effect_of, suggestions, switch_off
 from target_crm.operations.session import open_session
@@ -58,6 +60,19 @@ def test_a_rule_that_was_switched_off_decides_nothing_more(crm, session):
     assert not switch_off(session, number)
     collide(crm, 2, "новое")
     assert [c["resolution"] for c in crm.conflicts()] == [None, None]
+
+
+def test_a_session_that_ends_while_rules_are_applied_is_one_sentence_and_the_load_is_kept(crm, session, monkeypatch):
+    add_rule(session, NAME)
+
+    def end_session(rules_session, **_):
+        rules_session.rows(SQL("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    monkeypatch.setattr("target_crm.operations.rules.find_rules", end_session)
+    with pytest.raises(DatabaseError):
+        collide(crm, 1, "новое")
+    assert crm.execute("SELECT status FROM sync_runs ORDER BY id DESC LIMIT 1") == [{"status": "succeeded"}]
+    assert [c["resolution"] for c in crm.conflicts()] == [None]
 
 
 def test_older_conflicts_are_settled_only_when_asked_for(crm, session):

@@ -6,10 +6,12 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from target_crm.config.settings import Settings
 from target_crm.database.connection import Database
+from target_crm.database.errors import as_sentence
 from target_crm.database.lenient import read_everything
 from target_crm.errors import BusyError
 from target_crm.operations.conflicts import RULES, Filter, count_conflicts, resolve, rule_condition
@@ -185,7 +187,11 @@ def _filter(rule: Row, run: int | None) -> Filter:
 
 
 def apply_after_load(settings: Settings, database: Database, run: int) -> None:
-    """Apply the active rules to what a load found. If rows are held meanwhile, the conflicts stay open."""
+    """Apply the active rules to what a load found. If rows are held meanwhile, the conflicts stay open.
+
+    Raises:
+        DatabaseError: the database failed; the load itself is committed and closed.
+    """
     connection = database.connect(name="target-crm rules")
     try:
         read_everything(connection)
@@ -194,5 +200,7 @@ def apply_after_load(settings: Settings, database: Database, run: int) -> None:
             apply_rules(session, run=run)
     except BusyError as error:
         logger.warning("The standing rules were not applied: %s", error)
+    except psycopg.Error as error:
+        raise as_sentence(error) from None
     finally:
         connection.close()
