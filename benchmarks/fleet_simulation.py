@@ -30,7 +30,7 @@ MEDIAN_CONTACTS, SPREAD, LARGEST = 4_000, 1.1, 300_000
 CHANGED_AN_HOUR, SCOPED = 0.01, 0.1
 RECORDS_A_PAGE, PARENTS_A_BATCH, LISTS_OF_CHILDREN = 250, 50, 4
 REQUESTS_A_SECOND, CORES, UTILISATION = 6.5, 2, 0.7
-CONNECTIONS_A_LOAD, LARGEST_SERVER = 2, 200
+CONNECTIONS_A_LOAD = 2
 # Places of a host for pairs, and the seconds that one in twenty syncs may wait for its turn.
 FEWEST_PLACES, MOST_PLACES, LONGEST_WAIT = 4, 40, 60.0
 
@@ -67,7 +67,7 @@ def measured(result: dict[str, Any], way: str) -> Costs:
 
 
 def account(contacts: int, costs: Costs, draw: random.Random) -> Sync:
-    """An hour's sync of an account of so many contacts."""
+    """An hour's sync of an account with that number of contacts."""
     changed = [int(size * CHANGED_AN_HOUR * draw.expovariate(1.0)) for size in (contacts, contacts // 3, 2 * contacts)]
     requests = 12 + sum(math.ceil(count / RECORDS_A_PAGE) for count in changed)
     if draw.random() < SCOPED:
@@ -80,7 +80,7 @@ def account(contacts: int, costs: Costs, draw: random.Random) -> Sync:
 
 
 def simulate(syncs: list[Sync], hosts: int, slots: int) -> dict[str, float]:
-    """Hours in which each account's sync comes due at a second of its own, over hosts with so many places each."""
+    """Hours in which each account's sync comes due at a second of its own; each host runs `slots` syncs at a time."""
     draw = random.Random(2)
     due = sorted(
         (hour * HOUR + offset, number)
@@ -154,7 +154,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "accounts": count,
         "contacts": {"median": sorted(sizes)[count // 2], "sum": sum(sizes), "largest": max(sizes)},
         "cores": CORES,
-        "servers": {way: math.ceil(found[way]["connections"] / LARGEST_SERVER) for way in found},
         "ways": found,
     }
 

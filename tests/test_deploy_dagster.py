@@ -16,12 +16,11 @@ from pathlib import Path
 import fasteners
 import pytest
 import yaml
-from fleet import BIN, ROOT, Fleet
+from fleet import BIN, ROOT, SIZES, Fleet
 
 from amocrm_sim.testing import SimulatorServer
 
 DAGSTER = ROOT / "deploy" / "dagster"
-SIZES = {"companies": 5, "contacts": 10, "leads": 4, "notes": 12, "tasks": 6}
 # One worker installs Dagster, once.
 pytestmark = pytest.mark.xdist_group("orchestrator")
 

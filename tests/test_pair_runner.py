@@ -10,17 +10,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from fleet import BIN, PAIR, Fleet
+from fleet import BIN, PAIR, SIZES, Fleet
 
 from amocrm_sim.testing import SimulatorServer
 
-SMALL = {"companies": 5, "contacts": 10, "leads": 4, "notes": 12, "tasks": 6}
 RUN = "print(run_pair(plan.accounts[name], plan))"
 
 
 @pytest.fixture
 def fleet(database_url, tmp_path):
-    with SimulatorServer(process=True, accounts=2, rps=0, **SMALL) as sim:
+    with SimulatorServer(process=True, accounts=2, rps=0, **SIZES) as sim:
         sims = {"north": sim.account(0), "south": sim.account(1)}
         made = Fleet(database_url, tmp_path, sims, {"north": "sim-token-1", "south": "sim-token-2"})
         yield made
@@ -58,7 +57,7 @@ def call(fleet, account, code=RUN, plan=None, **variables):
 def test_a_pair_goes_on_from_its_bookmark_and_says_what_it_cost(fleet, warm):
     said = call(fleet, "north", f"{RUN}\n{RUN}", {"warm": warm})
     assert said.count("'requests'") == 2, said
-    assert fleet.counts("north") == SMALL
+    assert fleet.counts("north") == SIZES
     runs = fleet.rows("north", "SELECT status, counts->>'new', counts->>'inserted' FROM sync_runs ORDER BY id")
     assert [status for status, *_ in runs] == ["succeeded", "succeeded"]
     before = fleet.sims["north"].stats["requests"]
@@ -82,7 +81,7 @@ def test_a_bookmark_in_the_database_is_as_old_as_the_rows(fleet):
     with psycopg.connect(fleet.url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA crm_north CASCADE")
     said = call(fleet, "north", plan=plan)
-    assert fleet.counts("north") == {**SMALL, "companies": SMALL["companies"] + 1}
+    assert fleet.counts("north") == {**SIZES, "companies": SIZES["companies"] + 1}
     assert "W_STATE_GAP" not in said
 
 
@@ -91,7 +90,7 @@ def test_a_loaded_command_serves_account_after_account_each_with_its_own_secrets
     code = f"{twice}    run_pair(each, plan, lambda _: None)\nprint('done')"
     said = call(fleet, "north", code, {"warm": True})
     assert said.endswith("done\n"), said
-    assert {name: fleet.counts(name) for name in fleet.sims} == {"north": SMALL, "south": SMALL}
+    assert {name: fleet.counts(name) for name in fleet.sims} == {"north": SIZES, "south": SIZES}
     assert fleet.rows("north", "SELECT DISTINCT amo_account_id FROM companies") == [(31_415_926,)]
     assert fleet.rows("south", "SELECT DISTINCT amo_account_id FROM companies") == [(31_415_927,)]
 
@@ -112,7 +111,7 @@ def test_a_loaded_command_that_is_killed_is_one_error_and_the_next_run_starts_it
     said = call(fleet, "north", code, {"warm": True})
     assert "first: tap-amocrm of account north ended with code -9" in said, said
     assert said.endswith("second: done\n"), said
-    assert fleet.counts("north") == SMALL
+    assert fleet.counts("north") == SIZES
 
 
 def test_nothing_stays_behind_when_the_process_that_keeps_the_commands_ends(fleet):

@@ -64,7 +64,7 @@ def executor() -> ExecutorDefinition:
     if name == "in_process":
         return in_process_executor
     if name == "multiprocess":
-        # Steps fork from one server that has Dagster loaded: loading it anew takes longer than a small account's sync.
+        # Steps fork from one server that has Dagster loaded: loading it again takes longer than a small account's sync.
         defaults: dict[str, Any] = {"max_concurrent": PLAN.max_concurrent, "start_method": {"forkserver": {}}}
         return multiprocess_executor.configured({**defaults, **settings})
     package, attribute = {

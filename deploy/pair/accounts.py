@@ -69,7 +69,7 @@ class Plan:
 
 
 def part_of(name: str, parts: int) -> int:
-    """Which of so many parts an account belongs to; the same on every machine and in every Python."""
+    """The part an account belongs to, from 0 to `parts` - 1; the same on every machine and in every Python."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % parts
 
 

@@ -44,12 +44,6 @@ class Commands:
         self.warm = warm
         self._loaded: dict[str, WarmCommand] = {}
 
-    def __enter__(self) -> Commands:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """End the processes that keep commands loaded."""
         for each in self._loaded.values():

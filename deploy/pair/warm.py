@@ -13,7 +13,6 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
 _SERVER = Path(__file__).with_name("warm_server.py")
 
@@ -88,14 +87,6 @@ class WarmCommand:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._server: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> WarmCommand:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the process and what still runs in it."""

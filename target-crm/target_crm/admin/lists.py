@@ -13,7 +13,7 @@ from target_crm.admin.listing import Col, Listing, cut, list_options, page_optio
 from target_crm.operations import history, known
 from target_crm.operations.accounts import read_accounts
 from target_crm.operations.labels import in_natural_order
-from target_crm.operations.listed import count_up_to, find_warnings, fits
+from target_crm.operations.listed import count_up_to, find_listed, fits
 from target_crm.operations.session import Row, Session
 from target_crm.presentation.texts import Texts
 from target_crm.presentation.texts.common import COMMON
@@ -146,7 +146,7 @@ def warnings(
         if run is not None:
             history.find_run(session, run)
         condition = fits(resolved=resolved, run_id=run, code=code, table_name=table)
-        found, more = cut(find_warnings(session, condition, after=after, limit=limit + 1), limit)
+        found, more = cut(find_listed(session, "sync_warnings", condition, after=after, limit=limit + 1), limit)
         total = count_up_to(session, "sync_warnings", condition)
         show = shown_in_english(session)
         names = show.names([row for row in found if row["row_id"]])

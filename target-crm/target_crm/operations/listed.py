@@ -31,11 +31,14 @@ def fits(*, resolved: bool = False, **values: object) -> sql.Composed:
     return S(" AND ").join(parts)
 
 
-def find_warnings(session: Session, condition: sql.Composable, *, after: int = 0, limit: int = 50) -> list[Row]:
-    """Values that were left out, and records that wait, with an id above `after`, the oldest first."""
+def find_listed(
+    session: Session, table: str, condition: sql.Composable, *, after: int = 0, limit: int = 50
+) -> list[Row]:
+    """Rows of one of the loader's tables, under the alias `c`, that fit a condition, with an id above `after`, the
+    oldest first."""
     return session.rows(
         S("SELECT c.* FROM {} AS c WHERE {} AND c.id > %s ORDER BY c.id LIMIT %s").format(
-            session.control("sync_warnings"), condition
+            session.control(table), condition
         ),
         after,
         limit,

@@ -15,6 +15,7 @@ from target_crm.matching.matching import Chosen
 from target_crm.operations.concerned import accounts_of_rows
 from target_crm.operations.explain import find_row, unknown_row
 from target_crm.operations.known import require_numbers
+from target_crm.operations.listed import find_listed, fits
 from target_crm.operations.loads import database_of
 from target_crm.operations.record_key import require_record_key
 from target_crm.operations.session import NotPossibleError, Row, Session, UnknownError, as_key
@@ -37,19 +38,8 @@ def find_proposals(
     limit: int = 50,
 ) -> list[Row]:
     """Proposals with an id above `after`, those that wait unless `resolved`."""
-    parts: list[sql.Composable] = [S("id > {}").format(sql.Literal(after))]
-    if not resolved:
-        parts.append(S("resolved_at IS NULL"))
-    if ids is not None:
-        parts.append(S("id = ANY({})").format(sql.Literal(list(ids))))
-    if stream is not None:
-        parts.append(S("stream = {}").format(sql.Literal(stream)))
-    return session.rows(
-        S("SELECT * FROM {} WHERE {} ORDER BY id LIMIT %s").format(
-            session.control("sync_proposals"), S(" AND ").join(parts)
-        ),
-        limit,
-    )
+    condition = fits(resolved=resolved, id=None if ids is None else list(ids), stream=stream)
+    return find_listed(session, "sync_proposals", condition, after=after, limit=limit)
 
 
 def live_of(session: Session, stream: str) -> LiveTable:

@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
+from target_crm.operations.listed import count_up_to, find_listed, fits
 from target_crm.operations.loads import load_again
 from target_crm.operations.session import Row, Session
 
@@ -26,20 +27,8 @@ def find_rejects(
     limit: int = 50,
 ) -> list[Row]:
     """Rejects with an id above `after`, open ones unless `resolved`."""
-    parts: list[sql.Composable] = [S("id > {}").format(sql.Literal(after))]
-    if not resolved:
-        parts.append(S("resolved_at IS NULL"))
-    if ids is not None:
-        parts.append(S("id = ANY({})").format(sql.Literal(list(ids))))
-    for name, value in (("stream", stream), ("run_id", run), ("code", code)):
-        if value is not None:
-            parts.append(S("{} = {}").format(sql.Identifier(name), sql.Literal(value)))
-    return session.rows(
-        S("SELECT * FROM {} WHERE {} ORDER BY id LIMIT %s").format(
-            session.control("sync_rejects"), S(" AND ").join(parts)
-        ),
-        limit,
-    )
+    wanted = {"id": None if ids is None else list(ids), "stream": stream, "run_id": run, "code": code}
+    return find_listed(session, "sync_rejects", fits(resolved=resolved, **wanted), after=after, limit=limit)
 
 
 def read_record(text: str | None) -> dict[str, Any]:
@@ -64,12 +53,7 @@ def record_name(record: dict[str, Any]) -> str:
 
 def count_rejects(session: Session, most: int = 1000) -> int:
     """How many rejects are open, counted up to `most` + 1."""
-    (found,) = session.rows(
-        S("SELECT count(*) AS n FROM (SELECT FROM {} WHERE resolved_at IS NULL LIMIT {}) AS x").format(
-            session.control("sync_rejects"), sql.Literal(most + 1)
-        )
-    )
-    return int(found["n"])
+    return count_up_to(session, "sync_rejects", fits(), most)
 
 
 def grouped_rejects(session: Session, limit: int = 50) -> list[Row]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from target_crm.mapping.catalogue import LiveTable
+from target_crm.sql.journal import write_entries
 from target_crm.sql.spec import I, S, comma, tail
 from target_crm.sql.staging_table import StagingTable, create, drop, insert_from, make
 from target_crm.sql.ties import TIE, stamps_kept, tie_document
@@ -120,10 +121,14 @@ def restore_keys(undo: UndoSpec, live: LiveTable) -> list[sql.Composed]:
             ).format(keys=keys, undo_ties=TIES),
         )
         + S(" ON CONFLICT DO NOTHING"),
-        S(
-            "INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
-            "SELECT {}, {}, tie.row_id, {}, tie.now, tie.old_value FROM {undo_ties} AS tie"
-        ).format(undo.control("sync_changes"), sql.Literal(undo.new_run), name, sql.Literal(TIE), undo_ties=TIES),
+        write_entries(
+            undo.schema,
+            undo.new_run,
+            live.mapping.table,
+            S("SELECT tie.row_id, {}, tie.now, tie.old_value FROM {undo_ties} AS tie").format(
+                sql.Literal(TIE), undo_ties=TIES
+            ),
+        ),
     ]
 
 
