@@ -14,10 +14,10 @@ from tap_amocrm.reading.keyset_scan import KeysetScan
 from tap_amocrm.reading.overlapping_pages import OverlappingPages
 from tap_amocrm.shapes import Record, record_id
 
-# A list that takes longer than this, and has more pages, is worth one request for its last ID; the service tells nobody
-# how long lists are.
+# A list that takes longer than this, and has more pages, is worth one request for its last ID, since the service does
+# not say how long a list is. With 50 pages that request is at most 2 % of the list's.
 PATIENCE_SECONDS = 10.0
-_LEAST_PAGES = 10
+_LEAST_PAGES = 50
 
 
 class ScanShare:
