@@ -49,7 +49,7 @@ class Unfinished:
             return None
         lists = {name: ListPosition.from_json(position) for name, position in document["lists"].items()}
         since = document.get("since")
-        return cls(_whole(document["began"]), None if since is None else _whole(since), document["scope"], lists)
+        return cls(_whole(document["began"]), None if since is None else _whole(since), _text(document["scope"]), lists)
 
     def to_json(self) -> dict[str, Any]:
         """The reading as the state keeps it."""
@@ -251,6 +251,9 @@ def _check_bookmark(where: str, bookmark: Mapping[str, Any]) -> None:
     value = bookmark.get("replication_key_value")
     if value is not None and not _is_time(value):
         _refuse(f"{where}.replication_key_value", value, "an RFC 3339 time such as 2026-01-31T00:00:00Z")
+    for name in ("replication_key", "scope"):
+        if not isinstance(bookmark.get(name), (str, type(None))):
+            _refuse(f"{where}.{name}", bookmark[name], "a text")
     for name in ("walked", "settling"):
         window = bookmark.get(name)
         if window is not None and not (_is_list_of_numbers(window) and len(window) == 2):
@@ -260,12 +263,19 @@ def _check_bookmark(where: str, bookmark: Mapping[str, Any]) -> None:
         _refuse(f"{where}.owners", owners, "an object with a bookmark for each stream")
     for name, owner in (owners or {}).items():
         _check_bookmark(f"{where}.owners.{name}", owner)
-    if not isinstance(bookmark.get("seen", []), (list, type(None))):
-        _refuse(f"{where}.seen", bookmark["seen"], "a list of ids")
+    seen = bookmark.get("seen")
+    if seen is not None and not (isinstance(seen, list) and all(isinstance(i, (str, int)) for i in seen)):
+        _refuse(f"{where}.seen", seen, "a list of ids")
 
 
 def _whole(value: Any) -> int:
     if type(value) is not int:
+        raise TypeError
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
         raise TypeError
     return value
 

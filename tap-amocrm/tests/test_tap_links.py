@@ -191,10 +191,11 @@ def test_links_without_their_owners_are_refused_with_what_to_select(start):
     assert "Select leads, too. [E_CATALOG]" in output.log
 
 
-def test_links_of_a_state_that_cannot_be_read_come_again_without_marks(start):
+@pytest.mark.parametrize("odd", [["broken"], [5], 5])
+def test_links_of_a_state_that_cannot_be_read_come_again_without_marks(start, odd):
     tap = start(companies=3)
     chosen = catalog(tap, "leads", "lead_contacts")
-    output = tap.run({"bookmarks": {"lead_contacts": {"links": ["broken"]}}}, *chosen)
+    output = tap.run({"bookmarks": {"lead_contacts": {"links": odd}}}, *chosen)
     assert output.code == 0, output.log
     assert "links of lead_contacts can't be read" in output.log
 

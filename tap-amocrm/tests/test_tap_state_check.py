@@ -47,6 +47,7 @@ def test_a_state_file_that_holds_no_state_is_one_sentence(start, text, said):
         {"replication_key_value": [1]}, {"replication_key_value": "P1D"}, {"replication_key_value": "9" * 24},
         {"walked": "x"}, {"walked": [1]},
         {"settling": "xy"}, {"settling": ["a", "b"]}, {"settling": [float("inf"), 1]}, {"seen": 5},
+        {"seen": [{}]}, {"scope": [1]}, {"scope": 5}, {"replication_key": ["updated_at"]},
     ],
 )  # fmt: skip
 def test_a_bookmark_that_cannot_be_read_names_its_place(bent, odd):

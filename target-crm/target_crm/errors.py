@@ -74,6 +74,10 @@ class CellError(ValueError):
         super().__init__(self.problem.text())
 
 
+class RefusedMessageError(TargetError):
+    """A message that can't be passed over without losing records; the run stops before it."""
+
+
 class StrictError(TargetError):
     """A record is rejected, and `on_bad_record` is `fail`."""
 

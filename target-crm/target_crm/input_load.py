@@ -11,7 +11,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 import psycopg
-from singer_sdk.exceptions import InvalidInputLine, RecordsWithoutSchemaException
 
 from target_crm.config.database_url import without_secrets
 from target_crm.config.settings import Settings
@@ -23,6 +22,7 @@ from target_crm.errors import (
     MappingError,
     MessageError,
     OutcomeError,
+    RefusedMessageError,
     VerificationInputError,
 )
 from target_crm.load.load import Load
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("target-crm")
 # Open issues are counted up to this.
 _MOST_WAITING = 10_000
+# So much of the type of a message that is not one of Singer's is kept.
+_LONGEST_TYPE = 40
 
 
 class InputLoad:
@@ -177,39 +179,41 @@ class InputLoad:
         if message.type == "RECORD":
             self._record(load, message, number)
         elif message.type == "SCHEMA":
-            self._schema(parts, message, number)
+            self._schema(parts, message, line, number)
         elif message.type == "STATE":
             parts.state(bytes(message.value))
         elif message.type == "ACTIVATE_VERSION":
             logger.debug("ACTIVATE_VERSION is ignored: deletions come from the stream deleted_records.")
+        elif message.type == "BATCH":
+            # Its records are in files that the tap may remove: no STATE may leave behind it.
+            raise RefusedMessageError.of("E_MESSAGE_BATCH", line=number)
         else:
-            msg = f"Line {number}: unknown message type {message.type!r}."
-            raise InvalidInputLine(msg)
+            load.outcome.passed_over[message.type[:_LONGEST_TYPE]] += 1
 
     def _record(self, load: Load, message: Message, number: int) -> None:
         stream, record = message.stream, bytes(message.record)
         if stream is None or not record:
             load.reject(stream, record, Problem("E_MESSAGE_INCOMPLETE", {"line": number}))
             return
-        if stream not in self._schemas:
-            msg = f"Line {number}: a record of stream {stream} came before its SCHEMA."
-            raise RecordsWithoutSchemaException(msg)
         if load.knows(stream):
+            if stream not in self._schemas:
+                # The mapping says what becomes of it; the SCHEMA would only say more of the account.
+                load.outcome.before_schema[stream] += 1
             load.add(stream, record)
         elif self._comparison is not None:
             self._comparison.passed[stream] += 1
         elif stream not in load.mapping.ignored:
             self._skipped[stream] += 1
 
-    def _schema(self, parts: LoadParts, message: Message, number: int) -> None:
+    def _schema(self, parts: LoadParts, message: Message, line: bytes, number: int) -> None:
         stream, load = message.stream, parts.load
-        if stream is None or not bytes(message.schema):
-            msg = f"Line {number}: a SCHEMA message needs stream and schema."
-            raise InvalidInputLine(msg)
-        schema = msgspec.json.decode(message.schema)
-        if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
-            msg = f"Line {number}: the SCHEMA of stream {stream} has no properties."
-            raise InvalidInputLine(msg)
+        schema = msgspec.json.decode(message.schema) if bytes(message.schema) else None
+        if stream is None or not isinstance(schema, dict):
+            load.reject(None, line, Problem("E_SCHEMA_INCOMPLETE", {"line": number}))
+            return
+        if not isinstance(schema.get("properties"), dict):
+            # JSON Schema allows that: it says nothing of any property.
+            schema = {**schema, "properties": {}}
         if self._comparison is None and is_verification(schema):
             raise VerificationInputError.of("E_INPUT_OF_VERIFICATION")
         self._schemas.add(stream)

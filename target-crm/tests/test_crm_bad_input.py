@@ -25,6 +25,12 @@ def rejects(crm):
     return crm.execute("SELECT stream, record, error FROM sync_rejects ORDER BY id")
 
 
+def notices(crm):
+    """The codes that the last run reports."""
+    (run,) = crm.execute("SELECT notices FROM sync_runs ORDER BY id DESC LIMIT 1")
+    return [notice["code"] for notice in run["notices"]]
+
+
 def errors(done):
     return [line for line in done.stderr.splitlines() if "ERROR" in line or "CRITICAL" in line]
 
@@ -132,12 +138,39 @@ def test_a_wrong_password_never_shows(crm):
     assert "s3cret" not in done.stdout + done.stderr
 
 
-def test_a_record_before_its_schema_ends_the_run_naming_the_line(crm):
+def test_a_record_before_its_schema_is_loaded_with_a_warning(crm):
     done = command(crm, crm.messages("contacts", {"id": 1}))
+    assert done.returncode == 0, done.stderr
+    assert [r["amo_id"] for r in crm.rows("contacts")] == [1]
+    assert done.stderr.count("1 records of stream contacts came before its SCHEMA") == 1
+    assert notices(crm) == ["W_RECORDS_BEFORE_SCHEMA"]
+
+
+def test_a_message_of_no_type_of_singers_is_passed_over_with_a_warning(crm):
+    lines = [crm.schema_message("contacts"), '{"type":"LOG","message":"x"}', '{"type":"\\u001b[31mX"}']
+    done = command(crm, [*lines, *crm.messages("contacts", {"id": 1})])
+    assert done.returncode == 0, done.stderr
+    assert [r["amo_id"] for r in crm.rows("contacts")] == [1]
+    assert done.stderr.count("2 messages are of no type that Singer knows (LOG, \\x1b[31mX)") == 1
+    assert notices(crm) == ["W_MESSAGES_PASSED_OVER"]
+
+
+def test_a_batch_message_ends_the_run_and_no_state_leaves_behind_it(crm):
+    batch = '{"type":"BATCH","stream":"contacts","encoding":{"format":"jsonl"},"manifest":["file:///etc/passwd"]}'
+    state = '{"type":"STATE","value":{"n":%d}}'
+    done = command(crm, [crm.schema_message("contacts"), state % 1, batch, state % 2])
     assert done.returncode == 1
     (message,) = errors(done)
-    assert "Line 1" in message
-    assert "contacts" in message
+    assert "Line 3: a BATCH message names files of records" in message
+    assert "batch_config" in message
+    assert done.stdout.splitlines() == ['{"n":1}']
+
+
+def test_a_schema_that_says_nothing_of_properties_is_taken(crm):
+    schema = '{"type":"SCHEMA","stream":"contacts","schema":{},"key_properties":[]}'
+    crm.load([schema, *crm.messages("contacts", {"id": 1})])
+    assert [r["amo_id"] for r in crm.rows("contacts")] == [1]
+    assert rejects(crm) == []
 
 
 def test_a_stream_that_is_not_mapped_is_skipped_with_one_warning(crm):
@@ -166,6 +199,8 @@ REJECTED = {
     "a list": b"[1, 2]",
     "null": b"null",
     "no type": b"{}",
+    "a SCHEMA without a schema": b'{"type":"SCHEMA","stream":"contacts"}',
+    "a SCHEMA that is a list": b'{"type":"SCHEMA","stream":"contacts","schema":[]}',
     "a record that is a list": HEAD + b"[]}",
     "a record that is a text": HEAD + b'"text"}',
     "a million brackets": HEAD + b'{"id":5,"account_id":77,"x":' + b"[" * 10**6 + b"]" * 10**6 + b"}}",

@@ -135,6 +135,16 @@ def test_changes_are_listed_with_names_and_values_before_and_after(crm, admin):
     assert (change["was"], change["became"]) == ("Иванов", "Петров")
 
 
+def test_no_value_of_a_list_is_a_formula_in_a_spreadsheet(crm, admin):
+    attacks = ["=1+1", "+7*1+cmd|'/C calc'!A0", "-2+3+cmd|' /C calc'!A0", "@SUM(1)", "\uff1d1+1", "\uff0bx"]
+    plain = ["+7 (900) 123-45-67", "-5", "-1,234.50"]
+    for names in ([""] * 9, [*attacks, *plain]):
+        crm.sync("contacts", *({"id": number, "last_name": name or "x"} for number, name in enumerate(names)))
+    out = admin("changes", 2, "--column", "last_name", "--table", "contacts", "--csv").stdout
+    became = {row["became"] for row in csv.DictReader(io.StringIO(out))}
+    assert became == {f"'{text}" for text in attacks} | set(plain)
+
+
 def test_runs_are_listed_backwards_by_kind(crm, admin):
     for number in range(3):
         crm.sync("contacts", {"id": 1, "last_name": str(number)})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 # The entries of each owner, by the owner's ID.
 Links = dict[int, tuple[int, ...]]
@@ -61,8 +61,10 @@ class SentLinks:
         ValueError: it can't be read.
     """
 
-    def __init__(self, parts: Iterable[str] = ()) -> None:
+    def __init__(self, parts: Sequence[str] = ()) -> None:
         self._links: Links = {}
+        if not isinstance(parts, (list, tuple)):
+            raise ValueError
         for part in parts:
             self._links.update(unpacked(part))
 

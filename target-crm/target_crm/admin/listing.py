@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from target_crm.operations.accounts import read_accounts
 from target_crm.operations.listed import MOST_COUNTED
 from target_crm.operations.session import Row, Session
 from target_crm.operations.shown import Shown
+from target_crm.presentation.spreadsheet import as_text
 from target_crm.presentation.terminal import Table, cell
 from target_crm.presentation.texts import Texts
 from target_crm.presentation.texts.common import COMMON
@@ -26,8 +26,6 @@ from target_crm.presentation.texts.common import COMMON
 _LEAST_WIDTH = 14
 # What a line of a table needs beside its cells: a space on both sides and a line.
 _BESIDE = 3
-# A spreadsheet takes these for formulas.
-_FORMULA = re.compile(r"^(?:[=@\t\r]|[+\-](?!\d))")
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def _print_csv(listing: Listing) -> None:
     lines.writerow([column.name for column in listing.columns])
     for row in listing.rows:
         cells = [cell(column.text(row)).plain for column in listing.columns]
-        lines.writerow([f"'{text}" if _FORMULA.match(text) else text for text in cells])
+        lines.writerow([as_text(text) for text in cells])
 
 
 def _print_table(listing: Listing) -> None:

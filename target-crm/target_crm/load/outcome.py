@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -42,6 +42,9 @@ class Outcome:
         self.expects_input = False
         self.loaded: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
+        # Messages of no type of Singer's, by type, and records that came before a SCHEMA of their stream.
+        self.passed_over: Counter[str] = Counter()
+        self.before_schema: Counter[str] = Counter()
         self._schema, self._run_id, self._tables = schema, run_id, tables
         self._has_gap = False
         self._bookmarks: set[str] = set()
@@ -113,6 +116,7 @@ class Outcome:
         elif ended and not self.input.is_complete:
             found.append(Problem("E_INPUT_INCOMPLETE", {"tap": self.input.tap}))
         found += [Problem("E_STREAM_REJECTED", {"stream": s, "number": n}) for s, n in self._rejected_streams()]
+        found += self._odd_messages()
         for table, number in counts.items():
             if number.deleted_by_person and number.deleted_by_person >= number.read * _MASS_DELETED_SHARE:
                 args = {"table": table, "number": number.deleted_by_person}
@@ -127,18 +131,30 @@ class Outcome:
                 shown = " ".join(part for part in (name, f"<{email}>" if email else "") if part)
                 people.setdefault(stream, []).append(shown or str(amo_id))
         for stream, users in people.items():
-            listed = ", ".join(users[:_MOST_NAMED]) + (", ..." if len(users) > _MOST_NAMED else "")
-            args = {"stream": stream, "table": self._tables[stream], "number": len(users), "users": listed}
+            args = {"stream": stream, "table": self._tables[stream], "number": len(users), "users": _listed(users)}
             found.append(Problem("W_USERS_UNMATCHED", args))
         tied = Counter[str]()
         for session in sessions:
             tied.update(session.tied_again)
         return found + [Problem("W_TIED_AGAIN", {"table": t, "number": n}) for t, n in tied.items() if n]
 
+    def _odd_messages(self) -> list[Problem]:
+        found = []
+        if self.passed_over:
+            args = {"number": self.passed_over.total(), "types": _listed(list(self.passed_over))}
+            found.append(Problem("W_MESSAGES_PASSED_OVER", args))
+        return found + [
+            Problem("W_RECORDS_BEFORE_SCHEMA", {"stream": s, "number": n}) for s, n in self.before_schema.items()
+        ]
+
     def gap(self) -> Problem:
         """That the run's starting state is unknown here, and where records may be missing."""
         streams = (self._bookmarks or self.input.streams) & self._tables.keys()
         return Problem("W_STATE_GAP", {"streams": ", ".join(s for s in self._tables if s in streams) or "all streams"})
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
 
 
 def write_notices(connection: Connection, schema: str, run_id: int, notices: Iterable[Problem]) -> None:

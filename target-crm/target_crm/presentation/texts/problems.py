@@ -33,6 +33,12 @@ RECORD_PROBLEMS: dict[str, Text] = {
         _SENDER,
         _SENDER_RU,
     ),
+    "E_SCHEMA_INCOMPLETE": Text(
+        "Line {line}: a SCHEMA message needs stream and schema.",
+        "Строка {line}: в сообщении SCHEMA нужны stream и schema.",
+        _SENDER,
+        _SENDER_RU,
+    ),
     "E_RECORD_NOT_READABLE": Text(
         "The record is not readable as JSON: {reason}",
         "Запись не читается как JSON.",
@@ -233,6 +239,26 @@ RECORD_PROBLEMS: dict[str, Text] = {
         "Отклонены все записи потока {stream}: {number}.",
         "target-crm-admin rejects says why; correct the mapping or the source, then rejects --retry.",
         "Причины покажет target-crm-admin rejects; исправьте сопоставление или источник, затем rejects --retry.",
+    ),
+    "E_MESSAGE_BATCH": Text(
+        "Line {line}: a BATCH message names files of records, and only RECORD messages are loaded. No STATE behind it "
+        "was let go.",
+        "Строка {line}: сообщение BATCH называет файлы с записями, а загружаются только сообщения RECORD. STATE после "
+        "него не выдан.",
+        "Take batch_config out of the tap's settings; run again.",
+        "Уберите batch_config из настроек тапа и запустите снова.",
+    ),
+    "W_MESSAGES_PASSED_OVER": Text(
+        "{number} messages are of no type that Singer knows ({types}) and were passed over.",
+        "Пропущены сообщения ({number}), типа которых нет в Singer: {types}.",
+        _SENDER,
+        _SENDER_RU,
+    ),
+    "W_RECORDS_BEFORE_SCHEMA": Text(
+        "{number} records of stream {stream} came before its SCHEMA. They were loaded by the mapping.",
+        "Записи потока {stream} ({number}) пришли до его сообщения SCHEMA. Они загружены по сопоставлению.",
+        "A part of the input may be missing at its beginning: look at what sends these messages.",
+        "Возможно, не хватает начала данных: проверьте, откуда эти сообщения.",
     ),
     "W_STATE_GAP": Text(
         "The sync started from a state that this database has never let go (a restored backup, another database_url): "

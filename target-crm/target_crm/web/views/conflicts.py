@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -20,12 +19,11 @@ from target_crm.operations.explain import find_row
 from target_crm.operations.records import context_of, linked_table
 from target_crm.operations.search import rows_named
 from target_crm.operations.session import Row, UnknownError, column_of
+from target_crm.presentation.spreadsheet import as_text
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link, refusal_text
 
 _SAMPLE = 10
 _MOST_EXPORTED = 50_000
-# A spreadsheet takes a cell that begins so for a formula.
-_FORMULA = re.compile(r"^(?:[=@\t\r]|[+\-](?!\d))")
 
 
 def filter_of(page: Page) -> Filter:
@@ -98,7 +96,7 @@ def export(page: Page) -> Response:
         how = texts.of("resolution", c["resolution"]) if c["resolution"] else texts("open_word")
         place = [shown.table(c["table_name"]), c["name"], shown.column(c["table_name"], c["column_name"])]
         cells = [*place, *values, texts.when(c["created_at"]), how]
-        lines.writerow([f"'{cell}" if _FORMULA.match(cell) else cell for cell in cells])
+        lines.writerow([as_text(cell) for cell in cells])
     return Response(
         "\ufeff" + out.getvalue(),
         media_type="text/csv; charset=utf-8",
