@@ -35,7 +35,7 @@ console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
 
 
 class Account:
-    """The simulated amoCRM as a person at its screen sees it; talks to the simulator's control endpoints."""
+    """The simulated amoCRM as a user sees it, through the simulator's control endpoints."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -82,7 +82,7 @@ def simulated_account(options: argparse.Namespace) -> Iterator[Account]:
 
 
 def meltano_run(account: Account, number: int) -> dict[str, Any]:
-    """One `meltano run tap-amocrm target-crm`; its whole log goes to a file, what it measured comes back."""
+    """One `meltano run tap-amocrm target-crm`; its log goes to a file. Returns what it measured."""
     metrics, log = STAGE / f"metrics-{number}.json", STAGE / f"run-{number}.log"
     metrics.unlink(missing_ok=True)
     started = time.monotonic()
@@ -110,13 +110,13 @@ def meltano_run(account: Account, number: int) -> dict[str, Any]:
 
 
 def crm_rows(url: str, query: str, values: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
-    """What the CRM's tables say."""
+    """Rows of the CRM's tables."""
     with psycopg.connect(url, row_factory=dict_row) as connection:
         return connection.execute(query, values).fetchall()  # type: ignore[arg-type]
 
 
 def show_run(title: str, url: str, metrics: Mapping[str, Any]) -> None:
-    """One table of what travelled and what was written; both from the run's own counts."""
+    """A table of the records that were read and the rows that were written, from the run's counts."""
     run = crm_rows(url, "SELECT id, counts FROM crm.sync_runs WHERE kind = 'load' ORDER BY id DESC LIMIT 1")[0]
     table = Table(title=title, title_justify="left")
     for name in ("stream", "records", "requests", "inserted", "updated", "unchanged", "kept", "deleted"):
@@ -136,7 +136,7 @@ def show_run(title: str, url: str, metrics: Mapping[str, Any]) -> None:
 
 
 def change_both_sides(account: Account, url: str) -> dict[str, Any]:
-    """An edit in amoCRM, an edit by hand in the CRM, a new note, a deleted contact; returns what to look at later."""
+    """An edit in amoCRM, a manual edit in the CRM, a new note, a deleted contact. Returns what to check later."""
     contacts = crm_rows(
         url,
         "SELECT id, amo_id, first_name, position FROM crm.contacts WHERE amo_deleted_at IS NULL "
@@ -174,7 +174,7 @@ def change_both_sides(account: Account, url: str) -> dict[str, Any]:
 
 
 def show_outcome(url: str, changed: Mapping[str, Any]) -> bool:
-    """Whether the edit by hand is still there and everything else has arrived, as a person would check it."""
+    """Whether the manual edit is still there and everything else has arrived."""
     ids = [changed[k] for k in ("by_hand", "in_amo", "deleted", "disputed")]
     rows = {r["id"]: r for r in crm_rows(url, "SELECT * FROM crm.contacts WHERE id = ANY(%s)", (ids,))}
     by_hand, in_amo, deleted, disputed = (rows[i] for i in ids)
@@ -205,7 +205,7 @@ def show_outcome(url: str, changed: Mapping[str, Any]) -> bool:
             deleted["amo_deleted_at"] is not None,
         ),
         (
-            "changed on both sides: the CRM's name is kept, and a conflict waits to be settled",
+            "changed on both sides: the CRM's name is kept, and a conflict waits for a decision",
             disputed["first_name"],
             disputed["first_name"] == f"Renamed by hand at {changed['stamp']}"
             and [c["amo_value"] for c in conflicts] == [changed["name"]],
@@ -217,7 +217,7 @@ def show_outcome(url: str, changed: Mapping[str, Any]) -> bool:
 
 
 def write_report(url: str) -> Path:
-    """The last run as one page, by the command that anybody would use."""
+    """The report of the last run, written by the usual command."""
     file, metrics = STAGE / "report.html", STAGE / "metrics-2.json"
     command = [BIN / "target-crm-admin", "--database-url", url, "report", "--last", "--html", file]
     subprocess.run([*command, "--metrics-file", metrics], check=True, stdout=subprocess.DEVNULL)
@@ -225,7 +225,7 @@ def write_report(url: str) -> Path:
 
 
 def main() -> int:
-    """Run the demo; 0 when everything is as promised."""
+    """Run the demo; 0 if everything is as expected."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--companies", type=int, default=300)
     options = parser.parse_args()
@@ -233,9 +233,10 @@ def main() -> int:
     again = (ROOT / ".crm").exists()
     with simulated_account(options) as account, Database(Settings(data_dir=ROOT / ".crm")) as database:
         console.print(
-            f"A simulated amoCRM at {account.url}: {options.companies} companies and all that hangs on them.\n"
+            f"A simulated amoCRM at {account.url}: {options.companies} companies with their contacts, leads, notes and "
+            "tasks.\n"
         )
-        title = "First run of another round: from where the last one stopped" if again else "First run: everything"
+        title = "First run of another round: continues from the last one" if again else "First run: everything"
         show_run(title, database.url, meltano_run(account, 1))
         changed = change_both_sides(account, database.url)
         show_run("Second run: only what changed", database.url, meltano_run(account, 2))
@@ -244,7 +245,7 @@ def main() -> int:
         console.print(
             f"\nAs the simulator saw it: at most {stats['peak']} requests in any second, "
             f"{stats['refusals']} refusals (429)"
-            + ("." if not stats["refusals"] else ": this machine was too busy to keep the distances of requests.")
+            + ("." if not stats["refusals"] else ": this machine was too busy to keep the intervals between requests.")
         )
         report = write_report(database.url)
     console.print(
@@ -257,11 +258,11 @@ def main() -> int:
 
 
 def show_page() -> None:
-    """End on the address of the first page: it is served to whoever sits at the terminal, else the command is named."""
+    """Serve the review page if a person sits at the terminal, otherwise name the command that does."""
     if sys.stdout.isatty():
         subprocess.run([BIN / "target-crm-admin", "serve", "--port", "0"], cwd=ROOT, check=False)
     else:
-        console.print("See, settle and undo in the browser:  make serve")
+        console.print("Review, resolve and undo in the browser:  make serve")
 
 
 if __name__ == "__main__":

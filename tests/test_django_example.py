@@ -327,7 +327,7 @@ def test_the_mapping_that_map_init_writes_loads_the_main_streams(new_site, modul
     made, site = module_pair(**SIZES), new_site()
     file = tmp_path / "mapping.yaml"
     written = admin(site, file, "map", "--init", "-o", file)
-    assert "It fits the database as it is" in written.stderr
+    assert "It fits the database; correct" in written.stderr
     # What a person corrects: a field of choices that only this account has.
     guessed = file.read_text("utf-8")
     place = "    columns:\n      manager_id: {from: responsible_user_id, link: users}\n      title: name\n"

@@ -216,7 +216,7 @@ def test_a_database_restored_from_an_older_backup_says_that_records_may_be_missi
         copy_database(given, backup, live)  # the database is restored, the state file is not
         code, log = service.run(account)
         assert code == 0
-        assert "the sync started from a state that this database has never let go" in log.lower()
+        assert "the sync started from a state that this database has never released" in log.lower()
         status = subprocess.run(
             [BIN / "target-crm-admin", "status", "--json"], env=service.environment(account),
             capture_output=True, text=True, check=True,

@@ -90,8 +90,8 @@ class Bookmark:
         if smallest is None or at <= smallest + _SKEW:
             return False
         self._warn(
-            "%s: the bookmark %s is ahead of amoCRM's clock by %s: a wrong clock set it. It is drawn back to the "
-            "beginning, and the stream is read whole.",
+            "%s: the bookmark %s is ahead of amoCRM's clock by %s: a wrong clock set it. It is reset, and the whole "
+            "stream is read again.",
             self._name,
             rfc3339_of(at),
             span(at - smallest),

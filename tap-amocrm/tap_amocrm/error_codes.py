@@ -55,39 +55,39 @@ def shown(value: Any) -> str:
 
 _SETTING_PROBLEMS = {
     "missing": Text("{setting} is missing.", "Не задано: {setting}."),
-    "format": Text("{setting} has a value of another form.", "Значение имеет не тот вид: {setting}."),
+    "format": Text("{setting} has a value in a wrong format.", "Значение имеет не тот вид: {setting}."),
     "range": Text("{setting} is out of its range.", "Значение вне допустимых пределов: {setting}."),
-    "choice": Text("{setting} has none of its possible values.", "Такого значения нет в списке: {setting}."),
+    "choice": Text("{setting} must have one of its listed values.", "Такого значения нет в списке: {setting}."),
     "future": Text("{setting} is in the future.", "Время ещё не наступило: {setting}."),
-    "together": Text("{setting} go together: give both or none.", "Задайте обе настройки или ни одной: {setting}."),
+    "together": Text("{setting}: set both or neither.", "Задайте обе настройки или ни одной: {setting}."),
     "unreadable": Text("The file of {setting} can't be read.", "Файл не читается: {setting}."),
     "unwritable": Text("The file of {setting} can't be written.", "Файл не записывается: {setting}."),
     "no_home": Text(
         "{setting} is below the home folder, and this user has none.",
         "Путь начинается с домашней папки, а у этого пользователя её нет: {setting}.",
     ),
-    "other_content": Text("The file of {setting} holds something else.", "В файле хранится другое: {setting}."),
-    "other_account": Text("{setting}: the address leads to another one.", "Адрес ведёт в другое место: {setting}."),
-    "no_account": Text("{setting}: there is no account at the address.", "По адресу нет аккаунта: {setting}."),
+    "other_content": Text("The file of {setting} has other contents.", "В файле хранится другое: {setting}."),
+    "other_account": Text("{setting}: the address leads to another account.", "Адрес ведёт в другое место: {setting}."),
+    "no_account": Text("{setting}: the address does not lead to an account.", "По адресу нет аккаунта: {setting}."),
     "refused": Text("amoCRM refuses {setting}.", "amoCRM не принимает значение: {setting}."),
     "in_use": Text("The address of {setting} can't be listened on.", "Адрес занят или недоступен: {setting}."),
-    "packages": Text("{setting} needs more packages.", "Не установлены нужные пакеты: {setting}."),
+    "packages": Text("{setting} requires additional packages.", "Не установлены нужные пакеты: {setting}."),
     "unusable": Text("What {setting} names can't be used.", "Указанное нельзя использовать: {setting}."),
 }  # fmt: skip
 _LOGIN_PROBLEMS = {
     "denied": Text("The access was not allowed.", "Доступ не разрешён: это делает администратор аккаунта."),
     "no_code": Text("The answer holds no code.", "В ответе нет кода."),
-    "no_account": Text("The code does not say which account it is of.", "По коду не видно, какой это аккаунт."),
+    "no_account": Text("The code does not identify the account.", "По коду не видно, какой это аккаунт."),
     "foreign_host": Text("The answer names no account of amoCRM.", "В ответе указан адрес не amoCRM."),
     "other_account": Text("Access was allowed to another account.", "Доступ разрешён к другому аккаунту."),
-    "no_answer": Text("No answer came in time.", "Ответ не пришёл вовремя."),
+    "no_answer": Text("No answer arrived in time.", "Ответ не пришёл вовремя."),
     "nothing_pasted": Text("Nothing was pasted.", "Ничего не вставлено."),
 }
 _CATALOG_PROBLEMS = {
     "not_a_catalog": Text("The file is not a Singer catalog.", "Файл не является каталогом Singer."),
     "nothing_selected": Text("The catalog selects no stream.", "В каталоге не выбран ни один поток."),
     "no_owner": Text(
-        "The stream that a selected one is made of is not selected.",
+        "A selected stream is derived from a stream that is not selected.",
         "Не выбран поток, из записей которого получается выбранный.",
     ),
     "replication_method": Text(
@@ -98,7 +98,7 @@ _CATALOG_PROBLEMS = {
 CODES: dict[str, ErrorCode] = {
     "TapError": ErrorCode(
         "E_READING",
-        Text("The account can't be read as it is.", "Аккаунт не удаётся прочитать."),
+        Text("The account can't be read.", "Аккаунт не удаётся прочитать."),
         Text("Follow the message; run again.", "Прочитайте сообщение и запустите снова."),
     ),
     "ConfigError": ErrorCode(
@@ -111,12 +111,13 @@ CODES: dict[str, ErrorCode] = {
     "UnknownSettingError": ErrorCode(
         "E_SETTING_UNKNOWN",
         Text(
-            "A setting or a variable `TAP_AMOCRM_...` is misspelt, or is one of the Singer SDK without an effect here.",
+            "A setting or a variable `TAP_AMOCRM_...` is misspelt, or is a setting of the Singer SDK that has no "
+            "effect here.",
             "Имя настройки или переменной `TAP_AMOCRM_...` написано с ошибкой, либо эта настройка Singer SDK здесь не "
             "действует.",
         ),
         Text(
-            "Take the name that the message proposes, or remove the setting.",
+            "Use the name that the message proposes, or remove the setting.",
             "Возьмите имя, которое предлагает сообщение, или уберите настройку.",
         ),
         ("settings",),
@@ -133,13 +134,13 @@ CODES: dict[str, ErrorCode] = {
     "CatalogError": ErrorCode(
         "E_CATALOG",
         Text(
-            "The catalog is not a Singer catalog, selects no stream, lacks the stream that a selected one is made of, "
-            "or asks for an unknown replication method.",
+            "The catalog is not a Singer catalog, selects no stream, lacks a stream from which a selected one is "
+            "derived, or requests an unknown replication method.",
             "Файл не является каталогом Singer, в нём не выбран ни один поток, не хватает потока, из которого "
             "получается выбранный, или указан неизвестный способ репликации.",
         ),
         Text(
-            "Make one with `tap-amocrm --discover`, or correct the select rules.",
+            "Create a catalog with `tap-amocrm --discover`, or correct the select rules.",
             "Создайте каталог командой `tap-amocrm --discover` или исправьте правила выбора.",
         ),
         ("problem",),
@@ -154,7 +155,7 @@ CODES: dict[str, ErrorCode] = {
         "E_STATE",
         Text("The state is not a state of tap-amocrm.", "Это не состояние tap-amocrm."),
         Text(
-            "Give the last STATE of a run, or none to read everything.",
+            "Pass the last STATE of a run, or omit the state to read everything.",
             "Передайте последнее сообщение STATE или запустите без состояния, чтобы прочитать всё.",
         ),
         ("where",),
@@ -170,14 +171,14 @@ CODES: dict[str, ErrorCode] = {
     ),
     "LoginError": ErrorCode(
         "E_LOGIN",
-        Text("The login brought no access to the account.", "Вход не дал доступа к аккаунту."),
+        Text("The login did not give access to the account.", "Вход не дал доступа к аккаунту."),
         Text("Run `tap-amocrm-login` again.", "Запустите `tap-amocrm-login` ещё раз."),
         ("problem",),
         _LOGIN_PROBLEMS,
     ),
     "ForeignAnswerError": ErrorCode(
         "E_LOGIN_ANSWER",
-        Text("The answer is not to the login under way.", "Это ответ на другой вход."),
+        Text("The response does not belong to the login in progress.", "Это ответ на другой вход."),
         Text("Open the address that the command printed.", "Откройте адрес, который показала команда."),
     ),
     "AuthorisationError": ErrorCode(
@@ -189,7 +190,7 @@ CODES: dict[str, ErrorCode] = {
     "GrantRefusedError": ErrorCode(
         "E_GRANT_REFUSED",
         Text(
-            "amoCRM gives no new token for the code or refresh token.",
+            "amoCRM did not issue a new token for the code or refresh token.",
             "amoCRM не выдаёт новый токен по этому коду или токену обновления.",
         ),
         Text("Run `tap-amocrm-login`.", "Запустите `tap-amocrm-login`."),
@@ -202,7 +203,7 @@ CODES: dict[str, ErrorCode] = {
             "amoCRM заблокировала этот адрес из-за слишком частых запросов.",
         ),
         Text(
-            "Stop all integrations that run from here and write to amoCRM's support.",
+            "Stop all integrations that run from this address, and contact amoCRM's support.",
             "Остановите все интеграции, которые работают с этого адреса, и напишите в поддержку amoCRM.",
         ),
     ),
@@ -218,7 +219,7 @@ CODES: dict[str, ErrorCode] = {
     "PausedError": ErrorCode(
         "E_PAUSED",
         Text(
-            "amoCRM asks for a pause that is longer than a run waits.",
+            "amoCRM requests a pause that is longer than the longest wait of a run.",
             "amoCRM просит о паузе, которая дольше, чем ждёт загрузка: до {until}.",
         ),
         Text("Run again after the time in the message.", "Запустите снова после этого времени."),
@@ -236,7 +237,7 @@ CODES: dict[str, ErrorCode] = {
     "UrlTooLongError": ErrorCode(
         "E_URL_TOO_LONG",
         Text(
-            "An address was too long for the API even with one id.",
+            "A request URL was too long for the API even with a single ID.",
             "Адрес запроса слишком длинный для API даже с одним id: {path}.",
         ),
         Text("Report it with the log.", "Сообщите об этом и приложите журнал."),
@@ -245,7 +246,7 @@ CODES: dict[str, ErrorCode] = {
     "DriveError": ErrorCode(
         "E_DRIVE",
         Text(
-            "The account's files can't be read: it names no drive, or one that is not a host of amoCRM.",
+            "The account's files can't be read: the account has no drive, or its drive is not a host of amoCRM.",
             "Файлы аккаунта не читаются: адрес хранилища не указан или не относится к amoCRM.",
         ),
         Text(
@@ -255,7 +256,7 @@ CODES: dict[str, ErrorCode] = {
     ),
     "PlaceError": ErrorCode(
         "E_PLACE",
-        Text("The place for downloaded files can't be used.", "Место для файлов нельзя использовать: {place}."),
+        Text("The location for downloaded files can't be used.", "Место для файлов нельзя использовать: {place}."),
         Text(
             "Correct the address or the access to it; install the extra that the message names.",
             "Исправьте адрес или доступ к нему; установите дополнение, которое названо в сообщении.",
@@ -264,13 +265,13 @@ CODES: dict[str, ErrorCode] = {
     ),
     "EndlessListError": ErrorCode(
         "E_LIST_ENDLESS",
-        Text("A list of the API does not come to an end.", "Список API не заканчивается: {path}, страниц: {pages}."),
+        Text("A list of the API does not end.", "Список API не заканчивается: {path}, страниц: {pages}."),
         Text("Report it with the log; run again.", "Сообщите об этом, приложите журнал и запустите снова."),
         ("path", "pages"),
     ),
     "LockedError": ErrorCode(
         "E_LOCKED",
-        Text("Another process holds a file that processes share.", "Общий файл занят другим процессом: {file}."),
+        Text("Another process has locked a file that processes share.", "Общий файл занят другим процессом: {file}."),
         Text(
             "End that process, or wait for it; run again.",
             "Завершите этот процесс или дождитесь его конца и запустите снова.",

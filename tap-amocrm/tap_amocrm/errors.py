@@ -8,8 +8,8 @@ from typing import Any
 from tap_amocrm.error_codes import Language, code_of
 
 BLOCKED = (
-    "amoCRM has blocked this address (403 as HTML) after too many requests. Stop all integrations that run from here "
-    "and write to amoCRM's support; running again only prolongs it."
+    "amoCRM has blocked this address (403 as HTML) after too many requests. Stop all integrations that run from this "
+    "address, and contact amoCRM's support; further requests prolong the block."
 )
 
 
@@ -104,8 +104,8 @@ class PausedError(TapError):
         """The error for a pause that ends some seconds from now."""
         until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + seconds))
         return cls(
-            f"{what} and asks to wait {seconds:,.0f} s (Retry-After), until {until}. No request is sent before; run "
-            "again then. What was loaded stays.",
+            f"{what} and requests a wait of {seconds:,.0f} s (Retry-After), until {until}. No request is sent before "
+            f"that time; run again then. What was loaded stays.",
             seconds=round(seconds),
             until=until,
         )

@@ -224,7 +224,7 @@ def check_state(state: Mapping[str, Any]) -> None:
     """
     for key, what in _WRAPPED.items():
         if _BOOKMARKS not in state and isinstance(state.get(key), dict):
-            msg = f"The state is wrapped in {what}: give what it holds under {key!r} alone."
+            msg = f"The state is wrapped in {what}: pass only what it holds under {key!r}."
             raise StateError(msg, where=key)
     bookmarks = state.get(_BOOKMARKS, {})
     if not isinstance(bookmarks, dict):
@@ -357,7 +357,7 @@ def _is_time(value: Any) -> bool:
 
 def _refuse(where: str, value: Any, expected: str) -> None:
     msg = (
-        f"The state's {where} is {str(value)[:60]!r} and must be {expected}. Give the last STATE of a run, or "
-        "none to read everything."
+        f"The state's {where} is {str(value)[:60]!r} and must be {expected}. Pass the last STATE of a run, or omit "
+        f"the state to read everything."
     )
     raise StateError(msg, where=where)

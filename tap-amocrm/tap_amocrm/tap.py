@@ -126,14 +126,16 @@ class TapAmoCRM(JoinedTap):
             if not begun:
                 # Without a SCHEMA before it nobody knows whose STATE it is; the one of the last run still holds.
                 if isinstance(end, Interrupted):
-                    logger.error("Stopped by a signal before anything was written; the state is that of the last run.")
+                    logger.error(
+                        "Stopped by a signal before anything was written; the state of the last run is still valid."
+                    )
                 raise
             for stream in self.streams.values():
                 if isinstance(stream, AmoStream):
                     stream.keep_position()
             self.write_state()
             if isinstance(end, Interrupted):
-                logger.error("Stopped by a signal; the state is out, the next run goes on from there.")
+                logger.error("Stopped by a signal; the state has been written, and the next run continues from there.")
             raise
         finally:
             self._close_run()

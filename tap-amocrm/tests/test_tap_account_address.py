@@ -87,7 +87,7 @@ def test_a_redirect_is_not_followed_and_its_host_is_named(bent, status):
     try:
         location = other.url.replace("127.0.0.1", "localhost")
         bent.bend = lambda request, path, query: path == CONTACTS and request.answer(status, Location=location)
-        assert "sends requests on to localhost" in str(read(bent).error)
+        assert "redirects to localhost" in str(read(bent).error)
         assert other.seen == []
     finally:
         other.close()

@@ -289,7 +289,7 @@ def test_while_the_service_is_down_a_good_token_goes_on(endpoint, file, caplog):
     time.sleep(0.3)
     endpoint.script = [(503, "{}")] * 4
     assert running.authorization() == "Bearer access-1"
-    assert "could not be renewed ahead" in caplog.text
+    assert "could not be renewed in advance" in caplog.text
 
 
 def test_with_no_good_token_and_the_service_down_the_run_ends_and_the_next_one_succeeds(endpoint, file):
@@ -308,7 +308,7 @@ def hint(text):
 
 REFUSALS = [
     ("authorization_code", 400, hint("Authorization code has expired"), AuthorisationError, "20 minutes"),
-    ("refresh_token", 401, hint("Token has been revoked"), AuthorisationError, "once and for 3 months"),
+    ("refresh_token", 401, hint("Token has been revoked"), AuthorisationError, "once and within 3 months"),
     ("refresh_token", 400, hint("Cannot decrypt the refresh token"), AuthorisationError, "tap-amocrm-login"),
     ("refresh_token", 400, hint("Token is not linked to client"), AuthorisationError, "another integration"),
     ("refresh_token", 401, {"title": "Client authentication failed"}, ConfigError, "client_id and client_secret"),

@@ -63,7 +63,7 @@ def test_new_pages_without_end_end_in_an_error(bent, monkeypatch):
         return request.answer(200, {**body, "_embedded": {"contacts": [bent.record(number, 1)]}})
 
     bent.bend = bend
-    assert "there is no end" in str(read(bent).error)
+    assert "the list does not end" in str(read(bent).error)
 
 
 @pytest.mark.parametrize(
@@ -110,13 +110,13 @@ def test_a_pause_of_two_minutes_stops_all_requests_of_all_processes(bent, caplog
     for client in clients:
         client.close()
     assert asked == 1
-    assert "Waiting 120 s: amoCRM asked for a pause" in caplog.text or "Waiting 119 s" in caplog.text
+    assert "Waiting 120 s: amoCRM requested a pause" in caplog.text or "Waiting 119 s" in caplog.text
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_pause_of_a_day_ends_the_run_and_the_next_process_sends_nothing(bent, status):
     bent.bend = lambda request, path, query: request.answer(status, Retry_After="86400")
-    with pytest.raises(PausedError, match="asks to wait 86,400 s"):
+    with pytest.raises(PausedError, match="requests a wait of 86,400 s"):
         limited(bent).get(Ask("account", "/api/v4/account"))
     bent.bend = None
     with pytest.raises(PausedError, match="No request is sent before"):

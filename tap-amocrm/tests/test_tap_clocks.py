@@ -100,7 +100,7 @@ def test_a_time_of_definitions_ahead_of_the_service_s_clock_makes_them_be_read_a
     assert read(bent, first.state, definitions_lifetime=3600).names("users") == {}
     first.state["tap_amocrm"]["definitions"]["users"]["read_at"] = 4_102_444_800
     assert read(bent, first.state, definitions_lifetime=3600).names("users") == {1: "Anna"}
-    assert "users: the time of the last reading is ahead" in caplog.text
+    assert "users: the time of the last reading is later" in caplog.text
 
 
 @pytest.mark.parametrize("odd", [[None], [None] * 3, [1_000_000_000]])

@@ -73,7 +73,7 @@ def test_check_names_what_the_user_may_not_read_and_what_to_do(start):
     found = json.loads(done.stdout)
     (users,) = [f for f in found["findings"] if f["what"] == "may read users"]
     assert (users["outcome"], users["level"]) == ("no", "warning")
-    assert "have this right" in users["remedy"]
+    assert "Grant this right" in users["remedy"]
     assert (found["level"], done.returncode) == ("warning", 0)
 
 

@@ -268,8 +268,8 @@ def test_recordings_come_when_asked_for_and_their_host_never_sees_the_token(tap,
     assert (place / done["path"]).read_bytes() == b"sound" * 100
     assert len(done["links"]) == 2
     reasons = [e["reason"] for e in manifest(place).values() if e["status"] == "failed"]
-    assert any("needs a login" in r for r in reasons)
-    assert any("only addresses of http" in r for r in reasons)
+    assert any("requires a login" in r for r in reasons)
+    assert any("only http and https addresses" in r for r in reasons)
 
 
 def test_private_addresses_are_not_asked_unless_allowed(tap, telephony, tmp_path):

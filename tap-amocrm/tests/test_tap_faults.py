@@ -40,7 +40,7 @@ def test_a_server_that_goes_away_ends_in_a_clear_error_and_the_next_run_complete
     tap.sim.control("faults", script={str(n): "502" for n in range(20, 2000)})
     first = tap.run(page_size=25)
     assert first.code == 1
-    assert "gives no usable answer after" in first.log
+    assert "gave no usable answer after" in first.log
     assert "Traceback" not in first.log
     tap.sim.simulator.faults.script.clear()
     second = tap.run(first.state, page_size=25)

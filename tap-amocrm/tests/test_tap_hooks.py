@@ -204,7 +204,7 @@ def test_subscribing_again_and_taking_it_back(hooks, sim):
     assert hooks.run("subscribe").stdout == "Subscribed.\n"
     assert sim.simulator.webhooks.subscribed[0]["disabled"] is False
     assert hooks.run("unsubscribe").stdout == "Unsubscribed.\n"
-    assert hooks.run("unsubscribe").stdout == "There is no such subscription.\n"
+    assert hooks.run("unsubscribe").stdout == "The account has no such subscription.\n"
     assert sim.simulator.webhooks.subscribed == []
 
 

@@ -208,6 +208,6 @@ def test_an_account_without_a_time_zone_is_warned_of(caplog):
 def test_an_answer_without_an_account_id_is_one_clear_error():
     with (
         payload_account(with_account(id=None)) as account,
-        pytest.raises(Exception, match=r"/api/v4/account gives no usable answer after 3 tries \(a body whose ID"),
+        pytest.raises(Exception, match=r"/api/v4/account gave no usable answer after 3 tries \(a body whose ID"),
     ):
         read_account(account.url)

@@ -138,7 +138,7 @@ def test_variables_come_as_the_kinds_of_their_settings():
         ("[]", 'must hold a JSON object such as {"subdomain": "mycompany", "access_token": "..."}.'),
         (b"\xff\xfe{}", "is not text in UTF-8."),
         ("[" * 100_000, "is not valid JSON: it is nested too deep."),
-        ('{"page_size": ' + "7" * 5000 + "}", "is not valid JSON: it holds a number of too many digits."),
+        ('{"page_size": ' + "7" * 5000 + "}", "is not valid JSON: it holds a number with too many digits."),
     ],
 )
 @pytest.mark.parametrize("name", COMMANDS)

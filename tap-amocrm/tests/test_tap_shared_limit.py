@@ -108,4 +108,4 @@ def test_a_database_that_goes_away_in_the_middle_ends_the_run_with_a_clear_messa
         shutil.rmtree(base, ignore_errors=True)
     log = run.communicate(timeout=90)[1]
     assert run.returncode == 1
-    assert "The database of shared_limit_url can't be reached any more" in log
+    assert "The database of shared_limit_url is no longer reachable" in log

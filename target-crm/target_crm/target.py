@@ -129,7 +129,7 @@ class TargetCRM(Target):
                 logger.error("%s", setting_problem(problem))
             sys.exit(1)
         except (Interrupted, KeyboardInterrupt):
-            logger.error("Stopped by a signal; what was committed stays, the rest comes with the next run.")
+            logger.error("Stopped by a signal. What was committed stays; the next run continues from there.")
             sys.exit(143)
 
 
@@ -138,8 +138,8 @@ def _refuse_ignored_dry_run(config: dict[str, Any], given: tuple[str, ...]) -> N
     variable, config_says = os.environ.get("TARGET_CRM_DRY_RUN", ""), str(config.get("dry_run", False))
     if "ENV" not in given and variable.strip().lower() in TRUTHS and config_says.lower() not in TRUTHS:
         msg = (
-            "TARGET_CRM_DRY_RUN is set, but the environment is only read with --config ENV, and the load would write. "
-            "Add --config ENV, or take the variable away."
+            "TARGET_CRM_DRY_RUN is set, but the environment is read only with --config ENV, so the load would write. "
+            "Add --config ENV, or unset the variable."
         )
         raise ConfigError(msg)
 
@@ -157,7 +157,7 @@ def plan_of(settings: Settings, messages: IO[Any], limit: int = 200) -> Plan:
     try:
         target.listen(messages)
     except IncompleteInputError as error:
-        logger.warning("%s The plan is of what came.", error)
+        logger.warning("%s The plan covers what was received.", error)
     except StreamRejectedError as error:
-        logger.warning("The load would fail after it wrote the rest: %s", error)
+        logger.warning("The load would fail after writing the rest: %s", error)
     return found[0]

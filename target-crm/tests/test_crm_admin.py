@@ -105,8 +105,8 @@ def test_explain_says_where_each_value_comes_from(crm, admin):
 
 def test_explain_of_nothing_is_one_message(crm, admin):
     crm.sync("contacts", {"id": 1})
-    assert "There is no row amo:9 in contacts" in admin("explain", "contacts", "amo:9", fails=True)
-    assert "There is no mapped table clients" in admin("explain", "clients", "amo:9", fails=True)
+    assert "Table contacts has no row amo:9" in admin("explain", "contacts", "amo:9", fails=True)
+    assert "Table clients is not in the mapping" in admin("explain", "clients", "amo:9", fails=True)
 
 
 def test_a_conflict_is_listed_with_its_three_values(crm, admin):
@@ -287,7 +287,7 @@ def test_undoing_a_deletion_takes_the_mark_back(crm, admin):
 def test_undoing_what_is_not_there_or_was_undone_is_one_message(crm, admin):
     crm.sync("contacts", {"id": 1})
     run = last_run(crm)
-    assert "There is no run 999" in admin("undo", 999, fails=True)
+    assert "Run 999 does not exist" in admin("undo", 999, fails=True)
     admin("undo", run)
     assert f"Run {run} was undone by run" in admin("undo", run, fails=True)
 
@@ -297,7 +297,7 @@ def test_rejects_are_listed_with_their_reason(crm, admin):
     (found,) = admin("rejects", "--json")
     assert found["code"] == "E_KEY_NOT_A_NUMBER"
     assert found["args"] == {"property": "id", "value": "семь"}
-    assert 'id must be a whole number, but "семь" came.' in admin("rejects")
+    assert 'id must be a whole number, got "семь".' in admin("rejects")
 
 
 def test_a_reject_that_is_still_bad_stays_open(crm, admin):

@@ -65,7 +65,7 @@ def test_looking_at_an_empty_database_makes_nothing_in_it(folder, empty_database
 @pytest.mark.parametrize("arguments", READING, ids=lambda a: a[0])
 def test_looking_without_settings_makes_no_database(folder, arguments):
     done = admin(*arguments)
-    assert "no embedded PostgreSQL in" in done.output
+    assert "contains no embedded PostgreSQL" in done.output
     assert list(folder.iterdir()) == []
 
 

@@ -34,12 +34,12 @@ def conflict(crm):
 def test_an_unknown_run(conflict, admin):
     for arguments in (["undo", 999], ["report", 999, "--html", "x.html"], ["conflicts", "--run", 999]):
         said = admin(*arguments)
-        assert "There is no run 999; the runs are 1 to 2." in said, arguments
+        assert "Run 999 does not exist; the runs are 1 to 2." in said, arguments
 
 
 def test_an_unknown_conflict_is_not_settled(conflict, admin):
     said = admin("conflicts", 99999, "--take", "amo")
-    assert "There is no conflict 99999." in said
+    assert "No such conflict: 99999." in said
     assert f"Open conflicts: {conflict}." in said
 
 
@@ -52,7 +52,7 @@ def test_a_conflict_that_is_resolved_already_says_how(crm, conflict, admin):
     CliRunner().invoke(
         main, ["--database-url", crm.url, "--crm-schema", crm.schema, "conflicts", str(conflict), "--take", "crm"]
     )
-    assert f"Resolved already: conflict {conflict} (crm). No conflict is open." in admin(
+    assert f"Already resolved: conflict {conflict} (crm). No conflict is open." in admin(
         "conflicts", conflict, "--take", "amo"
     )
 
@@ -65,7 +65,7 @@ def test_an_unknown_table_or_column_names_the_nearest(conflict, admin):
 
 def test_an_unknown_reject(crm, conflict, admin):
     for arguments in (["--retry"], ["--drop", "why"], []):
-        assert "There is no reject 9999. No reject is open." in admin("rejects", 9999, *arguments)
+        assert "No such reject: 9999. No reject is open." in admin("rejects", 9999, *arguments)
 
 
 def test_nothing_to_retry_is_no_run(conflict, admin):
@@ -73,17 +73,17 @@ def test_nothing_to_retry_is_no_run(conflict, admin):
 
 
 def test_an_unknown_record(conflict, admin):
-    assert "There is no row amo:9 in contacts; there is amo:1, for example." in admin("explain", "contacts", "amo:9")
+    assert "Table contacts has no row amo:9 (it has amo:1, for example)." in admin("explain", "contacts", "amo:9")
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["undo", 999, "--preview"], "There is no run 999; the runs are 1 to 2."),
-        (["written", 999], "There is no run 999; the runs are 1 to 2."),
+        (["undo", 999, "--preview"], "Run 999 does not exist; the runs are 1 to 2."),
+        (["written", 999], "Run 999 does not exist; the runs are 1 to 2."),
         (["proposals", 999, "--insert"], "999"),
         (["tie", "contact", "x", "amo:1"], "Did you mean contacts?"),
-        (["tie", "contacts", "x", "amo:1"], "There is no row x in contacts"),
+        (["tie", "contacts", "x", "amo:1"], "Table contacts has no row x"),
         (["untie", "contact", "amo:1"], "Did you mean contacts?"),
         (["untie", "contacts", "amo:9"], "amo:9"),
         (["conflicts", "--rule", "nope"], "is not one of"),

@@ -83,21 +83,24 @@ def test_no_way_into_the_programs_shows_the_password(way, tmp_path):
 
 
 REFUSED = {
-    "a wrong password": ('password authentication failed for user "crm"', "The server refused user or password"),
+    "a wrong password": (
+        'password authentication failed for user "crm"',
+        "The server rejected the user name or the password",
+    ),
     "a wrong password, in Russian": (
         'пользователь "crm" не прошёл проверку подлинности (по паролю)',
-        "The server refused user or password",
+        "The server rejected the user name or the password",
     ),
-    "no room": ("sorry, too many clients already", "The database takes no more connections"),
-    "no room for the role": ('too many connections for role "crm"', "The database takes no more connections"),
-    "no room, in Russian": ("извините, уже слишком много клиентов", "The database takes no more connections"),
+    "no room": ("sorry, too many clients already", "The server accepts no more connections"),
+    "no room for the role": ('too many connections for role "crm"', "The server accepts no more connections"),
+    "no room, in Russian": ("извините, уже слишком много клиентов", "The server accepts no more connections"),
     "a server that starts": ("the database system is starting up", "The server is not ready"),
     "an unknown database": ('database "crm" does not exist', "The database does not exist"),
     "an unknown database, in Russian": ('база данных "crm" не существует', "The database does not exist"),
     "an unknown role": ('role "crm" does not exist', "The database role does not exist"),
     "an address that is not let in": (
         'no pg_hba.conf entry for host "127.0.0.1", user "crm", database "crm", no encryption',
-        "The server does not let this user in from here",
+        "The server does not accept this user from this host",
     ),
 }
 
@@ -118,15 +121,15 @@ def test_a_database_that_is_not_there_is_named(crm):
 
 
 RAISED = {
-    "53100": "The disk of the database is full",
+    "53100": "The database's disk is full",
     "53200": "The database is out of memory",
-    "53300": "The database takes no more connections",
+    "53300": "The server accepts no more connections",
     "53400": "A limit of the database is exceeded",
-    "57014": "A statement was cancelled from outside",
+    "57014": "A statement was cancelled by someone else",
     "25006": "The server is read-only",
-    "42501": "The database role lacks a right",
-    "58030": "The server has trouble with its files",
-    "XX001": "The database's data is damaged",
+    "42501": "The database role lacks a privilege",
+    "58030": "The server reports a problem with its files",
+    "XX001": "The database is damaged",
 }
 
 
@@ -152,5 +155,8 @@ def test_a_session_that_an_administrator_ends_in_a_load_is_said_to_be_ended(crm)
         f"$$BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN new; END$$; "
         f"CREATE TRIGGER refuse BEFORE INSERT ON contacts EXECUTE FUNCTION {crm.schema}.refuse()"
     )
-    with pytest.raises(DatabaseError, match=r"^The database (ended the connection|went away): .* run again\.$"):
+    with pytest.raises(
+        DatabaseError,
+        match=r"^The (database closed the connection|connection to the database was lost): .* run again\.$",
+    ):
         crm.sync("contacts", {"id": 1})

@@ -71,7 +71,7 @@ def test_rights_that_a_load_lacks_are_named(crm, doctor):
     assert f'UPDATE on "{crm.schema}"."contacts"' in checks["rights"]["text"]
     assert f'DELETE on "{crm.schema}"."contact_phones"' in checks["rights"]["text"]
     assert "companies" not in checks["rights"]["text"]
-    assert checks["rights"]["remedy"] == "Grant them as docs/least-rights.md says."
+    assert checks["rights"]["remedy"] == "Grant them as docs/least-privilege.md says."
 
 
 def test_a_mapping_that_does_not_fit_is_an_error_with_file_and_line(crm, doctor):
@@ -99,7 +99,7 @@ def test_little_space_for_the_embedded_server_is_named(monkeypatch, tmp_path):
     done = CliRunner().invoke(main, ["--data-dir", str(tmp_path / "pg"), "doctor"])
     assert done.exit_code == 0
     assert "warning  space" in done.stdout
-    assert "-> Make room" in done.stdout
+    assert "-> Free some space" in done.stdout
     assert not (tmp_path / "pg").exists()
 
 

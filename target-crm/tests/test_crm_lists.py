@@ -163,7 +163,7 @@ def test_empty_lists_say_what_that_means(crm, admin):
         "rejects": "No reject is open.",
         "proposals": "No proposal is open.",
         "warnings": "No warning is open.",
-        "rules": "There is no rule.",
+        "rules": "No rules are stored.",
     }
 
 

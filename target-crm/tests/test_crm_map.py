@@ -94,7 +94,7 @@ def test_tables_with_russian_names_are_found_and_the_statements_that_they_lack_m
     assert "Still to be done" in told
     assert "no column amo_id (key.amo_id)" in told
     crm.execute(admin.sql.read_text())
-    assert "It fits the database as it is" in admin.init()
+    assert "It fits the database; correct" in admin.init()
     settings = {"mapping_file": str(admin.file)}
     crm.execute("""INSERT INTO "Сотрудники" ("ФИО", "Почта") VALUES ('Анна', 'anna@firma.ru')""")
     crm.sync("users", {"id": 5, "name": "Анна", "email": "anna@firma.ru"}, **settings)
@@ -146,7 +146,7 @@ def test_keys_of_uuid_enums_views_and_second_choices(crm, admin):
     # What is there of amoCRM's key is used, the rest is added.
     assert streams["contacts"]["key"] == {"id": "id", "account": "amo_account_id", "amo_id": "amocrm_id"}
     crm.execute(admin.sql.read_text())
-    assert "It fits the database as it is" in admin.init()
+    assert "It fits the database; correct" in admin.init()
     crm.sync("contacts", {"id": 2, "first_name": "Пётр", "last_name": "Котов"}, mapping_file=str(admin.file))
     assert [(r["surname"], r["amocrm_id"]) for r in crm.rows("people", "id")] == [("Котов", 2)]
 
@@ -177,7 +177,7 @@ def test_a_file_that_is_there_is_not_replaced_unasked(crm, admin):
     admin.file.write_text("mine")
     run = admin("--init", "-o", str(admin.file))
     assert run.exit_code == 2
-    assert "is there already" in run.output
+    assert "already exists" in run.output
     assert admin.file.read_text() == "mine"
 
 

@@ -82,7 +82,9 @@ class Case:
 
 
 DATABASE = {
-    "no such table": Case(old="table: firms\n", new="table: firmy\n", at="companies:", says=("no table", "firmy")),
+    "no such table": Case(
+        old="table: firms\n", new="table: firmy\n", at="companies:", says=("does not exist", "firmy")
+    ),
     "a view": Case(
         "CREATE VIEW firms_view AS SELECT * FROM firms",
         old="table: firms\n",
@@ -156,14 +158,14 @@ DATABASE = {
     "a generated column": Case(
         "ALTER TABLE firms DROP inn, ADD inn text GENERATED ALWAYS AS ('x') STORED",
         at="      inn:",
-        says=("filled by the database alone", "take it out"),
+        says=("filled by the database alone", "remove it"),
     ),
     "an identity column as a value": Case(
         "ALTER TABLE firms ADD number bigint GENERATED ALWAYS AS IDENTITY",
         old="      inn: {",
         new="      number: {from: id, transform: integer}\n      inn: {",
         at="number: {from: id",
-        says=("identity", "take it out"),
+        says=("identity", "remove it"),
     ),
     "an enum without values": Case(
         old=", values: {Клиент: client, Партнёр: partner}", at="      kind:", says=("client, partner", "values")
@@ -306,7 +308,7 @@ DATABASE = {
         at="companies:",
         says=("row-level security", "BYPASSRLS"),
     ),
-    "no related table": Case(old="firm_phones", new="phones_of_firms", at="      phones:", says=("no table",)),
+    "no related table": Case(old="firm_phones", new="phones_of_firms", at="      phones:", says=("does not exist",)),
     "a related table without a column": Case(
         old="comment: note", new="comment: remark", at="      phones:", says=("no column remark", "null for none")
     ),
@@ -366,7 +368,7 @@ TEXT = {
         old="      inn: {", new="      on: name\n      inn: {", at="on: name", says=("bool", "in quotes")
     ),
     "a version of the future": Case(old="version: 1", new="version: 2", at="version: 2", says=("reads 1",)),
-    "no table": Case(old="    table: firms\n", at="companies:", says=("names no table",)),
+    "no table": Case(old="    table: firms\n", at="companies:", says=("has no table",)),
     "no source": Case(old="title: name", new="title: {policy: soft}", at="title:", says=("either from or field",)),
     "two sources": Case(
         old="title: name", new="title: {from: name, field: X}", at="title:", says=("either from or field",)
@@ -396,7 +398,7 @@ TEXT = {
         says=("use from",),
     ),
     "a link with a transformation": Case(
-        old="link: companies}", new="link: companies, transform: integer}", at="firm_id:", says=("take those out",)
+        old="link: companies}", new="link: companies, transform: integer}", at="firm_id:", says=("remove those",)
     ),
     "when_entity without a link": Case(
         old="title: name", new="title: {from: name, when_entity: leads}", at="title:", says=("beside link",)

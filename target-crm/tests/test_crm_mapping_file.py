@@ -88,5 +88,5 @@ def test_lines_of_another_file_are_not_shown(tmp_path):
 
 
 def test_a_home_folder_that_nobody_has_is_one_sentence():
-    with pytest.raises(ConfigError, match=r"^Setting mapping_file: the home folder that ~ stands for is unknown"):
+    with pytest.raises(ConfigError, match=r"^Setting mapping_file: the home folder \(~\) is unknown"):
         Settings.from_config({"mapping_file": "~nosuchuser/mapping.yaml"})

@@ -37,12 +37,12 @@ def refused(text):
         ({"name": "nmae"}, "nmae, which amoCRM's companies do not have (did you mean name?)"),
         ({"name": {"from": "responsible_user"}}, "did you mean responsible_user_id?"),
         ({"name": "_embedded.tag[].name"}, "did you mean tags?"),
-        ({"name": "_embedded.tags.name"}, "which is a list; say what of it: tags[] (all), tags[0]"),
+        ({"name": "_embedded.tags.name"}, "which is a list; name what to take of it: tags[] (all), tags[0]"),
         ({"name": "_embedded.tags[].name", "rating": {"from": "_embedded.tags[].id", "transform": "integer"}},
          "takes all of a list (_embedded.tags[].id), but needs one value"),
-        ({"company_id": {"from": "_embedded.companies[].id", "link": "companies"}}, "say first: true"),
+        ({"company_id": {"from": "_embedded.companies[].id", "link": "companies"}}, "set first: true"),
         ({"name": "custom_fields_values"}, "the list of all custom fields; take one with field: NAME"),
-        ({"name": {"from": ["name", "id"]}}, "takes several properties; say first: true"),
+        ({"name": {"from": ["name", "id"]}}, "takes several properties; set first: true"),
         ({"name": "tags[0"}, "in which 'tags[0' can't be read"),
     ],
 )  # fmt: skip
@@ -55,7 +55,7 @@ def test_a_source_that_would_stay_empty_is_refused_with_its_line_and_the_remedy(
 @pytest.mark.parametrize("stream", ["notes", "tasks"])
 def test_a_link_by_entity_id_needs_to_know_of_what_it_is_the_id(stream):
     source = {"from": "entity_id", "link": stream}
-    assert f"say which with when_entity: {stream}." in refused(mapping({"company_id": source}, stream))
+    assert f"name the kind with when_entity: {stream}." in refused(mapping({"company_id": source}, stream))
     assert "did you mean companies?" in refused(mapping({"company_id": source | {"when_entity": "company"}}, stream))
 
 

@@ -112,7 +112,7 @@ def test_an_incomplete_run_ends_with_code_1_and_a_valid_state(crm, tmp_path):
 def test_input_without_a_message_is_an_error(crm, tmp_path, text):
     done = command(crm, tmp_path, text)
     assert done.returncode == 1
-    assert "Not one Singer message came" in done.stderr
+    assert "No Singer message was received" in done.stderr
     assert last_run(crm)["status"] == "failed"
 
 
@@ -159,7 +159,7 @@ def test_a_state_of_another_database_is_warned_of_and_marked(crm, caplog):
     assert run["status"] == "succeeded"
     (notice,) = run["notices"]
     assert (notice["code"], notice["args"]["streams"]) == ("W_STATE_GAP", "contacts")
-    (told,) = [r.getMessage() for r in caplog.records if "never let go" in r.getMessage()]
+    (told,) = [r.getMessage() for r in caplog.records if "never released" in r.getMessage()]
     assert "--full-refresh" in told
 
 

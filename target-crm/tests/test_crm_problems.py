@@ -47,8 +47,8 @@ def test_every_code_that_the_program_names_is_in_the_registry():
 def test_an_error_carries_its_code_and_arguments(error):
     found = error("E_KEY_NOT_A_NUMBER", property="id", value="семь")
     assert found.problem == Problem("E_KEY_NOT_A_NUMBER", {"property": "id", "value": "семь"})
-    assert str(found) == 'id must be a whole number, but "семь" came.'
-    assert found.problem.text("ru") == 'Свойство id — целое число, а пришло "семь".'
+    assert str(found) == 'id must be a whole number, got "семь".'
+    assert found.problem.text("ru") == 'Свойство id должно быть целым числом, получено "семь".'
 
 
 def test_an_argument_that_is_missing_is_a_fault_of_the_program():

@@ -80,9 +80,9 @@ def test_an_ignored_record_stays_away_until_a_person_takes_it(waiting):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        (("proposals", "99", "--insert"), "There is no proposal 99"),
-        (("proposals", "NUMBER", "--take", "77"), "There is no row 77 in firm"),
-        (("tie", "firm", "ROW", "amo:8"), "There is no row amo:8 in firm"),
+        (("proposals", "99", "--insert"), "No such proposal: 99"),
+        (("proposals", "NUMBER", "--take", "77"), "Table firm has no row 77"),
+        (("tie", "firm", "ROW", "amo:8"), "Table firm has no row amo:8"),
         (("untie", "firm", "1"), "amo:ID"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_row_of_another_record_is_not_given_away(waiting):
     crm, _, _, number = waiting
     sync(crm, record(2, name="other", inn="7728168971"))
     done = command(crm, "proposals", number, "--take", str(tied(crm)[2]))
-    assert "belongs to record amo:2 already" in done.output
+    assert "already belongs to record amo:2" in done.output
 
 
 def test_an_untied_record_gets_a_row_of_its_own_and_its_children_follow(firms):
@@ -155,7 +155,7 @@ def test_a_change_that_a_unique_constraint_refuses_waits_beside_the_row_that_is_
     assert (one["rule"], one["candidates"]) == ("constraint firm_name", [str(row)])
     assert crm.row("firm", 1)["name"] == "Ромашка"
     before = whole(crm)
-    assert "has a row of firm already" in command(crm, "proposals", str(one["id"]), "--insert").output
+    assert "already has a row of firm" in command(crm, "proposals", str(one["id"]), "--insert").output
     admin(crm, "proposals", str(one["id"]), "--take", str(row))
     assert tied(crm) == {1: row}
     assert crm.row("firm", 1)["city"] == "Омск"
@@ -197,5 +197,5 @@ def test_a_record_of_rows_that_are_only_matched_gets_no_new_one(own_tables):
     (one,) = waiting_for_a_decision(crm)
     done = command(crm, "proposals", str(one["id"]), "--insert")
     assert done.exit_code == 1
-    assert "no record gets a new one" in done.output
+    assert "no rows are inserted" in done.output
     assert len(waiting_for_a_decision(crm)) == 1

@@ -176,7 +176,7 @@ def test_the_page_calls_records_by_their_names_and_reasons_in_plain_words(crm, r
     page = report("--last")
     named = "Contact Соколова Анна Position Директор по закупкам Директор по закупкам и логистике"
     assert named in text_of(page, "Conflicts")
-    assert 'id must be a whole number, but "x9" came.' in text_of(page, "Not loaded")
+    assert 'id must be a whole number, got "x9".' in text_of(page, "Not loaded")
     assert '"name": "Без номера"' in text_of(page, "Not loaded")
     assert '"сто тысяч" is not a number. W_NOT_A_NUMBER' in text_of(page, "Values left out")
     shown = re.search(r"<h2>Changes by column</h2>.*?</table>", page, re.DOTALL)[0]
@@ -200,7 +200,7 @@ def test_the_report_speaks_russian_throughout(crm, report, tmp_path):
     assert '<html lang="ru">' in page
     assert "<h1>Загрузка № 2 <" in page
     assert "запросов: 30 за 5 с, не больше 7 в секунду; предел 7." in page.lower()
-    assert "Свойство id — целое число, а пришло" in text_of(page, "Не загружено")
+    assert "Свойство id должно быть целым числом, получено" in text_of(page, "Не загружено")
     shown = {html.unescape(text).strip() for text in re.findall(r">([^<>]+)<", page)}
     shown |= set(re.findall(r'aria-label="([^"]+)"', page))
     english = {text[0] for text in TEXTS.values() if re.search("[a-z]", text[0]) and text[0] != text[1]}

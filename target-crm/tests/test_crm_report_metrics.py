@@ -47,7 +47,7 @@ def test_metrics_of_the_run_are_drawn_with_its_own_limit(report):
 
 @pytest.mark.parametrize("run_id", ["run-2", None])
 def test_metrics_of_another_run_are_refused(report, run_id):
-    with pytest.raises(ConfigError, match="metrics of another run than run 1"):
+    with pytest.raises(ConfigError, match="metrics of a run other than run 1"):
         report({**METRICS, "run_id": run_id})
 
 

@@ -203,7 +203,7 @@ def checked(crm):
 
 
 def test_map_names_required_as_a_remedy_for_a_link_that_may_be_empty(own_tables):
-    assert "say required: skip (leave such records out) or wait" in checked(own_tables(DDL, streams()))
+    assert "set required: skip (leave such records out) or wait" in checked(own_tables(DDL, streams()))
 
 
 @pytest.mark.parametrize(

@@ -432,8 +432,8 @@ def test_a_record_that_is_not_there_is_said(desk):
 def test_rejects_say_in_plain_words_what_is_wrong(desk):
     text = desk.browser.text("/rejects")
     assert "Not loaded Open: 2" in text
-    assert 'id must be a whole number, but "x9" came.' in text
-    assert 'Свойство id — целое число, а пришло "x9".' in desk.served.enter("ru").text("/rejects")
+    assert 'id must be a whole number, got "x9".' in text
+    assert 'Свойство id должно быть целым числом, получено "x9".' in desk.served.enter("ru").text("/rejects")
 
 
 def test_one_reject_is_tried_again_and_then_all(desk):

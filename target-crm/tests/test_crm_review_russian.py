@@ -104,7 +104,7 @@ def test_every_unknown_thing_is_named_in_russian(served):
     for path, said in {
         "/runs/999": "Загрузки 999 нет; есть загрузки с 1 по",
         "/conflicts/999": "Нет конфликта 999. Открытые конфликты: 1,",
-        "/records/nope/1": "В сопоставлении нет таблицы nope.",
+        "/records/nope/1": "Таблицы nope нет в сопоставлении.",
         "/records/contact/1": "Похожее имя: contacts.",
         "/records?table=contacts&key=999": "Записи 999 нет: Контакты.",
     }.items():

@@ -1,4 +1,4 @@
-"""A role with the rights that docs/least-rights.md names, and no others; TLS; names that are hostile."""
+"""A role with the rights that docs/least-privilege.md names, and no others; TLS; names that are hostile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from target_crm.errors import DatabaseError
 
-DOC = Path(__file__).resolve().parents[2] / "docs" / "least-rights.md"
+DOC = Path(__file__).resolve().parents[2] / "docs" / "least-privilege.md"
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_right_that_is_missing_is_named_with_the_page_that_lists_them(crm, loa
     role = f"loader_{crm.schema}"
     crm.connection.execute(sql.SQL("REVOKE UPDATE ON {} FROM {}").format(*map(sql.Identifier, ("contacts", role))))
     crm.sync("contacts", {"id": 1}, **loader)
-    with pytest.raises(DatabaseError, match=r"contacts.*docs/least-rights.md"):
+    with pytest.raises(DatabaseError, match=r"contacts.*docs/least-privilege.md"):
         crm.sync("contacts", {"id": 1, "last_name": "Новая"}, **loader)
 
 

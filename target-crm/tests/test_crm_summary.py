@@ -43,7 +43,7 @@ def test_a_load_ends_with_a_table_and_a_sentence_on_what_waits(crm, said):
 
 def test_a_load_after_which_nothing_waits_says_so(crm, said):
     crm.sync("contacts", {"id": 1})
-    assert said("Run 1: ")[0].splitlines()[-1] == "Nothing waits for a person."
+    assert said("Run 1: ")[0].splitlines()[-1] == "Nothing waits for a decision."
 
 
 def test_a_long_load_says_what_it_has_merged(crm, said, monkeypatch):

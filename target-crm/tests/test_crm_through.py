@@ -244,7 +244,7 @@ def checked(crm):
         ({"target": "note"}, "column member.note is text, but firm.id, which it links to, is integer"),
         ({"parent": "firm_id", "target": "person_id"}, "column member.firm_id references"),
         ({"defaults": {"firm_id": 1}}, "column firm_id is used by through companies already"),
-        ({"table": "members"}, "there is no table"),
+        ({"table": "members"}, "does not exist"),
     ],
 )
 def test_map_holds_a_join_table_against_the_database(own_tables, through, says):

@@ -132,7 +132,7 @@ def test_a_role_that_may_not_change_the_tables_is_told_what_to_run(old):
         )
     )
     try:
-        with pytest.raises(DatabaseError, match=r"version 1.*owner\.json.*docs/least-rights\.md"):
+        with pytest.raises(DatabaseError, match=r"version 1.*owner\.json.*docs/least-privilege\.md"):
             old.load([], database_url=f"{old.url}&user={role}&password=geheim")
     finally:
         old.connection.execute(sql.SQL("DROP OWNED BY {}; DROP ROLE {}").format(name, name))

@@ -245,9 +245,7 @@ def test_an_account_without_a_time_zone_is_warned_of_once(crm):
 def test_custom_fields_that_come_as_columns_are_refused_before_a_row_is_written(crm):
     message = json.loads(crm.schema_message("contacts"))
     message["schema"]["x-amocrm-custom-fields"] = "columns"
-    with pytest.raises(
-        MappingError, match=r"^Stream contacts brings its custom fields as columns.*custom_fields: array"
-    ):
+    with pytest.raises(MappingError, match=r"^Stream contacts sends custom fields as columns.*custom_fields: array"):
         crm.load([json.dumps(message), *crm.messages("contacts", {"first_name": "Анна"})[-1:]])
     assert crm.execute("SELECT 1 FROM contacts") == []
 

@@ -210,7 +210,7 @@ def test_a_reading_that_was_cut_off_is_an_error_and_no_certificate(loaded):
 
 def test_a_load_refuses_what_was_read_for_a_verification(loaded):
     before = state_of(loaded)
-    with pytest.raises(Exception, match="to be compared, not loaded"):
+    with pytest.raises(Exception, match="for comparison, not for loading"):
         loaded.load(reading(loaded, ("contacts", {**NINA, "id": 5})).splitlines())
     before.pop("sync_runs")
     after = state_of(loaded)

@@ -34,11 +34,15 @@ def drive_of(client: Client) -> str:
         return client.settings.drive_url
     named = text(client.get(_ACCOUNT).body.get("drive_url")).strip().rstrip("/")
     if not named:
-        msg = "The account names no drive (drive_url): its plan has no files, or the integration no access to them."
+        msg = (
+            "The account has no drive (drive_url): its plan does not include files, or the integration has no "
+            "access to them."
+        )
         raise DriveError(msg)
     if not is_of_account(named, client.settings.api_url):
         msg = (
-            f"The account names {named[:100]!r} as its drive, which is not a host of amoCRM: it is not sent the token."
+            f"The account names {named[:100]!r} as its drive, which is not a host of amoCRM; the token is not sent "
+            f"there."
         )
         raise DriveError(msg)
     return named

@@ -50,10 +50,10 @@ class Pages:
         self._seen.add(page)
         if self._repeats < _MOST_REPEATS and self._empty < _MOST_EMPTY and self._count < _MOST_PAGES:
             return
-        what = "they repeat" if self._repeats else "they are empty" if self._empty else "there is no end"
+        what = "they repeat" if self._repeats else "they are empty" if self._empty else "the list does not end"
         msg = (
             f"{self._path}: amoCRM announces further pages, but {what} (after {self._count:,} pages). What was loaded "
-            "stays; run again, and tell amoCRM's support if it happens again."
+            f"stays. Run again, and report it to amoCRM's support if it happens again."
         )
         raise EndlessListError(msg, path=self._path, pages=self._count)
 

@@ -74,8 +74,8 @@ class Lists:
         if name not in self.doubted:
             self.doubted.add(name)
             logger.warning(
-                "%s: amoCRM answers that the list is empty, though it held records. The bookmark does not move; the "
-                "next run asks again.",
+                "%s: amoCRM returned an empty list, although the list held records before. The bookmark does not "
+                "move; the next run reads it again.",
                 name,
             )
 

@@ -82,7 +82,9 @@ class OAuth:
                     if time.time() >= self._chain.expires_at:
                         raise
                     self._renew_at = time.time() + _AGAIN_AFTER
-                    logger.warning("The token could not be renewed ahead of its end; the old one is used until then.")
+                    logger.warning(
+                        "The token could not be renewed in advance; the present one is used until it expires."
+                    )
             return self._header()
 
     def renew(self, rejected: str) -> bool:
@@ -119,7 +121,9 @@ class OAuth:
             if stored.refresh_token:
                 grants.append(Grant("refresh_token", stored.refresh_token))
             if not grants:
-                msg = "There is no refresh token yet: run tap-amocrm-login, or set authorization_code or refresh_token."
+                msg = (
+                    "No refresh token is stored yet: run tap-amocrm-login, or set authorization_code or refresh_token."
+                )
                 raise ConfigError(msg, setting="refresh_token", problem="missing")
             self._take(self._obtain(stored, grants))
 
@@ -158,7 +162,7 @@ class OAuth:
                 logger.warning("%s The tokens of token_file are used.", refused)
             return self._keep(stored, grants, granted)
         self._store.write(stored)
-        msg = "There is nothing to get a token with."
+        msg = "No code or refresh token is available to obtain a token with."
         raise refused or ConfigError(msg, setting="refresh_token", problem="missing")
 
     def _keep(self, stored: Chain, grants: Sequence[Grant], granted: Granted) -> Chain:
@@ -197,12 +201,15 @@ def from_config(config: Mapping[str, Any], url: str, send: Send) -> LongLivedTok
     token = _given(config, "access_token")
     if token:
         if not usable(token):
-            msg = "Setting access_token: blanks, line breaks or letters that no token has; copy it once more."
+            msg = (
+                "Setting access_token: the value contains spaces, line breaks or other characters that tokens do "
+                "not have. Copy it again."
+            )
             raise ConfigError(msg, setting="access_token", problem="format")
         return LongLivedToken(token)
     missing = [k for k in ("client_id", "client_secret", "redirect_uri") if not _given(config, k)]
     if missing:
-        msg = f"No access: give access_token (a long-lived token), or for OAuth also {', '.join(missing)}."
+        msg = f"No access: set access_token (a long-lived token), or for OAuth also {', '.join(missing)}."
         raise ConfigError(msg, setting=["access_token", *missing], problem="missing")
     file = _given(config, "token_file")
     if not file:

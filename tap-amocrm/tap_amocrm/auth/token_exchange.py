@@ -110,7 +110,7 @@ def exchange(send: Send, account_url: str, integration: Integration, grant: Gran
                 logger.warning("New tokens: %s. The next try is in %.0f s.", reason, wait)
             time.sleep(wait)
     msg = (
-        f"{account_url}/oauth2/access_token gives no usable answer after {RETRIES.tries} tries ({reason}). Check "
+        f"{account_url}/oauth2/access_token gave no usable answer after {RETRIES.tries} tries ({reason}). Check "
         "api_url or subdomain and the network; the next run tries again with the same token."
     )
     raise UnreachableError(msg, host=urlsplit(account_url).hostname)
@@ -158,7 +158,7 @@ def _refusal(
     if 300 <= status < 400:
         other = urlsplit(answer.headers.get("Location", "")).hostname or "another address"
         return ConfigError(
-            f"{account_url} sends token requests on to {other}: set subdomain and domain to that account.",
+            f"{account_url} redirects token requests to {other}: set subdomain and domain to that account.",
             setting="subdomain",
             problem="other_account",
         )
@@ -174,7 +174,7 @@ def _refusal(
     what = "authorisation code" if kind == "authorization_code" else "refresh token"
     if "redirect" in said:
         return ConfigError(
-            f"Setting redirect_uri is refused ({shown}): it must be the integration's redirect address to the letter.",
+            f"Setting redirect_uri is refused ({shown}): it must equal the integration's redirect address exactly.",
             setting="redirect_uri",
             problem="refused",
         )
@@ -195,9 +195,9 @@ def _refusal(
     if lost:
         why = "it was sent before and the answer was lost, perhaps with the next token in it"
     elif kind == "authorization_code":
-        why = "it is good once and for 20 minutes"
+        why = "it can be used once and within 20 minutes"
     else:
-        why = "it is good once and for 3 months, and an administrator can withdraw it"
+        why = "it can be used once and within 3 months, and an administrator can withdraw it"
     return GrantRefusedError(
         f"amoCRM refuses the {what} ({shown}): {why}; run tap-amocrm-login to authorise the integration again.",
         lost=lost,

@@ -143,8 +143,8 @@ class TokenStore:
 
     def _unwritable(self, error: OSError) -> ConfigError:
         return ConfigError(
-            f"Setting token_file: {self.path} can't be written: {error.strerror or error}. Tokens are good once and "
-            "must be kept; name a file in a folder that can be written to.",
+            f"Setting token_file: {self.path} can't be written: {error.strerror or error}. Refresh tokens can be used "
+            f"only once and must be stored. Name a file in a writable folder.",
             setting="token_file",
             problem="unwritable",
         )

@@ -28,13 +28,13 @@ _CLOCK_SECONDS = 120
 @click.command()
 @click.version_option(__version__)
 @CONFIG
-@click.option("--state", type=click.Path(path_type=Path), help="State of the last run: what it knows.")
-@click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
+@click.option("--state", type=click.Path(path_type=Path), help="State of the last run; the plan uses what it knows.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option(
     "--target/--no-target",
     "target",
     default=None,
-    help="Look at target-crm's side, too; left out: where it is configured.",
+    help="Check target-crm's side as well. Default: if it is configured.",
 )
 @click.option("--target-config", type=click.Path(path_type=Path), help="JSON file with target-crm's settings.")
 def check(
@@ -67,7 +67,7 @@ def _look(run: Run) -> tuple[list[Finding], list[explain.Step]]:
         has_package = run.account.filter_package
         package = Finding("filter package", "yes") if has_package else Finding(
             "filter package", "no", "whole lists are read newest first", "warning",
-            "Nothing has to be done; with the package in the account's plan a sync needs fewer requests.",
+            "No action is needed. With the package in the account's plan, a sync needs fewer requests.",
         )  # fmt: skip
         findings = [
             Finding("credentials", "yes", f"account {run.account.id} ({run.account.subdomain})"),

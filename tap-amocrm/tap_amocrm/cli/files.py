@@ -51,15 +51,17 @@ class _Speed(click.ParamType[int]):
 @click.command()
 @click.version_option(__version__)
 @CONFIG
-@click.option("--to", "place", required=True, help="A folder, or a place that fsspec knows: s3://bucket/folder.")
-@click.option("--recordings", is_flag=True, help="Recordings that call notes link to, too; from whatever host.")
-@click.option("--cards", is_flag=True, help="Ask each card for its files, too: one request a card.")
-@click.option("--deleted", is_flag=True, help="Files in the bin, too.")
+@click.option("--to", "place", required=True, help="A folder, or a location that fsspec supports: s3://bucket/folder.")
+@click.option("--recordings", is_flag=True, help="Also download recordings that call notes link to, from any host.")
+@click.option("--cards", is_flag=True, help="Also list the files of each card: one request per card.")
+@click.option("--deleted", is_flag=True, help="Also download files in the bin.")
 @click.option("--parallel", type=click.IntRange(1, 32), default=4, show_default=True, help="Files at once.")
-@click.option("--limit-rate", type=_Speed(), default=0, help="Bytes a second of all together: 500k, 2M.")
-@click.option("--least-speed", type=_Speed(), default="1k", show_default=True, help="A slower download is tried again.")
-@click.option("--allow-private-addresses", is_flag=True, help="Recordings in private networks, too.")
-@click.option("--json", "as_json", is_flag=True, help="The counts as JSON.")
+@click.option(
+    "--limit-rate", type=_Speed(), default=0, help="Limit for all downloads together, in bytes a second: 500k, 2M."
+)
+@click.option("--least-speed", type=_Speed(), default="1k", show_default=True, help="Retry a download that is slower.")
+@click.option("--allow-private-addresses", is_flag=True, help="Allow recordings on hosts in private networks.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def files(config: Path | None, place: str, as_json: bool, **given: Any) -> None:
     """Download the account's files, with a manifest of what each belongs to.
 

@@ -45,7 +45,9 @@ def _opened(config: Path | None) -> Iterator[TapAmoCRM]:
 @CONFIG
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; behind a proxy with TLS.")
 @click.option("--port", default=8430, show_default=True)
-@click.option("--subscribe/--no-subscribe", default=True, help="Subscribe, and look after it, where hooks_url is set.")
+@click.option(
+    "--subscribe/--no-subscribe", default=True, help="Subscribe if hooks_url is set, and keep the subscription active."
+)
 def serve(config: Path | None, host: str, port: int, subscribe: bool) -> None:
     """Receive webhooks until SIGTERM or Ctrl-C, and note in hooks_queue what they name."""
     with _opened(config) as tap:
@@ -56,7 +58,7 @@ def serve(config: Path | None, host: str, port: int, subscribe: bool) -> None:
         given = tap.config.get("hooks_queue")
         if not given:
             raise ConfigError(
-                "Setting hooks_queue is missing: the file, or the database, that the tap reads hints from.",
+                "Setting hooks_queue is missing: name the file or database from which the tap reads hints.",
                 setting="hooks_queue",
                 problem="missing",
             )
@@ -90,4 +92,4 @@ def unsubscribe(config: Path | None) -> None:
     """Take the subscription back, and exit."""
     with _opened(config) as tap:
         removed = Subscription(tap.session.client, Place.of(tap.config)).remove()
-        click.echo("Unsubscribed." if removed else "There is no such subscription.")
+        click.echo("Unsubscribed." if removed else "The account has no such subscription.")

@@ -117,7 +117,9 @@ class Login:
         elif urlsplit(self.page).hostname in _LOOPBACK and urlsplit(f"//{redirect.referer}").hostname in _LOOPBACK:
             chosen = f"http://{redirect.referer}"  # a simulator: it sends its own address
         else:
-            msg = f"The answer names {redirect.referer[:100]!r} as the account, which is not a host of amoCRM or Kommo."
+            msg = (
+                f"The response names {redirect.referer[:100]!r} as the account, which is not a host of amoCRM or Kommo."
+            )
             raise LoginError(msg, problem="foreign_host")
         if wanted and urlsplit(wanted).netloc.lower() != urlsplit(chosen).netloc:
             msg = (
@@ -199,7 +201,8 @@ def receive(login: Login, minutes: float, *, browser: bool) -> Redirect:
         answer = receiver.answers.get(timeout=minutes * 60)
     except queue.Empty:
         msg = (
-            f"No answer came in {minutes:g} minutes. Run again, or use --paste when the browser is on another machine."
+            f"No response arrived within {minutes:g} minutes. Run the command again, or use --paste if the browser is "
+            f"on another machine."
         )
         raise LoginError(msg, problem="no_answer") from None
     finally:
@@ -219,7 +222,9 @@ def paste(login: Login, *, browser: bool) -> Redirect:
     _show(login)
     if browser and _has_browser():
         webbrowser.open(login.url)
-    click.echo("Allow the access. The browser then goes to the redirect address, be there a page or not.")
+    click.echo(
+        "Allow the access. The browser then opens the redirect address; it does not matter whether a page exists there."
+    )
     click.echo("Paste that whole address from the browser's address bar, or the code alone:")
     text = sys.stdin.readline().strip()
     if not text:
@@ -257,9 +262,9 @@ def _describe(oauth: OAuth, url: str) -> str:
         )
         account = answer.json() if answer.status_code == 200 else {}
     except requests.RequestException as error:
-        return f"The tokens are stored, but the account could not be asked ({type(error).__name__})."
+        return f"The tokens are stored, but the account could not be read ({type(error).__name__})."
     if not isinstance(account, dict) or "id" not in account:
-        return f"The tokens are stored, but the account answers {answer.status_code}: look at the integration's rights."
+        return f"The account answers {answer.status_code}; the tokens are stored. Check the integration's permissions."
     return f"Access to account {account['id']} ({account.get('name')}) works."
 
 
@@ -294,7 +299,7 @@ def _absolute(token_file: str) -> Path:
     try:
         return user_path("token_file", token_file).absolute()
     except OSError as error:
-        msg = f"Setting token_file: the current folder can't be used ({error.strerror}). Give the file's whole path."
+        msg = f"Setting token_file: the current folder can't be used ({error.strerror}). Give the file's absolute path."
         raise ConfigError(msg, setting="token_file", problem="unreadable") from None
 
 
@@ -319,23 +324,23 @@ def _tell(settings: dict[str, Any], url: str) -> None:
         click.echo(f"  TAP_AMOCRM_{name}={value}")
     click.echo("  TAP_AMOCRM_CLIENT_SECRET=  the integration's secret key, not shown here")
     click.echo(
-        "\nLeave TAP_AMOCRM_ACCESS_TOKEN, _AUTHORIZATION_CODE and _REFRESH_TOKEN out; the token file has it all."
+        "\nDo not set TAP_AMOCRM_ACCESS_TOKEN, _AUTHORIZATION_CODE or _REFRESH_TOKEN; the token file replaces them."
     )
 
 
 @click.command()
-@click.option("--client-id", help="The integration's ID; asked for when nothing names it.")
-@click.option("--redirect-uri", help=f"The integration's redirect address, to the letter.  [default: {_REDIRECT}]")
-@click.option("--token-file", help=f"Where the tokens are kept.  [default: {_TOKEN_FILE}]")
-@click.option("--subdomain", help="The account; otherwise the one chosen in the browser.")
+@click.option("--client-id", help="The integration's ID. Asked for if it is not set.")
+@click.option("--redirect-uri", help=f"Redirect address, exactly as in the integration.  [default: {_REDIRECT}]")
+@click.option("--token-file", help=f"File in which the tokens are stored.  [default: {_TOKEN_FILE}]")
+@click.option("--subdomain", help="The account. Default: the one chosen in the browser.")
 @click.option("--domain", help="amocrm.ru, amocrm.com or kommo.com.  [default: amocrm.ru]")
-@click.option("--api-url", help="The account's whole base URL, for a simulator.")
-@click.option("--auth-url", help="The authorisation page, for a simulator.")
+@click.option("--api-url", help="Base URL of the account, for a simulator.")
+@click.option("--auth-url", help="URL of the authorisation page, for a simulator.")
 @click.option("--config", type=click.Path(path_type=Path), help="JSON file with the tap's settings.")
 @click.option(
-    "--paste", "pasted", is_flag=True, help="Take the answer from standard input: no browser on this machine."
+    "--paste", "pasted", is_flag=True, help="Read the response from standard input, if this machine has no browser."
 )
-@click.option("--no-browser", is_flag=True, help="Print the address, open nothing.")
+@click.option("--no-browser", is_flag=True, help="Print the address without opening a browser.")
 @click.option("--minutes", default=15.0, show_default=True, help="How long to wait for the browser.")
 @click.version_option(__version__)
 def main(
@@ -351,7 +356,9 @@ def main(
         login = Login(settings, auth_url or AUTHORISATION_PAGES[settings["domain"]], secrets.token_urlsafe(24))
         target = urlsplit(settings["redirect_uri"])
         if not pasted and (target.scheme != "http" or target.hostname not in _LOOPBACK):
-            click.echo(f"{settings['redirect_uri']} is not on this machine: the answer is pasted (--paste).\n")
+            click.echo(
+                f"{settings['redirect_uri']} is not on this machine, so the response must be pasted (--paste).\n"
+            )
             pasted = True
         redirect = paste(login, browser=not no_browser) if pasted else receive(login, minutes, browser=not no_browser)
         url = login.account_url(redirect)

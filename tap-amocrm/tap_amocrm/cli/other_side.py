@@ -45,7 +45,7 @@ def look(config: Path | None, *, is_asked: bool) -> list[Finding]:
     except subprocess.TimeoutExpired:
         return [_failed(f"no answer within {_SECONDS} s")]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return [_failed(f"its answer can't be read ({type(error).__name__})")]
+        return [_failed(f"its output can't be read ({type(error).__name__})")]
     if done.returncode and not checks:
         said = [text.removeprefix("Error: ") for text in done.stderr.splitlines() if text.startswith("Error: ")]
         return [_failed(" ".join(said) or f"it ended with code {done.returncode}")]

@@ -16,11 +16,13 @@ from tap_amocrm.errors import TapError
 @click.command()
 @click.version_option(__version__)
 @CONFIG
-@click.option("--responsible-user-id", type=int, multiple=True, help="Companies of this user; may be repeated.")
-@click.option("--limit", type=int, default=20, show_default=True, help="The first N companies.")
+@click.option(
+    "--responsible-user-id", type=int, multiple=True, help="Companies of this responsible user. May be repeated."
+)
+@click.option("--limit", type=int, default=20, show_default=True, help="Read only the first N companies.")
 @click.option("--custom-field-id", type=int, help="Companies whose custom field of this ID ...")
 @click.option("--custom-value", help="... holds this value.")
-@click.option("--metrics-file", type=click.Path(dir_okay=False), help="Where the metrics go as JSON.")
+@click.option("--metrics-file", type=click.Path(dir_okay=False), help="File for the metrics, as JSON.")
 def smoke(config: Path | None, limit: int, **given: Any) -> None:
     """Read a few companies with all their children, write nothing, and say what it cost."""
     overrides: dict[str, Any] = {"company_limit": limit}

@@ -91,8 +91,8 @@ def given_url(setting: str, url: str) -> str:
         # Not the whole of it: it may hold a password.
         shown = url if "@" not in url else url.rpartition("@")[2]
         msg = (
-            f"Setting {setting}: {shown[:80]!r} must be an address such as https://mycompany.amocrm.ru, with nothing "
-            "but a host, a port and a path."
+            f"Setting {setting}: {shown[:80]!r} must be an address such as https://mycompany.amocrm.ru that consists "
+            f"of a host, a port and a path only."
         )
         raise ConfigError(msg, setting="api_url", problem="format")
     if parts.scheme.lower() == "http" and parts.hostname not in LOOPBACK:

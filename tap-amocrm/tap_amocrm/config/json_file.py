@@ -46,7 +46,7 @@ def parse_json_object(name: str, text: str, example: str) -> dict[str, Any]:
     except RecursionError:
         where = "it is nested too deep"
     except ValueError:
-        where = "it holds a number of too many digits"
+        where = "it holds a number with too many digits"
     if where is not None:  # raised out here: the decoder's error carries the text
         msg = f"{name} is not valid JSON: {where}."
         raise FileError(msg, source=name)

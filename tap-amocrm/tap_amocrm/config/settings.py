@@ -48,7 +48,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     _text(
         "drive_url",
         "Drive URL",
-        "Base URL of the account's files, where that is not a host of amoCRM. Left out: the account names it.",
+        "Base URL of the account's files, if it is not a host of amoCRM. Default: the address that the account names.",
     ),
     _text("access_token", "Access token", "Long-lived token of a private integration.", secret=True),
     _text("client_id", "Client ID", "OAuth: ID of the integration."),
@@ -178,13 +178,13 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         default=True,
         title="Mark deleted records",
         description="Write a last version of a record that was deleted or merged away into its own stream: its key, "
-        "is_deleted and _sdc_deleted_at. target-crm goes by deleted_records and does without.",
+        "is_deleted and _sdc_deleted_at. target-crm uses deleted_records and does not need it.",
     ),
     _text(
         "custom_fields",
         "Custom fields",
-        "array: the list custom_fields_values, as the API sends it; columns: a property of its own for each custom "
-        "field, named once and for all (docs/other-loaders.md). target-crm needs array.",
+        "array: the list custom_fields_values, as the API sends it; columns: one property for each custom field, with "
+        "a permanent name (docs/other-loaders.md). target-crm requires array.",
         default="array",
         allowed_values=list(CUSTOM_FIELDS),
     ),
@@ -193,31 +193,32 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         th.BooleanType,
         default=False,
         title="Follow",
-        description="Do not end after everything has been read: read changes as they come, until SIGTERM or SIGINT.",
+        description="Do not exit after everything has been read: keep reading changes until SIGTERM or SIGINT.",
     ),
     th.Property(
         "follow_request_share",
         NUMBER,
         default=0.3,
         title="Follow: share of the rate limit",
-        description="Share of requests_per_second, from 0.02 to 1, that follow takes once everything has been read.",
+        description="Share of requests_per_second, from 0.02 to 1, that follow uses once everything has been read.",
     ),
     _text(
         "hooks_queue",
         "Webhooks: queue",
-        "File, or postgresql:// URL, in which tap-amocrm-hooks notes what webhooks name and follow looks for it. "
+        "File, or postgresql:// URL, in which tap-amocrm-hooks stores the records that webhooks name and from which "
+        "follow reads them. "
         "Requires the extra tap-amocrm[hooks].",
         secret=True,
     ),
     _text(
         "hooks_url",
         "Webhooks: public address",
-        "Address at which amoCRM reaches tap-amocrm-hooks, without the secret: https://crm.example.com/amocrm-hooks.",
+        "Public address of tap-amocrm-hooks, without the secret: https://crm.example.com/amocrm-hooks.",
     ),
     _text(
         "hooks_secret",
         "Webhooks: secret",
-        "Last part of the address of the webhook, at least 20 letters and digits. Whoever knows it can send hints.",
+        "Last part of the address of the webhook, at least 20 letters and digits. Anyone who knows it can send hints.",
         secret=True,
     ),
     _text("metrics_file", "Metrics file", "File for the metrics of the run, as JSON."),

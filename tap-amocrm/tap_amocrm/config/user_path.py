@@ -17,7 +17,7 @@ def user_path(setting: str, given: str) -> Path:
     try:
         return Path(given).expanduser()
     except RuntimeError:
-        msg = f"Setting {setting}: {given} is below the home folder, and this user has none. Give another path."
+        msg = f"Setting {setting}: {given} is below the home folder, but this user has none. Give another path."
         raise ConfigError(msg, setting=setting, problem="no_home") from None
 
 

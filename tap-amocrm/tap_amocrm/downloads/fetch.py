@@ -96,7 +96,7 @@ class Fetcher:
                 raise GoneError
             if status == 416:
                 part.unlink(missing_ok=True)
-                raise _AgainError("the service does not know the end of the file")
+                raise _AgainError("the service does not return the end of the file")
             if status == 429 or status >= 500:
                 raise _AgainError(f"the service answers {status}")
             if status not in (200, 206):
@@ -105,11 +105,11 @@ class Fetcher:
             self._read(answer, item, part, start if status == 206 and _begins_at(answer, start) else 0)
         size = part.stat().st_size
         if item.size is not None and size < item.size:
-            raise _AgainError(f"{size:,} of {item.size:,} bytes came")
+            raise _AgainError(f"{size:,} of {item.size:,} bytes were received")
 
     def _read(self, answer: requests.Response, item: Item, part: Path, start: int) -> None:
         if answer.status_code == 206 and not start:
-            raise _AgainError("the service sends another part than was asked for")
+            raise _AgainError("the service sent a part of the file that was not requested")
         began, came = time.monotonic(), 0
         with part.open("r+b" if start else "wb") as out:
             out.seek(start)
@@ -120,13 +120,13 @@ class Fetcher:
                 came += len(chunk)
                 if item.size is not None and start + came > item.size:
                     out.truncate(0)
-                    raise FailedError(f"more than its {item.size:,} bytes come")
+                    raise FailedError(f"more than its {item.size:,} bytes were received")
                 if self.stop.is_set():
                     raise StoppedError
                 self.bandwidth.take(len(chunk))
                 took = time.monotonic() - began - _BEFORE_PACE / self.hurry
                 if took > 0 and came < took * self.least_speed and not self.bandwidth.bytes_per_second:
-                    raise _AgainError(f"it came at less than {self.least_speed:,} bytes a second")
+                    raise _AgainError(f"it was slower than {self.least_speed:,} bytes a second")
 
 
 def _check_is_it(answer: requests.Response, item: Item) -> None:
@@ -138,8 +138,8 @@ def _check_is_it(answer: requests.Response, item: Item) -> None:
     """
     if "text/html" in answer.headers.get("Content-Type", "") and "html" not in (item.mime_type or ""):
         if item.kind == "recording":
-            raise FailedError("a page came, not a recording: the address needs a login")
-        raise _AgainError("a page came, not the file")
+            raise FailedError("the answer is a web page, not a recording: the address requires a login")
+        raise _AgainError("the answer is a web page, not the file")
     if item.size is None:
         return
     if answer.status_code == 206:
@@ -147,7 +147,7 @@ def _check_is_it(answer: requests.Response, item: Item) -> None:
     else:
         announced = answer.headers.get("Content-Length", "")
     if announced.isdigit() and int(announced) != item.size:
-        raise _AgainError(f"{int(announced):,} bytes are announced, the file has {item.size:,}")
+        raise _AgainError(f"{int(announced):,} bytes are announced, but the file has {item.size:,}")
 
 
 def _begins_at(answer: requests.Response, start: int) -> bool:

@@ -92,7 +92,7 @@ class Finder:
             for found in versions_of(self.client, self.drive, _STREAM, uuid):
                 if text(found.get("version_uuid")) == version:
                     return _item_of(found)
-        reason = "in the bin" if uuid in self._binned else "not on the drive any more"
+        reason = "in the bin" if uuid in self._binned else "no longer on the drive"
         name = link.file_name or uuid
         return Item(f"{uuid}/{version}", "file", name, "", uuid=uuid, version_uuid=version or None,
                     size=link.file_size, status=Status.GONE, reason=reason)  # fmt: skip

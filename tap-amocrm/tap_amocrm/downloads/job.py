@@ -93,16 +93,16 @@ class Job:
         except StoppedError:
             return
         except GoneError:
-            item.status, item.reason = Status.GONE, "not on the drive any more"
+            item.status, item.reason = Status.GONE, "no longer on the drive"
         except FailedError as error:
             item.status, item.reason = Status.FAILED, str(error)
         except OSError as error:
-            item.status, item.reason = Status.FAILED, f"it can't be kept: {error.strerror or error}"
+            item.status, item.reason = Status.FAILED, f"it can't be stored: {error.strerror or error}"
         self.on_progress(item)
 
     def _download(self, item: Item) -> None:
         if not item.url:
-            raise FailedError("the drive gives no address of it")
+            raise FailedError("the drive returns no address for it")
         part: Path = self.place.parts / sha256(item.key.encode()).hexdigest()[:32]
         self.fetcher.fetch(item, part)
         item.sha256, item.size = sha256_of(part), part.stat().st_size

@@ -30,14 +30,14 @@ class Place:
         try:
             from fsspec.core import url_to_fs  # type: ignore[import-untyped]
         except ImportError:
-            msg = "Downloading needs more packages: pip install 'tap-amocrm[files]'."
+            msg = "Downloading requires additional packages: pip install 'tap-amocrm[files]'."
             raise PlaceError(msg, place=url) from None
         try:
             self._fs, root = url_to_fs(url)
         except ImportError as error:
             extra = _EXTRAS.get(scheme)
             how = f"pip install 'tap-amocrm[{extra}]'" if extra else str(error)
-            msg = f"{scheme}:// needs more packages: {how}."
+            msg = f"{scheme}:// requires additional packages: {how}."
             raise PlaceError(msg, place=_shown(url)) from None
         except (OSError, ValueError) as error:
             msg = f"{_shown(url)} can't be used: {error}."

@@ -48,7 +48,7 @@ def origin(url: str) -> tuple[str, str, int]:
     except ValueError:
         scheme, host, port = "", None, 0
     if scheme not in ("http", "https") or not host:
-        msg = "only addresses of http and https are asked"
+        msg = "only http and https addresses are supported"
         raise RefusedError(msg)
     return scheme, host, port
 
@@ -113,10 +113,10 @@ class Wire:
                 answer.close()
             following = urljoin(url, location)
             if origin(url)[0] == "https" and origin(following)[0] != "https":
-                msg = "it sends requests on from https to http"
+                msg = "it redirects from https to http"
                 raise RefusedError(msg)
             url = following
-        msg = "it sends requests on and on"
+        msg = "it redirects too many times"
         raise RefusedError(msg)
 
     def _ask(self, url: str, headers: Mapping[str, str]) -> requests.Response:
@@ -161,7 +161,7 @@ def _checked(sock: socket.socket) -> socket.socket:
     address = str(sock.getpeername()[0])
     if is_private(address):
         sock.close()
-        msg = f"it is in a private network ({address}); --allow-private-addresses would ask it"
+        msg = f"it is in a private network ({address}); --allow-private-addresses permits it"
         raise PrivateAddressError(msg)
     return sock
 

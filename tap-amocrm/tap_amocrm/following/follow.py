@@ -84,7 +84,7 @@ def follow(
         streams = [stream for stream in chosen if stream not in derived]
         Follow(streams, derived, run, use, end_turn, named, clock).run_on()
     except Interrupted:
-        logger.info("Stopped by a signal: following ends, and the state is out.")
+        logger.info("Stopped by a signal: following has ended, and the state has been written.")
     finally:
         if named is not None:
             named.close()
@@ -146,7 +146,7 @@ class Follow:
             TapError: what another try does not mend: the token is refused, the address is blocked.
         """
         logger.info(
-            "Following: everything has been read once. From here on changes are read as they come, with at most %.2f "
+            "Following: everything has been read once. From here on changes are read as they occur, with at most %.2f "
             "requests a second.",
             self._allowance.rate,
         )

@@ -150,7 +150,7 @@ class PostgresQueue:
         try:
             import psycopg
         except ImportError:
-            msg = "Setting hooks_queue: a database needs more packages: pip install 'tap-amocrm[hooks]'."
+            msg = "Setting hooks_queue: a database requires additional packages: pip install 'tap-amocrm[hooks]'."
             raise ConfigError(msg, setting="hooks_queue", problem="packages") from None
         self._psycopg, self._url, self._account = psycopg, url, account
         self._lock = threading.Lock()

@@ -21,7 +21,7 @@ try:
     from starlette.responses import Response
     from starlette.routing import Route
 except ImportError:
-    MISSING = "tap-amocrm-hooks needs more packages: pip install 'tap-amocrm[hooks]'."
+    MISSING = "tap-amocrm-hooks requires additional packages: pip install 'tap-amocrm[hooks]'."
     raise ConfigError(MISSING, setting="tap-amocrm-hooks", problem="packages") from None
 
 logger = logging.getLogger("tap-amocrm")
@@ -67,7 +67,9 @@ class Receiver:
         except ValueError:
             return Response(status_code=400)
         except (QueueError, TimeoutError, asyncio.TimeoutError) as error:
-            logger.warning("A webhook could not be noted (%s); amoCRM calls again.", error or "it took too long")
+            logger.warning(
+                "A webhook could not be stored (%s); amoCRM will send it again.", error or "it took too long"
+            )
             return Response(status_code=503)
         return Response(status_code=200)
 

@@ -120,6 +120,6 @@ class Subscription:
                 if self.ensure():
                     logger.info("Subscribed to the account's webhooks.")
             except TapError as error:
-                logger.warning("The subscription to webhooks can't be looked after: %s", error.message)
+                logger.warning("The subscription to webhooks can't be checked: %s", error.message)
             if stopped.wait(SECONDS_BETWEEN_LOOKS):
                 return

@@ -263,7 +263,7 @@ class Client:
             self.throttle.pause(wait or 1.0, refused=status == 429)
         if wait is not None and wait > LONGEST_WAIT:
             raise PausedError.of(wait, f"{ask.path} answers {status}")
-        reasons = {304: "304 not modified, which was not asked for", 429: "429 too many requests"}
+        reasons = {304: "304 not modified, although the request was not conditional", 429: "429 too many requests"}
         raise UnusableError(reasons.get(status, f"{status}"), wait)
 
 
@@ -298,8 +298,8 @@ class _Attempts:
             client.metrics.retried()
             raise Again(self._pause(reason, wait, most))
         msg = (
-            f"{ask.base or client.settings.api_url}{ask.path} gives no usable answer after {most} tries ({reason}). "
-            "Check api_url or subdomain and the network; what was loaded stays, the next run goes on from there."
+            f"{ask.base or client.settings.api_url}{ask.path} gave no usable answer after {most} tries ({reason}). "
+            "Check api_url or subdomain and the network; what was loaded stays, and the next run continues from there."
         )
         raise UnreachableError(msg, host=urlsplit(client.settings.api_url).hostname)
 

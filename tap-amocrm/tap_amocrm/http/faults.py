@@ -30,8 +30,8 @@ def hopeless(fault: requests.RequestException, url: str) -> None:
             raise UnreachableError(msg, host=host)
         if isinstance(cause, ssl.SSLCertVerificationError):
             msg = (
-                f"The certificate of {host} is not trusted ({cause.verify_message}). Check api_url; where a proxy of "
-                "your own opens TLS, name its certificate in REQUESTS_CA_BUNDLE."
+                f"The certificate of {host} is not trusted ({cause.verify_message}). Check api_url; if a proxy of "
+                f"your own terminates TLS, name its certificate in REQUESTS_CA_BUNDLE."
             )
             raise UnreachableError(msg, host=host)
 

@@ -195,5 +195,7 @@ def check_metrics_file(path: Path) -> None:
     except (OSError, ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or (document and "requests_by_stream" not in document):
-        msg = f"Setting metrics_file: {path} holds something else than metrics and stays as it is. Name another file."
+        msg = (
+            f"Setting metrics_file: {path} does not contain metrics, so the file is not overwritten. Name another file."
+        )
         raise ConfigError(msg, setting="metrics_file", problem="other_content")

@@ -116,7 +116,7 @@ class Throttle:
                 slot = now
             slots.due = slot
         if paused > _WORTH_A_LINE:
-            logger.warning("Waiting %.0f s: amoCRM asked for a pause.", paused)
+            logger.warning("Waiting %.0f s: amoCRM requested a pause.", paused)
         if slot > now:
             self._sleep(slot - now)
             self._late = max(self._clock() - slot, self._late * _FORGET)

@@ -30,7 +30,7 @@ def refusal(status: int, path: str, headers: Mapping[str, str], content: bytes, 
     if 300 <= status < 400:
         other = urlsplit(headers.get("Location", "")).hostname or "another address"
         return ApiError(
-            status, path, f"and sends requests on to {other[:100]}: set subdomain and domain to that account's address"
+            status, path, f"and redirects to {other[:100]}: set subdomain and domain to that account's address"
         )
     said = " ".join(_clean(problem[k], secret) for k in ("title", "detail") if problem.get(k))[:_SHOWN]
     if status == 402:

@@ -81,8 +81,8 @@ class ServerClock:
             named, self._named = self._named, self._named or spread > _WORTH_A_LINE
         if self._named and not named:
             logger.warning(
-                "amoCRM's answers and this machine's clock disagree about the time by up to %s; bookmarks go by the "
-                "earliest of them. Check that this machine's clock is set (NTP).",
+                "amoCRM's answers and this machine's clock differ by up to %s; bookmarks use the earliest of these "
+                "times. Check that this machine's clock is synchronised (NTP).",
                 span(spread),
             )
 

@@ -54,8 +54,8 @@ class BucketThrottle(Throttle):
             except Exception as error:
                 if time.monotonic() > give_up:
                     msg = (
-                        f"The database of shared_limit_url can't be reached any more ({type(error).__name__}). Without "
-                        "it the limit can't be shared; the next run goes on from the state."
+                        f"The database of shared_limit_url is no longer reachable ({type(error).__name__}). Without "
+                        f"it the limit can't be shared; the next run continues from the state."
                     )
                     raise UnreachableError(msg, host="shared_limit_url") from None
                 time.sleep(0.5)
@@ -73,7 +73,7 @@ def _limiter(requests_per_second: float, url: str, account: str) -> Limiter:
 
         from tap_amocrm.http.shared_limit_url import check_shared_limit_url, hide_secrets
     except ImportError:
-        msg = "Setting shared_limit_url needs more packages: pip install 'tap-amocrm[shared-limit]'."
+        msg = "Setting shared_limit_url requires additional packages: pip install 'tap-amocrm[shared-limit]'."
         raise ConfigError(msg, setting="shared_limit_url", problem="packages") from None
     most = max(1, int(requests_per_second))
     second = 1000 * most / requests_per_second

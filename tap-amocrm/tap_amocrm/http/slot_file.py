@@ -37,7 +37,7 @@ class FileSlots:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._threads = threading.Lock()
-        hint = "End it if it hangs, or set share_throttle to false; the next run goes on from the state."
+        hint = "End it if it hangs, or set share_throttle to false; the next run continues from the state."
         self._lock = FileLock(path.with_name(path.name + ".lock"), _SECONDS_FOR_LOCK, hint)
         # The slots of this process, once the file can't be used any more.
         self._alone: Slots | None = None

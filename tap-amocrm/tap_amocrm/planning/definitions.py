@@ -63,7 +63,9 @@ class Definitions:
             return False
         earliest, smallest = now
         if read_at > smallest + _SKEW:
-            logger.warning("%s: the time of the last reading is ahead of amoCRM's clock; the list is read again.", name)
+            logger.warning(
+                "%s: the time of the last reading is later than amoCRM's clock; the list is read again.", name
+            )
             return False
         return earliest - read_at < self._lifetime
 

@@ -13,8 +13,8 @@ from tap_amocrm.http.client import Ask, Client, Params
 from tap_amocrm.shapes import Record, record_id, whole
 
 _RIGHTS = ("companies", "contacts", "leads", "tasks", "users", "events", "leads/pipelines", "contacts/notes")
-_RIGHT = "Let the integration's user have this right (amoCRM, Settings, Users), or deselect the stream."
-_OTHER_WAY = "Nothing has to be done."
+_RIGHT = "Grant this right to the integration's user (amoCRM, Settings, Users), or deselect the stream."
+_OTHER_WAY = "No action is needed."
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def filters(client: Client) -> Iterator[Finding]:
     """Which filters are honoured, by holding answers against what was asked."""
     contacts = [r for r in _records(client, "contacts", [("limit", "50")]) if record_id(r)]
     if not contacts:
-        yield Finding("filters", "unknown", "the account has no contacts to try them on")
+        yield Finding("filters", "unknown", "the account has no contacts to test them with")
         return
     first = contacts[-1]
     yield _honoured(

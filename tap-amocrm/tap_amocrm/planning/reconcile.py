@@ -92,7 +92,7 @@ class Reconcile:
         types, kept = events_that_shrink(stream.name), stream.kept
         late, kept.settling = kept.settling, None
         if late and any(late[0] <= moment <= late[1] for moment in _moments(events.fresh, types)):
-            logger.info("%s: events of the last run's time came late; reading all again.", stream.name)
+            logger.info("%s: events of the last run arrived late; the whole list is read again.", stream.name)
             for name in stream.listings:
                 for records in self._reader.changed(name, None):
                     stream.write([stream.shape(r, name) for r in records])

@@ -255,7 +255,7 @@ class Reader:
             pages = read_events(self.client, stream, since, (*events_that_shrink(stream), *also))
             events = [event for page in pages for event in page]
         except ApiError as error:
-            logger.warning("Events can't be read (%s): deletions during a scan go unnoticed.", error)
+            logger.warning("Events can't be read (%s): deletions during a scan are not detected.", error)
             self.events_refused = True
             return []
         return [float(time_of(e, "created_at") or 0) for e in events]

@@ -51,7 +51,7 @@ def _check_owner(name: str, selected: Collection[str]) -> None:
     owners = ", ".join(missing)
     if len(missing) == len(declared.parents):
         are = "is" if len(missing) == 1 else "are"
-        msg = f"Stream {name} is made of the records of {owners}, which {are} not selected. Select {owners}, too."
+        msg = f"Stream {name} is derived from {owners}, which {are} not selected. Select {owners} as well."
         raise CatalogError(msg, problem="no_owner", stream=name)
     if missing:
         logger.warning("Stream %s does without %s: not selected.", name, owners)

@@ -19,5 +19,5 @@ def parsed_state(name: str, text: str) -> dict[str, Any]:
     try:
         return parse_json_object(name, text, _EXAMPLE)
     except FileError as error:
-        msg = f"{error} Give the last STATE of a run, or leave --state out to read everything."
+        msg = f"{error} Pass the last STATE of a run, or omit --state to read everything."
         raise StateError(msg, where=name) from None

@@ -154,7 +154,8 @@ def _unwritable(error: OSError) -> OutputError:
         os.close(nowhere)
     if isinstance(error, BrokenPipeError):
         return OutputError(
-            "Whatever reads the tap's output has ended (broken pipe): look at its own message.", reason="broken pipe"
+            "The program that reads the tap's output has ended (broken pipe). Its own message says why.",
+            reason="broken pipe",
         )
     reason = error.strerror or str(error)
     return OutputError(f"Standard output can't be written: {reason}.", reason=reason)

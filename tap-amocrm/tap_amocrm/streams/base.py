@@ -168,7 +168,7 @@ class AmoStream(WritingStream):
         if found.interrupted is not None and not mark.resume(found.interrupted.began):
             found.forget()
         if found.interrupted is not None:
-            self.logger.info("Stream %s: going on where an earlier run was interrupted.", self.name)
+            self.logger.info("Stream %s: continuing where an earlier run was interrupted.", self.name)
         return found
 
     def shape(self, record: Record, listing: str) -> Record:

@@ -51,7 +51,7 @@ class DerivedStream(AmoStream):
             return SentLinks(self.kept.links or ())
         except ValueError:
             self.logger.warning(
-                "The state's links of %s can't be read; those that are gone since then are not marked.", self.name
+                "The state's links of %s can't be read; links that were removed since then are not marked.", self.name
             )
             self.kept.links = None
             return SentLinks()

@@ -88,7 +88,7 @@ class FileLinks:
             return SentLinks(self.kept.links or ())
         except ValueError:
             self._stream.logger.warning(
-                "The state's links of files can't be read; those that are gone since then are not marked."
+                "The state's links of files can't be read; links that were removed since then are not marked."
             )
             self.kept.links = None
             return SentLinks()

@@ -104,7 +104,7 @@ class WritingStream(SeamStream):
         """The record is named; the error's own text may hold a value of it."""
         return StreamMapError(
             f"Setting stream_maps: stream {self.name}, record {identity}: an expression fails "
-            f"({type(error).__name__}). A null value is the usual cause; str(name) takes one."
+            f"({type(error).__name__}). The usual cause is a null value; str(name) accepts one."
         )
 
     def complete_schema(self, schema: dict[str, Any]) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from target_crm.operations.session import Row, Session
 @click.argument("ids", type=int, nargs=-1)
 @click.option("--table", help="Only of this table.")
 @click.option("--column", help="Only of this column.")
-@click.option("--run", type=int, help="Only those that this run recorded.")
-@click.option("--rule", type=click.Choice(list(RULES)), help="Only those whose two values have this relation.")
+@click.option("--run", type=int, help="Only conflicts that this run recorded.")
+@click.option("--rule", type=click.Choice(list(RULES)), help="Only conflicts whose two values differ in this way.")
 @click.option("--resolved", is_flag=True, help="Settled ones, too.")
-@click.option("--take", type=click.Choice(TAKE), help="Settle them: amoCRM's value, the CRM's, or --value.")
+@click.option("--take", type=click.Choice(TAKE), help="Resolve them with amoCRM's value, the CRM's, or --value.")
 @click.option("--value", help="With --take value: JSON, or plain text.")
-@click.option("--all", "everything", is_flag=True, help="With --take: all open ones that the filters leave.")
+@click.option("--all", "everything", is_flag=True, help="With --take: all open conflicts that match the filters.")
 @page_options
 @click.pass_context
 @plain_errors
@@ -43,10 +43,10 @@ def conflicts(context: click.Context, ids: tuple[int, ...], **given: Any) -> Non
             print_list(listing, as_json=given["as_json"], as_csv=given["as_csv"])
         return
     if not ids and not given["everything"]:
-        msg = "--take needs the numbers of conflicts, or --all."
+        msg = "--take requires the numbers of conflicts, or --all."
         raise click.UsageError(msg)
     if take == "value" and given["value"] is None:
-        msg = "--take value needs --value."
+        msg = "--take value requires --value."
         raise click.UsageError(msg)
     with session_of(context) as session:
         _require_known(session, which, are_open=True)
@@ -106,6 +106,6 @@ def _list(session: Session, which: Filter, after: int, limit: int) -> Listing:
         total,
         more,
         "No such conflicts." if which.resolved else "No conflict is open.",
-        "Settle: target-crm-admin conflicts ID ... --take amo|crm, or --all with filters.",
+        "Resolve: target-crm-admin conflicts ID ... --take amo|crm, or --all with filters.",
         [{**c, "record_name": show.name(names, c["table_name"], c["row_id"])} for c in found],
     )

@@ -24,7 +24,7 @@ from target_crm.presentation.texts import LANGUAGES
 
 
 @click.command()
-@click.option("-c", "--command", "statement", help="Run this SQL and end.")
+@click.option("-c", "--command", "statement", help="Run this SQL and exit.")
 @click.pass_context
 @plain_errors
 def psql(context: click.Context, statement: str | None) -> None:
@@ -44,7 +44,7 @@ def psql(context: click.Context, statement: str | None) -> None:
                 name_database(settings)
                 return
             name_database(settings)
-            click.echo("A plain SQL prompt; end with an empty line.")
+            click.echo("A plain SQL prompt; an empty line ends it.")
             while line := click.prompt("crm", default="", show_default=False).strip():
                 try:
                     _run(connection, line)

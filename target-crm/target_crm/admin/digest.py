@@ -22,10 +22,10 @@ OVERDUE = 3
 @click.command()
 @click.option("--since", default="24h", show_default=True, help="yesterday, today, 24h, 7d, or a time in ISO 8601.")
 @click.option("--format", "form", type=click.Choice(("text", "html", "json")), default="text", show_default=True)
-@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.option("--json", "form", flag_value="json", help="Same as --format json.")
 @click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True)
-@click.option("--send", "is_sent", is_flag=True, help="Send it to the addresses of the setting digest_urls.")
-@click.option("--alert", "is_alert", is_flag=True, help="Nothing but one line, unless a sync is overdue.")
+@click.option("--send", "is_sent", is_flag=True, help="Send the digest to the addresses in the setting digest_urls.")
+@click.option("--alert", "is_alert", is_flag=True, help="Print a single line unless a sync is overdue.")
 @click.pass_context
 @plain_errors
 def digest(context: click.Context, since: str, form: str, language: str, is_sent: bool, is_alert: bool) -> None:

@@ -17,7 +17,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "error": "bold red"}
 @click.command()
 @click.option("--json", "as_json", is_flag=True)
 @click.option(
-    "--if-configured", is_flag=True, help="Say nothing where neither a database nor an embedded one is there."
+    "--if-configured", is_flag=True, help="Print nothing if neither a database nor an embedded one is configured."
 )
 @click.pass_context
 @plain_errors

@@ -77,7 +77,7 @@ def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--after, --limit, --json and --csv."""
     command = list_options(command)
     command = click.option("--limit", default=50, show_default=True, type=click.IntRange(1))(command)
-    return click.option("--after", default=0, help="Go on behind this number.")(command)
+    return click.option("--after", default=0, help="Continue after this number.")(command)
 
 
 def shown_in_english(session: Session) -> Shown:

@@ -54,8 +54,8 @@ def run_columns(zone: tzinfo | None) -> tuple[Col, ...]:
 
 @click.command()
 @click.option("--kind", type=click.Choice(_KINDS), help="Only of this kind.")
-@click.option("--status", type=click.Choice(_STATUSES), help="Only those that ended so.")
-@click.option("--before", type=int, help="Go on before this run.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only runs that ended with this status.")
+@click.option("--before", type=int, help="Continue before this run.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
 @list_options
 @click.pass_context
@@ -74,7 +74,7 @@ def runs(
         total = count_up_to(session, "sync_runs", condition)
         columns = run_columns(read_accounts(session).zone)
         found = [{**run, "counts": in_natural_order(session, run["counts"])} for run in found]
-        print_list(Listing(("run", "runs"), columns, found, total, more, "There is no such run."), **form)
+        print_list(Listing(("run", "runs"), columns, found, total, more, "No run matches."), **form)
 
 
 @click.command()
@@ -120,11 +120,11 @@ def _changes(session: Session, rows: list[Row], limit: int, total: int) -> Listi
         Col("column", lambda c: f"{c['table_name']}.{c['column_name']}", drop=1),
         Col("row", lambda c: c["row_id"], drop=2),
     )  # fmt: skip
-    return Listing(("change", "changes"), columns, found, total, more, "There is no such change.")
+    return Listing(("change", "changes"), columns, found, total, more, "No change matches.")
 
 
 @click.command()
-@click.option("--run", type=int, help="Only those that this run wrote.")
+@click.option("--run", type=int, help="Only warnings that this run wrote.")
 @click.option("--code", help="Only with this code: W_NOT_A_NUMBER ...")
 @click.option("--table", help="Only of this table.")
 @click.option("--resolved", is_flag=True, help="Closed ones, too.")

@@ -60,10 +60,10 @@ class _Subcommands(click.Group):
 
 @click.group(cls=_Subcommands)
 @click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="JSON, as target-crm's.")
-@click.option("--database-url", help="postgresql://...; left out: the embedded PostgreSQL.")
-@click.option("--data-dir", help="Where the embedded PostgreSQL keeps its data.  [default: .crm]")
+@click.option("--database-url", help="postgresql://... Default: the embedded PostgreSQL.")
+@click.option("--data-dir", help="Folder with the data of the embedded PostgreSQL.  [default: .crm]")
 @click.option("--crm-schema", help="Schema of the CRM's tables.  [default: crm]")
-@click.option("--mapping-file", help="The mapping; left out: the built-in one.")
+@click.option("--mapping-file", help="Mapping file. Default: the built-in mapping.")
 @click.version_option(__version__)
 @click.pass_context
 def main(context: click.Context, /, config: Path | None, **given: Any) -> None:

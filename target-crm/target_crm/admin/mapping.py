@@ -31,19 +31,19 @@ _PRINT = ""
 
 
 @click.command("map")
-@click.option("--init", is_flag=True, help="Write a first mapping by looking at the database's tables.")
+@click.option("--init", is_flag=True, help="Write a first mapping for the tables of the database.")
 @click.option("--schema", "schemas", multiple=True, is_flag=False, flag_value=_PRINT,
-              help="Alone: print the JSON Schema of mapping files, for editors. With --init: look only in this schema "
-              "of the database; may be given several times.")  # fmt: skip
+              help="Alone: print the JSON Schema of mapping files, for editors. With --init: consider only this "
+                   "schema of the database; may be repeated.")  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="With --init: the mapping's file."
 )
 @click.option("--sql", "sql_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="With --init: where the statements go that add what the tables lack.")  # fmt: skip
+              help="With --init: file for the SQL that adds missing columns and constraints.")  # fmt: skip
 @click.option("--records", type=click.File("rb"),
-              help="With --init: a file of Singer messages, or - for standard input; says of how many of its records "
-              "something is not mapped.")  # fmt: skip
-@click.option("--force", is_flag=True, help="With --init: replace files that are there.")
+              help="With --init: a file of Singer messages, or - for standard input; counts the records that are not "
+                   "mapped completely.")  # fmt: skip
+@click.option("--force", is_flag=True, help="With --init: replace existing files.")
 @click.pass_context
 @plain_errors
 def map_tables(
@@ -61,7 +61,7 @@ def map_tables(
     """
     if _PRINT in schemas:
         if init or len(schemas) > 1:
-            msg = "With --init, --schema needs the name of a schema."
+            msg = "With --init, --schema requires the name of a schema."
             raise click.UsageError(msg)
         click.echo(json.dumps(mapping_schema(), ensure_ascii=False, indent=2))
         return
@@ -75,7 +75,7 @@ def map_tables(
         return
     for file in (output, sql_file):
         if file is not None and file.exists() and not force:
-            msg = f"{file} is there already; --force replaces it."
+            msg = f"{file} already exists; --force replaces it."
             raise click.UsageError(msg)
     write_first(settings, schemas, output, sql_file, records)
     name_database(settings)
@@ -176,4 +176,4 @@ def write_first(
         except MappingError as error:
             click.echo(f"Still to be done:\n{error}", err=True)
         else:
-            click.echo("It fits the database as it is; correct what was guessed wrong.", err=True)
+            click.echo("It fits the database; correct the guesses that are wrong.", err=True)

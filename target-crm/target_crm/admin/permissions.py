@@ -11,7 +11,7 @@ from target_crm.presentation.terminal import Table
 
 @click.command()
 @click.argument("run", type=int, required=False)
-@click.option("--revoke", "number", type=int, help="Take a permission back that no run has used.")
+@click.option("--revoke", "number", type=int, help="Revoke a permission that no run has used.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_context
 @plain_errors

@@ -21,11 +21,11 @@ _MOST_SHOWN = 3
 
 @click.command()
 @click.argument("ids", type=int, nargs=-1)
-@click.option("--take", "row", help="The record is the row with this key; one number only.")
-@click.option("--insert", is_flag=True, help="The records get rows of their own.")
-@click.option("--ignore", "ignored", is_flag=True, help="The records are left out, also in versions to come.")
-@click.option("--stream", help="Only of this stream.")
-@click.option("--resolved", is_flag=True, help="Those that are decided, too.")
+@click.option("--take", "row", help="The record is the row with this key (one proposal only).")
+@click.option("--insert", is_flag=True, help="Insert a new row for each record.")
+@click.option("--ignore", "ignored", is_flag=True, help="Leave the records out, in all later versions as well.")
+@click.option("--stream", help="Only proposals of this stream.")
+@click.option("--resolved", is_flag=True, help="Also list decided proposals.")
 @page_options
 @click.pass_context
 @plain_errors
@@ -39,7 +39,11 @@ def proposals(context: click.Context, ids: tuple[int, ...], **given: Any) -> Non
         _list(context, ids, given)
         return
     if not ids or (row is not None and len(ids) > 1):
-        msg = "--take needs the number of one proposal." if row is not None else "Name the numbers of proposals."
+        msg = (
+            ("--take requires the number of exactly one proposal.")
+            if row is not None
+            else "Name the numbers of proposals."
+        )
         raise click.UsageError(msg)
     with session_of(context) as session:
         known.require_numbers(session, "sync_proposals", ids, are_open=ignored)

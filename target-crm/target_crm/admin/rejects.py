@@ -15,8 +15,8 @@ from target_crm.presentation.values import readable_json
 
 @click.command()
 @click.argument("ids", type=int, nargs=-1)
-@click.option("--retry", "again", is_flag=True, help="Load them again; without numbers all open ones.")
-@click.option("--drop", "reason", help="Close them for this reason.")
+@click.option("--retry", "again", is_flag=True, help="Load them again; without numbers, all open ones.")
+@click.option("--drop", "reason", help="Close them and record this reason.")
 @click.option("--resolved", is_flag=True, help="Closed ones, too.")
 @page_options
 @click.pass_context
@@ -45,7 +45,7 @@ def rejects(
             return
         if reason is not None:
             if not ids:
-                msg = "--drop needs the numbers of rejects."
+                msg = "--drop requires the numbers of rejects."
                 raise click.UsageError(msg)
             click.echo(f"Dropped {drop(session, list(ids), reason)}.")
             return

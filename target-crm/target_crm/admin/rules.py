@@ -11,11 +11,11 @@ from target_crm.operations.session import Session
 
 
 @click.command()
-@click.option("--add", "place", nargs=2, metavar="TABLE COLUMN", help="Store a rule for the conflicts of a column.")
-@click.option("--take", type=click.Choice(TAKES), help="With --add: whose value every load takes.")
+@click.option("--add", "place", nargs=2, metavar="TABLE COLUMN", help="Store a rule for conflicts of a column.")
+@click.option("--take", type=click.Choice(TAKES), help="With --add: whose value loads take.")
 @click.option("--condition", type=click.Choice(CONDITIONS), default=ALWAYS, show_default=True, help="With --add.")
-@click.option("--preview", is_flag=True, help="With --add: only say what the rule means.")
-@click.option("--off", "number", type=int, help="Switch a rule off. What it decided stays, and can be undone.")
+@click.option("--preview", is_flag=True, help="With --add: show what the rule would decide, without storing it.")
+@click.option("--off", "number", type=int, help="Switch a rule off. Its decisions stay and can be undone.")
 @list_options
 @click.pass_context
 @plain_errors
@@ -31,7 +31,7 @@ def rules(
 ) -> None:
     """Standing rules: conflicts of a column that every load settles by itself."""
     if place is not None and take is None:
-        raise click.UsageError("--add needs --take amo or --take crm.")
+        raise click.UsageError("--add requires --take amo or --take crm.")
     with session_of(context) as session:
         if place is not None and take is not None:
             rule = draft(session, *place, condition, take)
@@ -40,9 +40,7 @@ def rules(
             if not preview:
                 click.echo(f"Rule {add_rule(session, rule)} is stored; loads apply it from now on.")
         elif number is not None:
-            click.echo(
-                f"Rule {number} is off." if switch_off(session, number) else f"There is no active rule {number}."
-            )
+            click.echo(f"Rule {number} is off." if switch_off(session, number) else f"Rule {number} is not active.")
         else:
             print_list(_list(session), as_json=as_json, as_csv=as_csv)
 
@@ -59,4 +57,4 @@ def _list(session: Session) -> Listing:
         Col("made by", lambda r: r["made_by"] or "", drop=2),
         Col("off since", lambda r: f"{r['switched_off_at']:%Y-%m-%d %H:%M}" if r["switched_off_at"] else "", drop=1),
     )
-    return Listing(("rule", "rules"), columns, find_rules(session), empty="There is no rule.")
+    return Listing(("rule", "rules"), columns, find_rules(session), empty="No rules are stored.")

@@ -71,7 +71,7 @@ def status(context: click.Context, limit: int, as_json: bool, as_csv: bool, as_m
         return
     _show_health(health)
     more = f"target-crm-admin runs --before {found[-1]['id']}" if total > len(found) and found else ""
-    print_list(Listing(("run", "runs"), columns, found, total, more, "There has been no run yet."))
+    print_list(Listing(("run", "runs"), columns, found, total, more, "No run has been recorded yet."))
     if warnings:
         console.print(_warnings_table(warnings))
 
@@ -181,7 +181,7 @@ def explain(context: click.Context, table: str, row: str, as_json: bool, as_csv:
 
 @click.command()
 @click.argument("run", type=int)
-@click.option("--preview", is_flag=True, help="Say what it would do, and do nothing.")
+@click.option("--preview", is_flag=True, help="Show what would be undone, without changing anything.")
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_context
 @plain_errors

@@ -16,15 +16,17 @@ from target_crm.extras import require_extra
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8420, show_default=True, help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--allow-remote", is_flag=True, help="Listen on an address that other machines reach; needs a password.")
+@click.option(
+    "--allow-remote", is_flag=True, help="Listen on an address that other machines can reach; requires a password."
+)
 @click.option("--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its first line.")
-@click.option("--allowed-host", "allowed", multiple=True, help="A name under which browsers may come; repeatable.")
+@click.option("--allowed-host", "allowed", multiple=True, help="Host name that browsers may use; may be repeated.")
 @click.option(
     "--public-url",
     "public",
     multiple=True,
-    help="The address that browsers show, through a proxy with TLS or a tunnel: https://crm.example.com; repeatable. "
-    "Left out: the setting public_url.",
+    help="Address in the browser, through a proxy with TLS or a tunnel: https://crm.example.com; may be repeated. "
+    "Default: the setting public_url.",
 )
 @click.option("--certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM; serves HTTPS.")
 @click.option(
@@ -33,7 +35,7 @@ from target_crm.extras import require_extra
 @click.option(
     "--plan",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A plan (plan_file), or Singer messages, to be shown before they are loaded.  [default: the last dry run's]",
+    help="A plan (plan_file) or Singer messages to show before they are loaded.  [default: the last dry run's]",
 )
 @click.pass_context
 @plain_errors

@@ -34,15 +34,25 @@ _GUESSED = "mapping.yaml"
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Its first line is the token. Left out: TAP_AMOCRM_ACCESS_TOKEN, or a question.",
+    help="File whose first line is the token. Default: TAP_AMOCRM_ACCESS_TOKEN, or a question.",
 )
-@click.option("--mapping", "mapping", type=click.Choice(("built-in", "guess")), help="The built-in tables, or a first "
-              "mapping guessed from the tables that are there (map --init); a file: --mapping-file.")  # fmt: skip
-@click.option("--companies", default=20, show_default=True, type=click.IntRange(0), help="Of the dry run; 0 for none.")
-@click.option("--env-file", type=click.Path(dir_okay=False, path_type=Path), help="Left out: .env of the Meltano "
-              "project, or of the current folder.")  # fmt: skip
+@click.option(
+    "--mapping",
+    "mapping",
+    type=click.Choice(("built-in", "guess")),
+    help="The built-in tables, or a first mapping guessed from the existing tables (map --init). For a file use "
+    "--mapping-file.",
+)
+@click.option(
+    "--companies", default=20, show_default=True, type=click.IntRange(0), help="Companies in the dry run; 0 skips it."
+)
+@click.option(
+    "--env-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Default: .env of the Meltano project, or of the current folder.",
+)
 @click.option("--schedule", "kind", type=click.Choice(KINDS), default="cron", show_default=True)
-@click.option("--no-input", is_flag=True, help="Ask nothing; what is missing is an error.")
+@click.option("--no-input", is_flag=True, help="Ask no questions; a missing value is an error.")
 @click.pass_context
 @plain_errors
 def setup(
@@ -153,7 +163,7 @@ class _Steps:
 
             file = (folder / _GUESSED).absolute()
             if file.exists():
-                raise click.UsageError(f"{file} is there already; take it with --mapping-file, or move it away.")
+                raise click.UsageError(f"{file} already exists; use it with --mapping-file, or move it away.")
             write_first(self.settings, (), file, None)
             self.settings = replace(self.settings, mapping_file=file)
         elif mapping == "built-in":

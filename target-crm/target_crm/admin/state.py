@@ -15,9 +15,11 @@ _TAP = "tap-amocrm"
 
 
 @click.command()
-@click.option("--account", type=int, help="Whose, where several accounts load into the schema.")
-@click.option("--tap", help=f"Which tap's, where an account is read by several.  [--put: {_TAP}]")
-@click.option("--put", "given", type=click.File("r", encoding="utf-8"), help="Keep this state instead; - is the input.")
+@click.option("--account", type=int, help="The account, if several accounts load into the schema.")
+@click.option("--tap", help=f"The tap, if several taps read the account.  [--put: {_TAP}]")
+@click.option(
+    "--put", "given", type=click.File("r", encoding="utf-8"), help="Store this state instead; - reads standard input."
+)
 @click.pass_context
 @plain_errors
 def state(context: click.Context, account: int | None, tap: str | None, given: IO[str] | None) -> None:

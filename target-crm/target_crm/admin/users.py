@@ -43,7 +43,7 @@ def list_command(context: click.Context, as_json: bool) -> None:
         print_json([{"name": u.name, "created_at": u.created_at, "changed_at": u.changed_at} for u in found])
         return
     if not found:
-        click.echo("Nobody yet: target-crm-admin users add NAME.")
+        click.echo("No users yet: target-crm-admin users add NAME.")
         return
     table = Table("name", "since", "password of")
     for user in found:
@@ -70,7 +70,7 @@ def passwd(context: click.Context, name: str) -> None:
     """Give NAME another password; sessions under the name end."""
     with session_of(context) as session:
         people.change_password(session, name, _ask_password())
-    click.echo(f"{people.clean_name(name)} has another password.")
+    click.echo(f"{people.clean_name(name)} has a new password.")
 
 
 @users.command()
@@ -81,4 +81,4 @@ def remove(context: click.Context, name: str) -> None:
     """Let NAME in no more; sessions under the name end. What they decided keeps the name."""
     with session_of(context) as session:
         people.remove_user(session, name)
-    click.echo(f"{people.clean_name(name)} may not enter the review page any more.")
+    click.echo(f"{people.clean_name(name)} can no longer enter the review page.")

@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("messages", type=click.File("r", encoding="utf-8"), default="-")
-@click.option("--html", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the page there.")
-@click.option("--json", "as_json", is_flag=True, help="The whole result as JSON.")
-@click.option("--limit", type=click.IntRange(0), default=100, show_default=True, help="Named of each kind; 0 for all.")
-@click.option("--samples", type=click.IntRange(0, 100), default=3, show_default=True, help="Records side by side.")
+@click.option(
+    "--html", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the result as an HTML page."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole result as JSON.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=100, show_default=True, help="Records to list of each kind; 0 lists all."
+)
+@click.option(
+    "--samples", type=click.IntRange(0, 100), default=3, show_default=True, help="Records to show side by side."
+)
 @click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True)
 @click.pass_context
 @plain_errors

@@ -20,14 +20,14 @@ _PROPERTIES = (
         StringType,
         secret=True,
         title="Database URL",
-        description="postgresql://user:password@host/database of the CRM. Left out: the embedded PostgreSQL.",
+        description="The CRM's database: postgresql://user:password@host/database. Default: the embedded PostgreSQL.",
     ),
     setting(
         "data_dir",
         StringType,
         default=".crm",
         title="Data directory",
-        description="Where the embedded PostgreSQL keeps its data.",
+        description="Folder with the data of the embedded PostgreSQL.",
     ),
     setting(
         "crm_schema",
@@ -40,7 +40,8 @@ _PROPERTIES = (
         "mapping_file",
         StringType,
         title="Mapping file",
-        description="YAML: stream -> table, property or custom field -> column, policy. Left out: the built-in one.",
+        description="YAML file: stream -> table, property or custom field -> column, policy. Default: the built-in "
+        "mapping.",
     ),
     setting(
         "default_policy",
@@ -48,27 +49,27 @@ _PROPERTIES = (
         default="soft",
         allowed_values=list(POLICIES),
         title="Default policy",
-        description="How a column is updated when the mapping names no policy of its own.",
+        description="How a column is updated if the mapping does not set its policy.",
     ),
     setting(
         "dry_run",
         BooleanType,
         default=False,
         title="Dry run",
-        description="Work out every change, print the plan, write nothing.",
+        description="Compute every change and print the plan, without writing anything.",
     ),
     setting(
         "plan_file",
         StringType,
         title="Plan file",
-        description="Dry run: where the whole plan goes as JSON Lines.",
+        description="Dry run: file for the whole plan, as JSON Lines.",
     ),
     setting(
         "batch_size_rows",
         IntegerType,
         default=10000,
         title="Batch size",
-        description="Records merged in one transaction.",
+        description="Number of records merged in one transaction.",
     ),
     setting(
         "on_bad_record",
@@ -76,57 +77,59 @@ _PROPERTIES = (
         default="quarantine",
         allowed_values=["quarantine", "fail"],
         title="On a bad record",
-        description="For a rejected record, not for a value left out with a warning. quarantine: keep it in "
-        "sync_rejects and go on; fail: stop the run.",
+        description="What happens to a rejected record. quarantine: keep it in sync_rejects and continue; fail: stop "
+        "the run. A value that is left out with a warning is not a rejected record.",
     ),
     setting(
         "max_bad_records",
         IntegerType,
         default=1000,
         title="Most bad records",
-        description="More than this fails the run, naming the table to look into.",
+        description="A run with more rejected records than this fails.",
     ),
     setting(
         "max_deletes_percent",
         NumberType,
         default=10,
         title="Most deletes, percent",
-        description="A run that would mark more of a table deleted stops before it writes.",
+        description="A run that would mark more of a table's rows deleted fails before it marks any.",
     ),
     setting(
         "allow_mass_delete",
         BooleanType,
         default=False,
         title="Allow mass delete",
-        description="Lets a run through that max_deletes_percent stopped.",
+        description="Allow runs that max_deletes_percent would stop.",
     ),
     setting(
         "max_changes_percent",
         NumberType,
         default=100,
         title="Most changes, percent",
-        description="A batch that would change this share of one column's filled values or more stops; 100 is off.",
+        description="A batch that would overwrite this share or more of a column's values fails; 100 switches the "
+        "check off.",
     ),
     setting(
         "default_region",
         StringType,
         default="RU",
         title="Default region",
-        description="ISO country of phones that are written without a country code.",
+        description="ISO country of phone numbers without a country code.",
     ),
     setting(
         "lock_timeout_seconds",
         NumberType,
         default=600,
         title="Lock timeout, seconds",
-        description="How long a load waits for another one of the account, for held rows and other locks; 0: no wait.",
+        description="How long a load waits for another load of the account, for locked rows and for other locks; 0: "
+        "no wait.",
     ),
     setting(
         "parallel_merges",
         IntegerType,
         default=2,
         title="Merges side by side",
-        description="Connections over which a large batch is merged; 1 to 16.",
+        description="Number of connections that merge a large batch, from 1 to 16.",
     ),
     setting(
         "staging",
@@ -134,51 +137,53 @@ _PROPERTIES = (
         default="auto",
         allowed_values=["auto", "temporary", "schema"],
         title="Staging tables",
-        description="Where a batch's records are before they are merged. temporary: temporary tables; schema: unlogged "
-        "tables in crm_schema; auto: schema where Citus keeps the schema on one of its nodes.",
+        description="Where the records of a batch are kept until they are merged. temporary: temporary tables; "
+        "schema: unlogged "
+        "tables in crm_schema; auto: schema if Citus keeps crm_schema on one of its nodes, otherwise temporary.",
     ),
     setting(
         "journal_retention_days",
         IntegerType,
         default=90,
         title="Journal retention, days",
-        description="Older runs' rows of sync_changes are removed at the end of a load; 0 keeps all.",
+        description="Rows of sync_changes older than this are removed at the end of a load; 0 keeps all.",
     ),
     setting(
         "notify_channel",
         StringType,
         title="Channel of notifications",
-        description="After each commit the run's number is sent there (NOTIFY), for applications that LISTEN.",
+        description="Channel to which the run's number is sent after each commit (NOTIFY), for applications that "
+        "LISTEN.",
     ),
     setting(
         "max_sync_age_hours",
         NumberType,
         default=0,
         title="Oldest sync, hours",
-        description="A last complete sync that is older is overdue: on the review page, in status, metrics and digest. "
-        "0: twice the usual interval.",
+        description="Age at which the last complete sync is overdue, on the review page, in status, metrics and "
+        "digest. 0: twice the usual interval.",
     ),
     setting(
         "public_url",
         StringType,
         title="Address of the review page",
-        description="https://crm.example.com: where browsers reach what target-crm-admin serve serves; for links.",
+        description="Address at which browsers reach target-crm-admin serve, for links: https://crm.example.com.",
     ),
     setting(
         "digest_urls",
         StringType,
         secret=True,
         title="Addresses of the digest",
-        description="Where target-crm-admin digest --send sends: addresses of Apprise (mailto://, tgram://, json://), "
-        "with blanks between.",
+        description="Recipients of target-crm-admin digest --send: Apprise addresses (mailto://, tgram://, json://), "
+        "separated by spaces.",
     ),
     setting(
         "metrics_token",
         StringType,
         secret=True,
         title="Token of /metrics",
-        description="The bearer token with which a monitor reads /metrics of target-crm-admin serve. Left out: nobody "
-        "may.",
+        description="Bearer token with which a monitor reads /metrics of target-crm-admin serve. Without it the "
+        "metrics are not served.",
     ),
     setting(
         "unmapped_streams",
@@ -186,7 +191,8 @@ _PROPERTIES = (
         default="warn",
         allowed_values=["warn", "fail"],
         title="Unmapped streams",
-        description="warn: name a stream that the mapping does not know once and skip it; fail: stop the run.",
+        description="What happens to a stream that is not in the mapping. warn: name it once and skip it; fail: stop "
+        "the run.",
     ),
 )
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -273,7 +279,7 @@ def _coerce(name: str, value: Any, default: Any) -> Any:
         try:
             return Path(str(value)).expanduser()
         except RuntimeError:
-            msg = f"Setting {name}: the home folder that ~ stands for is unknown; write the whole path."
+            msg = f"Setting {name}: the home folder (~) is unknown; give an absolute path."
             raise ConfigError(msg) from None
     return str(value)
 
@@ -300,16 +306,16 @@ def _check(settings: Settings) -> None:
         msg = f"Setting default_region: {settings.default_region!r} is not an ISO country code such as RU."
         raise ConfigError(msg)
     if not settings.crm_schema or len(settings.crm_schema.encode()) > 63:
-        msg = "Setting crm_schema: a schema name of 1 to 63 bytes is needed."
+        msg = "Setting crm_schema: a schema name must have 1 to 63 bytes."
         raise ConfigError(msg)
     if settings.notify_channel is not None and len(settings.notify_channel.encode()) > 63:
         msg = "Setting notify_channel: the name of a channel has at most 63 bytes."
         raise ConfigError(msg)
     if settings.public_url is not None and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", settings.public_url):
-        msg = "Setting public_url: an address such as https://crm.example.com is needed."
+        msg = "Setting public_url: the value must be an address such as https://crm.example.com."
         raise ConfigError(msg)
     if settings.metrics_token is not None and not re.fullmatch(r"[!-~]{16,}", settings.metrics_token):
-        msg = "Setting metrics_token: at least 16 visible ASCII characters without blanks are needed."
+        msg = "Setting metrics_token: the value must have at least 16 visible ASCII characters without spaces."
         raise ConfigError(msg)
     for name in ("max_deletes_percent", "max_changes_percent"):
         if getattr(settings, name) > 100:

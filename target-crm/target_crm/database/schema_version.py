@@ -62,7 +62,7 @@ def upgrade(connection: Connection, schema: str, version: int) -> None:
         msg = (
             f"The tables of schema {schema} have version {version}, this target-crm needs version {CURRENT}, and this "
             f"role may not change them ({error.diag.message_primary}): run `target-crm --config owner.json < "
-            "/dev/null` once under the role that owns them, then repeat the grants of docs/least-rights.md."
+            "/dev/null` once under the role that owns them, then repeat the grants of docs/least-privilege.md."
         )
         raise DatabaseError(msg) from None
 
@@ -173,6 +173,6 @@ def _widen_under_views(
     except psycopg.errors.FeatureNotSupported:
         msg = (
             f"Column price of {schema}.leads becomes numeric in version 2, and something uses it: "
-            f"{error.diag.message_primary} ({error.diag.message_detail}). Drop that, load once, and make it again."
+            f"{error.diag.message_primary} ({error.diag.message_detail}). Drop it, run one load, and create it again."
         )
         raise DatabaseError(msg) from None

@@ -56,8 +56,8 @@ _PINNED: dict[str, tuple[str, int]] = {
     "work_mem": ("64MB", 0),
 }
 POOLER = (
-    "database_url leads to a connection pooler in transaction mode: it gives each transaction another session, and a "
-    "load's locks and temporary tables belong to one. Name a port or host of session mode in database_url (Supabase: "
+    "database_url leads to a connection pooler in transaction mode. A load's locks and temporary tables need one "
+    "session for all transactions. Name a port or host of session mode in database_url (Supabase: "
     "port 5432; Neon: the host without -pooler; PgBouncer: pool_mode = session). Nothing was written."
 )
 

@@ -65,7 +65,7 @@ def log_warnings(counted: Counter[tuple[str, str, str]]) -> None:
     """Tell which columns' values were left out, without the values: they may be a person's."""
     for (table, column, code), number in sorted(counted.items()):
         logger.warning(
-            "%s.%s: %d values were left out, the rest of their records was loaded (%s); see sync_warnings.",
+            "%s.%s: %d values were left out, and the rest of their records was loaded (%s); see sync_warnings.",
             table,
             column,
             number,

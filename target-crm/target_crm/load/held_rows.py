@@ -228,7 +228,8 @@ class HeldRows:
         if now - self._told.get(key, -_SECONDS_BETWEEN_NOTES) >= _SECONDS_BETWEEN_NOTES:
             self._told[key] = now
             logger.warning(
-                "Waiting: %s. The record is merged when the row is free; the load goes on meanwhile.", holder.told()
+                "Waiting: %s. The record is merged when the row is released; meanwhile the load continues.",
+                holder.told(),
             )
 
     def _blocker(self, connection: PinnedConnection, live: LiveTable) -> str | None:

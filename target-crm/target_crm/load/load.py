@@ -223,7 +223,7 @@ class Load:
             notify(connection, self.settings.notify_channel, run_id)
             connection.commit()
         except (psycopg.OperationalError, DatabaseError):
-            logger.warning("The run %d could not be closed: the database is gone.", self.run_id)
+            logger.warning("Run %d could not be closed: the connection to the database is lost.", self.run_id)
         finally:
             self._intake.close()
             self._streams.close()

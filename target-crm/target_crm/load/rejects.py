@@ -33,7 +33,7 @@ def log_rejects(rejects: Sequence[Reject]) -> None:
     """Say what was rejected: the first ones, and how many more."""
     for reject in rejects[:5]:
         what = f"Stream {reject.stream}: a record" if reject.stream else "A line of the input"
-        logger.warning("%s was put into sync_rejects: %s", what, reject.problem.text())
+        logger.warning("%s was rejected and is in sync_rejects: %s", what, reject.problem.text())
     if len(rejects) > 5:
         logger.warning("... and %d more; see sync_rejects.", len(rejects) - 5)
 

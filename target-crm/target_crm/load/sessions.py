@@ -41,7 +41,7 @@ class LoadSessions:
             try:
                 self.all.append(self._database.connect(name="target-crm merge"))
             except TooManyConnectionsError as error:
-                logger.info("%s The load goes on over %d of %d connections.", error, len(self.all), number)
+                logger.info("%s The load continues with %d of %d connections.", error, len(self.all), number)
                 return
 
     def belongs_to(self, run_id: int) -> None:
@@ -87,7 +87,7 @@ class LoadSessions:
             if not number:
                 self._take_up()
         if closed:
-            logger.info("%d idle connections had been closed; they are open again.", len(closed))
+            logger.info("%d idle connections had been closed and were opened again.", len(closed))
         return bool(closed)
 
     def _take_up(self) -> None:
@@ -103,7 +103,7 @@ class LoadSessions:
         if later is not None:
             msg = (
                 f"The connection to the database was lost, and run {later} has worked on the same account since. This "
-                "run stops, for what it would go on with may be older. Run it again."
+                "run stops, because its remaining data may be older. Run it again."
             )
             raise BusyError(msg)
 

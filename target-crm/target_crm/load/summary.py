@@ -53,7 +53,7 @@ def waiting_sentence(waiting: Mapping[str, int], most: int) -> str:
     """What waits for a person, and the command that shows it; counts above `most` are not exact."""
     found = {kind: number for kind, number in waiting.items() if number}
     if not found:
-        return "Nothing waits for a person."
+        return "Nothing waits for a decision."
     parts = [
         f"{'more than ' if number > most else ''}{min(number, most):,} {_WAITING[kind][number != 1]}"
         for kind, number in found.items()

@@ -180,7 +180,8 @@ class WaitingRecords:
             logger.warning("%d records wait for records that they link to (see sync_warnings).", waiting_on)
         if left:
             logger.warning(
-                "%d records wait for rows that other sessions hold; the next run takes them (see sync_warnings).",
+                "%d records wait for rows that other sessions have locked; the next run merges them (see "
+                "sync_warnings).",
                 len(left),
             )
 

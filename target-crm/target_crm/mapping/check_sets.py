@@ -91,5 +91,5 @@ def _check_required(findings: Findings, item_set: ItemSet, live: LiveTable, used
     for name in sorted(set(used) & item_set.defaults.keys()):
         findings.problem(
             item_set.default_lines.get(name, item_set.line),
-            f"column {name} is used by set {item_set.name} already; take it out of defaults.",
+            f"column {name} is used by set {item_set.name} already; remove it from defaults.",
         )

@@ -13,7 +13,7 @@ from target_crm.mapping.column_reader import PLACEHOLDER
 from target_crm.mapping.findings import Findings
 from target_crm.mapping.model import Column, Table
 
-_REQUIRED = "say required: skip (leave such records out) or wait (until the linked record comes), "
+_REQUIRED = "set required: skip (leave such records out) or wait (until the linked record comes), "
 _KEY_FAMILIES = ("integer", "uuid", "text")
 _FLAG_FAMILIES = ("boolean", "enum", "text", "integer", "number")
 
@@ -114,8 +114,8 @@ def _check_flag(findings: Findings, table: Table, live: LiveTable, facts: Facts)
     if column.family not in _FLAG_FAMILIES:
         findings.problem(
             table.line,
-            f"column {live.name}.{name} (service.amo_deleted_at) is {column.type_sql}, which is not a flag; a time is "
-            f"named without deleted and live, a flag is one of: {', '.join(_FLAG_FAMILIES)}.",
+            f"column {live.name}.{name} (service.amo_deleted_at) is {column.type_sql}, which is not a flag. A flag "
+            f"has one of these types, and a time takes neither deleted nor live: {', '.join(_FLAG_FAMILIES)}.",
         )
         return
     for word, value in (("deleted", flag.deleted), ("live", flag.live)):
@@ -174,7 +174,7 @@ def check_column(findings: Findings, table: Table, column: Column, live: LiveTab
         problems.append(f"column {live.name}.{found.host} is mapped as a whole already; map it, or keys inside it.")
     if found.host is not None and any(column.name in names for names in table.match):
         problems.append(
-            f"{column.name} is a key inside a jsonb column, by which nothing is matched; take it out of match."
+            f"{column.name} is a key inside a jsonb column, by which nothing is matched; remove it from match."
         )
     if not problems and column.values and found.host is None:
         checks = facts.checks.get(column.name, ())
@@ -255,7 +255,7 @@ def check_written_once(findings: Findings, table: Table) -> None:
     lines |= {c.name: c.line for c in table.columns}
     for name, line in lines.items():
         if name in roles:
-            findings.problem(line, f"column {name} is {roles[name]} already; take it out here.")
+            findings.problem(line, f"column {name} is {roles[name]} already; remove it here.")
 
 
 def check_templates(findings: Findings, table: Table, live: LiveTable) -> None:

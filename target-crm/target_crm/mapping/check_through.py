@@ -48,7 +48,7 @@ def check_through(
     for name in sorted({through.parent, through.target} & through.defaults.keys()):
         findings.problem(
             through.default_lines.get(name, through.line),
-            f"column {name} is used by through {through.name} already; take it out of defaults.",
+            f"column {name} is used by through {through.name} already; remove it from defaults.",
         )
     key = facts.primary[0] if len(facts.primary) == 1 else None
     return live, replace(through, key=key, defaults=findings.defaults(through, live, facts))

@@ -152,11 +152,11 @@ def _contradiction(column: Column) -> str | None:  # noqa: PLR0911 - one rule af
     if column.via and (column.fields or column.lookup or column.links or (column.path and not column.link)):
         return "has via, which only goes with from and link."
     if column.required == "wait" and not (column.link or column.links or column.via):
-        return "has required: wait, but no link to wait for; say skip."
+        return "has required: wait, but no link to wait for; use skip."
     if column.link and (column.transform or column.values or column.part):
-        return "has a link, which leaves nothing to transform, values or part; take those out."
+        return "has a link, which leaves nothing to transform, values or part; remove those."
     if column.lookup and (column.transform or column.part):
-        return "has a lookup, which gives a name: take transform and part out; values translate the name."
+        return "has a lookup, which gives a name: remove transform and part; values translate the name."
     if (column.link or column.links) and len(column.path) != 1:
         return "links by more than one property; name one."
     wanted = LOOKUPS.get(column.lookup or "")
@@ -167,7 +167,7 @@ def _contradiction(column: Column) -> str | None:  # noqa: PLR0911 - one rule af
         return "has when_entity, which only means something beside link."
     one_of_many = column.lookup is None and column.template is None and column.transform not in _OF_SEVERAL
     if len(column.path) > 1 and one_of_many and not column.first:
-        return "takes several properties; say first: true for the first that is not empty, or name one."
+        return "takes several properties; set first: true for the first that is not empty, or name one."
     if column.part and column.transform in ("phone", "email"):
         return (
             f"has part, which is a key inside an object value; a {column.transform} of a kind is kind: {column.part}."
@@ -183,17 +183,17 @@ def _odd_choice(column: Column) -> str | None:
     given = [word for word, value in choosing.items() if value]
     if column.source and (given or column.factor or column.template):
         words = [*given, *(["factor"] if column.factor else []), *(["template"] if column.template else [])]
-        return f"has {' and '.join(words)} beside a link or lookup; take it out."
+        return f"has {' and '.join(words)} beside a link or lookup; remove it."
     if column.kinds and (not column.fields or column.template):
         return "has kind, which only means something beside field: values of properties have no kinds."
     if column.template and (given or column.part or column.first or column.transform in _OF_SEVERAL):
-        return "has a template, which already says the order; take part, first, kind, nth, rest and join out."
+        return "has a template, which already sets the order; remove part, first, kind, nth, rest and join."
     if column.nth and (column.rest or column.first):
-        return "has nth beside rest or first; say one of them."
+        return "has nth beside rest or first; use one of them."
     if column.rest and column.first:
-        return "has both first and rest; say one of them."
+        return "has both first and rest; use one of them."
     if column.join and column.transform not in (None, "text", "phone", "email"):
-        return f"has join, which makes a text, and transform {column.transform}; take one of them out."
+        return f"has join, which makes a text, and transform {column.transform}; remove one of them."
     if column.factor and column.transform not in (None, "integer", "number"):
-        return f"has factor, which needs a number, and transform {column.transform}; take one of them out."
+        return f"has factor, which needs a number, and transform {column.transform}; remove one of them."
     return None

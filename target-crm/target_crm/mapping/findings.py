@@ -47,7 +47,7 @@ class Findings:
         schema, table = split_name(name, self.schema)
         columns = read_columns(self.connection, schema, table)
         if not columns:
-            self.problem(line, f"there is no table {schema}.{table}; create it or correct the name.")
+            self.problem(line, f"table {schema}.{table} does not exist; create it or correct the name.")
             return None
         facts = read_facts(self.connection, schema, table)
         if facts.kind in _NO_TABLES:
@@ -79,8 +79,8 @@ class Findings:
         if not is_zone(zone):
             self.problem(
                 line,
-                f"column {where}.{column.name} has no time zone, and the database's own, {zone}, is not known by name; "
-                "name the one that the CRM writes in under naive_timezone (Europe/Moscow).",
+                f"column {where}.{column.name} has no time zone, and the database's own, {zone}, has no known name; "
+                "set naive_timezone to the zone in which the CRM writes (Europe/Moscow).",
             )
             return replace(column, zone="UTC")
         return replace(column, zone=zone)
@@ -124,7 +124,7 @@ class Findings:
                 row = self.connection.execute(query).fetchone()
         except psycopg.Error as error:
             self.problem(
-                line, f"defaults: {where}: the database says of the SQL: {error.diag.message_primary}; correct it."
+                line, f"defaults: {where}: the database rejects the SQL: {error.diag.message_primary}; correct it."
             )
             return
         if row is not None and row[0] is None and column.not_null:
@@ -156,7 +156,7 @@ class Findings:
                 self.problem(
                     line,
                     f"defaults: {live.name}.{', '.join(sorted(shared))} must differ from row to row (it is unique), "
-                    "but a fixed value is the same in all; take it out here and let the database fill it in "
+                    "but a fixed value is the same in all; remove it here and let the database fill it in "
                     f"({self.alter(live, 'ALTER COLUMN {} SET DEFAULT ...', name)}).",
                 )
             if problem:

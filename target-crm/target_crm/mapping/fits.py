@@ -51,7 +51,7 @@ def type_problems(column: Column, live: LiveColumn, where: str) -> Iterator[str]
     if live.generated:
         yield (
             f"column {where}.{column.name} is filled by the database alone (generated, or an identity); "
-            "take it out of the mapping."
+            "remove it from the mapping."
         )
         return
     if not live.comparable:
@@ -63,15 +63,15 @@ def type_problems(column: Column, live: LiveColumn, where: str) -> Iterator[str]
     if column.lookup:
         if live.family not in ("text", *(_FOR_CHOICES if column.values else ())):
             yield (
-                f"{what}; a name needs text. Change the column's type, say under values what each name becomes, or "
-                "take the lookup out for the id."
+                f"{what}; a name needs text. Change the column's type, list under values what each name becomes, or "
+                "remove the lookup to store the ID."
             )
         return
     if column.factor is not None and live.family not in ("integer", "number", "text"):
-        yield f"{what}, but factor gives a number; take factor out, or make it numeric."
+        yield f"{what}, but factor gives a number; remove factor, or make it numeric."
         return
     if column.join is not None and live.family != "text":
-        yield f"{what}, but join makes a text of several values; take join out, or map a text column."
+        yield f"{what}, but join makes a text of several values; remove join, or map a text column."
         return
     if column.transform is None and live.family not in _READ_BY_TYPE:
         yield (
@@ -86,7 +86,7 @@ def type_problems(column: Column, live: LiveColumn, where: str) -> Iterator[str]
         )
     elif live.family == "enum" and column.values is None:
         yield (
-            f"{what}, an enum of {', '.join(live.labels)}; say under values which of them each choice of amoCRM "
+            f"{what}, an enum of {', '.join(live.labels)}; list under values which of them each choice of amoCRM "
             'becomes ("*" for all others).'
         )
     yield from length_problems(column.transform, live, f"column {where}.{column.name}")

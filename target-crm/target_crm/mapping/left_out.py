@@ -48,7 +48,7 @@ def left_out(
             stream,
             "all",
             counts.would(stream, counts.records.get(stream, 0), "be left out")
-            + "no table is called so; name one under streams, or leave the stream under ignore",
+            + "no table has such a name; name one under streams, or leave the stream under ignore",
         )
         for stream in TABLES
         if stream not in mapped

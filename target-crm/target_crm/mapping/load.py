@@ -90,7 +90,7 @@ def _links(reader: StreamReader, tables: dict[str, Table], streams: Collection[s
                 meant = f" (did you mean {near[0]}?)" if near else ""
                 reader.note(
                     line or table.line,
-                    f"{what} links to stream {link}, which is not mapped{meant}; map it or take the link out.",
+                    f"{what} links to stream {link}, which is not mapped{meant}; map it or remove the link.",
                 )
 
 
@@ -124,7 +124,7 @@ def load_mapping(path: Path | None) -> Mapping:
     try:
         text = read_plain_file(path, _MOST_BYTES).decode("utf-8")
     except UnfitFileError as error:
-        msg = f"Setting mapping_file: {path} can't be taken: {error}."
+        msg = f"Setting mapping_file: {path} can't be used: {error}."
         raise MappingError(msg) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1

@@ -84,11 +84,11 @@ def source_problems(stream: str, column: Column, more: Collection[str]) -> Itera
         if any(step.endswith("[]") for step in steps) and _takes_one(column) and not (column.first or column.nth):
             yield (
                 f"takes all of a list ({path}), but needs one value; name its place ([0]), which one ([is_main=true]), "
-                "or say first: true."
+                "or set first: true."
             )
     if column.link and column.path == ("entity_id",) and column.when_entity is None:
         yield (
-            f"links by entity_id, which is a company's, a contact's or a lead's id; say which with when_entity: "
+            f"links by entity_id, which is a company's, a contact's or a lead's id; name the kind with when_entity: "
             f"{column.link}."
         )
     if column.when_entity is not None:
@@ -121,8 +121,8 @@ def _name_problems(stream: str, steps: list[str], more: Collection[str]) -> Iter
             yield f"takes _embedded.{names[1]}, which records do not have (did you mean {near}?); correct it."
         elif names[1] in _EMBEDDED and len(names) > 2 and "[" not in steps[1]:
             yield (
-                f"reads {names[2]} of _embedded.{names[1]}, which is a list; say what of it: {names[1]}[] (all), "
-                f"{names[1]}[0] or {names[1]}[key=value]."
+                f"reads {names[2]} of _embedded.{names[1]}, which is a list; name what to take of it: "
+                f"{names[1]}[] (all), {names[1]}[0] or {names[1]}[key=value]."
             )
 
 

@@ -54,7 +54,7 @@ class StreamReader(SectionReader):
         self.known(spec, names("stream"), f"Stream {stream}")
         name = self.text(spec, "table", f"table of {stream}")
         if name is None:
-            raise self.fail(line, f"stream {stream} names no table; add table: NAME.")
+            raise self.fail(line, f"stream {stream} has no table; add table: NAME.")
         record = self.attempt(lambda: self._record_key(stream, spec), RecordKey())
         # What amoCRM's records have is known; of another source nothing is.
         known_as = "" if record.is_foreign else reads
@@ -125,7 +125,7 @@ class StreamReader(SectionReader):
                 if name in mapped:
                     self.note(
                         None,
-                        f"defaults of {stream}: {name} is a mapped column, which takes a fixed value; take sql out.",
+                        f"defaults of {stream}: {name} is a mapped column, which takes a fixed value; remove sql.",
                     )
         return found
 

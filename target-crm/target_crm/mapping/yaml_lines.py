@@ -36,7 +36,7 @@ class LineLoader(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in lines and key != "<<":
-                problem = f"{key} is given here for the second time (first in line {lines[key]}); keep one of them"
+                problem = f"{key} appears here for the second time (first in line {lines[key]}); keep one of them"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             lines[repr(key) if isinstance(key, (list, dict)) else key] = key_node.start_mark.line + 1
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
@@ -93,7 +93,7 @@ def read_yaml(text: str, source_name: str) -> Any:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         character = error.character if isinstance(error.character, int) else ord(error.character[0])
-        msg = f"{source_name}, line {line}: the character U+{character:04X} is not allowed in YAML; take it out."
+        msg = f"{source_name}, line {line}: the character U+{character:04X} is not allowed in YAML; remove it."
         raise MappingError(msg) from None
     except RecursionError:
         line = loader.line + 1 if loader is not None else 1

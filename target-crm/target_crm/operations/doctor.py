@@ -29,8 +29,8 @@ _OLDEST_SERVER = 130_000
 _GIGABYTE = 1 << 30
 _LITTLE_SPACE, _NO_SPACE = _GIGABYTE, _GIGABYTE // 10
 _CLOCK_SECONDS = 120
-_RIGHTS = "Grant them as docs/least-rights.md says."
-# The loader's own tables from which a load deletes (docs/least-rights.md).
+_RIGHTS = "Grant them as docs/least-privilege.md says."
+# The loader's own tables from which a load deletes (docs/least-privilege.md).
 _DELETED_FROM = (
     "sync_keys",
     "sync_pending",
@@ -68,10 +68,10 @@ def examine(settings: Settings) -> Iterator[Check]:
         mapping = load_mapping(settings.mapping_file)
     except MappingError as error:
         mapping = None
-        yield Check("mapping", ERROR, str(error), "Correct the file; docs/mapping.md names every word.")
+        yield Check("mapping", ERROR, str(error), "Correct the file; docs/mapping.md describes every key.")
     if not is_configured(settings):
         folder = settings.data_dir.expanduser().resolve()
-        yield Check("database", OK, f"The first load makes the embedded PostgreSQL in {folder}.")
+        yield Check("database", OK, f"The first load creates the embedded PostgreSQL in {folder}.")
         yield _disk(folder)
         return
     try:
@@ -111,7 +111,7 @@ def _in_database(settings: Settings, connection: PinnedConnection, mapping: Mapp
             columns = sum(len(table.mapping.columns) for table in live.values())
             yield Check("mapping", OK, f"{len(live)} streams with {columns} columns fit the tables.")
     elif mapping is not None:
-        yield Check("mapping", OK, "The built-in mapping; its tables are made or upgraded by the next load.")
+        yield Check("mapping", OK, "The built-in mapping; the next load creates or upgrades its tables.")
     if version is not None:
         yield _rights(settings, connection, live or {})
     if settings.database_url is not None:
@@ -136,7 +136,7 @@ def _clock(connection: psycopg.Connection[object]) -> Check:
     off = abs((datetime.now(timezone.utc) - there).total_seconds()) if isinstance(there, datetime) else 0.0
     if off > _CLOCK_SECONDS:
         text = f"This machine's clock and the database's differ by {age_text(off)}."
-        return Check("clock", WARNING, text, "Set both by NTP; times of runs and ages are wrong until then.")
+        return Check("clock", WARNING, text, "Synchronise both by NTP; until then, times of runs and ages are wrong.")
     return Check("clock", OK, "This machine's clock and the database's agree.")
 
 
@@ -154,14 +154,14 @@ def _tables(settings: Settings, connection: psycopg.Connection[object], version:
     what = "makes the tables" if version is None else f"upgrades the tables from version {version} to {CURRENT}"
     if may_create:
         level = OK if version is None else WARNING
-        remedy = "" if version is None else "Back up first; the role needs to own the tables (docs/operate.md)."
+        remedy = "" if version is None else "Back up first; the role must own the tables (docs/operate.md)."
         return Check("tables", level, f"The next load {what} in schema {schema}.", remedy)
-    text = f"The next load {what} in schema {schema}, and this role may not create any."
-    return Check("tables", ERROR, text, "Run one load under the owner's role (docs/least-rights.md).")
+    text = f"The next load {what} in schema {schema}, and this role may not create tables."
+    return Check("tables", ERROR, text, "Run one load under the owner's role (docs/least-privilege.md).")
 
 
 def _rights(settings: Settings, connection: psycopg.Connection[object], live: dict[str, LiveTable]) -> Check:
-    """The rights that docs/least-rights.md names."""
+    """The rights that docs/least-privilege.md names."""
     needed = dict(_needed(settings, connection, live))
     missing: list[str] = []
     for table, rights in needed.items():
@@ -177,7 +177,7 @@ def _rights(settings: Settings, connection: psycopg.Connection[object], live: di
     if missing:
         shown = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
         return Check("rights", ERROR, f"The role lacks {shown}.", _RIGHTS)
-    return Check("rights", OK, f"The role has the rights that a load needs, on {len(needed)} tables.")
+    return Check("rights", OK, f"The role has the privileges that a load needs, on {len(needed)} tables.")
 
 
 def _needed(
@@ -202,7 +202,7 @@ def _needed(
 def _size(connection: psycopg.Connection[object]) -> Check:
     row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
     size = int(str(row[0])) if isinstance(row, tuple) else 0
-    return Check("space", OK, f"The database has {_bytes(size)}; the free space of its server can't be seen from here.")
+    return Check("space", OK, f"The database has {_bytes(size)}; the free space of its server is unknown.")
 
 
 def _disk(folder: Path) -> Check:
@@ -211,7 +211,7 @@ def _disk(folder: Path) -> Check:
     text = f"{_bytes(free)} are free on the disk of {folder}."
     if free < _LITTLE_SPACE:
         level = ERROR if free < _NO_SPACE else WARNING
-        return Check("space", level, text, "Make room, or let data_dir name a folder on a larger disk.")
+        return Check("space", level, text, "Free some space, or set data_dir to a folder on a larger disk.")
     return Check("space", OK, text)
 
 
@@ -228,7 +228,7 @@ def _syncs(health: Health) -> Iterator[Check]:
     for account in health.accounts:
         text = f"The last complete sync of account {account.account_id} was {age_text(account.age_seconds)} ago."
         if account.is_stale:
-            yield Check("syncs", WARNING, text, "It is overdue: look at the schedule and its log.")
+            yield Check("syncs", WARNING, text, "It is overdue: check the schedule and its log.")
         else:
             yield Check("syncs", OK, text)
     for gap in health.gaps:

@@ -17,7 +17,7 @@ def openmetrics(health: Health | None, schema: str) -> str:
     families: list[tuple[str, str, list[_Sample]]] = [
         (
             "target_crm_last_complete_sync_timestamp_seconds",
-            "When the last complete sync of the account ended.",
+            "Time at which the last complete sync of the account ended.",
             [(labels, account.at.timestamp()) for labels, account in labelled],
         ),
         (
@@ -41,12 +41,12 @@ def openmetrics(health: Health | None, schema: str) -> str:
             ),
             (
                 "target_crm_open",
-                "What waits for a person, by kind; counted up to 10,001.",
+                "Open items that wait for a person, by kind; counted up to 10,001.",
                 [({**own, "kind": kind}, float(number)) for kind, number in opened.items()],
             ),
             (
                 "target_crm_gaps",
-                "Runs that started from a state which this database never let go; records may be missing.",
+                "Runs that started from a state which this database never released; records may be missing.",
                 [(own, float(len(health.gaps)))],
             ),
         ]

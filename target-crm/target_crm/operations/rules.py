@@ -176,7 +176,7 @@ def apply_rules(session: Session, *, run: int | None = None, only: int | None = 
                 number,
             )
             session.connection.commit()
-            logger.info("Rule %d settled %d conflicts of %s.", rule["id"], done.settled, rule["table_name"])
+            logger.info("Rule %d resolved %d conflicts of %s.", rule["id"], done.settled, rule["table_name"])
         decided += done.settled
     return decided
 

@@ -68,7 +68,7 @@ def check_account(variables: Mapping[str, str]) -> tuple[list[Check], dict[str, 
         )
         document = json.loads(done.stdout) if done.stdout else {}
     except (subprocess.TimeoutExpired, ValueError) as error:
-        return [Check("amoCRM", ERROR, f"tap-amocrm-check gives no answer ({type(error).__name__}).")], {}
+        return [Check("amoCRM", ERROR, f"tap-amocrm-check gave no answer ({type(error).__name__}).")], {}
     if not document:
         said = [text.removeprefix("Error: ") for text in done.stderr.splitlines() if text.startswith("Error: ")]
         return [Check("amoCRM", ERROR, " ".join(said) or f"tap-amocrm-check ends with code {done.returncode}.")], {}

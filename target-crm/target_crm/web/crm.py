@@ -136,7 +136,7 @@ class Crm:
             with self.session() as session:
                 yield session
         except psycopg.errors.InsufficientPrivilege:
-            logger.warning("The database role may not read sync_users: nobody can enter by their own password.")
+            logger.warning("The database role may not read sync_users, so users can't log in with their own passwords.")
 
     def make_indexes(self, tell: Callable[[str], None]) -> None:
         """Make the indexes that large tables need, where they are missing; without the right to, it is said."""
@@ -147,7 +147,7 @@ class Crm:
             for name, statement in self._indexes(connection).items():
                 if _is_valid(connection, schema, name):
                     continue
-                tell(f"Making the index {name}; a load that is running is waited for ...")
+                tell(f"Creating the index {name}; waiting for running loads ...")
                 try:
                     # What an earlier start left half made is not an index.
                     connection.execute(
@@ -156,8 +156,8 @@ class Crm:
                     connection.execute(statement)
                 except psycopg.errors.InsufficientPrivilege:
                     tell(
-                        f"The database role does not own the tables in {schema}, so the page's indexes can't be made; "
-                        "with many changes its lists will be slow. Start serve once with the owner's role."
+                        f"The database role does not own the tables in {schema}, so the indexes of the page can't be "
+                        "created, and with many changes its lists are slow. Start serve once with the owner's role."
                     )
                     return
 

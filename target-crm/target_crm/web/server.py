@@ -138,7 +138,7 @@ def _serve(settings: Settings, serving: Serving, tell: Callable[[str], None], si
             tell(f"Through the proxy or tunnel: {url.rstrip('/')}/{entrance}")
         if not is_loopback(serving.host) and not https and not any(u.startswith("https:") for u in serving.public_urls):
             tell(
-                "Without TLS the password and the data can be read on the way: see --certificate, or a proxy with TLS."
+                "Without TLS, the password and the data can be read in transit: use --certificate, or a proxy with TLS."
             )
         tell("Ctrl-C ends it.")
         signals.is_serving = True

@@ -35,8 +35,8 @@ def check_cluster(directory: Path, major: int) -> None:
             shown = ", ".join(sorted(left)[:3])
             kind = "a broken or half-made database" if {"base", "global"} & left else "other files"
             msg = (
-                f"Setting data_dir: {directory} holds {kind} ({shown}), and no database that can be opened: choose "
-                "another folder, or move these away."
+                f"Setting data_dir: {directory} holds {kind} ({shown}), but not a usable database: choose another "
+                "folder, or move these files away."
             )
             raise DatabaseError(msg)
         return

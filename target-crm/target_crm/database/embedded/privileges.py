@@ -81,8 +81,8 @@ def runner_for(directory: Path, binaries: Path, *, has_cluster: bool) -> Runner:
         owner = (directory / "PG_VERSION").stat()
     if owner.st_uid == 0 and has_cluster:
         msg = (
-            f"Setting data_dir: the database in {directory} belongs to root, as whom PostgreSQL does not run: give it "
-            f"to another user (chown -R {ACCOUNT} {directory})."
+            f"Setting data_dir: the database in {directory} belongs to root, as which PostgreSQL does not run: give "
+            f"it to another user (chown -R {ACCOUNT} {directory})."
         )
         raise DatabaseError(msg)
     uid, gid = (owner.st_uid, owner.st_gid) if owner.st_uid else _account()
@@ -90,7 +90,7 @@ def runner_for(directory: Path, binaries: Path, *, has_cluster: bool) -> Runner:
     if closed and not sys.platform.startswith("linux"):
         msg = (
             f"As root the embedded PostgreSQL runs as user {_name_of(uid)}, who can't reach {directory}: choose a "
-            "data_dir that everybody can pass to."
+            "data_dir that every user can access."
         )
         raise DatabaseError(msg)
     return Runner(uid, gid, closed)

@@ -103,7 +103,7 @@ class EmbeddedServer:
             with exclusive(self.directory, START, _SECONDS_FOR_OTHERS) as alone:
                 # Nobody comes while START is held; nobody else is there if HOLD can be had alone.
                 if alone and hold.take() and not stop_server(self.directory):
-                    logger.warning("The embedded PostgreSQL in %s does not stop.", self.directory)
+                    logger.warning("The embedded PostgreSQL in %s did not stop in time.", self.directory)
         except OSError:
             logger.warning("The folder %s of the embedded PostgreSQL is gone.", self.directory)
         finally:
@@ -232,7 +232,7 @@ def _resolve(data_dir: Path) -> Path:
         directory = data_dir.expanduser().resolve()
         str(directory).encode()
     except (RuntimeError, OSError, ValueError):
-        msg = "Setting data_dir: the path can't be resolved; name a folder by its whole path, in UTF-8."
+        msg = "Setting data_dir: the path can't be resolved; give an absolute path, in UTF-8."
         raise ConfigError(msg) from None
     if re.search(r"[\x00-\x1f\x7f]", str(directory)):
         msg = "Setting data_dir: the path holds a control character; choose another one."

@@ -11,13 +11,13 @@ from target_crm.presentation.texts.text import Text
 
 _SOURCE = "Correct the value in amoCRM; the next load takes it."
 _SOURCE_RU = "Исправьте значение в amoCRM, следующая загрузка возьмёт его."
-_ROW = "Correct the record in amoCRM or the row that it meets in the CRM, then target-crm-admin rejects --retry."
+_ROW = "Correct the record in amoCRM or the conflicting row in the CRM, then run target-crm-admin rejects --retry."
 _ROW_RU = (
-    "Исправьте запись в amoCRM или строку в CRM, с которой она не уживается, и повторите: "
+    "Исправьте запись в amoCRM или строку в CRM, которой она противоречит, и повторите: "
     "target-crm-admin rejects --retry."
 )
-_SENDER = "Look at what sends these messages: it is not what tap-amocrm writes."
-_SENDER_RU = "Проверьте, откуда эти сообщения: tap-amocrm таких не пишет."
+_SENDER = "Check the program that sends these messages: tap-amocrm does not write such messages."
+_SENDER_RU = "Проверьте программу, которая отправляет эти сообщения: tap-amocrm таких не пишет."
 
 RECORD_PROBLEMS: dict[str, Text] = {
     # Rejected: a line or a record
@@ -58,8 +58,8 @@ RECORD_PROBLEMS: dict[str, Text] = {
         "Включите это свойство в каталоге тапа: без него запись не загрузить.",
     ),
     "E_KEY_NOT_A_NUMBER": Text(
-        "{property} must be a whole number, but {value} came.",
-        "Свойство {property} — целое число, а пришло {value}.",
+        "{property} must be a whole number, got {value}.",
+        "Свойство {property} должно быть целым числом, получено {value}.",
         _SENDER,
         _SENDER_RU,
     ),
@@ -70,13 +70,13 @@ RECORD_PROBLEMS: dict[str, Text] = {
         _SENDER_RU,
     ),
     "E_TIME_NOT_READABLE": Text(
-        "{property} must be a time, but {value} came.",
-        "Свойство {property} — дата и время, а пришло {value}.",
+        "{property} must be a time, got {value}.",
+        "Свойство {property} должно быть датой и временем, получено {value}.",
         _SENDER,
         _SENDER_RU,
     ),
     "E_TIME_MISSING": Text(
-        "Neither deleted_at nor restored_at is given.",
+        "Neither deleted_at nor restored_at is set.",
         "Нет ни deleted_at, ни restored_at.",
         _SENDER,
         _SENDER_RU,
@@ -102,13 +102,13 @@ RECORD_PROBLEMS: dict[str, Text] = {
         _ROW_RU,
     ),
     "E_DATABASE_FOREIGN_KEY": Text(
-        "A row of {table} would point at a row that is not there ({constraint}). {detail}",
-        "Строка таблицы {table} указала бы на несуществующую строку ({constraint}). {key}",
+        "A row of {table} would reference a row that does not exist ({constraint}). {detail}",
+        "Строка таблицы {table} ссылалась бы на несуществующую строку ({constraint}). {key}",
         _ROW,
         _ROW_RU,
     ),
     "E_DATABASE_NOT_NULL": Text(
-        "The column {column} of {table} may not be empty, and amoCRM sent nothing that it can take.",
+        "The column {column} of {table} must not be empty, and amoCRM sent no value for it.",
         "Поле {column} таблицы {table} не может быть пустым, а из amoCRM не пришло подходящего значения.",
         "Fill the field in amoCRM, or give the column a value under defaults in mapping_file.",
         "Заполните поле в amoCRM или задайте значение в defaults файла mapping_file.",
@@ -126,13 +126,13 @@ RECORD_PROBLEMS: dict[str, Text] = {
         _ROW_RU,
     ),
     "E_DATABASE_RAISED": Text(
-        "A trigger or function of the database refuses the row: {message} {detail}",
+        "A trigger or function of the database rejects the row: {message} {detail}",
         "Триггер или функция базы данных не допускает строку: {message}",
         _ROW,
         _ROW_RU,
     ),
     "E_DATABASE_REFUSED": Text(
-        "The database refuses the row ({sqlstate}): {message} {detail}",
+        "The database rejects the row ({sqlstate}): {message} {detail}",
         "База данных не принимает строку (код {sqlstate}).",
         _ROW,
         _ROW_RU,
@@ -142,10 +142,10 @@ RECORD_PROBLEMS: dict[str, Text] = {
     "W_NOT_A_NUMBER": Text("{value} is not a number.", "{value} — не число.", _SOURCE, _SOURCE_RU),
     "W_NOT_A_BOOLEAN": Text("{value} is neither a yes nor a no.", "{value} — не «да» и не «нет».", _SOURCE, _SOURCE_RU),
     "W_SEVERAL_VALUES": Text(
-        "{value} are several values; the column takes one.",
-        "{value} — несколько значений, а поле принимает одно.",
-        "Say first: true in mapping_file to take the first, or map a column of text, a list or a document.",
-        "Напишите first: true в mapping_file, чтобы брать первое, либо возьмите текстовое поле, список или документ.",
+        "The record has several values ({value}), and the column takes one.",
+        "В записи несколько значений ({value}), а поле принимает одно.",
+        "Set first: true in mapping_file to take the first one, or map a text, list or jsonb column.",
+        "Напишите first: true в mapping_file, чтобы брать первое, либо возьмите текстовое поле, список или jsonb.",
     ),
     "W_NOT_A_TIME": Text("{value} is not a time.", "{value} — не дата и время.", _SOURCE, _SOURCE_RU),
     "W_NOT_A_DATE": Text("{value} is not a date.", "{value} — не дата.", _SOURCE, _SOURCE_RU),
@@ -159,15 +159,15 @@ RECORD_PROBLEMS: dict[str, Text] = {
     "W_NOT_AN_ID": Text("{value} is not an id of amoCRM.", "{value} — не номер в amoCRM.", _SOURCE, _SOURCE_RU),
     "W_NOT_READABLE": Text("{value} is not readable: {reason}", "{value} не читается.", _SOURCE, _SOURCE_RU),
     "W_UNREADABLE_CONTAINER": Text(
-        "{property} has a shape that is not known: {value}. What the CRM holds stays.",
-        "{property} имеет незнакомый вид: {value}. В CRM всё осталось как было.",
-        "Report the shape, with the record of raw_fields.amo; nothing was cleared.",
-        "Сообщите о таком виде вместе с записью из raw_fields.amo; ничего не стёрто.",
+        "{property} has an unknown structure: {value}. The values in the CRM were kept.",
+        "У {property} незнакомая структура: {value}. Значения в CRM не изменены.",
+        "Report the structure together with the record in raw_fields.amo; nothing was cleared.",
+        "Сообщите об этой структуре вместе с записью из raw_fields.amo; ничего не стёрто.",
     ),
     "W_DATABASE_ENCODING": Text(
-        "The database's encoding {encoding} has no place for a letter of {value}.",
-        "В кодировке базы данных {encoding} нет буквы из {value}.",
-        "Move the CRM to a database in UTF8.",
+        "The database's encoding {encoding} can't represent a character of {value}.",
+        "В кодировке базы данных {encoding} нет символа из {value}.",
+        "Move the CRM to a database with the encoding UTF8.",
         "Перенесите CRM в базу данных с кодировкой UTF8.",
     ),
     "W_DATABASE_REFUSED": Text(
@@ -178,47 +178,49 @@ RECORD_PROBLEMS: dict[str, Text] = {
     ),
     # Warned of: a record
     "W_RECORD_WAITS": Text(
-        "{table}.{column} needs record {ref} of {stream}, which has not come; the record waits for it.",
+        "{table}.{column} needs record {ref} of {stream}, which has not arrived yet; the record waits for it.",
         "Для {table}.{column} нужна запись {ref} потока {stream}, она ещё не пришла; запись ждёт.",
-        "Load that record too; the next load then takes this one by itself.",
+        "Load that record as well; the next load then merges this one.",
         "Загрузите и ту запись; следующая загрузка возьмёт эту сама.",
     ),
     "W_RECORD_LEFT_OUT": Text(
         "{table}.{column} is required and the record has no value for it; the record was left out.",
         "Поле {table}.{column} обязательно, а в записи нет значения; запись пропущена.",
-        "Fill the value in at the source, or give the column a value under defaults in mapping_file.",
+        "Fill in the value at the source, or give the column a value under defaults in mapping_file.",
         "Заполните значение в источнике или задайте его в defaults файла mapping_file.",
     ),
     "W_ROW_HELD": Text(
-        "Row {row} of {table} is held by session {session} (application {application}, user {user}); the record waits.",
-        "Строку {row} таблицы {table} держит сеанс {session} (программа {application}, роль {user}); запись ждёт.",
-        "End that session's transaction; the next load takes the record by itself.",
-        "Завершите транзакцию этого сеанса, следующая загрузка возьмёт запись сама.",
+        "Row {row} of {table} is locked by session {session} (application {application}, user {user}); the record "
+        "waits.",
+        "Строку {row} таблицы {table} заблокировал сеанс {session} (программа {application}, роль {user}); запись "
+        "ждёт.",
+        "End that session's transaction; the next load merges the record.",
+        "Завершите транзакцию этого сеанса: следующая загрузка возьмёт запись сама.",
     ),
     # Warned of: a table
     # Warned of: a run
     "W_NO_TIME_ZONE": Text(
-        "The SCHEMA of {stream} names no time zone of the account; days are read in {zone}.",
-        "В SCHEMA потока {stream} нет часового пояса аккаунта; дни читаются по {zone}.",
-        "Look at the time zone in the account's settings, and at the tap's version.",
+        "The SCHEMA of {stream} does not name the account's time zone; dates are read in {zone}.",
+        "В SCHEMA потока {stream} не указан часовой пояс аккаунта; даты читаются по {zone}.",
+        "Check the time zone in the account's settings and the version of the tap.",
         "Проверьте часовой пояс в настройках аккаунта и версию тапа.",
     ),
     "W_PROPERTY_UNKNOWN": Text(
-        "{column} takes the property {property}, which the SCHEMA of {stream} does not have (nearest: {nearest}).",
+        "{column} reads the property {property}, which is not in the SCHEMA of {stream} (nearest: {nearest}).",
         "Поле {column} берёт свойство {property}, которого нет в SCHEMA потока {stream} (похожее: {nearest}).",
-        "Correct the name in mapping_file, or select the property in the tap's catalog. What the column holds stays.",
+        "Correct the name in mapping_file, or select the property in the tap's catalog. The column's values were kept.",
         "Исправьте имя в mapping_file или включите свойство в каталоге тапа. Значения поля не изменены.",
     ),
     "W_FIELD_UNKNOWN": Text(
-        "{column} takes the custom field {fields}, which {stream} of this account do not have (nearest: {nearest}).",
+        "{column} reads the custom field {fields}, which {stream} of this account do not have (nearest: {nearest}).",
         "Поле {column} берёт поле amoCRM {fields}, которого нет у {stream} этого аккаунта (похожее: {nearest}).",
-        "Correct the id, code or name in mapping_file, or make the field in amoCRM.",
+        "Correct the id, code or name in mapping_file, or create the field in amoCRM.",
         "Исправьте номер, код или имя в mapping_file либо создайте поле в amoCRM.",
     ),
     "W_SKIPPED_BY_DATABASE": Text(
-        "A trigger of {table} kept {number} rows as they were or left them out.",
-        "Триггер таблицы {table} оставил прежними или не пропустил строк: {number}.",
-        "Look at the table's BEFORE triggers: those that return NULL keep a load from writing.",
+        "A trigger of {table} left {number} rows unchanged or skipped them.",
+        "Триггер таблицы {table} не дал изменить или добавить строк: {number}.",
+        "Check the table's BEFORE triggers: a trigger that returns NULL prevents the load from writing.",
         "Проверьте триггеры BEFORE этой таблицы: те, что возвращают NULL, не дают загрузке писать.",
     ),
     # Said of a run
@@ -229,9 +231,9 @@ RECORD_PROBLEMS: dict[str, Text] = {
         "Всё, что пришло, записано. Причина — в журнале тапа; запустите его ещё раз.",
     ),
     "E_NO_MESSAGES": Text(
-        "Not one Singer message came: the tap ended before it wrote anything.",
+        "No Singer message was received: the tap ended before it wrote anything.",
         "Не пришло ни одного сообщения Singer: тап завершился, ничего не записав.",
-        "The tap's log says why (a refused token, say).",
+        "The tap's log says why (a refused token, for example).",
         "Причина — в журнале тапа (например, отклонённый токен).",
     ),
     "E_STREAM_REJECTED": Text(
@@ -261,8 +263,8 @@ RECORD_PROBLEMS: dict[str, Text] = {
         "Возможно, не хватает начала данных: проверьте, откуда эти сообщения.",
     ),
     "W_STATE_GAP": Text(
-        "The sync started from a state that this database has never let go (a restored backup, another database_url): "
-        "records may be missing in {streams}.",
+        "The sync started from a state that this database has never released (a restored backup, another "
+        "database_url): records may be missing in {streams}.",
         "Синхронизация началась с состояния, которого эта база данных не выдавала (восстановленная копия или другая "
         "database_url): записей может не хватать в {streams}.",
         "Read everything once: meltano run --full-refresh tap-amocrm target-crm (or the tap without --state).",
@@ -275,7 +277,7 @@ RECORD_PROBLEMS: dict[str, Text] = {
         "Добавьте такие строки или исправьте почту либо имя с одной из сторон; следующая загрузка их сопоставит.",
     ),
     "W_TIED_AGAIN": Text(
-        "{number} rows of {table} had lost amoCRM's ids (a form that was opened before the load) and have them again.",
+        "{number} rows of {table} had lost amoCRM's ids (a form that was opened before the load) and got them back.",
         "Строки таблицы {table} ({number}) потеряли идентификаторы amoCRM (форма, открытая до загрузки) и получили их "
         "снова.",
         "Leave the id columns out of the application's forms; target-crm-admin untie takes a record off its row.",
@@ -286,14 +288,14 @@ RECORD_PROBLEMS: dict[str, Text] = {
         "{examples}.",
         "В таблице {table} для записей ({number}) заводятся новые строки, хотя похожие там уже есть ({by}); например: "
         "{examples}.",
-        "If they are the same, undo the run, name those columns under match in the mapping, and load again; single "
-        "rows are joined by target-crm-admin tie.",
+        "If they are the same, undo the run, name those columns under match in the mapping, and load again; for "
+        "single rows use target-crm-admin tie.",
         "Если это одно и то же, отмените загрузку, укажите эти столбцы в match сопоставления и загрузите снова; "
         "отдельные строки соединяет target-crm-admin tie.",
     ),
     "W_DELETED_BY_PERSON": Text(
-        "{number} records have no row in {table}, because people deleted it. They stay away.",
-        "Нет строк в таблице {table} у записей, которые удалили люди: {number}. Они не возвращаются.",
+        "{number} records have no row in {table}, because people deleted it. The rows are not inserted again.",
+        "У записей ({number}) нет строк в таблице {table}: их удалили люди. Снова строки не добавляются.",
         "To bring such rows back, set resurrect: changed or resurrect: always for the stream in the mapping.",
         "Чтобы строки вернулись, укажите для потока в сопоставлении resurrect: changed или resurrect: always.",
     ),

@@ -11,7 +11,7 @@ _AGAIN = "What was committed stays; run again."
 _AGAIN_RU = "Записанное осталось; запустите ещё раз."
 _URL = "Check setting database_url."
 _URL_RU = "Проверьте настройку database_url."
-_SERVER_LOG = f"The server's log says more. {_AGAIN}"
+_SERVER_LOG = f"The server's log has the details. {_AGAIN}"
 _SERVER_LOG_RU = f"Подробности — в журнале сервера. {_AGAIN_RU}"
 
 RUN_PROBLEMS: dict[str, Text] = {
@@ -21,31 +21,31 @@ RUN_PROBLEMS: dict[str, Text] = {
         "Nothing was marked.",
         "Загрузка пометила бы удалёнными строк таблицы {table}: {number} из {rows}, больше max_deletes_percent = "
         "{percent}. Ничего не помечено.",
-        "If that is right, allow it once on the page of the run or with target-crm-admin allow; "
-        "allow_mass_delete: true allows it to every run.",
+        "If this is correct, allow it once on the page of the run or with target-crm-admin allow; allow_mass_delete: "
+        "true allows it for every run.",
         "Если так и надо, разрешите это один раз на странице загрузки или командой target-crm-admin allow; "
         "allow_mass_delete: true разрешает это всем загрузкам.",
     ),
     "E_MASS_CHANGE": Text(
         "This batch would overwrite {table}.{column} in {number} of {rows} rows, more than max_changes_percent = "
-        "{percent}. None of these was written.",
+        "{percent}. None of them was written.",
         "Пакет переписал бы {table}.{column} в строках: {number} из {rows}, больше max_changes_percent = {percent}. "
         "Ни одна не записана.",
-        "Look at the mapping with target-crm-admin plan. If the change is right, allow it once on the page of the run "
-        "or with target-crm-admin allow.",
+        "Check the mapping with target-crm-admin plan. If the change is correct, allow it once on the page of the "
+        "run or with target-crm-admin allow.",
         "Проверьте сопоставление командой target-crm-admin plan; если так и надо, разрешите это один раз на странице "
         "загрузки или командой target-crm-admin allow.",
     ),
     "E_TOO_MANY_REJECTS": Text(
         "{number} records were rejected, more than max_bad_records = {most}.",
         "Отклонено записей: {number}, больше max_bad_records = {most}.",
-        "Look into the table {schema}.sync_rejects (target-crm-admin rejects).",
+        "The reasons are in the table {schema}.sync_rejects (target-crm-admin rejects).",
         "Причины — в таблице {schema}.sync_rejects (target-crm-admin rejects).",
     ),
     "E_STRICT": Text(
-        "Stream {stream}[[, record {record}]]: {problem} on_bad_record is fail: the run stops.",
+        "Stream {stream}[[, record {record}]]: {problem} The run stops, because on_bad_record is fail.",
         "Поток {stream}[[, запись {record}]]: запись отклонена ({why}), а on_bad_record — fail: загрузка остановлена.",
-        "Correct the record in amoCRM; on_bad_record: quarantine would go on without it.",
+        "Correct the record in amoCRM, or set on_bad_record: quarantine to continue without it.",
         "Исправьте запись в amoCRM; с on_bad_record: quarantine загрузка продолжилась бы без неё.",
     ),
     "E_STREAM_REFUSED": Text(
@@ -55,13 +55,13 @@ RUN_PROBLEMS: dict[str, Text] = {
         "Опишите его в mapping_file, внесите там в ignore или задайте unmapped_streams: warn.",
     ),
     "E_INPUT_OF_VERIFICATION": Text(
-        "These messages are of tap-amocrm --verify: they are to be compared, not loaded. Nothing was written.",
+        "These messages come from tap-amocrm --verify: they are for comparison, not for loading. Nothing was written.",
         "Это сообщения tap-amocrm --verify: они для проверки, а не для загрузки. Ничего не записано.",
-        "Pipe them into target-crm-admin verify; for a load run tap-amocrm without --verify.",
+        "Pipe them into target-crm-admin verify. For a load, run tap-amocrm without --verify.",
         "Передайте их команде target-crm-admin verify; для загрузки запустите tap-amocrm без --verify.",
     ),
     "E_FIELDS_AS_COLUMNS": Text(
-        "Stream {stream} brings its custom fields as columns; the mapping takes them from custom_fields_values.",
+        "Stream {stream} sends custom fields as columns; the mapping reads them from custom_fields_values.",
         "Поток {stream} передаёт дополнительные поля отдельными свойствами, а сопоставление берёт их из "
         "custom_fields_values.",
         "Set custom_fields: array in tap-amocrm.",
@@ -76,16 +76,16 @@ RUN_PROBLEMS: dict[str, Text] = {
         "Укажите его в настройке database_url.",
     ),
     "E_DATABASE_LOGIN": Text(
-        "The server refused user or password: {said}", "Сервер не принял имя или пароль.", _URL, _URL_RU
+        "The server rejected the user name or the password: {said}", "Сервер не принял имя или пароль.", _URL, _URL_RU
     ),
     "E_DATABASE_HBA": Text(
-        "The server does not let this user in from here: {said}",
-        "Сервер не пускает этого пользователя отсюда.",
-        "An administrator allows it in pg_hba.conf.",
+        "The server does not accept this user from this host: {said}",
+        "Сервер не принимает этого пользователя с этого хоста.",
+        "Ask an administrator to allow the connection in pg_hba.conf.",
         "Администратор может разрешить это в pg_hba.conf.",
     ),
     "E_DATABASE_NO_ROOM": Text(
-        "The database takes no more connections: {said}",
+        "The server accepts no more connections: {said}",
         "База данных не принимает новых подключений.",
         "Raise the limit, lower parallel_merges, or end sessions that are not needed.",
         "Увеличьте предел, уменьшите parallel_merges или завершите лишние сеансы.",
@@ -101,21 +101,21 @@ RUN_PROBLEMS: dict[str, Text] = {
     ),
     "E_DATABASE_ROLE_UNKNOWN": Text("The database role does not exist: {said}", "Такой роли нет.", _URL, _URL_RU),
     "E_DATABASE_CLOSED": Text(
-        "The database does not let this role in: {said}",
-        "База данных не пускает эту роль.",
-        "An administrator may GRANT CONNECT, or allow connections.",
+        "The database does not accept connections of this role: {said}",
+        "База данных не принимает подключения этой роли.",
+        "Ask an administrator to GRANT CONNECT or to allow connections.",
         "Администратор может выполнить GRANT CONNECT или разрешить подключения.",
     ),
     "E_DATABASE_SERVER_KIND": Text(
-        "No server of database_url is of the kind that target_session_attrs asks for: {said}",
+        "No server in database_url matches target_session_attrs: {said}",
         "Ни один сервер из database_url не подходит под target_session_attrs.",
-        "Check both.",
-        "Проверьте обе настройки.",
+        "Check the hosts and that parameter.",
+        "Проверьте хосты и этот параметр.",
     ),
     "E_DATABASE_POOLER": Text(
-        "The pooler refuses a parameter: {said}",
+        "The pooler rejects a parameter: {said}",
         "Пулер не принимает параметр.",
-        "Leave it out of database_url, and PGOPTIONS out of the environment.",
+        "Remove it from database_url, and PGOPTIONS from the environment.",
         "Уберите его из database_url, а PGOPTIONS — из окружения.",
     ),
     # Citus
@@ -134,12 +134,14 @@ RUN_PROBLEMS: dict[str, Text] = {
         "Задайте staging: auto или schema.",
     ),
     # Afterwards
-    "E_DATABASE_LOST": Text("The database went away: {said}", "Связь с базой данных прервалась.", _AGAIN, _AGAIN_RU),
+    "E_DATABASE_LOST": Text(
+        "The connection to the database was lost: {said}", "Связь с базой данных прервалась.", _AGAIN, _AGAIN_RU
+    ),
     "E_DATABASE_ENDED": Text(
-        "The database ended the connection: {said}", "База данных закрыла подключение.", _AGAIN, _AGAIN_RU
+        "The database closed the connection: {said}", "База данных закрыла подключение.", _AGAIN, _AGAIN_RU
     ),
     "E_DATABASE_DISK_FULL": Text(
-        "The disk of the database is full: {said}",
+        "The database's disk is full: {said}",
         "Диск базы данных заполнен.",
         f"Free some space. {_AGAIN}",
         f"Освободите место. {_AGAIN_RU}",
@@ -153,7 +155,7 @@ RUN_PROBLEMS: dict[str, Text] = {
     "E_DATABASE_CONFIGURED_LIMIT": Text(
         "A limit of the database is exceeded: {said}",
         "Превышено ограничение базы данных.",
-        "Raise it (temp_file_limit, say), or lower batch_size_rows.",
+        "Raise it (temp_file_limit, for example), or lower batch_size_rows.",
         "Увеличьте его (например, temp_file_limit) или уменьшите batch_size_rows.",
     ),
     "E_DATABASE_LIMIT": Text(
@@ -169,19 +171,19 @@ RUN_PROBLEMS: dict[str, Text] = {
         "Удалите индекс либо индексируйте часть значения или его хеш.",
     ),
     "E_DATABASE_DOCUMENT_SIZE": Text(
-        "A document is larger than the 256 MB that PostgreSQL takes: {said}",
-        "Документ больше 256 МБ, которые принимает PostgreSQL.",
+        "A jsonb value is larger than the 256 MB that PostgreSQL accepts: {said}",
+        "Значение jsonb больше 256 МБ, которые принимает PostgreSQL.",
         "The record can't be loaded.",
         "Такую запись не загрузить.",
     ),
     "E_DATABASE_LOCK": Text(
-        "A lock was not free in time: {said}",
-        "Блокировка не освободилась вовремя.",
+        "A lock was not released in time: {said}",
+        "Блокировку не освободили вовремя.",
         "The view pg_stat_activity shows who holds it; lock_timeout_seconds sets how long a load waits.",
         "Кто её держит, видно в pg_stat_activity; сколько ждать, задаёт lock_timeout_seconds.",
     ),
     "E_DATABASE_CANCELLED": Text(
-        "A statement was cancelled from outside: {said}",
+        "A statement was cancelled by someone else: {said}",
         "Запрос отменили извне.",
         f"An administrator did that, or a pooler's query_timeout. {_AGAIN}",
         f"Это сделал администратор или query_timeout пулера. {_AGAIN_RU}",
@@ -193,10 +195,10 @@ RUN_PROBLEMS: dict[str, Text] = {
         "Возможно, это реплика: укажите в database_url основной сервер или добавьте target_session_attrs=read-write.",
     ),
     "E_DATABASE_RIGHTS": Text(
-        "The database role lacks a right: {said}",
-        "Роли не хватает прав.",
-        "docs/least-rights.md lists the rights that are needed.",
-        "Нужные права перечислены в docs/least-rights.md.",
+        "The database role lacks a privilege: {said}",
+        "Роли базы данных не хватает прав.",
+        "docs/least-privilege.md lists the required privileges.",
+        "Нужные права перечислены в docs/least-privilege.md.",
     ),
     "E_DATABASE_SCHEMA_UNKNOWN": Text(
         "The schema does not exist: {said}",
@@ -205,30 +207,33 @@ RUN_PROBLEMS: dict[str, Text] = {
         "Проверьте настройку crm_schema.",
     ),
     "E_DATABASE_CONTENDED": Text(
-        "Other sessions were in the way again and again: {said}",
-        "Другие сеансы раз за разом мешали.",
+        "The transaction kept conflicting with other sessions: {said}",
+        "Транзакция снова и снова сталкивалась с другими сеансами.",
         _AGAIN,
         _AGAIN_RU,
     ),
     "E_DATABASE_FILES": Text(
-        "The server has trouble with its files: {said}", "У сервера неполадки с файлами.", _SERVER_LOG, _SERVER_LOG_RU
+        "The server reports a problem with its files: {said}",
+        "У сервера неполадки с файлами.",
+        _SERVER_LOG,
+        _SERVER_LOG_RU,
     ),
     "E_DATABASE_DAMAGED": Text(
-        "The database's data is damaged: {said}",
+        "The database is damaged: {said}",
         "Данные базы повреждены.",
-        "The server's log says more; restore it from a backup.",
+        "The server's log has the details; restore the database from a backup.",
         "Подробности — в журнале сервера; восстановите базу из резервной копии.",
     ),
     "E_DATABASE_INDEX_DAMAGED": Text(
         "An index of the database is damaged: {said}",
         "Индекс базы повреждён.",
-        "REINDEX it; the server's log says more.",
+        "REINDEX it; the server's log has the details.",
         "Выполните REINDEX; подробности — в журнале сервера.",
     ),
     "E_DATABASE_STATEMENT": Text(
-        "The database refused a statement: {said}",
+        "The database rejected a statement: {said}",
         "База данных отклонила запрос.",
-        "The words are the server's; its log says more.",
+        "The server's log has the details.",
         "Подробности — в журнале сервера.",
     ),
 }
