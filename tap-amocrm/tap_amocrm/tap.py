@@ -30,7 +30,7 @@ from tap_amocrm.singer_io.run_marker import STATE_KEY, RunMarker
 from tap_amocrm.singer_io.writer import Interrupted, MarkerWriter, SnapshotStateWriter, Writer, interrupt
 from tap_amocrm.state import TapMemory, check_state
 from tap_amocrm.streams import STREAMS
-from tap_amocrm.streams.base import AmoStream
+from tap_amocrm.streams.base import AmoStream, big_streams, settle_bookmarks
 from tap_amocrm.streams.derived import DerivedStream
 from tap_amocrm.streams.events import DeletionStream
 from tap_amocrm.streams.joined import JoinedTap
@@ -151,7 +151,7 @@ class TapAmoCRM(JoinedTap):
         self._read_unknown_definitions()
         if self.run.settings.scoped:
             self.run.remember_scope()
-        self.settle_bookmarks()
+        settle_bookmarks(self)
 
     def _follow(self) -> None:
         """Read changes as they come, until a signal ends that."""
@@ -182,7 +182,7 @@ class TapAmoCRM(JoinedTap):
     def count_records(self) -> dict[str, int]:
         """Read the streams of entities, notes and tasks and write nothing: records by stream."""
         try:
-            chosen = self.big_streams()
+            chosen = big_streams(self)
             self.run.prefetch = Prefetch([(s.name, s.encoded_pages) for s in chosen], room=32)
             lanes = [(s.name, self.run.prefetch.pages(s.name) or ()) for s in chosen]
             return {name: sum(page.records for page in lane) for name, lane in lanes}

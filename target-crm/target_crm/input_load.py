@@ -51,7 +51,8 @@ class InputLoad:
         settings: The checked settings.
         on_plan: Takes the plan of a dry run, and how to see what is left out of it; left out: it is shown and kept.
         plan_limit: As in `read_plan`.
-        comparison: Only compare: `on_end` is called before all is rolled back, and no plan is made.
+        comparison: Only compare, and make no plan.
+        on_compared: Called when all is merged for a comparison, before it is rolled back.
     """
 
     def __init__(
@@ -60,9 +61,10 @@ class InputLoad:
         on_plan: Callable[[Plan, str], None] | None = None,
         plan_limit: int = 200,
         comparison: Comparison | None = None,
+        on_compared: Callable[[Load], None] = lambda _: None,
     ) -> None:
         self._settings, self._on_plan, self._plan_limit = settings, on_plan, plan_limit
-        self._comparison = comparison
+        self._comparison, self._on_compared = comparison, on_compared
         self._schemas: set[str] = set()
         self._skipped: Counter[str] = Counter()
         self._planned: tuple[Plan, str] | None = None
@@ -106,7 +108,7 @@ class InputLoad:
                 load.drain()
                 if self._comparison is not None:
                     load.outcome.input.require_end()
-                    self._comparison.on_end(load)
+                    self._on_compared(load)
                     return stats
                 if settings.dry_run:
                     from target_crm.plan.dry_run import finish_dry_run

@@ -15,15 +15,13 @@ from tap_amocrm.bookmarks import Bookmark
 from tap_amocrm.errors import ApiError
 from tap_amocrm.moments import parse_moment
 from tap_amocrm.positions import PageBoundary, Position
-from tap_amocrm.run_context import EncodedPage, Run
-from tap_amocrm.sdk_seam import SeamTap
+from tap_amocrm.run_context import EncodedPage
 from tap_amocrm.shapes import Record
 from tap_amocrm.singer_io.catalog_check import FULL_TABLE
-from tap_amocrm.singer_io.run_marker import RunMarker
 from tap_amocrm.singer_io.writer import write_lines
 from tap_amocrm.state import StreamBookmark
+from tap_amocrm.streams.amo_tap import AmoTap
 from tap_amocrm.streams.checkpoints import Checkpoints
-from tap_amocrm.streams.outgoing import Follower
 from tap_amocrm.streams.writing import WritingStream
 
 # An endpoint that the account's plan (402) or the user's rights (403) refuse gives an empty stream.
@@ -36,35 +34,6 @@ class ReadPage(NamedTuple):
     records: list[Record]
     listing: str = ""
     position: Position | None = None
-
-
-class AmoTap(SeamTap):
-    """What the streams know of the tap they belong to."""
-
-    marker: RunMarker
-
-    @cached_property
-    @abstractmethod
-    def run(self) -> Run:
-        """What the streams share."""
-
-    @abstractmethod
-    def followers(self, stream: str) -> tuple[Follower, ...]:
-        """The selected streams that are made of what a stream's records embed."""
-
-    @abstractmethod
-    def forget_links(self, gone: list[Record]) -> None:
-        """Mark the links of what was deleted or merged away; `gone` are records of `deleted_records`."""
-
-    def settle_bookmarks(self) -> None:
-        """Set all bookmarks of streams that are read by what is known of the service's time now."""
-        for stream in self.streams.values():
-            if isinstance(stream, AmoStream):
-                stream.settle_bookmark()
-
-    def big_streams(self) -> list[AmoStream]:
-        """The selected streams of entities, notes and tasks."""
-        return [s for s in self.streams.values() if isinstance(s, AmoStream) and s.listings and s.selected]
 
 
 class AmoStream(WritingStream):
@@ -209,7 +178,7 @@ class AmoStream(WritingStream):
             unchecked = {name: found for name in self.listings if (found := self.amo.run.reader.unchecked(name))}
             self.kept.keep_scans(unchecked)
         self.save()
-        self.amo.settle_bookmarks()
+        settle_bookmarks(self.amo)
 
     def _passed(self, listing: str, position: Position | None) -> None:
         """A page has been written."""
@@ -310,3 +279,15 @@ def _moment(value: str | None) -> Any:
 
 
 AmoStream.page_writer = AmoStream
+
+
+def big_streams(tap: AmoTap) -> list[AmoStream]:
+    """The selected streams of entities, notes and tasks."""
+    return [s for s in tap.streams.values() if isinstance(s, AmoStream) and s.listings and s.selected]
+
+
+def settle_bookmarks(tap: AmoTap) -> None:
+    """Set all bookmarks of streams that are read by what is known of the service's time now."""
+    for stream in tap.streams.values():
+        if isinstance(stream, AmoStream):
+            stream.settle_bookmark()

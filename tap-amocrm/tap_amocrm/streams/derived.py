@@ -15,7 +15,8 @@ from tap_amocrm.declarations import Embedded
 from tap_amocrm.moments import rfc3339_now
 from tap_amocrm.shapes import Record, entries, record_id
 from tap_amocrm.state import StreamBookmark
-from tap_amocrm.streams.base import AmoStream, AmoTap, ReadPage
+from tap_amocrm.streams.amo_tap import AmoTap
+from tap_amocrm.streams.base import AmoStream, ReadPage
 from tap_amocrm.streams.outgoing import Derived, Follower
 from tap_amocrm.streams.sent_links import Links, SentLinks, packed
 

@@ -15,7 +15,7 @@ from tap_amocrm.positions import ListPosition, Way
 from tap_amocrm.reading.full_scan import CLOCK_SLACK
 from tap_amocrm.run_context import Run
 from tap_amocrm.shapes import Record, seconds
-from tap_amocrm.streams.base import REFUSED, AmoStream, ReadPage
+from tap_amocrm.streams.base import REFUSED, AmoStream, ReadPage, big_streams
 
 
 class EventStream(AmoStream):
@@ -112,7 +112,7 @@ class DeletionStream(AmoStream):
                 version = {"id": record["entity_id"], "account_id": record["account_id"], "updated_at": when}
                 version |= {"is_deleted": True, "_sdc_deleted_at": when}
                 last.setdefault(record["entity_type"], []).append(version)
-        for stream in self.amo.big_streams():
+        for stream in big_streams(self.amo):
             versions = last.get(stream.name, [])
             if first and stream.sent is not None:
                 known = {record["id"] for record in versions}.intersection(stream.sent)
@@ -125,7 +125,7 @@ class DeletionStream(AmoStream):
 
     def _run_began(self) -> int:
         """From when on events say what the other streams of this run could not show."""
-        return min((s.mark.shown or s.began for s in self.amo.big_streams() if s.began), default=0) - CLOCK_SLACK
+        return min((s.mark.shown or s.began for s in big_streams(self.amo) if s.began), default=0) - CLOCK_SLACK
 
     def _events(self, since: int | None) -> list[Record]:
         """Events that say what was deleted, restored, merged or (without a scope) linked."""
@@ -151,7 +151,7 @@ class DeletionStream(AmoStream):
             return
         run = self.amo.run
         membership = run.scope.membership if run.settings.scoped else None
-        Reconcile(run.reader, membership, self.amo.big_streams()).run(self.found)
+        Reconcile(run.reader, membership, big_streams(self.amo)).run(self.found)
         self.finish()
 
     def finish(self) -> None:
@@ -174,6 +174,6 @@ class DeletionStream(AmoStream):
     def _go_without_events(self) -> None:
         """This user may not read events: what was scanned stays as it is, the next full scan goes by keyset."""
         self.amo.run.memory.events_refused = True
-        for stream in self.amo.big_streams():
+        for stream in big_streams(self.amo):
             stream.kept.walked = stream.kept.boundaries = None
             stream.save()

@@ -6,7 +6,8 @@ from typing import Any
 
 from tap_amocrm.declarations import CUSTOM_FIELDS
 from tap_amocrm.shapes import Record
-from tap_amocrm.streams.base import AmoStream, AmoTap
+from tap_amocrm.streams.amo_tap import AmoTap
+from tap_amocrm.streams.base import AmoStream
 from tap_amocrm.streams.derived import DerivedStream
 from tap_amocrm.streams.outgoing import Follower
 from tap_amocrm.streams.whole import WholeStream

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from tap_amocrm.api.conform import Conformer
 from tap_amocrm.api.field_columns import FIELDS, Columns
@@ -16,10 +16,8 @@ from tap_amocrm.sdk_seam import SeamStream
 from tap_amocrm.shapes import Record
 from tap_amocrm.singer_io.run_marker import SCHEMA_KEY
 from tap_amocrm.singer_io.writer import encode_records, write_lines
+from tap_amocrm.streams.amo_tap import AmoTap
 from tap_amocrm.streams.outgoing import Follower, Prepared
-
-if TYPE_CHECKING:
-    from tap_amocrm.streams.base import AmoTap
 
 
 class WritingStream(SeamStream):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -20,9 +20,6 @@ from target_crm.normalise.custom_fields import is_empty
 from target_crm.records.decoder import field_name, wanted_keys
 from target_crm.records.envelope import SeenRecord
 from target_crm.sql import comparison as statements
-
-if TYPE_CHECKING:
-    from target_crm.load.load import Load
 
 _decode = msgspec.json.Decoder().decode
 # Of every record; what the loader keeps in columns of its own; where to find the record again.
@@ -56,11 +53,9 @@ class Comparison:
     The keys go into temporary tables; kept in memory are names of fields and the sampled records.
 
     Args:
-        on_end: Called when all is merged, before it is rolled back.
         samples: How many records of each table are sampled.
     """
 
-    on_end: Callable[[Load], None]
     samples: int = 3
     left_over: dict[tuple[str, str, str], LeftOver] = field(default_factory=dict)
     # Records of streams that go nowhere, by stream.

@@ -56,8 +56,8 @@ def verify(
     with open_session(settings):
         # A CRM into which nothing was loaded yet is not made for being compared.
         pass
-    comparison = Comparison(collect, samples)
-    InputLoad(_comparing(settings), comparison=comparison).load_lines(messages)
+    comparison = Comparison(samples)
+    InputLoad(_comparing(settings), comparison=comparison, on_compared=collect).load_lines(messages)
     return done[0]
 
 
