@@ -1,6 +1,6 @@
-"""Against amochka's PostgreSQL ETL, on an account where all hangs on leads, since it loads nothing else.
+"""Against amochka's PostgreSQL ETL, on an account where everything belongs to leads, since it loads nothing else.
 
-A first run, a second without any change, and what becomes of edits by hand when amoCRM changed another field.
+A first run, a second without any change, and what becomes of manual edits when amoCRM changed another field.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def amochka_run(account: Account, database: str, folder: Path, *, first: bool) -
 
 
 def our_run(account: Account, database: str, folder: Path, *, first: bool) -> dict[str, Any]:
-    """One run of the pair at the limit; it goes on from the state in the folder."""
+    """One run of the pair at the limit; it continues from the state in the folder."""
     if first:
         ours.catalog_of(account, folder, STREAMS)
         account.forget_requests()
@@ -132,7 +132,7 @@ KINDS = ("leads", "contacts", "tasks", "notes")
 
 
 def one(way: str, leads: int, server: Postgres, latency: int) -> dict[str, Any]:
-    """First run, second run, edits by hand and a change in amoCRM, third run."""
+    """First run, second run, manual edits and a change in amoCRM, third run."""
     sizes = {"companies": 0, "leads": leads, "contacts": leads, "notes": 0, "tasks": 0}
     edited = [FIRST_LEAD + n for n in range(min(20, leads))]
     with (

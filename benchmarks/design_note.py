@@ -79,7 +79,7 @@ def our_sync(account: Account, server: Postgres, folder: Path) -> dict[str, Any]
 
 
 def one_sync(way: str, companies: int, server: Postgres, *, small: bool) -> dict[str, Any]:
-    """A whole sync by one of the three ways from a simulator of its own; a small one neither waits nor is refused."""
+    """A whole sync by one of the three ways from a separate simulator; a small one neither waits nor is refused."""
     speed = {"latency": 10, "rps": 0} if small else {"latency": LATENCY_MS, "rps": RPS}
     options = {"companies": companies, "company_filter": "honour", **speed}
     with simulated_account(**options) as account, tempfile.TemporaryDirectory(prefix="bench-") as folder:

@@ -96,7 +96,7 @@ class Worker:
 
 
 def syncs(contacts: int, runs: int, server: Postgres) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Syncs of both ways by step, in turns, each way with a database of its own."""
+    """Syncs of both ways by step, in turns, each way with a separate database."""
     companies = contacts // 3
     sizes = {"companies": companies, "contacts": contacts, "leads": companies}
     sizes |= {"notes": 2 * contacts, "tasks": 2 * companies}

@@ -80,7 +80,7 @@ def account(contacts: int, costs: Costs, draw: random.Random) -> Sync:
 
 
 def simulate(syncs: list[Sync], hosts: int, slots: int) -> dict[str, float]:
-    """Hours in which each account's sync comes due at a second of its own; each host runs `slots` syncs at a time."""
+    """Hours in which each account's sync comes due at its own second; each host runs `slots` syncs at a time."""
     draw = random.Random(2)
     due = sorted(
         (hour * HOUR + offset, number)

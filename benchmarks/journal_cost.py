@@ -44,7 +44,7 @@ def statement_times(server: Postgres, url: str) -> dict[str, float]:
 
 
 def one(paths: dict[str, Path], server: Postgres, folder: Path) -> dict[str, dict[str, float]]:
-    """The three loads into a database of their own."""
+    """The three loads into a separate database."""
     database = server.fresh()
     taken = {}
     for name in LOADS:

@@ -1,6 +1,6 @@
 """Faults survived: the tests that break things, run at a larger size, and what they counted.
 
-Killed loads, crashes at any statement, edits beside undoings, foreign keys, changes between two requests, faulty and
+Killed loads, crashes at any statement, edits beside undos, foreign keys, changes between two requests, faulty and
 malformed answers, wrong clocks, expired tokens, killed renewals.
 The tests tell by tests/support/survived.py what they broke and what was lost; a test that fails stops the benchmark.
 """

@@ -43,7 +43,7 @@ def catalog_of(account: Account, folder: Path, streams: Sequence[str]) -> Path:
 
 
 def last_state(text: bytes) -> str:
-    """The last line of what a target wrote: the state to go on from."""
+    """The last line of what a target wrote: the state to continue from."""
     lines = text.decode().strip().splitlines()
     return lines[-1] if lines else "{}"
 
@@ -57,7 +57,7 @@ def sync(
     target: Mapping[str, Any] | None = None,
     streams: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """`tap-amocrm | target-crm`, going on from the state in `folder`, which is renewed.
+    """`tap-amocrm | target-crm`, continuing from the state in `folder`, which is renewed.
 
     Returns wall seconds, CPU seconds and memory of both, and the tap's own metrics.
     Raises `BenchmarkError` when one of them fails.

@@ -51,7 +51,7 @@ def fleet_simulation(result: Result) -> str:
     sizes = result["contacts"]
     head = paragraph(
         f"{result['accounts']:,} generated accounts ({sizes['median']:,} contacts in the median,",
-        f"{sizes['largest']:,} at most, {sizes['sum']:,} in all), each synced once an hour at a second of its own; a",
+        f"{sizes['largest']:,} at most, {sizes['sum']:,} in all), each synced once an hour at its own second; a",
         "hundredth of contacts and notes changes in an hour on average; one account in ten is scoped, and the tap's",
         "planner decides how its children are read. Costs of a sync are those that the benchmark `fleet` measured,",
         "requests go at 6.5 a second and account. There are as many hosts of two cores as keep below 70 % of their",

@@ -29,7 +29,7 @@ def design_note(result: Result) -> str:
         "dictionaries",
         "loaded before by `bulk_create` and `bulk_update`, both through Django and one request after another.",
         "The runs of",
-        "(a) wait for answers side by side, each with a simulator of its own; (b) and (c) follow one another",
+        "(a) wait for answers side by side, each with its own simulator; (b) and (c) follow one another",
         "in turns. (c)",
         "reads several lists at once, so its seconds overlap. (a) and (b) write phones alone as further rows",
         "and overwrite",
@@ -146,11 +146,11 @@ def _verdict(goal: int, value: float, started: float | None) -> str:
 
 
 def amochka(result: Result) -> str:
-    """Two runs by both, what they wrote, and edits by hand."""
+    """Two runs by both, what they wrote, and manual edits."""
     names = {"amochka": f"amochka {result['version']}", "ours": "ours"}
     head = paragraph(
-        f"{result['leads']:,} leads with a contact, a task and two notes each, since amochka loads what hangs",
-        "on leads;",
+        f"{result['leads']:,} leads with a contact, a task and two notes each, since amochka loads only",
+        "records of leads;",
         f"{result['latency_ms']} ms, {result['rps_limit']} requests a second;",
         f"{runs_of(len(result['ways']['ours']))} of each",
         "in turns. Row versions are rows inserted, updated and deleted.",

@@ -21,7 +21,7 @@ LANGUAGES: dict[str, dict[str, str]] = {
         "writes": "database writes, compared with Django bulk_create, bulk_update: all new; all changed; unchanged",
         "peer": "a load, compared with meltanolabs-target-postgres: all new; all changed; unchanged",
         "amochka": "row versions that a second run without changes writes: amochka; ours",
-        "edits": "edits by hand kept when amoCRM changed another field: amochka; ours",
+        "edits": "manual edits kept when amoCRM changed another field: amochka; ours",
         "limit": "requests a second, of the 7 allowed",
         "accounts": "accounts of 10,000 contacts (1 % changed) two cores sync hourly: commands loaded; started",
         "losses": "faults tried in tests (kills, cuts, bad answers, changes meanwhile); records, edits, tokens lost",

@@ -1,6 +1,6 @@
 """First pages of the review page over a large journal: 100,000 open conflicts, ten million entries.
 
-Each page is asked for over HTTP as a browser would, by the real command on a database of its own. The size is chosen
+Each page is asked for over HTTP as a browser would, by the real command on a separate database. The size is chosen
 by `--conflicts` and `--changes`; what is measured is the time until the whole answer is there.
 """
 

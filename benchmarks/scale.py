@@ -23,7 +23,7 @@ CHANGED_SHARE = 100
 
 
 def one(contacts: int, server: Postgres, *, lifted: bool, alone: bool = False) -> dict[str, Any]:
-    """The three syncs of one account by the pair, into a database of their own; `alone`: companies and contacts."""
+    """The three syncs of one account by the pair, into a separate database; `alone`: companies and contacts."""
     companies = contacts // 3
     sizes = {"companies": companies, "contacts": contacts, "leads": companies}
     sizes |= {"leads": 0, "notes": 0, "tasks": 0} if alone else {"notes": 2 * contacts, "tasks": 2 * companies}

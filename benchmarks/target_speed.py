@@ -66,7 +66,7 @@ def floor(path: Path, database: str) -> float:
 
 
 def one(way: str, paths: dict[str, Path], server: Postgres, folder: Path) -> dict[str, float]:
-    """Seconds of each load by one of the ways, into a database of its own."""
+    """Seconds of each load by one of the ways, into a separate database."""
     database = server.fresh()
     taken = {}
     for name in LOADS:

@@ -1,7 +1,7 @@
-"""Two nightly syncs in a minute: a simulated amoCRM, an embedded PostgreSQL, and an edit by hand between them.
+"""Two nightly syncs in a minute: a simulated amoCRM, an embedded PostgreSQL, and a manual edit between them.
 
 What it runs is what a user runs, `meltano run tap-amocrm target-crm`; the rest is setting the stage (a simulator and
-an empty database), changing something on both sides, and showing what the tables hold. Run again, it goes on from the
+an empty database), changing something on both sides, and showing what the tables hold. Run again, it continues from the
 state that the last run left: the database (`.crm`), Meltano's bookmarks (`.meltano`) and the account's changes
 (`.demo/account.jsonl`) are still there; `make clean` forgets them.
 """
@@ -155,7 +155,7 @@ def change_both_sides(account: Account, url: str) -> dict[str, Any]:
         (f"Renamed by hand at {stamp}", disputed["id"]),
     )
     name = f"Renamed in amoCRM at {stamp}"
-    # The same contact is touched in amoCRM as well: a loader that simply overwrites would lose the edit by hand.
+    # The same contact is touched in amoCRM as well: a loader that simply overwrites would lose the manual edit.
     for contact in (by_hand, in_amo, disputed):
         fields = {"first_name": name, "name": name}
         account.control("update", {"kind": "contacts", "ids": [contact["amo_id"]], "fields": fields})

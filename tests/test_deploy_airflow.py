@@ -20,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("orchestrator")
 
 @pytest.fixture(scope="module")
 def airflow():
-    """Airflow's Python, in a venv of its own."""
+    """Airflow's Python, in a separate venv."""
     home = ROOT / ".cache" / f"airflow-{VERSION}"
     home.parent.mkdir(exist_ok=True)
     with fasteners.InterProcessLock(str(home) + ".lock"):

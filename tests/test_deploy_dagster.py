@@ -27,7 +27,7 @@ pytestmark = pytest.mark.xdist_group("orchestrator")
 
 @pytest.fixture(scope="module")
 def dagster():
-    """Dagster's command, in a venv of its own: it has many requirements, and the pair shares none of them."""
+    """Dagster's command, in a separate venv: it has many requirements, and the pair shares none of them."""
     lines = (DAGSTER / "requirements.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith(("#", "dagster-webserver"))]
     celery = re.search(r"dagster-celery==[\d.]+", "\n".join(lines)).group()
@@ -154,7 +154,7 @@ class Dagster:
 
 @pytest.fixture(scope="module")
 def twenty():
-    """Twenty accounts under the service's limit, the seventeenth of them on a server of its own."""
+    """Twenty accounts under the service's limit, the seventeenth of them on a separate server."""
     small = {**SIZES, "plain": True}
     with SimulatorServer(process=True, accounts=20, **small) as sim:
         yield sim

@@ -31,7 +31,7 @@ SIZES = {"companies": 40, "contacts": 90, "leads": 40, "notes": 120, "tasks": 60
 
 
 class Site:
-    """The Django project on a database of its own."""
+    """The Django project on a separate database."""
 
     def __init__(self, url: str) -> None:
         self.url = url

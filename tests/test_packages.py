@@ -1,4 +1,4 @@
-"""The packages as a user gets them: built, checked, installed into environments of their own, and run there."""
+"""The packages as a user gets them: built, checked, installed into their own environments, and run there."""
 
 from __future__ import annotations
 

@@ -294,7 +294,7 @@ class Simulator:
 
 
 class Accounts:
-    """Several accounts in one process, each and its drive on a port of their own: an ASGI application that asks the port."""
+    """Several accounts in one process, each and its drive on a separate port: an ASGI application that asks the port."""
 
     def __init__(self, by_port: dict[int, Simulator], drives: dict[int, ASGIApp]) -> None:
         self.by_port = by_port

@@ -110,7 +110,7 @@ def server_of(accounts: Accounts, log_level: str) -> uvicorn.Server:
     default=1,
     show_default=True,
     type=click.IntRange(1),
-    help="Each on a port of its own, one after another.",
+    help="Each on its own port, in sequence.",
 )
 @click.option("--account-id", default=ACCOUNT_ID, show_default=True, help="ID of the first account.")
 @click.option("--companies", default=500, show_default=True)

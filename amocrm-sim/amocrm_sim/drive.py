@@ -1,4 +1,4 @@
-"""The account's files: made-up ones and those that tests upload, their versions, and what hangs on which entity.
+"""The account's files: made-up ones and those that tests upload, their versions, and what belongs to which entity.
 
 From the models of the vendor's PHP client (FileModel, FilesFilter) and the vendor's page of the files API.
 """
@@ -84,7 +84,7 @@ class Drive:
     now: Callable[[], int]
     size: int = 0
     files: dict[str, File] = field(default_factory=dict)
-    # Which files hang on an entity: link number and uuid, by entity type and id.
+    # Which files belong to an entity: link number and uuid, by entity type and id.
     attached: dict[tuple[str, int], list[tuple[int, str]]] = field(default_factory=dict)
     spoiled: dict[str, Spoiled] = field(default_factory=dict)
     # Requests of the storage that carried a token, which belongs to the account alone.
@@ -149,12 +149,12 @@ class Drive:
         return uuid
 
     def purge(self, uuid: str) -> str:
-        """Delete a file for good: no list names it, and its download is gone."""
+        """Delete a file permanently: no list names it, and its download is gone."""
         del self.files[uuid]
         return uuid
 
     def attach(self, entity: str, id: int, uuid: str) -> int:
-        """Let a file hang on an entity."""
+        """Let a file belong to an entity."""
         found = self.attached.setdefault((entity, id), [])
         found.append((len(found) + 1, uuid))
         return len(found)

@@ -63,7 +63,7 @@ class DriveHost:
         if version is None:
             return _problem(404, "Not Found")
         if file.number % 3 == 0:
-            # The storage has a host of its own, and an address that is its own permission.
+            # The storage has a separate host, and an address that is its own permission.
             storage = base.replace("//127.0.0.1", "//localhost")
             return RedirectResponse(f"{storage}/storage/{file.uuid}/{version.uuid}", 302)
         return self.download(file, version, request.headers.get("range"))

@@ -68,7 +68,7 @@ class RequestLog:
 
 
 class RateLimit:
-    """At most `rps` arrivals in any sliding second; whoever goes on after refusals is banned."""
+    """At most `rps` arrivals in any sliding second; whoever continues after refusals is banned."""
 
     def __init__(self, rps: float) -> None:
         self.rps = rps

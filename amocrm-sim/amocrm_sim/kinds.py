@@ -52,7 +52,7 @@ class Kind:
         return self.account.user(self.account.bits(self.name, record_id - self.first))
 
     def parents(self, record_id: int) -> Sequence[tuple[str | None, int | None]]:
-        """All that the record hangs on: entity of a note or task, companies of a contact or lead."""
+        """All that the record belongs to: entity of a note or task, companies of a contact or lead."""
         found = self.changed.get(record_id)
         if self.name in ENTITIES:
             if found is None:
@@ -66,7 +66,7 @@ class Kind:
         return ((entity, found.get("entity_id")),)
 
     def parent(self, record_id: int) -> tuple[str | None, int | None]:
-        """What the record hangs on first."""
+        """What the record belongs to first."""
         return self.parents(record_id)[0]
 
     def by_time(self) -> list[int]:
@@ -76,7 +76,7 @@ class Kind:
         return self._by_time
 
     def children_of(self, entity: str | None, parent_id: int | None) -> list[int]:
-        """Ids of the records that hang on a parent, in order."""
+        """Ids of the records that belong to a parent, in order."""
         if self._by_parent is None:
             self._by_parent = {}
             for record_id in self.ids:

@@ -35,7 +35,7 @@ class AccountOptions:
     hidden_user: int | None = None
 
     def hides(self, kind: Kind, record_id: int) -> bool:
-        """Whether a company, contact, lead or task is left out of lists, without a word."""
+        """Whether a company, contact, lead or task is silently left out of lists."""
         return (
             self.hidden_user is not None
             and kind.name in (*ENTITIES, "tasks")
@@ -63,7 +63,7 @@ def one(pairs: Pairs, name: str) -> int | None:
 
 
 def page_and_limit(pairs: Pairs, most: int = MAX_LIMIT, default: int = DEFAULT_LIMIT) -> tuple[int, int]:
-    """Page from 1, and records on it; more than the maximum falls back to the default, without a word."""
+    """Page from 1, and records on it; more than the maximum falls back silently to the default."""
     limit = one(pairs, "limit")
     if limit is None or limit < 1 or limit > most:
         limit = default

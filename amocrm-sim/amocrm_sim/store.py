@@ -166,7 +166,7 @@ class Store:
         return ids
 
     def delete(self, kind: str, ids: list[int]) -> list[int]:
-        """Delete records; their notes and tasks are deleted with them, without events of their own."""
+        """Delete records; their notes and tasks are deleted with them, without their own events."""
         store = self.kinds[kind]
         for record_id in ids:
             if not store.exists(record_id):
@@ -191,7 +191,7 @@ class Store:
         return ids
 
     def restore(self, kind: str, ids: list[int]) -> list[int]:
-        """Bring deleted records back with their old ids and times, and what hung on them."""
+        """Bring deleted records back with their old ids and times, and what belonged to them."""
         store = self.kinds[kind]
         for record_id in ids:
             store.put(store.gone.pop(record_id))
@@ -202,7 +202,7 @@ class Store:
         return ids
 
     def merge(self, kind: str, into: int, ids: list[int]) -> list[int]:
-        """Merge records into a survivor; what hangs on the losers moves over and keeps its id."""
+        """Merge records into a survivor; what belongs to the losers moves over and keeps its id."""
         store = self.kinds[kind]
         for record_id in ids:
             for child_kind in (f"{kind}/notes", "tasks"):
@@ -220,7 +220,7 @@ class Store:
         return [into]
 
     def _relink(self, kind: str, record_id: int, old: int, new: int) -> None:
-        """Put the survivor of a merge in the place of one of a record's companies."""
+        """Replace one of a record's companies with the survivor of a merge."""
         companies = companies_of(self.kinds[kind].get(record_id))
         if companies == [old]:
             self.link(kind, record_id, new)

@@ -1,4 +1,4 @@
-"""For tests: a simulator in a thread of this process, or in a process of its own, with its controls as methods."""
+"""For tests: a simulator in a thread of this process, or in a separate process, with its controls as methods."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Li
 
 
 def spread_over_two_seconds(sim, server):
-    """Eight requests, a quarter of a second apart, while the server is stopped; their statuses once it goes on."""
+    """Eight requests, a quarter of a second apart, while the server is stopped; their statuses once it continues."""
     host, port = sim.url.removeprefix("http://").split(":")
     connections = [socket.create_connection((host, int(port)), timeout=30) for _ in range(8)]
     os.kill(server, signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""The drive: a host of its own with files, versions, a bin, and downloads that go wrong."""
+"""The drive: a separate host with files, versions, a bin, and downloads that go wrong."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Peers: what people use today, each in a virtual environment of its own."""
+"""Peers: what people use today, each in a separate virtual environment."""

@@ -44,7 +44,7 @@ from pair import run_pair  # noqa: E402
 # it (executor, partitions, schedule, retries) is read once.
 FILE = PlanFile(Path(os.environ.get("ACCOUNTS_FILE", HERE / "accounts.yaml")))
 PLAN = FILE.plan
-# Retries of one account do not hold up the others: each has a step of its own.
+# Retries of one account do not hold up the others: each has a separate step.
 RETRIES = RetryPolicy(max_retries=PLAN.max_retries, delay=PLAN.retry_delay_seconds, backoff=Backoff.EXPONENTIAL)
 # Dagster counts the steps of a pool over all runs, machines and executors.
 POOL = "amocrm_pairs"

@@ -22,7 +22,7 @@ _SECONDS_FOR_STATE = 120
 
 
 class Run(Protocol):
-    """A command that was started: a process of its own, or a fork of one that has it loaded."""
+    """A command that was started: a separate process, or a fork of one that has it loaded."""
 
     def poll(self) -> int | None:
         """The exit code; None while it runs."""
@@ -38,7 +38,7 @@ class Run(Protocol):
 
 
 class Commands:
-    """Starts the commands of a pair. `warm` keeps each loaded in a process of its own, so that a run starts at once."""
+    """Starts the commands of a pair. `warm` keeps each loaded in a separate process, so that a run starts at once."""
 
     def __init__(self, *, warm: bool) -> None:
         self.warm = warm
@@ -90,7 +90,7 @@ def pair_commands(plan: Plan) -> Commands:
 def run_pair(account: Account, plan: Plan, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Sync one account from its last bookmark on; what the tap measured.
 
-    The bookmark moves only when target-crm has committed all before it: a run that is cut off goes on from there. A
+    The bookmark moves only when target-crm has committed all before it: a run that is cut off continues from there. A
     second run of the same account on this machine is refused; on another one it waits for the lock in the database.
     With `warm` in the plan the commands stay loaded in processes that end with this one.
 

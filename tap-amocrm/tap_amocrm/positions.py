@@ -1,4 +1,5 @@
-"""How far a list has been read, as the state keeps it, so that a run can go on where an earlier one was interrupted."""
+"""How far a list has been read, as the state keeps it, so that a run can continue where an earlier one was
+interrupted."""
 
 from __future__ import annotations
 

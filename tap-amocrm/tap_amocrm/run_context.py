@@ -53,7 +53,7 @@ class Session:
         memory: What earlier runs left in the state; what this run leaves goes there, too.
         metrics: Counts of the run.
         singer_metrics: The same requests as the SDK's METRIC lines.
-        progress: Shows them while the run goes on.
+        progress: Shows them while the run continues.
         client: Sends the requests.
         queue: Where webhooks leave hints for a tap that follows; None without.
     """
@@ -139,7 +139,7 @@ class Run:
         return cls._of(session, account, _definitions(session), book, defer_checks=defer_checks)
 
     def again(self, *, ask_account: bool) -> Run:
-        """For the next turn of a run that goes on: what a run of its own would have, without asking for what is known.
+        """For the next turn of a run that continues: what a separate run would have, without asking for what is known.
 
         Args:
             ask_account: Whether the account, and how old the definitions are, are looked at once more.

@@ -201,7 +201,7 @@ class TapMemory:
         return memory
 
     def write(self, state: dict[str, Any]) -> None:
-        """Write into a state. Other threads may go on adding to the memory meanwhile."""
+        """Write into a state. Other threads may continue adding to the memory meanwhile."""
         remembered = {n: {"read_at": r.read_at, "ids": list(r.ids)} for n, r in self.definitions.copy().items()}
         document: dict[str, Any] = {
             "requests": self.requests,

@@ -103,7 +103,7 @@ class TapAmoCRM(JoinedTap):
         return found if isinstance(found, DeletionStream) and found.selected else None
 
     def sync_with(self, streams_in_turn: Callable[[], None]) -> None:
-        """Sync all streams; whatever happens, the metrics are written and no request is left in flight."""
+        """Sync all streams. In any case the metrics are written and no request is left in flight."""
         catalog = self.input_catalog
         check_catalog(self.streams.values(), () if catalog is None else catalog.keys())
         metrics = self.session.metrics

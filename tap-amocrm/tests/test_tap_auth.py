@@ -116,7 +116,7 @@ def chain_with_token_near_its_end(endpoint, file):
     file.write_text(json.dumps(stored | {"renew_at": time.time() - 1, "expires_at": time.time() + 200}))
 
 
-# -- how a chain begins and goes on --------------------------------------------------------------------------------
+# -- how a chain begins and continues --------------------------------------------------------------------------------
 
 
 def test_a_code_begins_a_chain_that_later_runs_continue_with_the_code_still_in_the_settings(sim, file):

@@ -1,4 +1,4 @@
-"""custom_fields: columns - a property for each custom field, whose name stays whatever happens to the field."""
+"""custom_fields: columns - a property for each custom field, whose name stays when the field is renamed."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_what_breaks_is_tried_again_from_where_it_broke(tap, tmp_path):
     assert (code, counts) == (0, {"done": 4}), said
     for entry in manifest(tmp_path / "files").values():
         assert (tmp_path / "files" / entry["path"]).read_bytes() == content(entry["uuid"], "v1", 60_000)
-    # What was cut goes on; what was not the file is not kept.
+    # What was cut continues; what was not the file is not kept.
     assert [start for start in tap.sim.control("drive")["starts"] if start] == [30_000]
 
 

@@ -1,4 +1,4 @@
-"""A tap that goes on after the first reading: what it finds, what it costs, how it ends."""
+"""A tap that continues after the first reading: what it finds, what it costs, how it ends."""
 
 from __future__ import annotations
 

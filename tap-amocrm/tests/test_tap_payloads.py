@@ -54,7 +54,7 @@ def test_every_record_validates_against_its_schema(messages):
             faults = [(list(e.path), e.message) for e in schemas[stream].iter_errors(record)]
             assert faults == [], (stream, record["id"])
             checked.add(stream)
-    # Streams of links and files have tests of their own; the payloads hold none of these.
+    # Streams of links and files have their own tests; the payloads hold none of these.
     assert {stream for stream in schemas if not BY_NAME[stream].derived} - {"files"} <= checked
 
 
@@ -64,7 +64,7 @@ ORDERING = {"id", "updated_at", "is_deleted"}
 
 
 def with_odd_cells(name):
-    """Records of a list, each with another value in the place of one scalar."""
+    """Records of a list, each with another value instead of one scalar."""
     template = next(r for r in LISTS[name] if not r.get("is_deleted"))
     scalars = [key for key, value in template.items() if not isinstance(value, (dict, list)) and key not in ORDERING]
     cells = [(key, value) for key in scalars for value in ODD]

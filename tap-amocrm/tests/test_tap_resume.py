@@ -1,4 +1,4 @@
-"""Runs that end in the middle: the next one goes on where the last STATE was, and nothing is missed."""
+"""Runs that end in the middle: the next one continues where the last STATE was, and nothing is missed."""
 
 from __future__ import annotations
 

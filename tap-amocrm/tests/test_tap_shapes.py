@@ -1,4 +1,4 @@
-"""Whatever shape a record has, the run goes on, and what the tap does not understand is passed on as it came."""
+"""Whatever shape a record has, the run continues, and what the tap does not understand is passed on as received."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PLACES += [("account", 0, path) for path in places(LISTS["account"][0]) if path 
 
 
 def put(lists, place, value):
-    """The lists with a value in the place of another."""
+    """The lists with a value instead of another."""
     name, number, path = place
     record = copy.deepcopy(lists[name][number])
     holder = record

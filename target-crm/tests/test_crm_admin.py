@@ -39,7 +39,7 @@ def admin(crm):
 
 
 def everything(crm):
-    """All tables of the CRM, without what an undoing may change: its own marks of time."""
+    """All tables of the CRM, without what an undo may change: its own marks of time."""
     found = {}
     for table in ("users", "companies", "contacts", "leads", "notes", "tasks", "contact_phones", "contact_emails"):
         rows = crm.rows(table, "id")

@@ -1,4 +1,4 @@
-"""Bad input: one clear message, the bad record put aside, the rest loaded, and a later run goes on."""
+"""Bad input: one clear message, the bad record rejected, the rest loaded, and a later run continues."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""People who commit an edit every two milliseconds beside loads, decisions and undoings: nothing of theirs is lost.
+"""People who commit an edit every two milliseconds beside loads, decisions and undos: nothing of theirs is lost.
 
-They edit cells and phones, add phones, notes and contacts that hang on rows, and rows of the application's own that
+They edit cells and phones, add phones, notes and contacts that belong to rows, and rows of the application's own that
 point at phones. A few seconds by default; more: CRM_EDITOR_SECONDS=300.
 """
 
@@ -92,7 +92,7 @@ def version(crm, number, custom_field):
 
 
 def operate(crm, custom_field, did):
-    """Loads, decisions and undoings one after another for as long as people work."""
+    """Loads, decisions and undos one after another for as long as people work."""
     chance, end, number = random.Random(5), time.monotonic() + SECONDS, 1
     with open_session(Settings.from_config({**crm.config, "lock_timeout_seconds": 60})) as session:
         while time.monotonic() < end:

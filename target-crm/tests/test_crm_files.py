@@ -1,4 +1,4 @@
-"""Files and what they hang on, in the built-in tables."""
+"""Files and what they belong to, in the built-in tables."""
 
 from __future__ import annotations
 

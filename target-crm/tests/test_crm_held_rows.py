@@ -1,4 +1,4 @@
-"""Rows that another session holds: decisions and undoings wait for a while, loads go on meanwhile, nobody deadlocks."""
+"""Rows that another session holds: decisions and undos wait for a while, loads continue meanwhile, nobody deadlocks."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def server():
 
 @pytest.fixture
 def victim(crm, server):
-    """The CRM on a server of its own."""
+    """The CRM on a separate server."""
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(f"SET search_path = {crm.schema}".encode())
         yield replace(crm, url=server.url, config={**crm.config, "database_url": server.url}, connection=connection)
@@ -158,12 +158,12 @@ def undisturbed(crm, versions):
 
 
 def type_by_hand(crm, number):
-    """Somebody goes on working meanwhile."""
+    """Somebody continues working meanwhile."""
     crm.execute("UPDATE contacts SET position = %s WHERE amo_id = %s", f"вручную {number}", number)
 
 
 def load_under_kills(crm, seed, kill):
-    """Load versions, kill what loads, go on from the last STATE until all is loaded: (versions, rounds).
+    """Load versions, kill what loads, continue from the last STATE until all is loaded: (versions, rounds).
 
     `kill` gets the process of a load and gives the CRM as it can be reached afterwards.
     """

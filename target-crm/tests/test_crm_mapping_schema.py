@@ -29,7 +29,7 @@ def problems(text):
 
 
 def of_stream(text):
-    """A mapping of one stream whose section goes on with some lines."""
+    """A mapping of one stream whose section continues with some lines."""
     indented = "".join(f"    {line}\n" for line in text.splitlines())
     return f"version: 1\nstreams:\n  companies:\n    table: firm\n{indented}"
 

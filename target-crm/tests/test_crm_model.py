@@ -1,4 +1,4 @@
-"""Random sequences of syncs, edits by hand, deletions on both sides and crashes, held against a small model.
+"""Random sequences of syncs, manual edits, deletions on both sides and crashes, compared with a small model.
 
 The model (tests/support/soft_update_model.py) is docs/soft-update.md in Python, written without a look at the merge.
 A crash is a connection that breaks at any statement, delivered or not. More examples: CRM_EXAMPLES=1000.

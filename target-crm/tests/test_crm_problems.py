@@ -22,7 +22,7 @@ FOREIGN_WORDS = {"{reason}", "{message}", "{detail}", "{text}", "{said}", "{prob
 def test_the_page_is_made_of_the_registry():
     text = PAGE.read_text("utf-8")
     assert text.startswith(errors_page()), "python -m target_crm.presentation.texts.errors_page"
-    # Behind it comes the tap's section, which has a test of its own.
+    # Behind it comes the tap's section, which has a separate test.
     assert text.removeprefix(errors_page()).startswith("\n## tap-amocrm\n")
 
 

@@ -1,4 +1,4 @@
-"""The report takes only the metrics of its own run, and draws that run's limit."""
+"""The report accepts only metrics of its own run, and draws that run's limit."""
 
 from __future__ import annotations
 

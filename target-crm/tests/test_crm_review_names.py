@@ -1,4 +1,4 @@
-"""Names in the place of the database's: labels, records by name, times on the account's clock, cards, search."""
+"""Readable names instead of the database's: labels, records by name, times on the account's clock, cards, search."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ COMMAND = str(Path(sys.executable).parent / "target-crm-admin")
 
 
 def night(crm):
-    """Messages that change, add, meet an edit by hand, and can't be loaded."""
+    """Messages that change, add, meet a manual edit, and can't be loaded."""
     companies = ({"id": 301, "name": "ООО «Северный ветер и сыновья»"}, {"id": 310, "name": "ООО «Новая»"})
     contacts = (
         review_data.contact(5, "Начальник склада № 2"),

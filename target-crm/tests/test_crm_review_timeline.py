@@ -1,4 +1,4 @@
-"""A record's timeline: amoCRM's changes with their authors, edits by hand, decisions; a value put back."""
+"""A record's timeline: amoCRM's changes with their authors, manual edits, decisions; a value put back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The row after the write is the truth: what the database makes of a value, and defaults, are not edits by hand."""
+"""The row after the write is the truth: what the database makes of a value, and defaults, are not manual edits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Join tables: which records a record links to, merged as a set; edits by hand, late records, undo, plan."""
+"""Join tables: which records a record links to, merged as a set; manual edits, late records, undo, plan."""
 
 from __future__ import annotations
 

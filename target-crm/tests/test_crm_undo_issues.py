@@ -29,7 +29,7 @@ def open_conflicts(crm):
 
 
 def conflict(crm, *theirs):
-    """A contact whose last name people changed, and what amoCRM sent then, each in a run of its own."""
+    """A contact whose last name people changed, and what amoCRM sent then, each in a separate run."""
     crm.sync("contacts", {"id": 1, "last_name": "Иванов"})
     crm.execute("UPDATE contacts SET last_name = 'Сидоров'")
     for name in theirs:

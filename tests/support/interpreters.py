@@ -1,4 +1,4 @@
-"""The Python interpreters of this machine that the packages are made for, and environments of their own for tests."""
+"""The Python interpreters of this machine that the packages are made for, and their own environments for tests."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     python tests/support/on_system_server.py python -m pytest tests/test_pair.py
 
 The newest of /usr/lib/postgresql is taken, or TEST_POSTGRES_BIN. Without one nothing is run, which is not a failure. As
-root the server runs as a user of its own.
+root the server runs as a separate user.
 """
 
 from __future__ import annotations

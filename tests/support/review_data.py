@@ -1,4 +1,4 @@
-"""A small company's CRM for the tests of the report and the review page: loads, edits by hand, conflicts, rejects."""
+"""A small company's CRM for the tests of the report and the review page: loads, manual edits, conflicts, rejects."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def contact(number: int, job: str, *numbers: str, **more: Any) -> dict[str, Any]
 
 
 def fill(crm: Crm) -> None:
-    """Two nights with a day of edits by hand between them: five conflicts, two rejects."""
+    """Two nights with a day of manual edits between them: five conflicts, two rejects."""
     users = ({"id": 21, "name": "Дмитрий Орлов"}, {"id": 22, "name": "Светлана Белова"})
     companies = [{"id": 301 + n, "name": name, "responsible_user_id": 21} for n, name in enumerate(COMPANIES)]
     deals = [

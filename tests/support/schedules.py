@@ -107,7 +107,7 @@ class Account:
             self.store.update(kind, [chosen], {"params": {"text": word}} if "/" in kind else {field: word})
 
     def in_scope(self, users: list[int], limit: int | None) -> dict[str, set[int]]:
-        """Ids in scope by kind: companies of these users, the first of them, and what hangs on them."""
+        """Ids in scope by kind: companies of these users, the first of them, and what belongs to them."""
         kinds = self.store.kinds
         companies = [i for i in kinds["companies"].ids if not users or kinds["companies"].responsible(i) in users]
         found = {"companies": set(companies[:limit])}

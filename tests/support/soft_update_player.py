@@ -328,7 +328,7 @@ class Player:
             for name in COLUMNS[child]
         )
         if named:
-            return  # what its return would do to rows that name it is a test of its own
+            return  # what its return would do to rows that name it is a separate test
         self.crm.execute(f"DELETE FROM {stream} WHERE amo_id = %s", amo_id)
         self.model.remove((stream, amo_id))
 

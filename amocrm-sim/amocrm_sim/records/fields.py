@@ -129,7 +129,7 @@ def chosen(field: Field, number: int) -> Record:
 
 
 def coded(field: Field, number: int) -> Record:
-    """The same, where the second choice has a code of its own."""
+    """The same, where the second choice has another code."""
     return {**chosen(field, number), "enum_code": "RETAIL" if number == 1 else None}
 
 

@@ -59,7 +59,7 @@ class Relations:
         return FIRST_ID["contacts"] + (self.bits("leads", index) >> 24) % count if count else None
 
     def parent_of(self, kind: str, index: int) -> tuple[str | None, int | None]:
-        """Entity type and id that a note or task hangs on."""
+        """Entity type and id that a note or task belongs to."""
         b = self.bits(kind, index)
         if kind.endswith("/notes"):
             entity = kind.split("/")[0]

@@ -8,7 +8,7 @@ from django.db import models
 class FromAmoCRM(models.Model):
     """A row that may have come from amoCRM. People's own rows leave all of it empty.
 
-    The key tells amoCRM's records apart, `amo_data` holds the record as it came and the values that came last (the
+    The key tells amoCRM's records apart, `amo_data` holds the record as received and the values that came last (the
     base of the three-way comparison), the times are amoCRM's. Nobody edits them by hand.
     """
 

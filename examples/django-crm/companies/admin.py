@@ -17,7 +17,7 @@ class CompanyPhoneInline(admin.TabularInline):
 
 
 class ContactInline(admin.TabularInline):
-    """People of a company; each has a page of its own."""
+    """People of a company; each has a separate page."""
 
     model = Contact
     fields = ("first_name", "last_name", "job_title")

@@ -1,7 +1,7 @@
 """Scalars as a stream's schema declares them, where the service writes the same value in another way.
 
 The service writes numbers as text, booleans as 0 and 1, and nothing as `false`, `""` or `[]` (PHP). Loaders that check
-records against the schema stop at those. A value that is no other way of writing the declared type stays as it came,
+records against the schema stop at those. A value that can't be converted stays as received,
 and the schema that goes before it is made wider by its type.
 """
 
@@ -85,7 +85,7 @@ class Conformer:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._rules: list[tuple[str, frozenset[type], Convert]] = []
         self._times: list[str] = []
-        # Of each property the types of values that did not fit; a text in the place of a time is one.
+        # Of each property the types of values that did not fit; a text instead of a time is one.
         self._odd: dict[str, set[str]] = {}
         for name, definition in schema["properties"].items():
             kinds = _kinds(definition)

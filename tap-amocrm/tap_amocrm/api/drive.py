@@ -1,4 +1,4 @@
-"""The account's drive: a host of its own that takes the same token (`drive_url` of the account, API v1.0).
+"""The account's drive: a separate host that takes the same token (`drive_url` of the account, API v1.0).
 
 From the vendor's page of the files API and the models of the vendor's PHP client. Its filter by date is not documented
 well enough to be believed, and its order is not documented at all: the list is read whole.

@@ -173,12 +173,12 @@ class Columns:
         return {c.column: {**_KINDS.get(c.kind, _ENTRIES)[0], "title": c.name} for c in self._known.values()}
 
     def within(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """A stream's schema with the columns in the place of the array; columns of other names go."""
+        """A stream's schema with the columns instead of the array; columns of other names go."""
         kept = {n: p for n, p in schema["properties"].items() if n != FIELDS and not n.startswith(PREFIX)}
         return {**schema, "properties": {**kept, **self.schema()}}
 
     def flatten(self, records: Iterable[Record]) -> bool:
-        """Put columns in the place of `custom_fields_values`; whether there are new ones.
+        """Replace `custom_fields_values` with columns; whether there are new ones.
 
         A column without a value is null. A record without the property, such as the last version of a deleted one,
         gets none.

@@ -18,7 +18,7 @@ _MOST_OF_A_FIELD = 1000
 
 @dataclass(frozen=True)
 class FileLink:
-    """That a file hangs on something: an entity's card, one of its notes, or one of its custom fields."""
+    """That a file belongs to something: an entity's card, one of its notes, or one of its custom fields."""
 
     entity_type: str | None
     entity_id: int | None
@@ -32,7 +32,7 @@ class FileLink:
     file_size: int | None = None
 
     def belongs_to(self) -> dict[str, Any]:
-        """What it hangs on."""
+        """What it belongs to."""
         return {
             "entity_type": self.entity_type,
             "entity_id": self.entity_id,
@@ -43,7 +43,7 @@ class FileLink:
     @property
     def number(self) -> int:
         """A number of the place, the same in each run: another file in the same place is another version of the link.
-        A note is one place, whatever it hangs on: notes move when entities are merged."""
+        A note is one place, whatever it belongs to: notes move when entities are merged."""
         place = (self.entity_type, self.entity_id, self.field_id, self.position)
         if self.note_id is not None:
             place = ("notes", self.note_id, None, 0)

@@ -1,4 +1,4 @@
-"""From a record of the API to a Singer record: own times as RFC 3339, keys filled in, all else as it came."""
+"""From a record of the API to a Singer record: own times as RFC 3339, keys filled in, all else as received."""
 
 from __future__ import annotations
 

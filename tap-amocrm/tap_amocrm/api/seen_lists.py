@@ -65,7 +65,7 @@ class Lists:
                 if at > newest:
                     newest, ids = at, set()
                 ids.add(record_id(record))
-            if newest:  # also where reading is interrupted: the next run goes on behind these pages
+            if newest:  # also where reading is interrupted: the next run continues behind these pages
                 self._memory[name] = SeenList(newest, len(ids) or counted)
             yield records
 

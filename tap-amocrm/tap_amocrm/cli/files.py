@@ -65,8 +65,8 @@ class _Speed(click.ParamType[int]):
 def files(config: Path | None, place: str, as_json: bool, **given: Any) -> None:
     """Download the account's files, with a manifest of what each belongs to.
 
-    Run it again to go on: what is there already is not asked for. Exit code 0: every file that the account still has is
-    there; 1: some could not be had, manifest.csv says which and why.
+    Run it again to continue: existing files are not requested again. Exit code 0: every file that the account still
+    has is there; 1: some could not be had, manifest.csv says which and why.
     """
     stop = threading.Event()
     try:

@@ -18,7 +18,7 @@ _WITHOUT_EFFECT = {
 }
 # Not settings: the SDK's level of logging, and the plugin extras that Meltano passes as TAP_AMOCRM__NAME.
 _NOT_SETTINGS = re.compile(r"LOGLEVEL|_.*")
-# Settings that hold objects; Meltano passes their parts in variables of their own.
+# Settings that hold objects; Meltano passes their parts in their own variables.
 _OBJECTS = ("stream_maps_", "stream_map_config_", "faker_config_")
 
 

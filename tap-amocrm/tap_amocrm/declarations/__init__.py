@@ -93,7 +93,7 @@ RESTORED_BY: dict[str, str] = {e: d.name for d in DECLARATIONS for e in d.restor
 def events_that_shrink(stream: str) -> tuple[str, ...]:
     """Types of the events after which records are missing from a stream's lists.
 
-    Notes and tasks leave with what they hang on, without events of their own.
+    Notes and tasks leave with what they belong to, without their own events.
     """
     declared = BY_NAME[stream]
     owners = declared.parents if declared.reading is Reading.CHILDREN else ()

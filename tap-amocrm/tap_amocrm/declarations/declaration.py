@@ -23,7 +23,7 @@ class Reading(Enum):
 
     # Companies, contacts and leads: what changed since the bookmark; with a scope, what belongs to it.
     ENTITIES = "entities"
-    # Notes and tasks: like entities, but they leave their list with what they hang on, too.
+    # Notes and tasks: like entities, but they leave their list with what they belong to, too.
     CHILDREN = "children"
     # Lists that are read whole by every run.
     WHOLE = "whole"
@@ -36,7 +36,7 @@ class Reading(Enum):
     EVENTS = "events"
     # Which files other streams' records name.
     FILE_LINKS = "file_links"
-    # The files on the account's drive, a host of its own.
+    # The files on the account's drive, a separate host.
     DRIVE = "drive"
     # What the events say of records that were deleted, merged or restored.
     DELETIONS = "deletions"
@@ -72,7 +72,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Embedded:
-    """A list under `_embedded` of another stream's records, whose entries are a stream of their own.
+    """A list under `_embedded` of another stream's records, whose entries are a separate stream.
 
     Args:
         name: Of the list.

@@ -1,4 +1,4 @@
-"""What other streams' records embed, as streams of their own: links between entities, stages of pipelines.
+"""What other streams' records embed, as their own streams: links between entities, stages of pipelines.
 
 They cost no request: their records leave together with those that embed them.
 """

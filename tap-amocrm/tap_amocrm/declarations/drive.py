@@ -1,4 +1,4 @@
-"""The files on the account's drive, and what they hang on."""
+"""The files on the account's drive, and what they belong to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Companies, contacts, leads, and what hangs on them: notes and tasks."""
+"""Companies, contacts, leads, and what belongs to them: notes and tasks."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ NOTES = Declaration(
         **LINKS,
     },
 )
-# Tasks of every kind of entity; without a scope also those that hang on nothing.
+# Tasks of every kind of entity; without a scope also those that belong to nothing.
 TASKS = Declaration(
     "tasks",
     Reading.CHILDREN,

@@ -36,7 +36,7 @@ class FailedError(Exception):
 
 
 class _AgainError(Exception):
-    """Another try may go on."""
+    """Another try may continue."""
 
 
 @dataclass

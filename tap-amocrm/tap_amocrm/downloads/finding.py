@@ -29,7 +29,7 @@ class Wanted:
 
     Args:
         recordings: Recordings that call notes link to.
-        cards: Files that hang on cards themselves: one request for each card.
+        cards: Files that belong to cards themselves: one request for each card.
         deleted: Files in the bin.
     """
 

@@ -1,1 +1,1 @@
-"""Goes on after the first reading: asks in turns what has changed, for as long as the process lives."""
+"""Continues after the first reading: asks in turns what has changed, for as long as the process lives."""

@@ -1,6 +1,6 @@
 """The turns of a process that reads without end: look what has changed, read it, let a STATE follow; docs/follow.md.
 
-Each turn reads some streams as a run of its own would: from their bookmarks, with the same windows, deletions,
+Each turn reads some streams as a separate run would: from their bookmarks, with the same windows, deletions,
 restores, merges and links. What events and webhooks say only decides what is read first.
 """
 
@@ -211,7 +211,7 @@ class Follow:
         return True
 
     def _begin(self, now: float) -> None:
-        """A turn has a run of its own."""
+        """A turn has a separate run."""
         self._turns += 1
         client = self._run.client
         client.clock.begin_turn()

@@ -126,7 +126,7 @@ class Throttle:
     def leaving(self) -> Iterator[None]:
         """Around the writing of a request: waits until a second has passed since the request that fills it.
 
-        The request counts from when it is written. Nobody else goes on meanwhile, so that none of them is counted too
+        The request counts from when it is written. Nobody else continues meanwhile, so that none of them is counted too
         early, however late this thread comes back from the write.
         """
         while True:

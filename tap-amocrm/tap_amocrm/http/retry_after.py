@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from tap_amocrm.http.server_clock import ServerClock, seconds_of
 
-# A pause is kept for a day at most: a longer one is taken for a fault of whoever sent it.
+# A pause is kept for a day at most: a longer one is treated as a fault of whoever sent it.
 LONGEST_PAUSE = 86_400.0
 # A request waits so long for its turn; where more is asked for, the run ends with a message.
 LONGEST_WAIT = 600.0

@@ -1,4 +1,4 @@
-"""Connections that let the throttle see when a request is written, and answers that can't go on for ever.
+"""Connections that let the throttle see when a request is written, and answers that can't continue for ever.
 
 What comes before the writing (TLS, say) takes its time. The time limits of `requests` are for each read: a server that
 sends a byte a second would never meet them.

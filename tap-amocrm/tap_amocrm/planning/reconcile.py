@@ -111,7 +111,7 @@ class Reconcile:
         return window
 
     def _read_changed(self, events: list[Record]) -> None:
-        """Read by ID what changed without its own `updated_at`: what was restored and merged into, with what hangs on
+        """Read by ID what changed without its own `updated_at`: what was restored and merged into, with what belongs to
         it, and contacts and leads that were linked."""
         with_children: dict[str, set[int]] = {}
         alone: dict[str, set[int]] = {}

@@ -115,7 +115,7 @@ class Scope:
         yield from self._hanging(listing, ENTITIES if entity is None else (entity,), since)
 
     def _hanging(self, name: str, entities: tuple[str, ...], since: int | None) -> Iterator[list[Record]]:
-        """What hangs on entities in scope: all of those that changed, and of the others what changed itself."""
+        """What belongs to entities in scope: all of those that changed, and of the others what changed itself."""
         scopes = {entity: self.membership.ids(entity) for entity in entities}
         parents = {e: ids if since is None else self.changed_ids(e, since) & ids for e, ids in scopes.items()}
         only = entities[0] if len(entities) == 1 else None
@@ -183,5 +183,5 @@ def _new(records: list[Record], companies: Collection[int], seen: set[int]) -> l
 
 
 def _hangs_on(record: Record, parents: Mapping[str, Collection[int]], only: str | None) -> bool:
-    """Whether a note or task hangs on one of these; notes don't say on what kind of entity, their list does."""
+    """Whether a note or task belongs to one of these; notes don't say on what kind of entity, their list does."""
     return whole(record.get("entity_id")) in parents.get(str(record.get("entity_type", only)), ())

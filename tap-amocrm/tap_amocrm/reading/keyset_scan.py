@@ -181,7 +181,7 @@ class KeysetScan:
             cursors = [c for c in cursors if c is not cursor]
 
     def _split(self, cursor: _Cursor) -> None:
-        """Half of a range that two cursors read becomes a range of its own, with a reader between them."""
+        """Half of a range that two cursors read becomes a separate range, with a reader between them."""
         unread = cursor.unread
         middle = (unread.low + unread.high) // 2
         upper = _Range(middle + 1, unread.high)

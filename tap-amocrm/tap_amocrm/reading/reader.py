@@ -1,4 +1,4 @@
-"""Which way a list is read on this kind of account: by ids, by keyset, newest first, or with a filter of its own."""
+"""Which way a list is read on this kind of account: by ids, by keyset, newest first, or with its own filter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Reader:
 
     A full scan goes by ID; its page boundaries must be checked against the deletions of its time. `scans` keeps those
     that wait for it while `deferred` is set (the stream deleted_records reads these events anyway); otherwise each scan
-    is checked as it ends. `positions` holds how far each list has been read, where a later run can go on from there.
+    is checked as it ends. `positions` holds how far each list has been read, where a later run can continue from there.
 
     Args:
         client: Sends the requests.

@@ -49,7 +49,7 @@ class _Turns(Generic[Page]):
 
 
 class _Lane(Generic[Page]):
-    """One list read in a thread of its own, at most `room` pages ahead of whoever takes them; with `turns` only as far
+    """One list read in a separate thread, at most `room` pages ahead of whoever takes them; with `turns` only as far
     as its turn is near."""
 
     def __init__(

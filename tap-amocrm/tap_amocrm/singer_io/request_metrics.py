@@ -20,7 +20,7 @@ class RequestMetrics:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str]] = Counter()
         self._logger = metrics.get_metrics_logger()
-        # Whether each request has a line of its own.
+        # Whether each request has a separate line.
         self.writes_lines = True
 
     def answered(self, stream: str, path: str, status: str, seconds: float) -> None:

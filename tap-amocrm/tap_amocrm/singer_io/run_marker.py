@@ -39,7 +39,7 @@ class RunMarker:
     def __init__(self, start_state: Mapping[str, Any] | None, *, verifies: bool = False) -> None:
         self.id = str(uuid.uuid4())
         self.verifies = verifies
-        # Whether everything has been read once, and the run goes on: each STATE is then the end of a turn.
+        # Whether everything has been read once, and the run continues: each STATE is then the end of a turn.
         self.following = False
         self.start_state = state_digest(start_state)
 
@@ -52,7 +52,7 @@ class RunMarker:
     def in_state(self, *, complete: bool) -> dict[str, Any]:
         """What STATE messages carry under `amocrm_run`; `complete` only in the last one of a run that read all.
 
-        `following` is in those of a run that goes on, each of which is worth a commit.
+        `following` is in those of a run that continues, each of which is worth a commit.
         """
         marker: dict[str, Any] = {"id": self.id, "complete": complete}
         return marker | {"following": True} if self.following and not complete else marker

@@ -87,7 +87,7 @@ class Writer(SeamWriter[bytes, Message]):
 
 
 class SnapshotStateWriter(StateWriter):
-    """Writes the state as it was at one moment, while threads that read ahead go on adding to it.
+    """Writes the state as it was at one moment, while threads that read ahead continue adding to it.
 
     Args:
         writer: Writes the message.

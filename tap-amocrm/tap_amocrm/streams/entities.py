@@ -1,4 +1,4 @@
-"""Companies, contacts, leads, and what hangs on them: notes and tasks."""
+"""Companies, contacts, leads, and what belongs to them: notes and tasks."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class EventStream(AmoStream):
     def read_pages(self, since: int | None) -> Iterator[ReadPage]:
         """Events from a second on.
 
-        New events come first and move the others back: an interrupted reading goes on at the page where it was, which
+        New events come first and move the others back: an interrupted reading continues at the page where it was, which
         repeats some.
         """
         run, start = self.amo.run, self.checkpoints.lists.get(self.name)

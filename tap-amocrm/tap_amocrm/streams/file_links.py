@@ -1,4 +1,5 @@
-"""Which files hang on what: the notes and custom fields that name them, made of the records that other streams send."""
+"""Which files belong to what: the notes and custom fields that name them, made of the records that other streams
+send."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from tap_amocrm.streams.sent_links import Links, SentLinks, packed
 
 
 class FileLinkStream(DerivedStream):
-    """The links of all streams of owners; each of these has a bookmark of its own."""
+    """The links of all streams of owners; each of these has a separate bookmark."""
 
     @cached_property
     def parts(self) -> dict[str, FileLinks]:

@@ -69,7 +69,7 @@ class WritingStream(SeamStream):
         return ready
 
     def use_columns(self) -> None:
-        """Put the columns of custom fields into the schema, in the place of the array."""
+        """Put the columns of custom fields into the schema, instead of the array."""
         if self.columns is not None:
             self.use_schema(self.columns.within(self.effective_schema))
 

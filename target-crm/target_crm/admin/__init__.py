@@ -1,4 +1,4 @@
-"""The command `target-crm-admin`: see, explain, settle and undo what the loads did."""
+"""The command `target-crm-admin`: see, explain, resolve and undo what the loads did."""
 
 from __future__ import annotations
 

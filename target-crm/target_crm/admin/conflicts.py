@@ -31,7 +31,7 @@ from target_crm.operations.session import Row, Session
 @click.pass_context
 @plain_errors
 def conflicts(context: click.Context, ids: tuple[int, ...], **given: Any) -> None:
-    """List conflicts, or settle them with --take."""
+    """List conflicts, or resolve them with --take."""
     which = Filter(list(ids) or None, given["table"], given["column"], given["run"], given["resolved"], given["rule"])
     take = given["take"]
     if take is None:

@@ -94,7 +94,7 @@ def report(
     if run is None and not last:
         msg = "Name a run, or --last."
         raise click.UsageError(msg)
-    # The page's libraries are an extra of their own; the other commands do without them.
+    # The page's libraries are a separate extra; the other commands do without them.
     require_extra("report")
     from target_crm.report.page import write_report
 

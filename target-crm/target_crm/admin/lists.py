@@ -63,7 +63,7 @@ def run_columns(zone: tzinfo | None) -> tuple[Col, ...]:
 def runs(
     context: click.Context, kind: str | None, status: str | None, before: int | None, limit: int, **form: bool
 ) -> None:
-    """List all runs, the last first: loads, retries, decisions, undoings."""
+    """List all runs, the last first: loads, retries, decisions, undos."""
     with session_of(context) as session:
         which = history.RunFilter(kind=kind, status=status)
         found, more = cut(history.find_runs(session, before=before, limit=limit + 1, which=which), limit, "--before")

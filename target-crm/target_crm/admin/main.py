@@ -67,7 +67,7 @@ class _Subcommands(click.Group):
 @click.version_option(__version__)
 @click.pass_context
 def main(context: click.Context, /, config: Path | None, **given: Any) -> None:
-    """Look at what the loads did, settle what is open, and undo what was wrong.
+    """Look at what the loads did, resolve what is open, and undo what was wrong.
 
     Settings are those of target-crm: from these options, a config file, or the environment
     (TARGET_CRM_DATABASE_URL ...). These options may follow the subcommand, too.

@@ -24,7 +24,7 @@ def plan_of_messages(settings: Settings, messages: IO[str], limit: int) -> Plan:
         return plan_of(settings, messages, limit)
     with tempfile.TemporaryDirectory(prefix="crm") as name:
         folder = Path(name)
-        folder.chmod(0o755)  # the server runs under a user of its own where it is started by root
+        folder.chmod(0o755)  # the server runs under a separate user where it is started by root
         return plan_of(replace(settings, data_dir=folder / "pg"), messages, limit)
 
 

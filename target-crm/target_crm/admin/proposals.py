@@ -30,7 +30,7 @@ _MOST_SHOWN = 3
 @click.pass_context
 @plain_errors
 def proposals(context: click.Context, ids: tuple[int, ...], **given: Any) -> None:
-    """List records that are like rows which are there already, or decide on them."""
+    """List records that resemble existing rows, or decide on them."""
     row, insert, ignored = given["row"], given["insert"], given["ignored"]
     if sum((row is not None, insert, ignored)) > 1:
         msg = "--take, --insert and --ignore exclude one another."
@@ -124,6 +124,6 @@ def untie_command(context: click.Context, table: str, record: str) -> None:
     with session_of(context) as session:
         run = untie(session, table, record)
     click.echo(
-        f"{record} is untied; the next load gives it a row of its own, unless target-crm-admin proposals decides "
+        f"{record} is untied; the next load gives it a new row, unless target-crm-admin proposals decides "
         f"otherwise. This is run {run}; target-crm-admin undo {run} takes it back."
     )

@@ -64,7 +64,7 @@ def _list(session: Session, ids: list[int] | None, resolved: bool, after: int, l
         Col("what is wrong", lambda r: show.problem(r)),
         Col("code", lambda r: r["code"] or "", drop=2),
         Col("run", lambda r: str(r["run_id"]), drop=3, is_number=True),
-        Col("as it came", lambda r: short(readable_json(r["record"]), 60), drop=4),
+        Col("as received", lambda r: short(readable_json(r["record"]), 60), drop=4),
         Col("closed", lambda r: r["resolution"] or "", drop=1),
     )
     return Listing(

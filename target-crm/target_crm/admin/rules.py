@@ -29,7 +29,7 @@ def rules(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """Standing rules: conflicts of a column that every load settles by itself."""
+    """Standing rules: conflicts of a column that every load resolves by itself."""
     if place is not None and take is None:
         raise click.UsageError("--add requires --take amo or --take crm.")
     with session_of(context) as session:

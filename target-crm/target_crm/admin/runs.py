@@ -186,7 +186,7 @@ def explain(context: click.Context, table: str, row: str, as_json: bool, as_csv:
 @click.pass_context
 @plain_errors
 def undo(context: click.Context, run: int, preview: bool, as_json: bool) -> None:
-    """Put back what RUN wrote, wherever nobody has changed it since."""
+    """Restore what RUN wrote, wherever nobody has changed it since."""
     with session_of(context) as session:
         done = undoing.preview_undo(session, run) if preview else undoing.take_back(session, run)[1]
     found = done.counts

@@ -23,7 +23,7 @@ _TAP = "tap-amocrm"
 @click.pass_context
 @plain_errors
 def state(context: click.Context, account: int | None, tap: str | None, given: IO[str] | None) -> None:
-    """Print the state from which the next sync goes on, for `tap-amocrm --state`.
+    """Print the state from which the next sync continues, for `tap-amocrm --state`.
 
     target-crm writes it into the CRM's database in the transaction that ends a batch: rows and state can't part, and a
     pair runs on any machine. {} before the first sync.

@@ -1,4 +1,4 @@
-"""users: who may work on the review page under a name of their own."""
+"""users: who may work on the review page under another name."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ Connection = psycopg.Connection[Any]
 
 def work_for(connection: Connection, run_id: int | None, *, session: bool = True) -> None:
     """Say for which run the session, or only its transaction, works: what it changes in conflicts, rejects and warnings
-    is then kept for an undoing of that run. None: for no run."""
+    is then kept for an undo of that run. None: for no run."""
     value = "" if run_id is None else str(run_id)
     connection.execute("SELECT pg_catalog.set_config('target_crm.run', %s, %s)", (value, not session))
     if isinstance(connection, PinnedConnection):

@@ -212,7 +212,7 @@ def _take(connection: PinnedConnection, *, probe: bool) -> tuple[bool, list[str]
     connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (_TOKEN, connection.token))
     if not connection.autocommit:
         connection.commit()
-    # A pooler gives its clients keys of its own to cancel by.
+    # A pooler gives its clients other keys to cancel by.
     is_pooled = backend != connection.info.backend_pid
     if foreign or (probe and is_pooled and _is_shared(connection)):
         with suppress(psycopg.Error):

@@ -35,7 +35,7 @@ class BatchWriter:
     Args:
         run: The open run.
         streams: Merges the records of one stream.
-        keeps_states: Whether states are let go, and so kept with the batches that they come after.
+        keeps_states: Whether states are released, and so stored with the batches that they come after.
     """
 
     def __init__(self, run: RunContext, streams: StreamWriter, *, keeps_states: bool) -> None:
@@ -261,7 +261,7 @@ class BatchWriter:
         self._streams.renew_sessions()
 
     def keep_state(self, state: bytes) -> None:
-        """Keep a STATE that is let go when the transaction is committed. The caller commits."""
+        """Store a STATE that is released when the transaction is committed. The caller commits."""
         if self._keeps_states:
             self._run.outcome.keep_state(self._run.connection, self._run.accounts, read_state(state))
 

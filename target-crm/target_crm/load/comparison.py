@@ -22,7 +22,7 @@ from target_crm.records.envelope import SeenRecord
 from target_crm.sql import comparison as statements
 
 _decode = msgspec.json.Decoder().decode
-# Of every record; what the loader keeps in columns of its own; where to find the record again.
+# Of every record; what the loader keeps in its own columns; where to find the record again.
 _PLAIN = {"id", "account_id", "created_at", "updated_at", "is_deleted", "_links", "_embedded", CUSTOM_FIELDS}
 _LONGEST_NAME = 200
 

@@ -243,7 +243,7 @@ class HeldRows:
         since = self._since.setdefault(table, now)
         if now - since > self.patience:
             msg = (
-                f"Table {table} is locked by {who}, which did not let go of it within lock_timeout_seconds = "
+                f"Table {table} is locked by {who}, which did not release it within lock_timeout_seconds = "
                 f"{self.patience:g}. What was committed stays; run again later."
             )
             raise BusyError(msg)
@@ -281,7 +281,7 @@ def when_free(connection: PinnedConnection, patience: float, work: Callable[[], 
                 waited = time.monotonic() - started
                 if waited >= patience:
                     msg = (
-                        f"{what}, which did not let go of it within lock_timeout_seconds = {patience:g}. Nothing was "
+                        f"{what}, which did not release it within lock_timeout_seconds = {patience:g}. Nothing was "
                         "written; run again later."
                     )
                     raise BusyError(msg) from None

@@ -246,7 +246,7 @@ class Intake:
 
     def drain(self, *, waiting: bool = True, once: bool = False) -> None:
         """Write and commit all that was added, deletions too; with `waiting` also what waited for other rows, sessions
-        or decisions, with `once` only as far as it is free now: the input goes on. Raises as `flush`."""
+        or decisions, with `once` only as far as it is free now: the input continues. Raises as `flush`."""
         held = self.holds_something
         self.flush(final=True)
         self.wait()

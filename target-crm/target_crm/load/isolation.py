@@ -22,7 +22,7 @@ class Isolator:
 
     Args:
         connection: Where `merge` works.
-        merge: Merges records in a transaction of its own, or a savepoint inside one.
+        merge: Merges records in a separate transaction, or a savepoint inside one.
     """
 
     def __init__(self, connection: PinnedConnection, merge: Callable[[Sequence[SeenRecord]], object]) -> None:

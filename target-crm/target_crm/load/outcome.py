@@ -51,7 +51,7 @@ class Outcome:
         self._last_kept: tuple[str, frozenset[int]] | None = None
 
     def begin(self, connection: Connection, source: Source) -> None:
-        """Keep which tap the run comes from, and look whether its starting state is one that was let go here. The
+        """Keep which tap the run comes from, and look whether its starting state is one that was released here. The
         caller commits."""
         self._has_gap = not is_known(connection, self._schema, source)
         accounts = [] if source.account_id is None else [source.account_id]
@@ -66,7 +66,7 @@ class Outcome:
             self._bookmarks = set(bookmarks)
 
     def keep_state(self, connection: Connection, accounts: Iterable[int], state: Any) -> None:
-        """Keep a STATE that is let go when this transaction is committed. The caller commits."""
+        """Store a STATE that is released when this transaction is committed. The caller commits."""
         if not isinstance(state, dict):
             return
         known = set(accounts)

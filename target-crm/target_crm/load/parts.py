@@ -20,7 +20,7 @@ SILENCE_SECONDS = 1.0
 LONGEST_RUN_SECONDS = 3600.0
 # A run that wrote something ends when nothing has come for so long.
 QUIET_SECONDS = 300.0
-# How often what waits for rows, other records or a decision is looked at while the input goes on.
+# How often what waits for rows, other records or a decision is looked at while the input continues.
 _WAITING_SECONDS = 30.0
 
 
@@ -30,7 +30,7 @@ class LoadParts:
     Args:
         open_load: Opens a load that gives its states to a function.
         on_state: Takes each STATE that may leave.
-        tell: Says what a load did, right before it ends while the input goes on.
+        tell: Says what a load did, right before it ends while the input continues.
         on_end: Does what comes after such a load.
         clock: The monotonic clock.
     """
@@ -99,7 +99,7 @@ class LoadParts:
             self._next()
 
     def _next(self) -> None:
-        """End the run, and go on in another one."""
+        """End the run, and continue in another one."""
         load, status, error, failure = self.load, "succeeded", None, None
         try:
             load.outcome.require_no_stream_rejected()

@@ -147,7 +147,7 @@ class RunContext:
         self.commit()
 
     def let_others_work(self) -> None:
-        """Between two turns of a load that goes on: give the accounts' locks back, so that people and other loads can
+        """Between two turns of a load that continues: give the accounts' locks back, so that people and other loads can
         work. `lock_accounts` takes them again."""
         if self.accounts and not self.settings.dry_run:
             self.sessions.let_go()

@@ -36,7 +36,8 @@ class LoadSessions:
         return self.all[0]
 
     def open_more(self, number: int) -> None:
-        """Open further sessions, so that there are `number`; where no more are allowed the load goes on with fewer."""
+        """Open further sessions, so that there are `number`; where no more are allowed the load continues with
+        fewer."""
         while len(self.all) < number and self._database.has_room:
             try:
                 self.all.append(self._database.connect(name="target-crm merge"))

@@ -34,7 +34,7 @@ _MOST_ATTEMPTS = 20
 _MOST_ISOLATIONS = 10
 # Smaller batches are not worth a second connection.
 _LEAST_TO_SHARE = 2000
-# Records extracted at a time: ten times as large as they came, they would otherwise fill the memory.
+# Records extracted at a time: ten times as large as received, they would otherwise fill the memory.
 _MOST_AT_ONCE = 2500
 _DEADLOCKS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _Done = TypeVar("_Done")

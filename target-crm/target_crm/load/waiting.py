@@ -158,7 +158,7 @@ class WaitingRecords:
         """What waits of these accounts as batches, with their deletions; until nothing waits, or it has waited enough.
 
         What began to wait in this run is tried for `lock_timeout_seconds`, at most for a minute; what an earlier run
-        left only once. With `once` nothing is waited for: the load goes on, and tries again later.
+        left only once. With `once` nothing is waited for: the load continues, and tries again later.
         """
         patience = 0.0 if once else min(self._settings.lock_timeout_seconds, _LONGEST_AT_THE_END)
         deadline = time.monotonic() + (0 if self._settings.dry_run else patience)

@@ -33,7 +33,7 @@ class Findings:
         self.problems: list[str] = []
 
     def problem(self, line: int | None, text: str) -> None:
-        """Note a problem; checking goes on."""
+        """Note a problem; checking continues."""
         place = self.mapping.source_name + (f", line {line}" if line else "")
         self.problems.append(f"{place}: {text}")
 

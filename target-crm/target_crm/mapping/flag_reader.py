@@ -14,7 +14,7 @@ _PLAIN = (bool, int, str)
 
 
 def read_flag(reader: SectionReader, stream: str, spec: dict[str, Any]) -> tuple[dict[str, Any], DeletedFlag | None]:
-    """The stream's section with the flag's column in the place of its words, and the flag; None where there is none.
+    """The stream's section with the flag's column instead of its words, and the flag; None where there is none.
 
     Raises:
         MappingError: it can't be read.

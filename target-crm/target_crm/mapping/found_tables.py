@@ -1,4 +1,4 @@
-"""The tables of a database that is there already, and how their names and those of their columns are read."""
+"""The tables of an existing database, and how their names and those of their columns are read."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ Schema = dict[str, Any]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: Schema = {"type": "string", "minLength": 1}
 _NAME: Schema = {"type": ["string", "null"], "minLength": 1}
-# Words whose value is a section of its own.
+# Words whose value is a separate section.
 _CONTENT: dict[tuple[str, str], Schema] = {
     ("root", "streams"): {"additionalProperties": {"$ref": "#/$defs/stream"}},
     ("stream", "columns"): {

@@ -88,7 +88,7 @@ class Column:
 class ItemSet:
     """A related table that holds a set of phones or e-mails of each row. `blank`: roles whose columns are NOT NULL and
     hold '' for nothing. `kinds` are the only ones taken; with `rest` the first number or address is not. `path` are
-    properties that hold the items, in the place of custom fields."""
+    properties that hold the items, instead of custom fields."""
 
     name: str
     table: str
@@ -169,7 +169,7 @@ class DeletedFlag:
 @dataclass(frozen=True)
 class Adoption:
     """How a row that was there before is merged for the first time. `base`: whether what an importer of before left as
-    base is believed; `policy`: in the place of the run's default policy."""
+    base is believed; `policy`: instead of the run's default policy."""
 
     base: str = "distrust"
     policy: str | None = None
@@ -180,7 +180,7 @@ class Table:
     """One stream's table. With `match_only` its rows are only matched, never written; it then needs no key but `id`.
     `properties` are those that amoCRM does not send by itself: a stream map adds them. `label` and `url` are templates
     of the row's columns, for pages.
-    `match` are rules by which records are recognised in rows that are there already, the strongest first: names of
+    `match` are rules by which records are recognised in existing rows, the strongest first: names of
     columns or sets that must all agree.
 
     `table` is the name in the loader's own tables, `relation` the table in the database: they differ where several
@@ -220,7 +220,7 @@ class Table:
 
     @property
     def raw_fields(self) -> str:
-        """The jsonb column that holds the record as it came and the base."""
+        """The jsonb column that holds the record as received and the base."""
         return self.service["raw_fields"] or "raw_fields"
 
 

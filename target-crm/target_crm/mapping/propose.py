@@ -1,4 +1,4 @@
-"""A first mapping for a database that is there already: which table, which column, by names, types and foreign keys.
+"""A first mapping for an existing database: which table, which column, by names, types and foreign keys.
 
 Nothing is certain here; `proposal` writes it down as text for a person to correct. Reads the catalogue only.
 """

@@ -15,7 +15,7 @@ RELATIONS = {
     "contacts": (("companies", "company_id"),),
     "leads": (("companies", "company_id"), ("contacts", "_embedded.contacts[].id")),
 }
-# A table with more columns of its own is not a mere link.
+# A table with more columns is not a mere link.
 _MOST_COLUMNS = 10
 
 

@@ -18,7 +18,7 @@ def propose_match(connection: Connection, proposals: Iterable[Proposed]) -> list
     """Give the proposals of tables that have rows their rules, the strongest first.
 
     Returns:
-        Rows that are there already and are not recognised: stream, rows, why.
+        Existing rows that are not recognised: stream, rows, why.
 
     Raises:
         psycopg.OperationalError: the database is gone; tables that the role may not read count as empty.
@@ -90,8 +90,7 @@ def _remarks(proposed: Proposed) -> Iterator[tuple[str, str, str]]:
         yield (
             proposed.stream,
             rows,
-            "no column by which one is recognised (an id of amoCRM, ИНН, phone, e-mail); every record gets a row of "
-            "its own",
+            "no column by which one is recognised (an id of amoCRM, ИНН, phone, e-mail); every record gets a new row",
         )
     if key["account"] in proposed.missing and "amo_id" not in proposed.missing:
         yield (

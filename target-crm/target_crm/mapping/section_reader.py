@@ -21,7 +21,7 @@ class SectionReader:
         self.problems: list[str] = []
 
     def attempt(self, read: Callable[[], Any], instead: Any) -> Any:
-        """What a part of the mapping says; if it is wrong, that is noted, and something else taken to go on with."""
+        """What a part of the mapping says; if it is wrong, that is noted, and something else taken to continue with."""
         try:
             return read()
         except MappingError as error:
@@ -29,7 +29,7 @@ class SectionReader:
             return instead
 
     def note(self, line: int | None, what: str) -> None:
-        """Something that is wrong, after which the reading can go on."""
+        """Something that is wrong, after which the reading can continue."""
         self.problems.append(str(self.fail(line, what)))
 
     def fail(self, line: int | None, what: str) -> MappingError:

@@ -13,7 +13,7 @@ _OWN = ("raw_fields", "amo_created_at", "amo_updated_at")
 
 
 def share_tables(tables: dict[str, Table]) -> tuple[dict[str, Table], list[tuple[int | None, str]]]:
-    """The tables with names of their own where several streams go into one, and what is wrong with that (by line).
+    """The tables with their own names where several streams go into one, and what is wrong with that (by line).
 
     The first stream keeps the table's name; a later one is known as `table[stream]`, in counts, the journal and
     commands. Streams that share the key columns, too, differ in a column that has another fixed value in each.
@@ -35,7 +35,7 @@ def share_tables(tables: dict[str, Table]) -> tuple[dict[str, Table], list[tuple
 
 
 def _name_throughs(tables: dict[str, Table]) -> dict[str, Table]:
-    """The tables; a join table that several streams fill goes by a name of its own in each."""
+    """The tables; a join table that several streams fill goes by a separate name in each."""
     used = {table.relation for table in tables.values()}
     used |= {item_set.relation for table in tables.values() for item_set in table.sets}
     found: dict[str, Table] = {}
@@ -107,7 +107,7 @@ def _share_sets(tables: dict[str, Table]) -> tuple[dict[str, Table], list[tuple[
             label = item_set.table
             if holder != who:
                 if parent != table.relation or holder.endswith(f" of {stream}"):
-                    text = f"table {item_set.table} takes {holder} already; {who} needs a table of its own."
+                    text = f"table {item_set.table} takes {holder} already; {who} needs a separate table."
                     problems.append((item_set.line, text))
                 label = f"{item_set.table}[{stream}]"
             sets.append(replace(item_set, table=label, relation=item_set.table))

@@ -97,7 +97,7 @@ class Matching:
         }
         self._proposals = Proposals(schema, letters)
         self._open = self._proposals.open_keys(session())
-        # Records that are decided, and go on to the merge.
+        # Records that are decided, and continue to the merge.
         self._decided: set[tuple[str, int, int]] = set()
         self.proposed: Counter[str] = Counter()
         # How many records were let through as new ones, by stream.
@@ -114,7 +114,7 @@ class Matching:
         self._open = self._proposals.open_keys(self._session())
 
     def let_pass(self, stream: str, keys: Collection[Key]) -> None:
-        """Let records go on to the merge, whatever they are like."""
+        """Let records continue to the merge, whatever they are like."""
         self._decided.update((stream, *key) for key in keys)
 
     def hold(self, stream: str, records: list[SeenRecord], context: Context) -> list[SeenRecord]:
@@ -155,7 +155,7 @@ class Matching:
     def _warn_of_second_versions(
         self, rows: StreamRows, records: Sequence[SeenRecord], new: Sequence[SeenRecord], context: Context
     ) -> None:
-        """Take note of records that have got rows of their own in this run, and are like another row by now."""
+        """Take note of records that have got new rows in this run, and are like another row by now."""
         if not self._new_ones[rows.live.mapping.stream] or len(new) == len(records):
             return
         are_new = {record.key for record in new}
@@ -264,7 +264,8 @@ class Matching:
             yield Decided(stream, context.zone, records, ties, numbers)
 
     def done(self, decided: Decided, postponed: Collection[Key], rejected: Collection[Key]) -> None:
-        """Take off what has been merged, or rejected; what is tried again later goes on waiting. The caller commits."""
+        """Take off what has been merged, or rejected; what is tried again later continues waiting. The caller
+        commits."""
         by_resolution: dict[str, list[int]] = {}
         for key, (number, resolution) in decided.numbers.items():
             if key not in postponed:

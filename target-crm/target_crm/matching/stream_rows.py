@@ -94,7 +94,7 @@ class StreamRows:
         return [records[place - 1] for (place,) in self._session().execute(query)]
 
     def inserted_in(self, run_id: int, records: Sequence[Keyed]) -> list[Keyed]:
-        """Those of the records that a run has given rows of their own."""
+        """Those of the records that a run has given new rows."""
         query = statements.inserted_in(self.live, self._schema, run_id, [r.key for r in records])
         return [records[place - 1] for (place,) in self._session().execute(query)]
 

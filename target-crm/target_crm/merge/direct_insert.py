@@ -28,7 +28,7 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class Documents:
-    """What goes into `raw_fields`: each record with its base, and what was written in the place of nothing (`left`).
+    """What goes into `raw_fields`: each record with its base, and what was written instead of nothing (`left`).
 
     A column of COPY that is made as it is sent, since it is most of a batch's bytes.
     """
@@ -99,7 +99,7 @@ def insert_new(
 
 
 def _with_own(connection: Connection, spec: MergeSpec, row_keys: Sequence[Any], bases: Sequence[bytes]) -> list[bytes]:
-    """The bases with what else the rows hold now (`untouched.left_columns`), under a key of its own."""
+    """The bases with what else the rows hold now (`untouched.left_columns`), under a separate key."""
     keys = [str(key) for key in row_keys]
     left = dict(connection.execute(direct.read_left(spec), (keys,)).fetchall())
     return [
@@ -193,7 +193,7 @@ def _defaults_left(spec: MergeSpec, found: Extracted, arrival: Arrival) -> dict[
 
 
 def _with_left(bases: Sequence[bytes], left: Mapping[int, dict[str, Any]]) -> Sequence[bytes]:
-    """The bases, with what was left in the row in the place of nothing: what a new row holds."""
+    """The bases, with what was left in the row instead of nothing: what a new row holds."""
     if not left:
         return bases
     return [

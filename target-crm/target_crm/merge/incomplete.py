@@ -12,7 +12,7 @@ def leave_incomplete(session: MergeSession, spec: MergeSpec, found: Extracted) -
     """Leave alone what was read in part: columns of several properties, and sets."""
     _leave_columns(session, spec, found)
     for index, (item_set, places) in enumerate(zip(spec.live.mapping.sets, found.incomplete, strict=True)):
-        # Of a set that is not read whole nothing is taken for gone.
+        # Of a set that is not read whole nothing is treated as gone.
         for place in places:
             found.items[index][place] = []
             found.bases[place].pop(item_set.name, None)

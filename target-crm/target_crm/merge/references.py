@@ -55,7 +55,7 @@ def resolve(
     *,
     lock: bool = False,
 ) -> list[Waiting]:
-    """Put keys and names in the place of IDs and references, in the columns and in the bases.
+    """Replace IDs and references with keys and names, in the columns and in the bases.
 
     A handful of queries for each account, however many the records are. With `lock` the rows that are linked to can't
     be deleted before the transaction ends.

@@ -1,4 +1,4 @@
-"""Leaves out new records that lack a value which their row can't do without: for good, or until it can be found."""
+"""Leaves out new records that lack a value which their row can't do without: permanently, or until it can be found."""
 
 from __future__ import annotations
 

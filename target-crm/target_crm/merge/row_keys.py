@@ -17,7 +17,7 @@ from target_crm.sql.untouched import item_filled_columns
 
 Connection = psycopg.Connection[Any]
 
-# What a table must be for its rows to be copied into it: a table of its own, without row-level security (which COPY
+# What a table must be for its rows to be copied into it: a plain table, without row-level security (which COPY
 # does not take), rules (which COPY passes by) and triggers that may change or refuse rows that are inserted (tgtype: 4
 # insert); and with a key that can be made here or drawn from a sequence.
 _FACTS = """

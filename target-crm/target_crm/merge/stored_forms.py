@@ -1,4 +1,4 @@
-"""What triggers store in the place of what was written: remembered in the raw record, so that it is not an edit later.
+"""What triggers store instead of what was written: remembered in the raw record, so that it is not an edit later.
 
 Rows are written once to find it out, taken back, and written again with a raw record that remembers it.
 """

@@ -104,7 +104,7 @@ def _update_rows(session: MergeSession, plan: PlanStatements, *, lock: bool) -> 
 
 
 def _find_stale(session: MergeSession, spec: MergeSpec) -> int:
-    """Turn edits by hand that are former values of amoCRM into conflicts; how many."""
+    """Turn manual edits that are former values of amoCRM into conflicts; how many."""
     found, slots = 0, stale.soft_slots(spec)
     counts = session.run(stale.count_protected(spec)).fetchone() if slots else None
     for slot, number in zip(slots, counts or (), strict=True):

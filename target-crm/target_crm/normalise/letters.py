@@ -38,7 +38,7 @@ class Letters:
         return True
 
     def clean(self, text: str) -> str:
-        """The text with a question mark in the place of what can't be held."""
+        """The text with a question mark instead of what can't be held."""
         return text if self._codec is None else text.encode(self._codec, "replace").decode(self._codec)
 
     def clean_bytes(self, raw: bytes) -> bytes:

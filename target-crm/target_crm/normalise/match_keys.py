@@ -1,4 +1,4 @@
-"""By what two values count as the same when records are compared with rows that are there already.
+"""By what two values count as the same when records are compared with existing rows.
 
 One definition for both sides, and the one of the merge: phones by their E.164 numbers, addresses in lower case, an ИНН
 by its digits, text as a person sees it, without regard to case.

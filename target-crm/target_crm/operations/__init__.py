@@ -1,1 +1,1 @@
-"""What people do with what the loads left behind: see, explain, settle, undo. Commands and pages call these."""
+"""What people do with what the loads left behind: see, explain, resolve, undo. Commands and pages call these."""

@@ -38,7 +38,7 @@ class Accounts:
             stream: The record's stream.
             account: The account's number.
             amo_id: The record's number.
-            record: The record as it came, for tasks and notes.
+            record: The record as received, for tasks and notes.
         """
         home = self.urls.get(account)
         if home is None or not isinstance(amo_id, int):

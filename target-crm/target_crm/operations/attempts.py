@@ -28,7 +28,7 @@ _IN_THE_WAY = (
 
 
 class RowsHeldError(BusyError):
-    """Another session holds rows of an operation and did not let go of them in time."""
+    """Another session holds rows of an operation and did not release them in time."""
 
 
 def until_free(attempt: Callable[[float], Result], what: str, patience: float) -> Result:

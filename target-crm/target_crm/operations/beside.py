@@ -57,7 +57,7 @@ class Line:
 @dataclass(frozen=True)
 class Beside:
     """A proposal with its record and some of its candidates. `fingerprint` is that of all that is shown. `can_add`:
-    the record can get a row of its own."""
+    the record can get a new row."""
 
     live: LiveTable
     candidates: list[Candidate]

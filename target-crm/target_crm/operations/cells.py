@@ -93,7 +93,7 @@ def discard_cells(session: Session, group: CellGroup) -> int:
 
 
 def retry_cells(session: Session, group: CellGroup) -> tuple[int, int, int]:
-    """Merge the records of the group again, as they came last; run, how many, how many values still do not fit.
+    """Merge the records of the group again, as received last; run, how many, how many values still do not fit.
 
     The column may have become wider meanwhile, or the mapping another one. Records whose row is gone are left.
     """
@@ -105,7 +105,7 @@ def retry_cells(session: Session, group: CellGroup) -> tuple[int, int, int]:
 
 
 def _records(session: Session, group: CellGroup) -> list[Row]:
-    """The group's records as they came; what is known of them is forgotten, so that they are merged although they are
+    """The group's records as received; what is known of them is forgotten, so that they are merged although they are
     the same."""
     live = session.tables.get(group.table)
     if live is None:

@@ -1,4 +1,4 @@
-"""Which accounts an operation concerns: loads of these must not run meanwhile, those of all others go on."""
+"""Which accounts an operation concerns: loads of these must not run meanwhile, those of all others continue."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from target_crm.operations.session import Row, Session
 
 S = sql.SQL
 _NEWEST = 2**62
-# Each order ends by the number of the conflict, so that every page goes on where the one before it ended.
+# Each order ends by the number of the conflict, so that every page continues where the one before it ended.
 _ORDERS = {
     "record": ("table_name", "row_id", "id"),
     "column": ("table_name", "column_name", "id"),

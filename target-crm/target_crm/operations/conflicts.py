@@ -1,4 +1,4 @@
-"""Conflicts: listed by key, settled one by one or in bulk, each decision in the journal."""
+"""Conflicts: listed by key, resolved one by one or in bulk, each decision in the journal."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Filter:
     def _holds_text(self, text: str) -> sql.Composed:
         pattern = sql.Literal("%" + re.sub(r"([\\%_])", r"\\\1", text) + "%")
         found = [S("{} ILIKE {}").format(value_text(side, "c"), pattern) for side in SIDES]
-        # Each of these can be looked up in an index of its own.
+        # Each of these can be looked up in a separate index.
         for table in sorted({table for table, _ in self.rows}):
             keys = [key for name, key in self.rows if name == table]
             found.append(S("(c.table_name = {} AND c.row_id = ANY({}))").format(sql.Literal(table), sql.Literal(keys)))
@@ -113,7 +113,7 @@ class Filter:
 
 @dataclass
 class Settled:
-    """How many conflicts were settled, how many rows written, and how many cells had changed meanwhile."""
+    """How many conflicts were resolved, how many rows written, and how many cells had changed meanwhile."""
 
     settled: int = 0
     written: int = 0
@@ -152,7 +152,7 @@ def find_conflicts(
 
 
 def find_conflict(session: Session, number: int) -> Row:
-    """One conflict, settled or not; `settled_by` is the run that settled it, None while it is open.
+    """One conflict, resolved or not; `settled_by` is the run that resolved it, None while it is open.
 
     Raises:
         UnknownError: there is none.
@@ -231,14 +231,14 @@ def cell_now(session: Session, conflict: Row) -> CellNow:
 def resolve(
     session: Session, which: Filter, take: str, value: Any = None, *, seen: str | None = None
 ) -> tuple[int | None, Settled]:
-    """Settle open conflicts: `amo` writes amoCRM's value, `crm` keeps the CRM's, `value` writes another one.
+    """Resolve open conflicts: `amo` writes amoCRM's value, `crm` keeps the CRM's, `value` writes another one.
 
     A cell that no longer holds what it held when the conflict was recorded is left alone, and its conflict stays open -
     unless `seen` is the fingerprint (`cell_now`) of what it holds: then somebody decided who saw that value. Where the
     row, its column or the table's mapping is gone, `crm` closes the conflict.
 
     The decision is a run of kind `resolve`, so that it can be undone; its number and what was done. The number is None
-    when nothing was settled.
+    when nothing was resolved.
 
     Raises:
         UnknownError: `take` is not one of these.
@@ -274,7 +274,7 @@ class Choice:
 
 
 def resolve_each(session: Session, choices: Mapping[int, Choice]) -> tuple[int | None, Settled]:
-    """Settle open conflicts, each by a choice of its own, all in one run; see `resolve`.
+    """Resolve open conflicts, each by its own choice, all in one run; see `resolve`.
 
     Raises:
         As `resolve`.
@@ -306,7 +306,7 @@ def resolve_each(session: Session, choices: Mapping[int, Choice]) -> tuple[int |
 def _run(
     session: Session, which: Filter, cells: Sequence[Row], settle: Callable[[int], tuple[int, Settled]]
 ) -> tuple[int, Settled]:
-    """A run that settles conflicts, while no load works on their rows' accounts."""
+    """A run that resolves conflicts, while no load works on their rows' accounts."""
     accounts = accounts_of_conflicts(session, {cell["table_name"] for cell in cells}, which.condition())
     return session.run("resolve", settle, accounts=accounts, prepare=lambda: _lock_rows(session, which, cells))
 
@@ -330,10 +330,10 @@ def _counted(session: Session, run_id: int, settled: Settled, counts: dict[str, 
 def _settle(
     session: Session, which: Filter, cells: Sequence[Row], run_id: int, take: str, value: Any, seen: str | None
 ) -> Settled:
-    """Settle the conflicts of these columns, in the caller's transaction.
+    """Resolve the conflicts of these columns, in the caller's transaction.
 
     Raises:
-        _NothingSettledError: none could be settled.
+        _NothingSettledError: none could be resolved.
     """
     settled, counts = Settled(), dict[str, dict[str, int]]()
     for cell in cells:
@@ -369,7 +369,7 @@ def _lock_rows(session: Session, which: Filter, cells: Sequence[Row]) -> None:
 
 
 class _NothingSettledError(Exception):
-    """Rolls a decision back that settled nothing: it is not a run."""
+    """Rolls a decision back that resolved nothing: it is not a run."""
 
     def __init__(self, settled: Settled) -> None:
         super().__init__()
@@ -377,7 +377,7 @@ class _NothingSettledError(Exception):
 
 
 class _Decision:
-    """One column's conflicts that a decision is about, settled set-based."""
+    """One column's conflicts that a decision is about, resolved set-based."""
 
     def __init__(self, session: Session, table: str, column: str, which: Filter, run_id: int) -> None:
         self.session, self.table, self.column, self.run_id = session, table, column, run_id
@@ -400,7 +400,7 @@ class _Decision:
         elif self.live is not None:
             done.written = self._write(self.live)
         self._journal()
-        # The run's own start marks what it settled: undoing it opens just these again.
+        # The run's own start marks what it resolved: undoing it opens just these again.
         done.settled = self.session.execute(
             S(
                 "UPDATE {} AS c SET resolved_at = r.started_at, resolution = %s "

@@ -58,7 +58,7 @@ def worst(checks: list[Check]) -> str:
 
 
 def is_configured(settings: Settings) -> bool:
-    """Whether a database is named, or an embedded one is there already."""
+    """Whether a database is named, or an embedded one exists."""
     return settings.database_url is not None or (settings.data_dir.expanduser() / "PG_VERSION").exists()
 
 

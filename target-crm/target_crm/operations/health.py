@@ -25,7 +25,7 @@ _FULL_REFRESH = "meltano run --full-refresh tap-amocrm target-crm"
 
 @dataclass(frozen=True)
 class Gap:
-    """A run that started from a state which this database never let go, and no complete reading since."""
+    """A run that started from a state which this database never released, and no complete reading since."""
 
     run: int
     tap: str

@@ -1,4 +1,4 @@
-"""What the CRM holds against amoCRM, and why: edits by hand that loads keep."""
+"""What the CRM holds against amoCRM, and why: manual edits that loads keep."""
 
 from __future__ import annotations
 

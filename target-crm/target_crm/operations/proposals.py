@@ -118,7 +118,7 @@ def _write_chosen(session: Session, chosen: Sequence[Chosen]) -> int:
 
 
 def _text_of(session: Session, number: int) -> bytes:
-    """The record as it came: as JSON its numbers would lose their spelling."""
+    """The record as received: as JSON its numbers would lose their spelling."""
     (found,) = session.rows(
         S("SELECT record::text AS text FROM {} WHERE id = %s").format(session.control("sync_proposals")), number
     )

@@ -1,4 +1,4 @@
-"""Records as people know them: a name for a row, the rows it hangs on, who changed it when."""
+"""Records as people know them: a name for a row, the rows it belongs to, who changed it when."""
 
 from __future__ import annotations
 

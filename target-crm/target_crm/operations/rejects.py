@@ -86,7 +86,7 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
 
 def _claim(session: Session, rejects: Sequence[Row]) -> list[Row]:
     """Those of open rejects that nobody else holds; the session holds them by advisory locks, since the load that
-    follows writes to their rows over a connection of its own."""
+    follows writes to their rows over a separate connection."""
     claim = S(
         "SELECT id FROM (SELECT id FROM {rejects} WHERE id = ANY(%s) AND resolved_at IS NULL OFFSET 0) AS x "
         "WHERE pg_try_advisory_lock(hashtextextended(%s, id))"

@@ -47,7 +47,7 @@ Statement = sql.SQL | sql.Composed
 
 
 class UnknownError(TargetError):
-    """There is no such run, table, row, conflict or reject."""
+    """A run, table, row, conflict or reject does not exist."""
 
 
 class NotPossibleError(UnknownError):
@@ -95,7 +95,7 @@ class Session:
     sets: dict[str, SetTable] = field(default_factory=dict)
     # Open as long as the session is: a second holder of the embedded server would stop it when done.
     database: Database | None = None
-    # Who works with it, as they call themselves: kept with decisions and undoings.
+    # Who works with it, as they call themselves: kept with decisions and undos.
     made_by: str | None = None
 
     @property
@@ -147,9 +147,10 @@ class Session:
         prepare: Callable[[], None] = _nothing,
         undoes: int | None = None,
     ) -> Result:
-        """Do work in a run of its own in `sync_runs`, in one transaction: all of what it does happens, or nothing.
+        """Do work in a separate run in `sync_runs`, in one transaction: all of what it does happens, or nothing.
 
-        No load of these accounts runs meanwhile: it would compare with what is being put back. Loads of others go on.
+        No load of these accounts runs meanwhile: it would compare with what is being put back. Loads of others
+        continue.
         While rows are held by another session, or after a deadlock, nothing is locked; then all is tried again.
 
         Args:
@@ -239,7 +240,7 @@ def require_server(settings: Settings) -> None:
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
-    """The database that the settings name; the embedded one only where it is there already.
+    """The database that the settings name; the embedded one only where it exists.
 
     Raises:
         NothingYetError: there is no embedded database yet.
@@ -270,7 +271,7 @@ def open_session(settings: Settings) -> Iterator[Session]:
 def prepare_session(
     settings: Settings, database: Database, connection: PinnedConnection, *, commit: bool = True
 ) -> Session:
-    """A session on a connection; the mapping is compared with its tables. Without `commit` the transaction goes on.
+    """A session on a connection; the mapping is compared with its tables. Without `commit` the transaction continues.
 
     Raises:
         NothingYetError: no load has run there yet.

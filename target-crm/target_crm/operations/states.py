@@ -1,4 +1,4 @@
-"""The last STATE that was let go, by account and tap: where the next run of a tap goes on (table sync_state)."""
+"""The last STATE that was released, by account and tap: where the next run of a tap continues (table sync_state)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find_states(session: Session, account: int | None = None, tap: str | None = 
 
 
 def last_state(session: Session, account: int | None = None, tap: str | None = None) -> dict[str, Any] | None:
-    """The state from which the next run goes on; None where none was let go.
+    """The state from which the next run continues; None where none was released.
 
     Raises:
         UnknownError: there are several: the account or the tap has to be named.
@@ -38,7 +38,7 @@ def last_state(session: Session, account: int | None = None, tap: str | None = N
 
 
 def put_state(session: Session, account: int, tap: str, state: Mapping[str, Any]) -> None:
-    """Keep a state as one that was let go here, such as one that was a file until now. Commits."""
+    """Keep a state as one that was released here, such as one that was a file until now. Commits."""
     (last,) = session.rows(S("SELECT coalesce(max(id), 0) AS run FROM {}").format(session.control("sync_runs")))
     keep_state(session.connection, session.settings.crm_schema, last["run"], {account}, tap, state)
     session.connection.commit()

@@ -1,4 +1,4 @@
-"""The life of a record: what loads wrote and who had changed it in amoCRM, decisions, undoings, edits by hand."""
+"""The life of a record: what loads wrote and who had changed it in amoCRM, decisions, undos, manual edits."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def timeline(session: Session, live: LiveTable, row: Row, *, before: int | None 
 
 
 def _with_edits(found: list[Row], now: Mapping[str, Any], columns: set[str]) -> list[Row]:
-    """Entries with the edits by hand between them; what the next later entry found tells of an edit before it."""
+    """Entries with the manual edits between them; what the next later entry found tells of an edit before it."""
     made: list[Row] = []
     later: dict[str, tuple[Any, Row | None]] = {name: (value, None) for name, value in now.items() if name in columns}
     for entry in found:

@@ -1,4 +1,4 @@
-"""Puts back what a run wrote, wherever nobody has changed it since. The undoing is a run itself, and can be undone."""
+"""Restores what a run wrote, wherever nobody has changed it since. The undo is a run itself, and can be undone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from target_crm.operations.undo_work import KeptFor, Undone, Work
 from target_crm.sql.spec import S
 from target_crm.sql.undo_restore import UndoSpec
 
-# So many values of an undoing are shown before it is done.
+# So many values of an undo are shown before it is done.
 SHOWN_CHANGES = 300
 
 __all__ = ["KeptFor", "Preview", "Undone", "preview_undo", "take_back", "undo"]
@@ -31,7 +31,7 @@ __all__ = ["KeptFor", "Preview", "Undone", "preview_undo", "take_back", "undo"]
 
 @dataclass(frozen=True)
 class Preview:
-    """What an undoing does by table, the first cells that it leaves since somebody edited them, the foreign keys for
+    """What an undo does by table, the first cells that it leaves since somebody edited them, the foreign keys for
     which it keeps rows, and the first of the values that it writes, as entries of the journal."""
 
     counts: dict[str, Undone]
@@ -41,7 +41,7 @@ class Preview:
 
 
 def preview_undo(session: Session, run: int) -> Preview:
-    """What `undo` would do: the undoing itself, rolled back.
+    """What `undo` would do: the undo itself, rolled back.
 
     Raises:
         As `undo`.
@@ -50,7 +50,7 @@ def preview_undo(session: Session, run: int) -> Preview:
 
 
 def take_back(session: Session, run: int, without: Collection[RowKey] = ()) -> tuple[int, Preview]:
-    """Undo a run, but for the rows `without`; the undoing's own number, and what was done.
+    """Undo a run, but for the rows `without`; the undo's own number, and what was done.
 
     Raises:
         As `undo`.
@@ -111,7 +111,7 @@ def _as_they_are(session: Session) -> Session:
 
 
 def _written(session: Session, new_run: int) -> list[Row]:
-    """The first values that the undoing writes; the documents' own entries are left out."""
+    """The first values that the undo writes; the documents' own entries are left out."""
     documents = sorted({live.mapping.raw_fields for live in session.tables.values()})
     return session.rows(
         S(

@@ -1,4 +1,4 @@
-"""What an undoing starts from: the run's entries in the journal, one for each cell or row, and its rows' locks."""
+"""What an undo starts from: the run's entries in the journal, one for each cell or row, and its rows' locks."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def count_rewritten(session: Session) -> dict[str, int]:
 
 
 def lock_entries(session: Session) -> None:
-    """Lock every row that the undoing may write or remove, in one order: tables as the mapping links them, parents
+    """Lock every row that the undo may write or remove, in one order: tables as the mapping links them, parents
     before children, keys ascending. What is read afterwards holds until the transaction ends."""
     for live in session.tables.values():
         if not live.mapping.match_only:

@@ -1,4 +1,4 @@
-"""Conflicts, rejects, warnings and proposals follow the undoing of a run: what it opened is void, what it closed
+"""Conflicts, rejects, warnings and proposals follow the undo of a run: what it opened is void, what it closed
 is open again."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from target_crm.sql import undo_issues as statements
 def follow(work: Work) -> None:
     """Bring them in step with what has been put back; all of it in the caller's transaction.
 
-    A conflict follows its cell or its row's base: where those stay, it stays. If the undone run was an undoing itself,
+    A conflict follows its cell or its row's base: where those stay, it stays. If the undone run was an undo itself,
     what it had closed is open again and the reverse.
     """
     session, undo = work.session, work.spec

@@ -1,4 +1,4 @@
-"""Puts back what a run changed in rows that were there before it."""
+"""Restores what a run changed in rows that were there before it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHOWN_LEFT = 50
 
 
 def return_rows(work: Work, live: LiveTable) -> None:
-    """Rows that the run removed (an undoing did), with their keys."""
+    """Rows that the run removed (an undo did), with their keys."""
     table, session = live.mapping, work.session
     links = keys_from(session.connection, live.schema, live.name)
     statement = statements.return_rows(work.spec, live, table.id, table.table, links, S("true"))

@@ -1,4 +1,4 @@
-"""Puts back what a run did to join tables."""
+"""Restores what a run did to join tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes back which rows a run gave to which records: the adoptions and ties of a load, and the undoing of such."""
+"""Takes back which rows a run gave to which records: the adoptions and ties of a load, and the undo of such."""
 
 from __future__ import annotations
 

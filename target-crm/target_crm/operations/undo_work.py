@@ -10,7 +10,7 @@ from target_crm.sql.undo_restore import UndoSpec
 
 @dataclass
 class Undone:
-    """What an undoing did, and what it left alone, by table."""
+    """What an undo did, and what it left alone, by table."""
 
     restored_columns: int = 0
     removed_rows: int = 0

@@ -1,4 +1,4 @@
-"""People who may work on the review page, each under a name of their own."""
+"""People who may work on the review page, each under their own name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def find_user(session: Session, name: str) -> User | None:
 
 
 def is_taken(session: Session, name: str) -> bool:
-    """Whether somebody with a password of their own is called so; nobody is where the role may not read that."""
+    """Whether a user with a password has this name; nobody is where the role may not read that."""
     try:
         with session.connection.transaction():
             return find_user(session, name) is not None
@@ -57,7 +57,7 @@ def list_users(session: Session) -> list[User]:
 
 
 def has_users(session: Session) -> bool:
-    """Whether anybody has a name and a password of their own."""
+    """Whether anybody has their own name and password."""
     return bool(_read(session, S("LIMIT 1")))
 
 

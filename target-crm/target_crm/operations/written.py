@@ -12,7 +12,7 @@ KINDS = ("inserted", "updated", "removed")
 def written(session: Session, run: int, table: str | None = None) -> dict[str, dict[str, list[str]]]:
     """The keys of the rows that a run wrote, by table and by what became of the row: `KINDS`.
 
-    A row that the run inserted and then changed counts as inserted. Sets and join tables are tables of their own.
+    A row that the run inserted and then changed counts as inserted. Sets and join tables are their own tables.
 
     Raises:
         UnknownError: there is no such run.

@@ -93,7 +93,7 @@ def _read(lines: Any, place: int) -> dict[str, Any]:
 
 
 def section_of(entry: dict[str, Any]) -> str:
-    """The section that an entry belongs to; whole rows that are added or removed have sections of their own.
+    """The section that an entry belongs to; whole rows that are added or removed have their own sections.
 
     Raises:
         ValueError: it is not an entry of a plan.

@@ -35,7 +35,7 @@ class Plan:
     them: `left_out` says how many are not here.
 
     A change has table, row, column, old and new value. Column `*` stands for a whole row: one that would be inserted
-    has no old value, one that would be removed no new one. `kept` are edits by hand that stay, with base, the CRM's and
+    has no old value, one that would be removed no new one. `kept` are manual edits that stay, with base, the CRM's and
     amoCRM's value.
     """
 

@@ -14,7 +14,7 @@ from target_crm.presentation.values import ordered
 
 _NOT_SHOWN = ("id", "raw_fields", "created_at", "updated_at", "source")
 NOTHING_WRITTEN = "Nothing was written."
-# A log line of an orchestrator has a prefix of its own; wider blocks would be wrapped.
+# A log line of an orchestrator has a separate prefix; wider blocks would be wrapped.
 _BLOCK_WIDTH = 110
 
 

@@ -70,7 +70,7 @@ _TYPED_MOMENT = re.compile(
 def read_moment(text: str, zone: tzinfo | None) -> datetime:
     """A moment that a person typed: as `datetime-local` gives it, in ISO 8601, or as 31.12.2026 12:00.
 
-    Without an offset of its own it is one of the zone's clock; without a zone of UTC's.
+    Without an offset it is one of the zone's clock; without a zone of UTC's.
 
     Raises:
         ValueError: it is not valid.

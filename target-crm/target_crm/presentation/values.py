@@ -46,7 +46,7 @@ def as_text(value: Any) -> str:
 
 
 def readable_json(text: str | None, indent: int | None = None) -> str:
-    """JSON with letters in the place of their escapes, on one line or several; anything else as it is."""
+    """JSON with letters instead of their escapes, on one line or several; anything else as it is."""
     text = text or ""
     with suppress(ValueError, RecursionError):
         return json.dumps(json.loads(text), ensure_ascii=False, indent=indent)

@@ -181,7 +181,7 @@ class RecordDecoder:
         typed = with_fields and not self._keeps_whole
         fields.append(("fields", list[CustomField] | None if typed else Any, msgspec.UNSET))
         rename["fields"] = CUSTOM_FIELDS
-        # What was given in the place of custom fields that could not be read; no property has such a name.
+        # What was given instead of custom fields that could not be read; no property has such a name.
         fields.append(("odd", Any, msgspec.UNSET))
         rename["odd"] = " odd"
         if self._keeps_whole:

@@ -91,7 +91,7 @@ class Extracted:
         self.bases[place].pop(name, None)
 
     def mark_bad(self, bad: Set[tuple[int, int]] | None = None) -> None:
-        """Give records with bad values a hash of their own: they are looked at again when they come again, since what
+        """Give records with bad values a separate hash: they are looked at again when they come again, since what
         their columns can take may have changed by then."""
         bad = ({(cell.account_id, cell.amo_id) for cell in self.bad} if bad is None else bad) - self.marked
         self.marked |= bad
@@ -410,7 +410,7 @@ def _decode_each(
 
 
 def _given(decoder: RecordDecoder, column: Column, record: Record, index: Sequence[FieldIndex]) -> Any:
-    """What came for a column, as it came."""
+    """What came for a column, as received."""
     if column.fields:
         items = next((index[0][key] for key in wanted_keys(column.fields) if index and index[0].get(key)), ())
         return [item.value for item in items]

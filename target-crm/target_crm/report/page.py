@@ -115,7 +115,7 @@ def _is_told(name: str, counts: dict[str, Any]) -> bool:
 
 
 def _other_names(counts: dict[str, Any]) -> list[str]:
-    """What runs of other kinds (decisions, undoings) count."""
+    """What runs of other kinds (decisions, undos) count."""
     return sorted({name for c in counts.values() for name in c})
 
 

@@ -1,4 +1,4 @@
-"""The other programs of the pair, as commands: the tap is a package of its own."""
+"""The other programs of the pair, as commands: the tap is a separate package."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def try_part(variables: Mapping[str, str], companies: int) -> Trial:
     tap, target = require_program("tap-amocrm"), require_program("target-crm")
     with tempfile.TemporaryDirectory(prefix="crm-trial") as name:
         folder = Path(name)
-        folder.chmod(0o755)  # an embedded server runs under a user of its own where it is started by root
+        folder.chmod(0o755)  # an embedded server runs under a separate user where it is started by root
         plan, logs = folder / "plan.jsonl", (folder / "tap.log", folder / "target.log")
         known = {"TARGET_CRM_DRY_RUN": "true", "TARGET_CRM_PLAN_FILE": str(plan)}
         data_dir = Path(variables.get("TARGET_CRM_DATA_DIR") or ".crm").expanduser()

@@ -82,7 +82,7 @@ def _verbatim(number: str) -> msgspec.Raw:
 
 
 def spell_out(raw: bytes) -> bytes:
-    """The same JSON with letters in the place of their escapes: a database of encoding SQL_ASCII takes no others."""
+    """The same JSON with letters instead of their escapes: a database of encoding SQL_ASCII takes no others."""
     if b"\\u" not in raw:
         return raw
     return _ESCAPE.sub(_letter, raw)

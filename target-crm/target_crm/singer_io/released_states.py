@@ -1,4 +1,4 @@
-"""The states that were let go, by account and tap.
+"""The states that were released, by account and tap.
 
 `sync_state` keeps the last one, `sync_released_states` the digest of each, by which a later run's starting state is
 recognised.
@@ -18,7 +18,7 @@ from target_crm.sql.queries import query
 Connection = psycopg.Connection[Any]
 # A bookmark that is older than that has been written again many times.
 _DAYS_KEPT = 400
-# Runners may keep a state a little later than it was let go.
+# Runners may keep a state a little later than it was released.
 _LAST_KEPT = 100
 
 

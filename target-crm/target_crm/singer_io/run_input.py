@@ -60,7 +60,7 @@ class RunInput:
     source: Source | None = None
     streams: set[str] = field(default_factory=set)
     account_id: int | None = None
-    # Whether the tap has read everything and goes on: each of its STATEs ends a turn that is worth a commit.
+    # Whether the tap has read everything and continues: each of its STATEs ends a turn that is worth a commit.
     is_following: bool = False
     _is_complete: dict[str, bool] = field(default_factory=dict)
 

@@ -160,7 +160,7 @@ def find_removed(live: LiveTable, schema: str) -> sql.Composed:
 
 
 def _left_with_owner(live: LiveTable, schema: str, owners: Mapping[str, str]) -> sql.Composable:
-    """Whether the record hangs on one that was deleted: notes and tasks leave amoCRM with it, without events."""
+    """Whether the record belongs to one that was deleted: notes and tasks leave amoCRM with it, without events."""
     if not owners:
         return S("false")
     return S(
@@ -189,8 +189,8 @@ def find_surplus(
         live: The table.
         schema: That of the loader's own tables.
         accounts: The accounts that were read.
-        owners: The tables of the streams that records may hang on, by stream.
-        left: Those alone that left amoCRM with what they hung on, or all others.
+        owners: The tables of the streams that records may belong to, by stream.
+        left: Those alone that left amoCRM with what they belonged to, or all others.
     """
     table = live.mapping
     mark = table.service["amo_deleted_at"]
@@ -230,7 +230,7 @@ def _is_mark(live: LiveTable) -> sql.Composable:
 
 
 def find_stale(live: LiveTable, schema: str) -> sql.Composed:
-    """Rows that hold something else than the record without an edit by hand. For columns of sets and join tables the
+    """Rows that hold something else than the record without a manual edit. For columns of sets and join tables the
     table's name is given."""
     table = live.mapping
     branches = [

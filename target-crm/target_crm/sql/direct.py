@@ -61,7 +61,7 @@ def copy_keys(spec: MergeSpec) -> sql.Composed:
 
 
 def update_keys(spec: MergeSpec, version: int | None, known: Sequence[tuple[SeenRecord, Any]]) -> sql.Composed:
-    """The same for keys that are there already (tombstones, rows that a person deleted): records with row keys."""
+    """The same for existing keys (tombstones, rows that a person deleted): records with row keys."""
     columns = (
         [r.account_id for r, _ in known],
         [r.amo_id for r, _ in known],

@@ -56,7 +56,7 @@ _WHO = S(
     "LEFT JOIN pg_catalog.pg_stat_activity AS activity ON activity.pid = lock.pid WHERE lock.granted AND {}"
 )
 HOLDER_OF_TRANSACTION = _WHO.format(S("lock.locktype = 'transactionid' AND lock.transactionid::text = %s"))
-# Several sessions that hold one row share a number of their own.
+# Several sessions that hold one row share one number.
 HOLDERS_OF_GROUP = _WHO.format(
     S(
         "lock.locktype = 'transactionid' "

@@ -1,4 +1,4 @@
-"""SQL of what rows of other records hold, too: a value that they share tells nobody apart."""
+"""SQL of what rows of other records hold, too: a value that they share identifies nobody."""
 
 from __future__ import annotations
 

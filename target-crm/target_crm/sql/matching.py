@@ -15,7 +15,7 @@ from target_crm.mapping.match_rules import Part
 from target_crm.sql.spec import I, S, comma, of_stream, tail, trusted
 from target_crm.sql.staging_table import StagingTable, create, drop, make
 
-# The number of rows of one key that are looked at; what is shared by more tells nobody apart.
+# The number of rows of one key that are looked at; what is shared by more identifies nobody.
 MOST_OF_A_KEY = 20
 
 
@@ -124,7 +124,7 @@ def read_rows(live: LiveTable, parts: Sequence[Part], condition: sql.Composable)
 
 
 def inserted_in(live: LiveTable, schema: str, run_id: int, keys: Sequence[tuple[int, int]]) -> sql.Composed:
-    """Of the records with these keys the places, from 1, of those that a run has given rows of their own."""
+    """Of the records with these keys the places, from 1, of those that a run has given new rows."""
     accounts, ids = ("{" + ",".join(str(key[place]) for key in keys) + "}" for place in range(2))
     return S(
         "SELECT x.n FROM unnest({}::bigint[], {}::bigint[]) WITH ORDINALITY AS x(a, i, n) "

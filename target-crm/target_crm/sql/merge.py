@@ -172,7 +172,7 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
 
 
 def _new_document(spec: MergeSpec) -> sql.Composed:
-    """The document after the sync: the record as it came, and for the base what amoCRM sent, column by column.
+    """The document after the sync: the record as received, and for the base what amoCRM sent, column by column.
 
     As a rule that is the staged document itself. What else the row's document holds, and properties and bases of values
     that do not come any more, stay.
@@ -289,7 +289,7 @@ def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
 
 
 def fill_plan(spec: MergeSpec, source: sql.Composable) -> list[sql.Composed]:
-    """Works the plan out; that of a partial merge has a table of its own, made again each time."""
+    """Works the plan out; that of a partial merge has a separate table, made again each time."""
     query = plan_query(spec, source)
     if spec.only is None:
         return [insert_from(spec.plan, None, query)]

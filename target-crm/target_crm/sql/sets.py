@@ -216,7 +216,7 @@ def update_items(s: SetSpec) -> sql.Composed:
 
 
 def insert_items(s: SetSpec) -> sql.Composed:
-    """Adds what is new in amoCRM, unless the row is there already or a person deleted it."""
+    """Adds what is new in amoCRM, unless the row exists or a person deleted it."""
     names, values = item_columns(s.item_set, s.live, S("item.owner_id"))
     return s.journalled(
         S(

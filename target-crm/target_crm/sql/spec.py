@@ -102,7 +102,7 @@ class MergeSpec:
     """One stream's merge: its table, the linked tables, the schema of the sync_* tables, the default policy.
 
     `number` tells the stream's temporary tables from others'. `only` names the single column of a partial merge: of
-    rows that are there already, whose link or name has come now; it is staged as the reference. `group` is the part
+    existing rows, whose link or name has come now; it is staged as the reference. `group` is the part
     of the columns that is merged, where they are too many for one plan.
     """
 

@@ -1,7 +1,7 @@
 """SQL of a person's stale form: a value that amoCRM had sent before comes back over the newer one.
 
-Somebody opens a row, amoCRM's change arrives, the form is saved with what it was opened with. That looks like an edit
-by hand, and protecting it would keep amoCRM's value out for good: it is a conflict, which a person decides once.
+Somebody opens a row, amoCRM's change arrives, the form is saved with what it was opened with. That looks like a manual
+edit, and protecting it would keep amoCRM's value out permanently: it is a conflict, which a person decides once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from target_crm.sql.stored import STORED
 
 
 def _protected(slot: Slot) -> sql.Composed:
-    """Whether the plan takes the cell for an edit by hand, and amoCRM has a value for it."""
+    """Whether the plan takes the cell for a manual edit, and amoCRM has a value for it."""
     return S("(plan.{decision} & {flags}) = {edit} AND NOT {empty}").format(
         decision=slot.decision,
         flags=sql.Literal(EDIT | CONFLICT),
@@ -29,7 +29,7 @@ def soft_slots(spec: MergeSpec) -> list[Slot]:
 
 
 def count_protected(spec: MergeSpec) -> sql.Composed:
-    """How many edits by hand each of the soft columns has, in one row."""
+    """How many manual edits each of the soft columns has, in one row."""
     counts = [S("count(*) FILTER (WHERE {})").format(_protected(slot)) for slot in soft_slots(spec)]
     return S("SELECT {} FROM {} AS plan").format(comma(counts), spec.plan)
 

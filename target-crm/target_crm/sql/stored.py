@@ -1,7 +1,7 @@
-"""SQL of values that the database stores in a spelling of its own: triggers that write capitals or tidy phones.
+"""SQL of values that the database stores in another spelling: triggers that write capitals or tidy phones.
 
 What the loader left in a row is not an edit. Where it is not what was written, it is remembered in the row's document
-beside the base, by column, under `amo_stored`; so are defaults that were written in the place of nothing.
+beside the base, by column, under `amo_stored`; so are defaults that were written instead of nothing.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def remember(spec: MergeSpec, forms: Sequence[tuple[int, Any]], *, new: bool) ->
 
 
 def default(spec: MergeSpec, slot: Slot) -> sql.Composed:
-    """The value that the mapping gives a column in the place of nothing."""
+    """The value that the mapping gives a column instead of nothing."""
     return S("{}::{}").format(sql.Literal(spec.live.mapping.defaults[slot.column.name]), S(slot.live.type_sql))
 
 

@@ -1,7 +1,7 @@
 """SQL that ties rows to records, and its entries in the journal.
 
 An entry of column `TIE` holds on either side the row's ids of amoCRM, its stamps, and its line of `sync_keys`; an
-undoing puts these back (`sql.undo_ties`).
+undo puts these back (`sql.undo_ties`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TIE = "@tie"
 
 
 def stamps_kept(live: LiveTable) -> list[str]:
-    """The stamps that such an entry keeps: all but the mark of deletion, which has entries of its own."""
+    """The stamps that such an entry keeps: all but the mark of deletion, which has its own entries."""
     if live.mapping.match_only:
         return []
     return sorted(stamps_of(live) - {live.mapping.service.get("amo_deleted_at")})

@@ -1,4 +1,4 @@
-"""SQL that gathers what an undoing starts from: the run's entries in the journal, the rows it inserted, their locks."""
+"""SQL that gathers what an undo starts from: the run's entries in the journal, the rows it inserted, their locks."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def drop_foreign_keys_of(table: str, family: str) -> sql.Composed | None:
 
 
 def leave_out(table: str, keys: Sequence[str]) -> sql.Composed:
-    """Marks rows as ones that the undoing leaves; those that it would have written."""
+    """Marks rows as ones that the undo leaves; those that it would have written."""
     return S(
         "UPDATE {} SET rewritten = true WHERE table_name = {} AND row_id = ANY({}) AND NOT rewritten RETURNING row_id"
     ).format(ENTRIES, sql.Literal(table), sql.Literal(list(keys)))
@@ -113,7 +113,7 @@ def born(live: Sequence[LiveTable]) -> sql.Composed:
 
 
 INDEX_BORN = [S("CREATE INDEX ON {} (table_name, row_id)").format(BORN), S("ANALYZE {}").format(BORN)]
-# Inserted rows go or stay as they are: what else the run wrote in them is not an entry of its own.
+# Inserted rows go or stay as they are: what else the run wrote in them is not a separate entry.
 FORGET_CELLS_OF_BORN = S(
     "DELETE FROM {} AS entry USING {} AS inserted "
     "WHERE entry.table_name = inserted.table_name AND entry.row_id = inserted.row_id AND entry.column_name <> '*'"
@@ -131,7 +131,7 @@ def forget_items_of_born(item_set: ItemSet, parent: LiveTable) -> sql.Composed:
 
 
 def lock_rows(live: LiveTable) -> sql.Composed:
-    """Locks a table's rows that the undoing is about, in their keys' order: who edits them, or gives them a new row
+    """Locks a table's rows that the undo is about, in their keys' order: who edits them, or gives them a new row
     that points at them, is waited for or waits."""
     key = as_key(live, S("entry.row_id"))
     return S(

@@ -1,4 +1,4 @@
-"""SQL that brings conflicts, rejects and warnings in step with the undoing of a run.
+"""SQL that brings conflicts, rejects and warnings in step with the undo of a run.
 
 What the run changed in them is in sync_issue_changes, before and after; what it opened is known by its number.
 """
@@ -53,7 +53,7 @@ def _changed(undo: UndoSpec, issues: str) -> sql.Composed:
 
 
 def _put_back(undo: UndoSpec, live: LiveTable, row: str) -> sql.Composed:
-    """Whether the undoing put back the cell of a conflict, or the row's base, or removed the row."""
+    """Whether the undo put back the cell of a conflict, or the row's base, or removed the row."""
     return S(
         "EXISTS (SELECT FROM {} AS entry WHERE entry.run_id = {} AND entry.table_name = {row}.table_name "
         "AND entry.row_id = {row}.row_id AND entry.column_name IN ({row}.column_name, {}, '*'))"
@@ -145,7 +145,7 @@ def record_may_return(undo: UndoSpec) -> sql.Composed:
 
 
 def reopen_settled(undo: UndoSpec, live: LiveTable) -> sql.Composed:
-    """Opens conflicts again that a decision of version 0.1 settled (it kept no image of them)."""
+    """Opens conflicts again that a decision of version 0.1 resolved (it kept no image of them)."""
     return S(
         "UPDATE {c} AS issue SET resolved_at = NULL, resolution = NULL FROM {} AS decision WHERE decision.id = {run} "
         "AND decision.kind = 'resolve' AND issue.resolved_at = decision.started_at AND issue.table_name = "

@@ -1,4 +1,4 @@
-"""SQL that puts back what a run changed: cells, documents with the base, whole rows, items of sets."""
+"""SQL that restores what a run changed: cells, documents with the base, whole rows, items of sets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TIME_BEFORE = as_moment(S("(entry.old_value->'amo'->>'updated_at')"))
 
 @dataclass(frozen=True)
 class UndoSpec:
-    """An undoing: the schema of the sync_* tables, the run that is undone, the undoing's own number."""
+    """An undo: the schema of the sync_* tables, the run that is undone, the undo's own number."""
 
     schema: str
     run: int

@@ -1,4 +1,4 @@
-"""SQL that puts back what a run did to join tables: the rows that it added go, those that it removed return."""
+"""SQL that restores what a run did to join tables: the rows that it added go, those that it removed return."""
 
 from __future__ import annotations
 

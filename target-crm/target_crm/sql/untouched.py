@@ -34,7 +34,7 @@ _STAMPS = ("created_at", "updated_at", "amo_created_at", "amo_updated_at", "amo_
 
 
 def stamps_of(live: LiveTable) -> set[str]:
-    """Columns in which the loader keeps times of its own."""
+    """Columns in which the loader keeps its own times."""
     return {name for role in _STAMPS if (name := live.mapping.service.get(role))}
 
 

@@ -29,7 +29,8 @@ def unwritten(spec: MergeSpec) -> sql.Composed:
 
 
 def vacate(spec: MergeSpec, slot: Slot) -> sql.Composed:
-    """Empties a column in the rows in which it is going to be written; the plan goes on with the rows as they are then.
+    """Empties a column in the rows in which it is going to be written; the plan continues with the rows as they are
+    then.
 
     Values that are unique and change places meet nothing when they are written after that.
     """

@@ -116,7 +116,7 @@ class Crm:
             return self._known
 
     def has_people(self) -> bool:
-        """Whether anybody has a name and a password of their own, as of a few seconds ago."""
+        """Whether anybody has their own name and password, as of a few seconds ago."""
         if time.monotonic() - self._counted > _PEOPLE_GOOD_FOR_SECONDS:
             with suppress(NothingYetError), self._people() as session:
                 self._has_people = has_users(session)

@@ -29,7 +29,7 @@ SESSION_SECONDS = 12 * 3600
 MOST_BODY_BYTES = 1_000_000
 _ATTEMPTS, _ATTEMPT_SECONDS = 5, 60.0
 _FORM = "application/x-www-form-urlencoded"
-# Pages without a session; /metrics has a token of its own.
+# Pages without a session; /metrics has its own token.
 _OPEN_PATHS = ("/enter", "/static/", "/language/", "/metrics")
 # How long the address that somebody asked for is remembered while they enter.
 _WANTED_SECONDS = 600
@@ -48,7 +48,7 @@ HEADERS = {
 
 
 class Login(NamedTuple):
-    """A session: its own number, and of a person with a password of their own the name and what stands for that
+    """A session: its own number, and of a user with a password the name and what stands for that
     password (`Access.stamp_of`)."""
 
     id: str
@@ -142,7 +142,7 @@ class Access:
         return self._sign(f"password {kept}")[:16]
 
     def let_in(self, response: Response, headers: Headers, user: str = "", kept: str = "") -> None:
-        """Give the browser a session; of a person with a password of their own with name and hash of that."""
+        """Give the browser a session; of a user with a password, with name and hash of that."""
         if self.wanted_cookie in headers.get("cookie", ""):
             response.delete_cookie(self.wanted_cookie)
         name = secrets.token_urlsafe(18)

@@ -1,4 +1,4 @@
-"""Stops an embedded server whose users were all killed; runs beside it as a process of its own.
+"""Stops an embedded server whose users were all killed; runs beside it as a separate process.
 
 python -m target_crm.database.embedded.guard DIRECTORY
 """

@@ -60,7 +60,7 @@ class Runner:
 
 
 def runner_for(directory: Path, binaries: Path, *, has_cluster: bool) -> Runner:
-    """Who runs the server of a directory: its owner, who for root is a user of its own.
+    """Who runs the server of a directory: its owner, who for root is a separate user.
 
     No folder above the directory is opened for that user: where the way is closed to all but root, the server keeps
     root's right to pass, and no other.

@@ -109,7 +109,7 @@ COMMON: dict[str, tuple[str, str]] = {
     "night_kept_all": ("Besides: {what}.", "Кроме того: {what}."),
     "night_smooth": ("No conflict, and every record was loaded.", "Конфликтов нет, все записи загружены."),
     "night_kept": (
-        "{n} record with edits by hand kept|{n} records with edits by hand kept",
+        "{n} record with manual edits kept|{n} records with manual edits kept",
         "сохранены ручные правки в {n} записи|сохранены ручные правки в {n} записях|сохранены ручные правки в "
         "{n} записях",
     ),

@@ -44,7 +44,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
         "No load has run yet: there is nothing to show. Reload this page after the first one.",
         "Загрузок ещё не было, показывать нечего. Обновите страницу после первой загрузки.",
     ),
-    "error_404": ("There is no such page", "Такой страницы нет"),
+    "error_404": ("This page does not exist", "Такой страницы нет"),
     "error_busy": (
         "A load is running and holds these rows. Try again when it has ended.",
         "Идёт загрузка, строки заняты. Повторите, когда она закончится.",
@@ -65,7 +65,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
         "The column does not take this value.",
         "Поле не принимает такое значение: проверьте его вид и длину.",
     ),
-    "record_unknown": ("There is no record {record} among {table}.", "Записи {record} нет: {table}."),
+    "record_unknown": ("Record {record} was not found in {table}.", "Записи {record} нет: {table}."),
     "error_database": ("The database refuses: {what}", "База данных отказывает: {what}"),
     "error_form": (
         "The form is out of date: go back, load the page again and repeat.",
@@ -218,7 +218,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "origin_edited_by_hand": ("edited by hand", "исправлено вручную"),
     "history": ("Timeline", "История"),
     "history_caption": (
-        "Changes from amoCRM with their authors, decisions, and edits by hand as the loads saw them; the last first.",
+        "Changes from amoCRM with their authors, decisions, and manual edits as the loads saw them; the last first.",
         "Изменения из amoCRM с авторами, решения и ручные правки, какими их увидели загрузки; сначала последние.",
     ),
     "when": ("when", "когда"),
@@ -421,7 +421,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "rules_offered": ("Suggested by your decisions", "Подсказаны вашими решениями"),
     "rules_own": ("Another rule", "Другое правило"),
     "rules_stored": ("Rules", "Действующие и отключённые"),
-    "rules_none": ("There is no rule yet.", "Правил пока нет."),
+    "rules_none": ("No rules yet.", "Правил пока нет."),
     "rule_always": ("every conflict", "любой конфликт"),
     "rule_takes": ("the load takes", "загрузка берёт"),
     "rule_take_amo": ("always from amoCRM", "всегда из amoCRM"),

@@ -6,7 +6,7 @@ PLANS: dict[str, tuple[str, str]] = {
     "plan": ("Plan", "План"),
     "plan_title": ("What the next load would change", "Что изменит следующая загрузка"),
     "plan_none": (
-        "There is no plan yet. A load with dry_run writes one; target-crm-admin serve --plan FILE shows the plan of a "
+        "No plan has been made. A load with dry_run writes one; target-crm-admin serve --plan FILE shows the plan of a "
         "file of messages.",
         "Плана пока нет. Его записывает загрузка с настройкой dry_run; target-crm-admin serve --plan FILE покажет план "
         "для файла с сообщениями.",

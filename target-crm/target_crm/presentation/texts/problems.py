@@ -244,7 +244,7 @@ RECORD_PROBLEMS: dict[str, Text] = {
     ),
     "E_MESSAGE_BATCH": Text(
         "Line {line}: a BATCH message names files of records, and only RECORD messages are loaded. No STATE behind it "
-        "was let go.",
+        "was released.",
         "Строка {line}: сообщение BATCH называет файлы с записями, а загружаются только сообщения RECORD. STATE после "
         "него не выдан.",
         "Take batch_config out of the tap's settings; run again.",

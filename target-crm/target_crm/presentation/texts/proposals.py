@@ -1,4 +1,4 @@
-"""Texts of the review page about records that may be rows which are there already."""
+"""Texts of the review page about records that may be existing rows."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "counts_title": ("What came and what was written", "Что пришло и что записано"),
     "counts": ("Counts by table", "Числа по таблицам"),
     "counts_note": (
-        "edits kept: rows in which an edit by hand stayed. unchanged: nothing was written. marked deleted, mark taken "
+        "edits kept: rows in which a manual edit stayed. unchanged: nothing was written. marked deleted, mark taken "
         "off: rows whose mark of deletion was set or taken off.",
         "правок сохранено: строки, в которых осталась правка вручную. без изменений: ничего не записано. помечено "
         "удалёнными, пометка снята: строки, у которых поставлена или снята пометка об удалении.",
@@ -49,7 +49,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "values": ("values", "значений"),
     "kept_values": ("Values that were kept", "Сохранённые значения"),
     "kept_ours": ("kept: the CRM's", "сохранено: из CRM"),
-    "no_edit": ("No edit by hand stood against amoCRM.", "Правок вручную, которые расходятся с amoCRM, нет."),
+    "no_edit": ("No manual edit differs from amoCRM.", "Правок вручную, которые расходятся с amoCRM, нет."),
     "why_edited": (
         "edited by hand; amoCRM still sends what it sent before",
         "исправлено вручную; в amoCRM то же, что раньше",

@@ -105,7 +105,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "document": ("the record itself", "сама запись"),
     "without_column": ("What amoCRM holds and no column takes", "Что есть в amoCRM и для чего нет поля"),
     "without_column_note": (
-        "It is kept with each row, in raw_fields. A line of the mapping gives it a column of its own.",
+        "It is kept with each row, in raw_fields. A line of the mapping gives it a column.",
         "Оно хранится у каждой строки в raw_fields. Строка сопоставления даст ему своё поле.",
     ),
     "what_field": ("custom field", "поле amoCRM"),

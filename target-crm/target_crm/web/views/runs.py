@@ -26,7 +26,7 @@ def list_runs(page: Page) -> Response:
 
 
 def list_decisions(page: Page) -> Response:
-    """Decisions and undoings, with who made them."""
+    """Decisions and undos, with who made them."""
     return _list(page, "decisions", DECISIONS)
 
 
