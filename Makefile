@@ -80,7 +80,7 @@ format: $(VENV)/.installed-dev  ## let ruff put the code in shape
 bench: $(VENV)/.installed-dev  ## every benchmark; tables on the screen, JSON in benchmarks/results
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-settings: $(VENV)/.installed-dev  ## write the plugins' settings into meltano.yml as --about describes them
+settings: $(VENV)/.installed-dev  ## write the plugins' settings into meltano.yml, plugins and docs/settings.md
 	@$(BIN)/python tests/support/meltano_settings.py
 
 constraints: $(BIN)/uv  ## pin the newest versions that fit, for every platform and Python

@@ -201,3 +201,7 @@ def test_the_page_of_tables_names_the_columns_of_the_loader_s_own(live, table):
 
 def test_the_settings_in_meltano_yml_are_those_that_the_plugins_describe():
     assert meltano_settings.FILE.read_text("utf-8") == meltano_settings.meltano_yml(), "run: make settings"
+
+
+def test_the_page_of_settings_is_what_the_plugins_describe():
+    assert meltano_settings.PAGE.read_text("utf-8") == meltano_settings.settings_page(), "run: make settings"

@@ -304,7 +304,7 @@ COMMAND_PROBLEMS: dict[str, Text] = {
         "Укажите имя (mycompany), хост (mycompany.amocrm.ru) или адрес из браузера.",
     ),
     "E_SETUP_PROGRAM": Text(
-        "{program} was found neither beside target-crm-admin nor on PATH.",
+        "{program} was found neither on PATH nor beside target-crm-admin.",
         "Команда {program} не найдена ни рядом с target-crm-admin, ни в PATH.",
         "Install it: pip install tap-amocrm.",
         "Установите её: pip install tap-amocrm.",

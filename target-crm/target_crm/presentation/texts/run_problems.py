@@ -123,7 +123,7 @@ RUN_PROBLEMS: dict[str, Text] = {
         "{host}:{port} is a worker of Citus. Locks and numbers of runs are one node's own, so loads, commands and the "
         "review page use the coordinator alone. Nothing was written.",
         "{host}:{port} — рабочий узел Citus. Блокировки и номера загрузок у каждого узла свои, поэтому загрузки, "
-        "команды и страница проверки работают только через координатор. Ничего не записано.",
+        "команды и страница сверки работают только через координатор. Ничего не записано.",
         "Name the coordinator in database_url.",
         "Укажите в database_url координатор.",
     ),
