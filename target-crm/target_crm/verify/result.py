@@ -27,7 +27,7 @@ COMMANDS = {
     "missing": "tap-amocrm --config tap.json | target-crm --config target.json",
     "stale": "tap-amocrm --config tap.json | target-crm --config target.json",
     "unmarked": "tap-amocrm --config tap.json | target-crm --config target.json",
-    "surplus": "target-crm-admin --config target.json explain TABLE amo:ACCOUNT:ID",
+    "surplus": "target-crm-admin --config target.json explain TABLE ACCOUNT/amo:ID",
     "rejects": "target-crm-admin --config target.json rejects --retry",
     "waiting": "tap-amocrm --config tap.json | target-crm --config target.json",
     "proposals": "target-crm-admin --config target.json proposals",
