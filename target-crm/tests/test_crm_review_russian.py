@@ -103,7 +103,7 @@ def test_every_unknown_thing_is_named_in_russian(served):
     browser = served.enter("ru")
     for path, said in {
         "/runs/999": "Загрузки 999 нет; есть загрузки с 1 по",
-        "/conflicts/999": "Нет конфликта 999. Открытые конфликты: 1,",
+        "/conflicts/999": "Такого конфликта нет: 999. Открытые конфликты: 1,",
         "/records/nope/1": "Таблицы nope нет в сопоставлении.",
         "/records/contact/1": "Похожее имя: contacts.",
         "/records?table=contacts&key=999": "Записи 999 нет: Контакты.",
