@@ -6,6 +6,7 @@ What runs on Citus itself is in test_crm_citus.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -13,6 +14,8 @@ import pytest
 from crm_life import CRM, SETS, contents, life
 from pglast import parse_sql
 from psycopg import sql
+
+from target_crm.mapping import findings
 
 BY_ACCOUNT = {
     **dict.fromkeys(CRM, "amo_account_id"),
@@ -174,7 +177,11 @@ def test_without_row_versions_a_load_does_the_same_and_an_unchanged_one_still_wr
     )
     crm.connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
     crm.clock = 0
-    monkeypatch.setattr("target_crm.mapping.findings.has_versions", lambda *_: False)
+    read = findings.read_facts_of
+    unversioned = {"has_versions": False}
+    monkeypatch.setattr(
+        findings, "read_facts_of", lambda *a: {place: replace(f, **unversioned) for place, f in read(*a).items()}
+    )
     life(crm)
     assert contents(crm) == expected
     again = {"id": 1, "name": "ЗАО", "updated_at": "2026-01-01T00:08:00+00:00"}

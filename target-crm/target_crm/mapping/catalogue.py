@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -124,16 +124,17 @@ class LiveTable:
 class Facts:
     """What else the catalogue tells: `kind` is pg_class's relkind, None when there is no such table.
 
-    `rewrites`: there are triggers on insert or update. `unique`: column sets of unique indexes that hold for all rows
-    at once, `loose`: of those that do not (partial, deferrable, NULLS NOT DISTINCT), `distinct`: all that rows can't
-    share, even if that is found at the commit. `rules`: rewrite rules, as name and event. `checks`: CHECK constraints
-    of one column each, as name and expression. `references`: foreign keys of one column each, column to (schema,
-    table).
+    `rewrites`: there are triggers on insert or update. `has_versions`: `xmin` tells a row's version, as it does in
+    plain tables of PostgreSQL itself. `unique`: column sets of unique indexes that hold for all rows at once, `loose`:
+    of those that do not (partial, deferrable, NULLS NOT DISTINCT), `distinct`: all that rows can't share, even if that
+    is found at the commit. `rules`: rewrite rules, as name and event. `checks`: CHECK constraints of one column each,
+    as name and expression. `references`: foreign keys of one column each, column to (schema, table).
     """
 
     kind: str | None = None
     row_security: bool = False
     rewrites: bool = False
+    has_versions: bool = False
     primary: tuple[str, ...] = ()
     unique: tuple[frozenset[str], ...] = ()
     loose: tuple[frozenset[str], ...] = ()
@@ -143,65 +144,86 @@ class Facts:
     references: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
+# Of all tables that are asked for at once: one round trip, and one plan. What is to be said of a type is said once.
 _COLUMNS = """
-    SELECT a.attname AS name, b.typname AS typname, b.typtype = 'e' AS is_enum,
+    WITH found AS MATERIALIZED (
+        SELECT asked.name AS asked, a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef,
+               a.attidentity, a.attgenerated, a.atthasmissing, a.attmissingval, t.typtype, t.typbasetype, t.typtypmod,
+               t.typnotnull, t.typdefault, CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base
+        FROM unnest(%s::text[]) AS asked(name)
+        JOIN pg_attribute AS a ON a.attrelid = to_regclass(asked.name)
+        JOIN pg_type AS t ON t.oid = a.atttypid WHERE a.attnum > 0 AND NOT a.attisdropped),
+    kinds AS MATERIALIZED (
+        SELECT b.oid, b.typname, b.typtype = 'e' AS is_enum,
+               ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder)
+                   AS labels,
+               b.typtype IN ('e', 'r') OR EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
+                   WHERE m.amname = 'btree' AND o.opcdefault AND (o.opcintype = b.oid OR b.typcategory = 'A'
+                   OR EXISTS (SELECT FROM pg_cast c WHERE c.castsource = b.oid AND c.casttarget = o.opcintype
+                   AND c.castmethod = 'b' AND c.castcontext = 'i'))) AS comparable
+        FROM pg_type AS b WHERE b.oid IN (SELECT base FROM found))
+    SELECT a.asked, a.attname AS name, b.typname, b.is_enum,
            CASE WHEN b.oid = 'pg_catalog.timestamp'::pg_catalog.regtype THEN
                (SELECT reset_val FROM pg_catalog.pg_settings AS x WHERE x.name = 'TimeZone') END AS zone,
-           CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
+           CASE WHEN a.typtype = 'd' THEN format_type(a.typbasetype, a.typtypmod)
                 ELSE format_type(a.atttypid, a.atttypmod) END AS type_sql,
            CASE WHEN b.typname IN ('varchar', 'bpchar') AND m.mod > 4 THEN m.mod - 4 END AS length,
-           a.attnotnull OR t.typnotnull AS not_null,
-           a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL AS is_filled,
+           a.attnotnull OR a.typnotnull AS not_null,
+           a.atthasdef OR a.attidentity <> '' OR a.typdefault IS NOT NULL AS is_filled,
            a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
            a.attgenerated <> '' AS computed,
-           CASE WHEN a.atthasdef THEN pg_get_expr(d.adbin, d.adrelid) ELSE t.typdefault END AS default_sql,
-           CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS missing,
-           ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder) AS labels,
-           b.typtype IN ('e', 'r') OR EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
-               WHERE m.amname = 'btree' AND o.opcdefault AND (o.opcintype = b.oid OR b.typcategory = 'A'
-               OR EXISTS (SELECT FROM pg_cast c WHERE c.castsource = b.oid AND c.casttarget = o.opcintype
-               AND c.castmethod = 'b' AND c.castcontext = 'i'))) AS comparable
-    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+           CASE WHEN a.atthasdef THEN pg_get_expr(d.adbin, d.adrelid) ELSE a.typdefault END AS default_sql,
+           CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS missing, b.labels, b.comparable
+    FROM found AS a JOIN kinds AS b ON b.oid = a.base
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
-    CROSS JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS mod) AS m
-    WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
-    ORDER BY a.attnum
+    CROSS JOIN LATERAL (SELECT CASE WHEN a.typtype = 'd' THEN a.typtypmod ELSE a.atttypmod END AS mod) AS m
+    ORDER BY a.asked, a.attnum
 """
+# `versions`: partitioned tables do not return xmin, Citus and PostgreSQL-compatible engines may not have it.
 _TABLE = """
-    SELECT c.relkind::text AS kind, row_security_active(c.oid) AS row_security,
+    SELECT asked.name AS asked, c.relkind::text AS kind, row_security_active(c.oid) AS row_security,
            EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'
-                   AND g.tgtype & 20 <> 0) AS rewrites
-    FROM pg_class c
-    WHERE c.oid = to_regclass(%s)
+                   AND g.tgtype & 20 <> 0) AS rewrites,
+           c.relkind = 'r' AND version() ~ '^PostgreSQL [0-9.]+ '
+               AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') AS versions
+    FROM unnest(%s::text[]) AS asked(name) JOIN pg_class c ON c.oid = to_regclass(asked.name)
 """
 _INDEXES = """
-    SELECT i.indisprimary AS is_primary,
+    SELECT asked.name AS asked, i.indisprimary AS is_primary,
            i.indpred IS NULL AND i.indimmediate AND i.indisvalid
            AND (to_jsonb(i)->>'indnullsnotdistinct') IS DISTINCT FROM 'true' AS is_strict,
            i.indpred IS NULL AND i.indisvalid AS is_whole,
            ARRAY(SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k(num, place)
                  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num ORDER BY k.place) AS columns
-    FROM pg_index i WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indexprs IS NULL
+    FROM unnest(%s::text[]) AS asked(name) JOIN pg_index i ON i.indrelid = to_regclass(asked.name)
+    WHERE i.indisunique AND i.indexprs IS NULL
 """
 _RULES = """
-    SELECT r.rulename AS name,
+    SELECT asked.name AS asked, r.rulename AS name,
            'ON ' || (ARRAY['SELECT', 'UPDATE', 'INSERT', 'DELETE'])[r.ev_type::text::integer] AS event
-    FROM pg_rewrite r WHERE r.ev_class = to_regclass(%s) AND r.ev_type <> '1' AND r.ev_enabled <> 'D' ORDER BY 1
+    FROM unnest(%s::text[]) AS asked(name) JOIN pg_rewrite r ON r.ev_class = to_regclass(asked.name)
+    WHERE r.ev_type <> '1' AND r.ev_enabled <> 'D' ORDER BY 1, 2
 """
 _CONSTRAINTS = """
-    SELECT c.contype::text AS kind, c.conname AS name, a.attname AS column_name,
+    SELECT asked.name AS asked, c.contype::text AS kind, c.conname AS name, a.attname AS column_name,
            pg_get_expr(c.conbin, c.conrelid) AS expression, n.nspname AS parent_schema, p.relname AS parent
-    FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+    FROM unnest(%s::text[]) AS asked(name) JOIN pg_constraint c ON c.conrelid = to_regclass(asked.name)
+    JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
     LEFT JOIN pg_class p ON p.oid = c.confrelid LEFT JOIN pg_namespace n ON n.oid = p.relnamespace
-    WHERE c.conrelid = to_regclass(%s) AND c.contype IN ('c', 'f') AND cardinality(c.conkey) = 1
+    WHERE c.contype IN ('c', 'f') AND cardinality(c.conkey) = 1
 """
+# Schema and table.
+Place = tuple[str, str]
 
 
-def _rows(connection: Connection, query: str, schema: str, table: str) -> list[dict[str, Any]]:
-    name = sql.Identifier(schema, table).as_string(connection)
+def _rows(connection: Connection, query: str, places: Iterable[Place]) -> dict[Place, list[dict[str, Any]]]:
+    """The rows of each of these tables."""
+    names = {sql.Identifier(*place).as_string(connection): place for place in places}
+    found: dict[Place, list[dict[str, Any]]] = {place: [] for place in names.values()}
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query.encode(), (name,)).fetchall()
+        for row in cursor.execute(query.encode(), (list(names),)):
+            found[names[row["asked"]]].append(row)
+    return found
 
 
 def _constant(expression: str | None) -> str | None:
@@ -214,54 +236,70 @@ def _constant(expression: str | None) -> str | None:
     return expression if re.fullmatch(r"[\d\s.,()\[\]+-]*", plain) else None
 
 
-def read_columns(connection: Connection, schema: str, table: str) -> dict[str, LiveColumn]:
-    """The columns of a table by name, in its order; empty when there is no such table."""
+def read_columns_of(connection: Connection, places: Iterable[Place]) -> dict[Place, Columns]:
+    """The columns of tables by name, in their order; none where there is no such table."""
     encoding = connection.info.parameter_status("server_encoding") or "UTF8"
-    return Columns(
-        {
-            row["name"]: LiveColumn(
-                name=row["name"],
-                family="enum" if row["is_enum"] else FAMILIES.get(row["typname"], "other"),
-                type_sql=row["type_sql"],
-                length=row["length"],
-                required=row["not_null"] and not row["is_filled"],
-                not_null=row["not_null"],
-                generated=row["generated"],
-                labels=tuple(row["labels"]),
-                comparable=row["comparable"],
-                zone=row["zone"],
-                encoding=encoding,
-                computed=row["computed"],
-                default=_constant(row["default_sql"]),
-                is_filled=row["is_filled"],
-                missing=row["missing"],
-            )
-            for row in _rows(connection, _COLUMNS, schema, table)
-        }
+    return {
+        place: Columns({row["name"]: _column(row, encoding) for row in rows})
+        for place, rows in _rows(connection, _COLUMNS, places).items()
+    }
+
+
+def _column(row: dict[str, Any], encoding: str) -> LiveColumn:
+    return LiveColumn(
+        name=row["name"],
+        family="enum" if row["is_enum"] else FAMILIES.get(row["typname"], "other"),
+        type_sql=row["type_sql"],
+        length=row["length"],
+        required=row["not_null"] and not row["is_filled"],
+        not_null=row["not_null"],
+        generated=row["generated"],
+        labels=tuple(row["labels"]),
+        comparable=row["comparable"],
+        zone=row["zone"],
+        encoding=encoding,
+        computed=row["computed"],
+        default=_constant(row["default_sql"]),
+        is_filled=row["is_filled"],
+        missing=row["missing"],
     )
 
 
-def read_facts(connection: Connection, schema: str, table: str) -> Facts:
-    """Keys and constraints of a table."""
-    found = _rows(connection, _TABLE, schema, table)
-    if not found:
-        return Facts()
-    indexes = _rows(connection, _INDEXES, schema, table)
+def read_columns(connection: Connection, schema: str, table: str) -> dict[str, LiveColumn]:
+    """The columns of one table; empty when there is no such table."""
+    return read_columns_of(connection, [(schema, table)])[schema, table]
+
+
+def read_facts_of(connection: Connection, places: Collection[Place]) -> dict[Place, Facts]:
+    """Keys and constraints of tables."""
+    tables = _rows(connection, _TABLE, places)
+    there = [place for place, rows in tables.items() if rows]
+    indexes, rules, constraints = (_rows(connection, query, there) for query in (_INDEXES, _RULES, _CONSTRAINTS))
+    return {
+        place: _facts(rows[0], indexes[place], rules[place], constraints[place]) if rows else Facts()
+        for place, rows in tables.items()
+    }
+
+
+def _facts(
+    table: dict[str, Any], indexes: list[dict[str, Any]], rules: list[dict[str, Any]], found: list[dict[str, Any]]
+) -> Facts:
     checks: dict[str, list[tuple[str, str]]] = {}
     references: dict[str, tuple[str, str]] = {}
-    for row in _rows(connection, _CONSTRAINTS, schema, table):
+    for row in found:
         if row["kind"] == "c":
             checks.setdefault(row["column_name"], []).append((row["name"], row["expression"]))
         else:
             references[row["column_name"]] = (row["parent_schema"], row["parent"])
     return Facts(
-        kind=found[0]["kind"],
-        row_security=found[0]["row_security"],
-        rewrites=found[0]["rewrites"],
+        kind=table["kind"],
+        row_security=table["row_security"],
+        rewrites=table["rewrites"],
+        has_versions=table["versions"],
         primary=next((tuple(i["columns"]) for i in indexes if i["is_primary"]), ()),
         unique=tuple(frozenset(i["columns"]) for i in indexes if i["is_strict"]),
         distinct=tuple(frozenset(i["columns"]) for i in indexes if i["is_whole"]),
-        rules=tuple(f"{row['name']} ({row['event']})" for row in _rows(connection, _RULES, schema, table)),
+        rules=tuple(f"{row['name']} ({row['event']})" for row in rules),
         loose=tuple(frozenset(i["columns"]) for i in indexes if not i["is_strict"]),
         checks=checks,
         references=references,
@@ -328,20 +366,6 @@ def read_content_types(connection: Connection, schemas: Sequence[str] | None) ->
         return {}
     query = sql.SQL("SELECT t.app_label, t.model, t.id FROM {} AS t").format(sql.Identifier(*found))
     return {(app, model): number for app, model, number in connection.execute(query)}
-
-
-def has_versions(connection: Connection, schema: str, table: str) -> bool:
-    """Whether `xmin` tells a row's version: in plain tables of PostgreSQL itself.
-
-    Partitioned tables do not return it, Citus and PostgreSQL-compatible engines may not have it.
-    """
-    row = connection.execute(
-        "SELECT c.relkind = 'r' AND version() ~ '^PostgreSQL [0-9.]+ ' "
-        "AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') "
-        "FROM pg_class c WHERE c.oid = to_regclass(%s)",
-        (sql.Identifier(schema, table).as_string(connection),),
-    ).fetchone()
-    return row is not None and bool(row[0])
 
 
 def split_name(name: str, default_schema: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +15,8 @@ from target_crm.mapping.catalogue import (
     Facts,
     LiveColumn,
     LiveTable,
-    has_versions,
-    read_columns,
-    read_facts,
+    read_columns_of,
+    read_facts_of,
     split_name,
 )
 from target_crm.mapping.load import is_zone
@@ -25,12 +25,21 @@ from target_crm.mapping.model import Expression, ItemSet, Mapping, Table, Throug
 _NO_TABLES = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
 
 
+def _relations(mapping: Mapping) -> Iterator[str]:
+    """The tables that a mapping names."""
+    for table in mapping.tables.values():
+        yield table.relation
+        yield from (one.relation for one in (*table.sets, *table.through))
+
+
 class Findings:
     """Problems of one mapping, collected so that all of them are reported at once."""
 
     def __init__(self, connection: psycopg.Connection[Any], mapping: Mapping, schema: str) -> None:
         self.connection, self.mapping, self.schema = connection, mapping, schema
         self.problems: list[str] = []
+        places = {split_name(name, schema) for name in _relations(mapping)}
+        self._columns, self._facts = read_columns_of(connection, places), read_facts_of(connection, places)
 
     def problem(self, line: int | None, text: str) -> None:
         """Note a problem; checking continues."""
@@ -45,11 +54,11 @@ class Findings:
     def open(self, mapping: Table, name: str, line: int | None) -> tuple[LiveTable, Facts] | None:
         """A table that rows can be written to, with what the database says of it."""
         schema, table = split_name(name, self.schema)
-        columns = read_columns(self.connection, schema, table)
+        columns: dict[str, LiveColumn] = self._columns[schema, table]
         if not columns:
             self.problem(line, f"table {schema}.{table} does not exist; create it or correct the name.")
             return None
-        facts = read_facts(self.connection, schema, table)
+        facts = self._facts[schema, table]
         if facts.kind in _NO_TABLES:
             self.problem(
                 line, f"{schema}.{table} is {_NO_TABLES[facts.kind]}, not a table; name the table that holds the rows."
@@ -68,8 +77,7 @@ class Findings:
                 "the rows of a load; make it a trigger, and drop the rule.",
             )
         columns = Columns({name: self.zoned(column, f"{schema}.{table}", line) for name, column in columns.items()})
-        versions = has_versions(self.connection, schema, table)
-        return LiveTable(mapping, schema, table, columns, {}, versions, facts.rewrites), facts
+        return LiveTable(mapping, schema, table, columns, {}, facts.has_versions, facts.rewrites), facts
 
     def zoned(self, column: LiveColumn, where: str, line: int | None) -> LiveColumn:
         """The column; one without a time zone with that in which its times are written."""
@@ -97,7 +105,7 @@ class Findings:
         """A column that holds another row's key: of its type, and of that table by its foreign key, too."""
         found = live.columns[name]
         schema, table = split_name(parent.relation, self.schema)
-        key = read_columns(self.connection, schema, table).get(parent.id)
+        key = self._columns[schema, table].get(parent.id)
         if key and key.family != found.family:
             self.problem(
                 line,
@@ -114,7 +122,7 @@ class Findings:
 
     def columns_of(self, relation: str) -> dict[str, LiveColumn]:
         """The columns of a table that the mapping names."""
-        return read_columns(self.connection, *split_name(relation, self.schema))
+        return self._columns[split_name(relation, self.schema)]
 
     def expression(self, line: int | None, where: str, value: Expression, column: LiveColumn) -> None:
         """A default in SQL: that it gives one value of the column's type. It is worked out, and nothing is written."""

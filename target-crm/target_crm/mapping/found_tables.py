@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from target_crm.mapping.catalogue import Connection, Facts, LiveColumn, read_columns, read_facts
+from target_crm.mapping.catalogue import Connection, Facts, LiveColumn, read_columns_of, read_facts_of
 
 _SKIPPED = re.compile(r"^(pg_|django_|sync_|alembic|celery|auth_(?!user$)|schema_migrations|ir_|ar_internal_)")
 _TABLES = """
@@ -95,8 +95,6 @@ def pick(table: Found, known: Sequence[str], families: Iterable[str] | None, tak
 def read_tables(connection: Connection, schemas: Sequence[str] | None) -> list[Found]:
     """The tables of these schemas, or of all, without those of the loader and of frameworks."""
     rows = connection.execute(_TABLES.encode(), {"schemas": list(schemas) if schemas else None}).fetchall()
-    return [
-        Found(schema, name, read_columns(connection, schema, name), read_facts(connection, schema, name))
-        for schema, name in rows
-        if not _SKIPPED.match(name)
-    ]
+    places = [(schema, name) for schema, name in rows if not _SKIPPED.match(name)]
+    columns, facts = read_columns_of(connection, places), read_facts_of(connection, places)
+    return [Found(*place, columns[place], facts[place]) for place in places]

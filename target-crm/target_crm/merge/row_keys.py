@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,13 @@ Connection = psycopg.Connection[Any]
 # does not take), rules (which COPY passes by) and triggers that may change or refuse rows that are inserted (tgtype: 4
 # insert); and with a key that can be made here or drawn from a sequence.
 _FACTS = """
-    SELECT c.relkind IN ('r', 'p') AND NOT c.relrowsecurity AND NOT c.relhasrules AND NOT EXISTS (
+    SELECT asked.name, asked.key,
+        c.relkind IN ('r', 'p') AND NOT c.relrowsecurity AND NOT c.relhasrules AND NOT EXISTS (
             SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'
             AND g.tgtype & 4 <> 0),
-        pg_get_serial_sequence(%(name)s, %(key)s),
-        coalesce(has_sequence_privilege(pg_get_serial_sequence(%(name)s, %(key)s), 'USAGE'), false)
-    FROM pg_class AS c WHERE c.oid = to_regclass(%(name)s)
+        pg_get_serial_sequence(asked.name, asked.key),
+        coalesce(has_sequence_privilege(pg_get_serial_sequence(asked.name, asked.key), 'USAGE'), false)
+    FROM unnest(%s::text[], %s::text[]) AS asked(name, key) JOIN pg_class AS c ON c.oid = to_regclass(asked.name)
 """
 
 
@@ -61,34 +62,43 @@ def new_uuids(number: int) -> list[str]:
     return made
 
 
-def row_keys(connection: Connection, live: LiveTable, key: str) -> RowKeys | None:
-    """Where the table's keys can be had before its rows are written; None where only the database makes them."""
-    column = live.columns.get(key)
-    if column is None:
-        return None
-    name = live.identifier.as_string(connection)
-    row = connection.execute(_FACTS, {"name": name, "key": key}).fetchone()
-    if row is None or not row[0]:
-        return None
-    if column.family == "uuid":
-        return RowKeys()
-    return RowKeys(row[1]) if row[1] is not None and row[2] else None
+def _sources(connection: Connection, wanted: Iterable[tuple[LiveTable, str]]) -> dict[tuple[str, str], RowKeys]:
+    """Where the keys of tables can be had before their rows are written, by table and key; those that only the database
+    makes are left out."""
+    columns = {
+        (live.identifier.as_string(connection), key): column
+        for live, key in wanted
+        if (column := live.columns.get(key)) is not None
+    }
+    found: dict[tuple[str, str], RowKeys] = {}
+    names = [[place[part] for place in columns] for part in range(2)]
+    for name, key, takes_copies, sequence, is_usable in connection.execute(_FACTS, names):
+        if takes_copies and columns[name, key].family == "uuid":
+            found[name, key] = RowKeys()
+        elif takes_copies and sequence is not None and is_usable:
+            found[name, key] = RowKeys(sequence)
+    return found
 
 
 def find_row_keys(connection: Connection, live: Mapping[str, LiveTable]) -> dict[str, RowKeys]:
     """The streams whose rows, and the items of whose sets, can be copied straight into their tables."""
+    # Of tables that are only matched no row is made, and what is an expression only an INSERT works out.
+    tables = {
+        stream: table
+        for stream, table in live.items()
+        if not table.mapping.match_only
+        and not any(isinstance(value, Expression) for value in table.mapping.defaults.values())
+    }
+    parts = {
+        stream: [(table, table.mapping.id), *((table.sets[s.name], s.id) for s in table.mapping.sets)]
+        for stream, table in tables.items()
+    }
+    sources = _sources(connection, [part for some in parts.values() for part in some])
     found: dict[str, RowKeys] = {}
-    for stream, table in live.items():
-        mapping = table.mapping
-        if mapping.match_only:
-            continue
-        if any(isinstance(value, Expression) for value in mapping.defaults.values()):
-            # Only an INSERT works them out.
-            continue
-        keys = row_keys(connection, table, mapping.id)
-        sets = [row_keys(connection, table.sets[s.name], s.id) for s in mapping.sets]
+    for stream, table in tables.items():
+        keys, *sets = [sources.get((part.identifier.as_string(connection), key)) for part, key in parts[stream]]
         # What only the database knows of an item is read from its row, and remembered there.
-        filled = any(item_filled_columns(s, table.sets[s.name]) for s in mapping.sets)
+        filled = any(item_filled_columns(s, table.sets[s.name]) for s in table.mapping.sets)
         if keys is not None and None not in sets and not filled:
             found[stream] = keys
     return found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from psycopg import sql
 
 from target_crm.load import runs
-from target_crm.mapping.catalogue import read_columns, read_facts
+from target_crm.mapping.catalogue import read_columns_of, read_facts_of
 from target_crm.mapping.check import LiveTable
 from target_crm.operations import undo_ties
 from target_crm.operations.concerned import accounts_of_run
@@ -101,11 +101,18 @@ def _undo(session: Session, run: int, *, preview: bool, without: Collection[RowK
 def _as_they_are(session: Session) -> Session:
     """The session with its tables as they are now: a column that somebody added a second ago may hold their work."""
 
+    def places(tables: Iterable[LiveTable]) -> Iterator[tuple[str, str]]:
+        for live in tables:
+            yield live.schema, live.name
+            yield from places(live.sets.values())
+
     def fresh(live: LiveTable) -> LiveTable:
-        place = (session.connection, live.schema, live.name)
+        place = live.schema, live.name
         sets = {name: fresh(one) for name, one in live.sets.items()}
-        facts = read_facts(*place)
-        return replace(live, columns=read_columns(*place), rewrites=facts.rewrites, sets=sets)
+        return replace(live, columns=columns[place], rewrites=facts[place].rewrites, sets=sets)
+
+    asked = set(places(session.tables.values()))
+    columns, facts = read_columns_of(session.connection, asked), read_facts_of(session.connection, asked)
 
     return replace(session, tables={name: fresh(live) for name, live in session.tables.items()})
 
