@@ -183,7 +183,6 @@ def open_run(settings: Settings, database: Database, kind: str, comparison: Comp
             settings.lock_timeout_seconds,
             lambda: _begin(settings, mapping, sessions, database, kind, letters),
         )
-        sessions.open_more(1 if settings.dry_run else settings.parallel_merges)
     except BaseException:
         sessions.close()
         raise

@@ -18,7 +18,8 @@ logger = logging.getLogger("target-crm")
 
 
 class LoadSessions:
-    """The first session holds the run's and the accounts' locks and writes what belongs to the run; the others merge.
+    """The first session holds the run's and the accounts' locks and writes what belongs to the run; the others merge,
+    and are opened when there is enough to merge: most loads bring little.
 
     Raises:
         DatabaseError: not even one session can be had.
@@ -29,21 +30,31 @@ class LoadSessions:
         self._run_id: int | None = None
         self._accounts: set[int] = set()
         self.all: list[PinnedConnection] = [database.connect()]
+        # How many there may be; nothing is shared in a dry run, which is one transaction.
+        self._most = 1 if settings.dry_run else settings.parallel_merges
 
     @property
     def first(self) -> PinnedConnection:
         """The session of the run."""
         return self.all[0]
 
-    def open_more(self, number: int) -> None:
-        """Open further sessions, so that there are `number`; where no more are allowed the load continues with
-        fewer."""
-        while len(self.all) < number and self._database.has_room:
+    @property
+    def most(self) -> int:
+        """How many sessions there may be (`parallel_merges`)."""
+        return self._most
+
+    def open_more(self) -> None:
+        """Open all that there may be; where no more are allowed the load continues with fewer.
+
+        Raises:
+            DatabaseError: the server can't be reached any more, or not to a session of our own.
+        """
+        while len(self.all) < self._most and self._database.has_room:
             try:
                 self.all.append(self._database.connect(name="target-crm merge"))
             except TooManyConnectionsError as error:
-                logger.info("%s The load continues with %d of %d connections.", error, len(self.all), number)
-                return
+                logger.info("%s The load continues with %d of %d connections.", error, len(self.all), self._most)
+                self._most = len(self.all)
 
     def belongs_to(self, run_id: int) -> None:
         """From now on the first session is that of a run."""

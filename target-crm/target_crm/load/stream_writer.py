@@ -55,22 +55,31 @@ class StreamWriter:
 
     def __init__(self, run: RunContext) -> None:
         self._run = run
-        deleted_so_far: dict[str, int] = {}
-        self.merge_sessions = [
-            MergeSession(
-                c,
-                run.live,
-                run.settings,
-                run.run_id,
-                run.row_keys,
-                deleted_so_far,
-                compares_all=run.comparison is not None,
-            )
-            for c in run.sessions.all
-        ]
+        self._deleted_so_far: dict[str, int] = {}
+        # By stream and key of the record.
+        self._ties: dict[str, dict[tuple[int, int], tuple[str, str]]] = {}
+        self.merge_sessions: list[MergeSession] = []
+        self._use_sessions()
         self._deferred = DeferredConstraints()
         self._extractors: dict[tuple[str, Context], Extractor] = {}
-        self._pool = ThreadPoolExecutor(len(self.merge_sessions), "part")
+        self._pool = ThreadPoolExecutor(run.sessions.most, "part")
+
+    def _use_sessions(self) -> None:
+        """Merge over those sessions, too, that have been opened since."""
+        run = self._run
+        for connection in run.sessions.all[len(self.merge_sessions) :]:
+            self.merge_sessions.append(
+                MergeSession(
+                    connection,
+                    run.live,
+                    run.settings,
+                    run.run_id,
+                    run.row_keys,
+                    self._deleted_so_far,
+                    compares_all=run.comparison is not None,
+                    ties=self._ties,
+                )
+            )
 
     @property
     def first(self) -> MergeSession:
@@ -79,8 +88,7 @@ class StreamWriter:
 
     def tie(self, stream: str, ties: dict[tuple[int, int], tuple[str, str]]) -> None:
         """Give records of the stream that are merged next rows that are there: row and rule by key."""
-        for session in self.merge_sessions:
-            session.ties.setdefault(stream, {}).update(ties)
+        self._ties.setdefault(stream, {}).update(ties)
 
     def renew_sessions(self) -> None:
         """Open again what was closed while it was idle.
@@ -89,7 +97,7 @@ class StreamWriter:
             As `LoadSessions.renew`.
         """
         if self._run.sessions.renew():
-            for session, connection in zip(self.merge_sessions, self._run.sessions.all, strict=True):
+            for session, connection in zip(self.merge_sessions, self._run.sessions.all, strict=False):
                 session.use(connection)
 
     def merge(self, batch: Batch, stream: str, records: list[SeenRecord]) -> Counts:
@@ -103,7 +111,11 @@ class StreamWriter:
         if self._run.settings.max_changes_percent < 100 or self._run.live[stream].mapping.match_only:
             counts.add(self._merge_slice(self.first, batch, stream, records))
             return counts
-        sessions = self.merge_sessions if len(records) >= _LEAST_TO_SHARE else self.merge_sessions[:1]
+        sessions = self.merge_sessions[:1]
+        if len(records) >= _LEAST_TO_SHARE:
+            self._run.sessions.open_more()
+            self._use_sessions()
+            sessions = self.merge_sessions
         size = min(-(-len(records) // len(sessions)), _MOST_AT_ONCE)
         slices = [records[start : start + size] for start in range(0, len(records), size)]
 
