@@ -5,8 +5,10 @@ What runs on Citus itself is in test_crm_citus.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,6 +17,7 @@ from crm_life import CRM, SETS, contents, life
 from pglast import parse_sql
 from psycopg import sql
 
+import target_crm
 from target_crm.mapping import findings
 
 BY_ACCOUNT = {
@@ -166,6 +169,19 @@ def test_what_is_unique_is_so_within_an_account(statements):
     ]
     assert targets
     assert all(columns[0] == "account_id" for columns in targets)
+
+
+def test_no_statement_of_loads_and_operations_has_the_short_form_of_case():
+    """Citus 13.2.2 hands a `CASE value WHEN 'a'` of a joined table on as `CASE value WHEN value = 'a'`."""
+    package = Path(target_crm.__file__).parent
+    found = [
+        (file.name, match[0])
+        for folder in ("sql", "operations", "merge", "load", "matching")
+        for file in sorted((package / folder).rglob("*"))
+        if file.suffix in (".py", ".sql")
+        for match in re.finditer(r"\bCASE\s+(?!WHEN\b)[\w(]+", file.read_text("utf-8"))
+    ]
+    assert found == []
 
 
 def test_without_row_versions_a_load_does_the_same_and_an_unchanged_one_still_writes_nothing(crm, monkeypatch):

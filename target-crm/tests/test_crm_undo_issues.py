@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
 
 from target_crm.config.settings import Settings
+from target_crm.database.connection import Database
 from target_crm.load import runs
 from target_crm.operations.conflicts import Filter, resolve
 from target_crm.operations.rejects import drop, find_rejects, retry
@@ -164,7 +164,7 @@ def test_a_warning_that_the_run_closed_is_open_again_and_one_that_it_found_is_vo
         "INSERT INTO {}.sync_warnings (run_id, stream, account_id, amo_id, table_name, column_name, code) "
         "VALUES (%s, 'contacts', 77, 1, 'contacts', %s, 'W_NOT_AN_ID')"
     ).replace("{}", crm.schema)
-    with psycopg.connect(crm.url) as load:
+    with Database(Settings.from_config(crm.config)) as database, database.connect() as load:
         for column in ("position", "email"):
             number = runs.begin_run(load, crm.schema, "load")
             load.execute(f"UPDATE {crm.schema}.sync_warnings SET resolved_at = now()".encode())

@@ -105,7 +105,8 @@ def _changes(session: Session, since: datetime) -> dict[str, dict[str, int]]:
     found = session.rows(
         S(
             "SELECT t.key AS table_name, c.key AS kind, sum(c.value::numeric)::bigint AS n FROM {runs} AS r, "
-            "jsonb_each(r.counts) AS t, jsonb_each(CASE jsonb_typeof(t.value) WHEN 'object' THEN t.value END) AS c "
+            "jsonb_each(r.counts) AS t, "
+            "jsonb_each(CASE WHEN jsonb_typeof(t.value) = 'object' THEN t.value END) AS c "
             "WHERE r.kind IN ('load', 'retry') AND coalesce(r.finished_at, r.started_at) >= {since} "
             "AND jsonb_typeof(c.value) = 'number' AND NOT EXISTS (SELECT FROM {runs} AS u WHERE u.undoes = r.id "
             "AND NOT EXISTS (SELECT FROM {runs} AS again WHERE again.undoes = u.id)) "

@@ -42,7 +42,7 @@ class RunFilter:
         if self.table is not None:
             parts.append(
                 S(
-                    "EXISTS (SELECT FROM jsonb_each(CASE jsonb_typeof(r.counts -> {t}) WHEN 'object' "
+                    "EXISTS (SELECT FROM jsonb_each(CASE WHEN jsonb_typeof(r.counts -> {t}) = 'object' "
                     "THEN r.counts -> {t} END) AS n WHERE n.key NOT IN ('read', 'unchanged') AND n.value <> '0')"
                 ).format(t=sql.Literal(self.table))
             )

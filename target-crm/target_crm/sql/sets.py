@@ -331,7 +331,9 @@ def remember_stored(s: SetSpec, since: int) -> sql.Composed:
         CASE WHEN entry.old_value IS NULL THEN {new} ELSE (
             SELECT jsonb_object_agg(form.key, form.value)
             FROM jsonb_each(
-                CASE jsonb_typeof(entry.old_value->{raw}->{name}) WHEN 'object' THEN entry.old_value->{raw}->{name} END
+                CASE
+                    WHEN jsonb_typeof(entry.old_value->{raw}->{name}) = 'object' THEN entry.old_value->{raw}->{name}
+                END
             ) AS form
             WHERE starts_with(form.key, {prefix})
         ) END

@@ -59,10 +59,10 @@ def mark_conflicts(spec: MergeSpec, slot: Slot) -> sql.Composed:
     raw = sql.Literal(table.raw_fields)
     former = S(
         """
-        CASE change.column_name
-            WHEN '*' THEN {inserted}
-            WHEN {raw} THEN {base} OR {stored}
-            WHEN {name} THEN {written}
+        CASE
+            WHEN change.column_name = '*' THEN {inserted}
+            WHEN change.column_name = {raw} THEN {base} OR {stored}
+            WHEN change.column_name = {name} THEN {written}
                 AND EXISTS (SELECT FROM {runs} AS run WHERE run.id = change.run_id AND run.kind = 'load')
             ELSE false
         END

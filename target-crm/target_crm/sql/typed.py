@@ -14,7 +14,7 @@ def as_value(live: LiveTable, name: str, document: sql.Composable) -> sql.Compos
         return sql.SQL("nullif({}, 'null'::jsonb)").format(document)
     if column.family == "array":
         return sql.SQL(
-            "CASE jsonb_typeof({d}) WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text({d})) END"
+            "CASE WHEN jsonb_typeof({d}) = 'array' THEN ARRAY(SELECT jsonb_array_elements_text({d})) END"
         ).format(d=document)
     # The type's name comes from the catalogue (format_type), which quotes it.
     return sql.SQL("({} #>> '{{}}')::{}").format(document, sql.SQL(column.type_sql))

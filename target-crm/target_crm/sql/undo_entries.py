@@ -84,9 +84,9 @@ def born(live: Sequence[LiveTable]) -> sql.Composed:
     `own` is what the journal keeps of columns that the mapping does not know (of a returned row, all of it), `lasting`
     what the run left in the mapped columns.
     """
-    whole = S("CASE inserted.table_name {} END").format(
+    whole = S("CASE {} END").format(
         S(" ").join(
-            S("WHEN {} THEN inserted.new_value ? {}").format(
+            S("WHEN inserted.table_name = {} THEN inserted.new_value ? {}").format(
                 sql.Literal(table.mapping.table), sql.Literal(table.mapping.raw_fields)
             )
             for table in live

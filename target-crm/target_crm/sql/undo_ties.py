@@ -1,7 +1,7 @@
 """SQL that takes back which rows belong to which records: ids, stamps and the lines of sync_keys, as they were.
 
 `undo_ties` holds one line for each entry of column TIE that can go back: its row is as the run left it, and no other
-row has the ids that it had before. `untouched` tells that nobody wrote the row since.
+row has the ids that it had before. `untouched` tells that nobody wrote the row since, or left no time of it.
 """
 
 from __future__ import annotations
@@ -47,8 +47,14 @@ def collect(undo: UndoSpec, live: LiveTable) -> sql.Composed:
             old_account=S(_OLD_IDS[0]),
             old_id=S(_OLD_IDS[1]),
         )
+        stamp = table.service.get("updated_at")
         if live.has_versions:
             untouched = S("(known.row_version = crm.xmin::text::bigint) IS TRUE")
+        elif stamp:
+            # Of a write that nobody stamped there is no time that could stay.
+            untouched = S("(crm.{} <= (SELECT run.finished_at FROM {} AS run WHERE run.id = {})) IS TRUE").format(
+                I(stamp), undo.control("sync_runs"), sql.Literal(undo.run)
+            )
     query = S(
         "SELECT entry.row_id, entry.old_value, record.account_id, record.amo_id, "
         "{untouched} AS untouched, {now} AS now FROM {undo_entries} AS entry "

@@ -124,7 +124,7 @@ def update_rows(spec: MergeSpec, rows: int) -> sql.Composed:
     ).format(
         table=spec.live.identifier,
         writes=comma(writes),
-        # The time comes with the plan: Citus takes no now() within a CASE of an UPDATE.
+        # The time comes with the plan: Citus takes no now() in an UPDATE's CASE.
         plan=S("(SELECT *, now() AS moment FROM {} LIMIT {})").format(spec.plan, sql.Literal(limit_of(rows))),
         id=I(table.id),
         unchanged=unchanged,
