@@ -146,7 +146,21 @@ def test_a_record_that_a_constraint_refuses_is_rejected_alone(crm):
     crm.execute("ALTER TABLE leads ADD CONSTRAINT cheap CHECK (price < 1000)")
     crm.sync("leads", {"id": 1, "price": 7000}, {"id": 2, "price": 5000}, {"id": 3, "price": 5})
     assert [(r["amo_id"], int(r["price"])) for r in crm.rows("leads")] == [(1, 1), (3, 5)]
-    assert sorted(r["amo_id"] for r in crm.rows("sync_rejects", "id")) == [1, 2]
+    rejects = crm.rows("sync_rejects", "id")
+    assert sorted(r["amo_id"] for r in rejects) == [1, 2]
+    assert {r["code"] for r in rejects} == {"E_DATABASE_CHECK"}
+
+
+def test_what_a_node_refuses_is_told_as_by_postgresql(crm):
+    crm.sync("leads", {"id": 1, "price": 1})
+    crm.execute("ALTER TABLE leads ADD COLUMN code text NOT NULL DEFAULT 'x'")
+    crm.execute("CREATE UNIQUE INDEX leads_price ON leads (price)")
+    crm.sync("leads", {"id": 2, "price": 1}, {"id": 3, "price": 3})
+    (reject,) = crm.rows("sync_rejects", "id")
+    assert reject["code"] == "E_DATABASE_UNIQUE"
+    assert reject["args"] | {"message": ""} == reject["args"] | {
+        "message": "", "table": "leads", "constraint": "leads_price", "key": "price = 1",
+    }  # fmt: skip
 
 
 def test_a_worker_is_refused_before_anything_is_written(crm):

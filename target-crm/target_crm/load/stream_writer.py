@@ -166,17 +166,15 @@ class StreamWriter:
                     return done
             except SkippedError as skipped:
                 session.skipping.setdefault(skipped.table, set()).update(skipped.rows)
-            except (ContendedError, psycopg.errors.UniqueViolation) as error:
+            except (ContendedError, psycopg.IntegrityError, psycopg.errors.InternalError_) as error:
+                refused = session.as_violation(error) if isinstance(error, psycopg.Error) else error
+                if isinstance(refused, psycopg.Error) and not isinstance(refused, psycopg.errors.UniqueViolation):
+                    raise refused from None
                 if lock:
-                    vacating = session.free_columns(error) if isinstance(error, psycopg.Error) else set()
+                    vacating = session.free_columns(refused) if isinstance(refused, psycopg.Error) else set()
                     if vacating <= session.vacating:
-                        raise
+                        raise refused from None
                     session.vacating |= vacating
-                lock = True
-            except psycopg.errors.InternalError_:
-                # So Citus passes on what a constraint refuses: it may be a row that somebody added meanwhile.
-                if lock or session.connection.everywhere is None:
-                    raise
                 lock = True
             except _DEADLOCKS:
                 if attempt >= retries or is_dry:

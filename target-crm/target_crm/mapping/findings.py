@@ -29,7 +29,8 @@ def _relations(mapping: Mapping) -> Iterator[str]:
     """The tables that a mapping names."""
     for table in mapping.tables.values():
         yield table.relation
-        yield from (one.relation for one in (*table.sets, *table.through))
+        yield from (item_set.relation for item_set in table.sets)
+        yield from (through.relation for through in table.through)
 
 
 class Findings:

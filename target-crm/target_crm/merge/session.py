@@ -13,6 +13,7 @@ from psycopg import sql
 
 from target_crm.config.settings import Settings
 from target_crm.database.session import PinnedConnection
+from target_crm.database.violations import as_violation
 from target_crm.mapping.check import LiveTable
 from target_crm.merge.row_keys import RowKeys
 from target_crm.sql import joins, sets, write
@@ -140,6 +141,14 @@ class MergeSession:
         """Note items that a trigger of their table left out."""
         if number > 0:
             self.skipped_items[live.name] = self.skipped_items.get(live.name, 0) + number
+
+    def as_violation(self, error: psycopg.Error) -> psycopg.Error:
+        """The error; of what Citus passes on without its kind or its names that which the node has raised."""
+        if self.connection.everywhere is None or error.diag.table_name:
+            return error
+        schemas = {self.schema, *(live.schema for live in self.live.values())}
+        with self.connection.transaction():
+            return as_violation(self.connection, error, schemas)
 
     def free_columns(self, error: psycopg.Error) -> set[tuple[str, str]]:
         """Mapped columns that may be empty, of the unique index that a refused row violates."""
