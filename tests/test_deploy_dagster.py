@@ -1,4 +1,5 @@
-"""Pairs by Dagster itself: twenty accounts on two Celery workers, limits, retries, partitions, bookmarks, secrets."""
+"""Pairs by Dagster itself: twenty accounts on two Celery workers, limits, retries, partitions, bookmarks, secrets;
+one job of Kubernetes for each account."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ import fasteners
 import pytest
 import yaml
 from fleet import BIN, ROOT, SIZES, Fleet
+from kubernetes_api import KubernetesApi
 
 from amocrm_sim.testing import SimulatorServer
 
@@ -30,8 +32,8 @@ def dagster():
     """Dagster's command, in a separate venv: it has many requirements, and the pair shares none of them."""
     lines = (DAGSTER / "requirements.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith(("#", "dagster-webserver"))]
-    celery = re.search(r"dagster-celery==[\d.]+", "\n".join(lines)).group()
-    home = ROOT / ".cache" / celery.replace("==", "-")
+    executors = [re.search(rf"dagster-{name}==\d+(?:\.\d+)*", "\n".join(lines)).group() for name in ("celery", "k8s")]
+    home = ROOT / ".cache" / "-".join(executors).replace("==", "-")
     command = home / "bin" / "dagster"
     home.parent.mkdir(exist_ok=True)
     with fasteners.InterProcessLock(str(home) + ".lock"):
@@ -48,7 +50,7 @@ def dagster():
                     "--python",
                     home / "bin" / "python",
                     *pins,
-                    celery,
+                    *executors,
                 ],
                 capture_output=True,
                 text=True,
@@ -295,5 +297,51 @@ def test_each_partition_runs_its_own_accounts_and_the_schedule_starts_all_partit
         assert {name: ended for name, ended in run.steps().items() if name != "a20"} == dict.fromkeys(
             few, ("SUCCESS", 1)
         )
+    finally:
+        fleet.close()
+
+
+def test_the_executor_of_kubernetes_makes_a_job_for_each_account_that_holds_no_secret(
+    dagster, twenty, database_url, tmp_path
+):
+    """The jobs run as processes of this machine; how a cluster starts a pod is not seen here."""
+    fleet = fleet_of(twenty, database_url, tmp_path, (1, 2))
+    run = Dagster(dagster, fleet)
+    mount = {"name": "secrets", "mountPath": "/etc/amocrm", "readOnly": True}
+    try:
+        with KubernetesApi(run.environment, tmp_path, DAGSTER) as kubernetes:
+            launcher = {
+                "service_account_name": "dagster",
+                "instance_config_map": "dagster-instance",
+                "dagster_home": str(run.home),
+                "load_incluster_config": False,
+                "kubeconfig_file": str(kubernetes.kubeconfig),
+            }
+            found = {"module": "dagster_k8s", "class": "K8sRunLauncher", "config": launcher}
+            (run.home / "dagster.yaml").write_text(
+                yaml.safe_dump({"telemetry": {"enabled": False}, "run_launcher": found})
+            )
+            settings = {
+                "job_image": "registry.example/amocrm-pair:1",
+                "job_namespace": "amocrm",
+                "env_vars": [f"ACCOUNTS_FILE={fleet.folder / 'accounts.yaml'}"],
+                "volumes": [{"name": "secrets", "secret": {"secretName": "amocrm"}}],
+                "volume_mounts": [mount],
+            }
+            fleet.write_plan(executor={"k8s": settings}, state_backend="database", max_retries=0)
+            code, said = run.execute()
+            assert code == 0, said[-3000:]
+            jobs = list(kubernetes.jobs.values())
+        assert run.steps() == {"a1": ("SUCCESS", 1), "a2": ("SUCCESS", 1)}
+        assert {name: fleet.counts(name) for name in fleet.sims} == fleet.complete(fleet.sims)
+        assert [job["namespace"] for job in jobs] == ["amocrm"] * 3
+        for job in jobs:
+            pod = job["spec"]["template"]["spec"]
+            (container,) = pod["containers"]
+            assert container["image"] == "registry.example/amocrm-pair:1"
+            assert container["args"][:3] == ["dagster", "api", "execute_step"]
+            assert mount.items() <= container["volumeMounts"][-1].items()
+            assert {"secretName": "amocrm"}.items() <= pod["volumes"][-1]["secret"].items()
+            assert not re.search("password-of-crm|sim-token-", json.dumps(job))
     finally:
         fleet.close()
