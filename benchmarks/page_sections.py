@@ -143,9 +143,9 @@ def matching(result: Result) -> str:
     row += [result["proposals"], result["duplicates"], result["seconds"]]
     undone = "leaves the database as it was" if result["undone_exactly"] else "does not restore the database"
     head = paragraph(
-        "Firms whose truth is known. Some have a row in the CRM, by ИНН, a phone in one of eight spellings, an",
-        "e-mail or a name; others only look like one: namesakes with another ИНН, firms typed several times.",
-        "Recall counts all firms with a row; those that are neither adopted nor inserted are proposals. A firm with",
+        "Companies with known matches. Some have a row in the CRM, by ИНН, a phone in one of eight spellings, an",
+        "e-mail or a name; others only look like one: namesakes with another ИНН, companies entered twice.",
+        "Recall counts all companies with a row; those neither adopted nor inserted are proposals. A company with",
         f"a row that gets a second one is a duplicate. Undoing the load {undone} (the journal apart).",
     )
     return f"{head}\n\n{table(columns, [tuple(row)])}"
@@ -160,7 +160,7 @@ def map_init(result: Result) -> str:
     ]
     head = paragraph(
         "Six databases, made like those of Django, Odoo, Rails and Twenty; each has a mapping that a person wrote.",
-        "Counted are tables, columns with their sources, related and join tables, and the default that names a tenant.",
+        "The table counts tables, columns with sources, related and join tables, and the default that names a tenant.",
         "The names that `map --init` knows were completed by these schemas: other databases will have names that it",
         "does not know.",
     )
@@ -272,7 +272,7 @@ def scale_million(result: Result) -> str:
     columns = ("sync", "records", "requests", "requests / 7", "seconds without the limit", "CPU seconds")
     head = paragraph(
         f"{result['contacts']:,} contacts and a third as many companies, without leads, notes and tasks, once, with",
-        "the throttle lifted. The least seconds at the limit are computed: requests divided by seven.",
+        "the throttle lifted. The minimum seconds at the limit are computed: requests divided by seven.",
     )
     return f"{head}\n\n{table((*columns, 'tap, MB', 'target, MB'), rows)}"
 

@@ -31,7 +31,7 @@ def design_note(result: Result) -> str:
         "The runs of",
         "(a) wait for answers side by side, each with its own simulator; (b) and (c) follow one another",
         "in turns. (c)",
-        "reads several lists at once, so its seconds overlap. (a) and (b) write phones alone as further rows",
+        "reads several lists at once, so its seconds overlap. (a) and (b) write only phones as further rows",
         "and overwrite",
         "what people edited; (c) merges three ways and writes phones, e-mails, links and the journal.",
     )
@@ -55,8 +55,8 @@ def _reading(result: Result) -> str:
 
 def _writing(result: Result) -> str:
     text = paragraph(
-        "Database writes alone: the same records from a file, none of the other ways running. The seconds hold the",
-        "start of the process, which a load of nothing shows alone. (a) is not measured on the larger account.",
+        "Database writes alone: the same records from a file, while no other program runs. The seconds include the",
+        "start of the process, which the rows without records show. (a) is not measured on the larger account.",
     )
     rows: list[list[Any]] = []
     for told in result["writing"].values():
@@ -174,7 +174,7 @@ def amochka(result: Result) -> str:
     if result["stops_at_twice_the_leads"]:
         parts.append(
             paragraph(
-                f"With {2 * result['leads']:,} leads amochka stops: it puts the ids of all their contacts into one",
+                f"With {2 * result['leads']:,} leads amochka stops: it puts the IDs of all their contacts into one",
                 "address, which the server refuses (414).",
             )
         )

@@ -1,4 +1,4 @@
-"""The turns of a process that reads without end: look what has changed, read it, let a STATE follow; docs/follow.md.
+"""The turns of a following process: look what has changed, read it, let a STATE follow; docs/follow.md.
 
 Each turn reads some streams as a separate run would: from their bookmarks, with the same windows, deletions,
 restores, merges and links. What events and webhooks say only decides what is read first.

@@ -1,4 +1,4 @@
-"""A part of the rate limit: what a process that reads without end may take of it, and leaves for others."""
+"""A share of the rate limit: a following process uses it and leaves the rest to others."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 
 class Allowance:
-    """Requests that may be sent: `rate` more each second, and no more than `most` saved up.
+    """A token bucket of requests: `rate` are added each second, up to `most`.
 
     Args:
         rate: Requests a second.
-        most: How many may leave at once after a time without any.
+        most: Size of the bucket.
         clock: The monotonic clock, seconds.
         sleep: Waits for some seconds.
     """
@@ -28,17 +28,17 @@ class Allowance:
         self.rate, self._most = rate, most
         self._clock, self._sleep = clock, sleep
         self._lock = threading.Lock()
-        # It begins with next to nothing saved up: what came before may have taken the whole limit.
+        # The bucket is almost empty at first: earlier requests may have used the whole limit.
         self._left, self._at = min(1.0, most), clock()
 
     @property
     def left(self) -> float:
-        """How many requests may leave now."""
+        """Number of requests that may be sent now."""
         with self._lock:
             return self._refill()
 
     def take(self) -> None:
-        """Wait until a request may leave, and count it."""
+        """Wait until a request may be sent, and count it."""
         while True:
             with self._lock:
                 left = self._refill()

@@ -1,4 +1,4 @@
-"""What is asked for, and what an answer must be to count as one."""
+"""Requests, and the check of their answers."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Ask:
     """One request.
 
     Args:
-        stream: Which stream it is for.
+        stream: The stream that needs it.
         path: Below the account's address, or below `base`.
         params: The query.
-        promised: Records are expected: a 204 is not believed at once but asked again.
-        rank: Low ranks go first.
-        key: The list that the answer must hold under `_embedded`; empty where one thing with an `id` is asked for.
-        base: Another host of the account (`api.drive`), which gets the token, too; empty for the account itself.
+        promised: Records are expected, so a 204 is requested again before it is accepted.
+        rank: Requests with a lower rank are sent first.
+        key: The list that the answer must hold under `_embedded`; empty if a single object with an `id` is requested.
+        base: Another host of the account (`api.drive`), which also receives the token; empty for the account itself.
     """
 
     stream: str
@@ -50,7 +50,8 @@ class Ask:
 
 @dataclass(frozen=True)
 class Page:
-    """An answer's body, empty after 204, and between which times of the service's clock it was made, Unix seconds."""
+    """The body of an answer (empty after 204), and the bounds of the server time at which it was made, in Unix
+    seconds."""
 
     body: Mapping[str, Any]
     sent: float = 0.0
@@ -68,13 +69,13 @@ class Page:
 
     @property
     def next_params(self) -> Params | None:
-        """The query of `_links.next`; its host is not looked at (it may be another than asked)."""
+        """The query of `_links.next`; its host is ignored, because it may differ from the requested one."""
         link = _next(self.body)
         return None if link is None else parse_qsl(urlsplit(link["href"]).query, keep_blank_values=True)
 
 
 class UnusableError(Exception):
-    """An answer to be asked for again: why, seconds to wait if the service said so, and how many tries it gets."""
+    """A request must be repeated: the reason, seconds to wait if the service names them, and the number of tries."""
 
     def __init__(self, reason: str, wait: float | None = None, tries: int = 8) -> None:
         super().__init__(reason)
@@ -82,12 +83,12 @@ class UnusableError(Exception):
 
 
 def body_of(ask: Ask, content: bytes, *, raw_text: bool = False) -> dict[str, Any]:
-    """The body of a 200, checked: something that is not the list that was asked for is not an empty list.
+    """The checked body of a 200: anything except the requested list is an error, not an empty list.
 
-    Text is cleaned of what its consumers can't take, unless `raw_text`.
+    Unless `raw_text` is set, characters that consumers can't process are removed from text.
 
     Raises:
-        UnusableError: it is not what was asked for.
+        UnusableError: it is not what was requested.
     """
     try:
         body, unclean = msgspec.json.decode(content), may_be_unclean(content)
@@ -100,7 +101,7 @@ def body_of(ask: Ask, content: bytes, *, raw_text: bool = False) -> dict[str, An
         raise UnusableError(problem)
     if not ask.key:
         if whole(body.get("id")) is None:
-            # Probably another service's address: that gets no better.
+            # Probably the address of another service: a retry does not help.
             problem = "a body whose ID is not a whole number"
             raise UnusableError(problem, tries=3)
         return body
@@ -129,10 +130,10 @@ def _next(body: Mapping[str, Any]) -> Mapping[str, str] | None:
 
 
 def _lenient(content: bytes) -> Any:
-    """A body that a strict decoder refuses: lone surrogates are legal in amoCRM's JSON, half a body is not.
+    """Decode a body that a strict decoder refuses: lone surrogates are accepted, half a body is not.
 
-    `NaN` and `Infinity` are not JSON, but must not hold up all other records: a property that holds one is left out,
-    as if it had not come. Null would say that it is empty.
+    `NaN` and `Infinity` are not JSON, but must not block all other records: a property with one is left out, as if it
+    had not been sent. Null would mean that it is empty.
     """
     found: list[str] = []
 

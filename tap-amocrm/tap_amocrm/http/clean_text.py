@@ -1,4 +1,4 @@
-"""Text that every consumer takes: without NUL and without lone halves of surrogate pairs.
+"""Text that every consumer accepts: without NUL and without lone surrogates.
 
 JSON may hold both, and amoCRM sends both. PostgreSQL, UTF-8 encoders and hash functions refuse them.
 """
@@ -17,7 +17,7 @@ def clean_text(text: str) -> str:
 
 
 def clean(document: Any) -> Any:
-    """A JSON document with all its text clean, the names of properties included; changed in place where it can be."""
+    """Clean all text of a JSON document, including names of properties, in place if possible."""
     holder = [document]
     waiting: list[Any] = [holder]  # not recursive: a document may be nested deeper than Python's stack
     while waiting:

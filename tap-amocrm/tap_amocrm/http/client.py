@@ -1,4 +1,4 @@
-"""All requests of a run: one throttle, some in flight side by side, retries, and answers that are what was asked."""
+"""HTTP client of a run: rate limiting, concurrent requests, retries, and checks of the answers."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from tap_amocrm.http.transport import BearerAuth, WireAdapter, read_body
 __all__ = ["Ask", "Client", "Page", "Params"]
 
 logger = logging.getLogger("tap-amocrm")
-# What requests for tokens count for.
+# The stream to which token requests are attributed.
 _OAUTH = "oauth"
-# An answer that took a minute or two, or is too large, comes no better an eighth time.
+# An answer that took a minute or two, or is too large, does not improve by repeating it eight times.
 _SLOW_TRIES = 3
-# A request may meet the end of several tokens in a row when their lifetime is shorter than the queue.
+# Several tokens in a row may expire while a request waits, if their lifetime is shorter than the queue.
 _TOKENS_FOR_A_REQUEST = 8
 _TIMEOUT = (10, 90)
 RETRIES = RetryPolicy(tries=8)
@@ -51,14 +51,14 @@ class _Answer:
 
 
 class Authenticator(Protocol):
-    """What the client needs of any kind of authorisation; used from several threads."""
+    """Interface of an authorisation; called from several threads."""
 
     def authorization(self) -> str:
         """The value of the Authorization header."""
         ...
 
     def renew(self, rejected: str) -> bool:
-        """After a 401: whether another token is there now and the request may be repeated."""
+        """After a 401: whether a new token is available and the request may be repeated."""
         ...
 
 
@@ -72,7 +72,7 @@ class Client:
     Args:
         settings: The checked settings.
         metrics: Counts what is sent.
-        authorise: Makes the authorisation; what it sends goes through the same throttle.
+        authorise: Creates the authorisation; its requests go through the same throttle.
         shared_limit_url: A database through which several hosts share the limit.
     """
 
@@ -91,11 +91,11 @@ class Client:
         self._dispatcher: Dispatcher | None = None
         self._lock = threading.Lock()
         self.answered = False
-        # What a process that reads without end may take of the rate limit; None for all of it.
+        # The share of the rate limit for a following process; None for all of it.
         self.allowance: Allowance | None = None
 
     def close(self) -> None:
-        """Let no further request out."""
+        """Send no further request."""
         with self._lock:
             if self._dispatcher is not None:
                 self._dispatcher.stop()
@@ -109,13 +109,13 @@ class Client:
             self._dispatcher = None
 
     def _slot(self) -> float:
-        """Wait until a request may leave; returns the seconds waited for the rate limit."""
+        """Wait until a request may be sent; returns the seconds waited for the rate limit."""
         if self.allowance is not None:
             self.allowance.take()
         return self.throttle.acquire()
 
     def now(self) -> float:
-        """The earliest time that it can be by the service's clock as its answers tell it, Unix seconds."""
+        """The earliest possible server time according to the answers, in Unix seconds."""
         return self.clock.by_answers(self.clock.moment())
 
     def submit(self, ask: Ask, priority: int = URGENT) -> Future[Page]:
@@ -167,10 +167,10 @@ class Client:
                 future.cancel()
 
     def attempt(self, ask: Ask) -> Page:
-        """Ask once.
+        """Send the request once.
 
         Raises:
-            UnusableError, requests.RequestException: to be asked again.
+            UnusableError, requests.RequestException: the request may be repeated.
             TapError: a final answer.
         """
         asked = self.clock.moment()
@@ -200,7 +200,8 @@ class Client:
 
     @contextmanager
     def _leaving(self) -> Iterator[None]:
-        """Around the writing of this thread's request to its connection; what it is held up for is not the answer's."""
+        """Context around writing this thread's request to its connection; this wait does not count as waiting for the
+        answer."""
         started = time.monotonic()
         with self.throttle.leaving():
             self._local.held_up = time.monotonic() - started
@@ -221,8 +222,8 @@ class Client:
         return answer
 
     def _send(self, ask: Ask, method: str = "GET", body: Mapping[str, Any] | None = None) -> tuple[_Answer, str]:
-        """Send, and the header that the request carried; a rejected token is renewed and the request repeated, once for
-        each new token."""
+        """Send a request and return the answer with the header that it carried. A rejected token is renewed and the
+        request repeated, once for each new token."""
         for number in range(_TOKENS_FOR_A_REQUEST):
             header = self.auth.authorization()
             if number:
@@ -238,7 +239,7 @@ class Client:
                     json=body,
                     auth=BearerAuth(header),
                     timeout=_TIMEOUT,
-                    # The token goes to this account alone.
+                    # The token is sent only to this account.
                     allow_redirects=False,
                     stream=True,
                 ) as answer,
@@ -268,7 +269,7 @@ class Client:
 
 
 class _Attempts:
-    """A request's way through its retries: each call is one try, by leave of the dispatcher."""
+    """A request with its retries: the dispatcher calls it once for each try."""
 
     def __init__(self, client: Client, ask: Ask) -> None:
         self._client, self._ask = client, ask

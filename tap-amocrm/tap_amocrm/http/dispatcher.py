@@ -1,4 +1,4 @@
-"""Decides which request leaves next: one slot of the throttle at a time, the most urgent request first."""
+"""Chooses the next request for each slot of the throttle: the most urgent one first."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tap_amocrm.errors import TapError
 from tap_amocrm.http.waits import Waits
 
 Result = TypeVar("Result")
-# What the output waits for, or will soon; and what is needed at some time only.
+# Requests that the output waits for or will soon need, and those that are needed some time later.
 URGENT, FILLER = 0, 1
 Rank = tuple[int, int]
 
 
 class Again(Exception):
-    """Raised by a job's work: it is to be tried again after some seconds."""
+    """Raised by a job's work to be tried again after some seconds."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -35,12 +35,12 @@ class _Job(Generic[Result]):
 
 
 class Dispatcher:
-    """Runs jobs in `workers` daemon threads, each start by leave of the throttle: `slot` waits for the next one.
+    """Runs jobs in `workers` daemon threads; `slot` waits for the throttle before each start.
 
-    `waits` counts the time that goes to waiting for slots.
+    `waits` counts the time spent waiting for slots.
 
-    The choice is made when the slot comes, not when the job does: what is not urgent fills only slots that would stay
-    empty. A job that waits for another try holds neither a worker nor a slot.
+    The job is chosen when a slot is free, so jobs that are not urgent use only slots that would stay empty. A job that
+    waits for another try occupies neither a worker nor a slot.
     """
 
     def __init__(self, slot: Callable[[], float], workers: int, waits: Waits | None = None) -> None:
@@ -61,13 +61,13 @@ class Dispatcher:
             threading.Thread(target=self._work, name=f"amocrm-{number}", daemon=True).start()
 
     def submit(self, work: Callable[[], Result], rank: Rank = (URGENT, 0), stream: str | None = None) -> Future[Result]:
-        """Run `work` when its turn comes, the lowest rank first; it may raise `Again`. `stream` is what it is for."""
+        """Run `work` in order of rank, the lowest first; it may raise `Again`. `stream` is the stream that needs it."""
         job = _Job(rank, work, stream)
         self._push(job)
         return job.future
 
     def stop(self) -> None:
-        """Start nothing any more; what waits ends in a TapError."""
+        """Start no more jobs; waiting ones end with a TapError."""
         with self._change:
             self._stopped = True
             waiting = [job for _, _, job in (*self._ready, *self._delayed)]
@@ -78,7 +78,7 @@ class Dispatcher:
             self._refuse(job)
 
     def _fail(self, error: TapError) -> None:
-        """No slot can be had any more: all that waits ends in this error, and so does what comes."""
+        """No more slots are available: waiting and new jobs end with this error."""
         self._failure = error
         self.stop()
 
@@ -99,7 +99,7 @@ class Dispatcher:
         self._refuse(job)
 
     def _wait_for_job(self) -> bool:
-        """Wait until a job is ready; False when all is over."""
+        """Wait until a job is ready; False if the dispatcher was stopped."""
         with self._change:
             while not self._stopped:
                 now = time.monotonic()
@@ -134,7 +134,7 @@ class Dispatcher:
                     return
                 with self._change:
                     job = heapq.heappop(self._ready)[2] if self._ready else None
-                # A withdrawn job costs no slot: the next one takes it.
+                # A withdrawn job does not use up its slot: the next job takes it.
                 if job is not None and (job.future.running() or job.future.set_running_or_notify_cancel()):
                     if job.stream is not None:
                         self._waits.slot(job.stream, waited)

@@ -1,4 +1,4 @@
-"""What a request that brought no answer failed of, in words, and whether trying again makes sense."""
+"""Describes why a request got no answer, and whether a retry makes sense."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tap_amocrm.http.transport import LARGEST_ANSWER, AnswerTooLargeError
 
 
 def hopeless(fault: requests.RequestException, url: str) -> None:
-    """Give up on a host that never answered where another try would end the same way.
+    """Give up on a host that never answered if another try would fail in the same way.
 
     Raises:
         UnreachableError: its name or its certificate is the reason.
@@ -37,7 +37,7 @@ def hopeless(fault: requests.RequestException, url: str) -> None:
 
 
 def is_slow(fault: requests.RequestException) -> bool:
-    """Whether a try took its time: an answer that never came, came too slowly, or was too large."""
+    """Whether a try took long: the answer never arrived, arrived too slowly, or was too large."""
     if isinstance(fault, AnswerTooLargeError):
         return True
     connecting = isinstance(fault, requests.exceptions.ConnectTimeout)
@@ -57,7 +57,7 @@ def described(fault: requests.RequestException) -> str:
 
 
 def _causes(fault: BaseException) -> Iterator[BaseException]:
-    """An exception with all that it wraps, from the outside inwards."""
+    """An exception and all wrapped ones, from the outside inwards."""
     seen: set[int] = set()
     waiting: list[object] = [fault]
     while waiting:

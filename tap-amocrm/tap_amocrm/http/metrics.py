@@ -1,4 +1,4 @@
-"""What a run cost: requests, rates, retries, records; written to the log and to `metrics_file`."""
+"""Metrics of a run: requests, rates, retries, records; written to the log and to `metrics_file`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tap_amocrm.declarations import CHILDREN
 from tap_amocrm.errors import ConfigError
 from tap_amocrm.http.waits import Waits
 
-# Seconds for which a process that reads without end keeps its series.
+# Seconds for which a following process keeps its series.
 _RECENT = 3600.0
 
 
@@ -31,16 +31,16 @@ class Metrics:
     def __init__(self, on_answer: Callable[[str, str, str, float], None] | None = None) -> None:
         self._on_answer = on_answer
         self.started = time.monotonic()
-        # By what a report recognises the run, and the limit that it worked under.
+        # The run's ID for reports, and its rate limit.
         self.run_id: str | None = None
         self.requests_per_second: float | None = None
         self._lock = threading.Lock()
-        # When requests left; of a process that reads without end those of the last hour.
+        # Times of requests; of a following process those of the last hour.
         self._sent: list[float] = []
         self._forgotten, self._first, self._peak_before = 0, 0.0, 0
         # The second at which the series begin.
         self._begin = 0
-        # What a process that reads without end has to say beside the counts.
+        # Additional figures of a following process.
         self.follow: Callable[[], dict[str, Any]] | None = None
         self.requests_by_stream: Counter[str] = Counter()
         self.status_counts: Counter[str] = Counter()
@@ -53,7 +53,7 @@ class Metrics:
         self.waits = Waits()
 
     def sent(self, stream: str) -> None:
-        """A request leaves."""
+        """A request is sent."""
         with self._lock:
             moment = time.monotonic() - self.started
             if not self.requests:
@@ -81,7 +81,7 @@ class Metrics:
         return series
 
     def answered(self, stream: str, path: str, status: str, seconds: float) -> None:
-        """An answer (or `error`) has come."""
+        """An answer (or `error`) was received."""
         with self._lock:
             self.status_counts[status] += 1
             self.seconds_waiting += seconds
@@ -95,7 +95,7 @@ class Metrics:
             self.retries += 1
 
     def unbatched(self, requests: int) -> None:
-        """What the same would have cost with one request per parent."""
+        """Number of requests that the same work would need with one request per parent."""
         with self._lock:
             self.requests_without_batching += requests
 
@@ -105,7 +105,7 @@ class Metrics:
         return self._forgotten + len(self._sent)
 
     def keep_recent(self) -> None:
-        """Forget when requests left and records came more than an hour ago; counts, rates and the peak stay."""
+        """Drop times of requests and records from more than an hour ago; counts, rates and the peak stay."""
         self.waits.keep_recent()
         with self._lock:
             begin = int(time.monotonic() - self.started - _RECENT)
@@ -137,7 +137,7 @@ class Metrics:
         return (self.requests - 1) / max(self._sent[-1] - self._first, 1e-9)
 
     def document(self) -> dict[str, Any]:
-        """All of it, as `metrics_file` holds it; times in seconds."""
+        """All metrics in the form of `metrics_file`; times in seconds."""
         series: Counter[int] = Counter(int(moment) for moment in self._sent)
         document: dict[str, Any] = {
             "run_id": self.run_id,
@@ -164,14 +164,14 @@ class Metrics:
         return document
 
     def _without_batching(self) -> int | None:
-        """Requests with one for each parent; None where nothing was read by parents, so that nobody counted them."""
+        """Requests with one for each parent; None if nothing was read by parents."""
         if not self.requests_without_batching:
             return None
         others = sum(n for stream, n in self.requests_by_stream.items() if stream not in CHILDREN)
         return self.requests_without_batching + others
 
     def write(self, path: Path) -> None:
-        """Write the document as JSON, whole or not at all, for nobody else to read.
+        """Write the document as JSON, atomically and readable only by the owner.
 
         Raises:
             OSError: it can't be written.
@@ -182,10 +182,10 @@ class Metrics:
 
 
 def check_metrics_file(path: Path) -> None:
-    """See that a run's metrics may go to a file, before anything is read.
+    """Check that the metrics can be written to a file, before anything is read.
 
     Raises:
-        ConfigError: it can't be written, or holds something else than metrics.
+        ConfigError: it can't be written, or its contents are not metrics.
     """
     path = Path(os.path.realpath(path))
     check_writable("metrics_file", path)

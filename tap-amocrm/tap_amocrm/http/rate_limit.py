@@ -1,4 +1,4 @@
-"""One throttle for all requests of the process: spaced, and never a burst after a stall."""
+"""Throttle for all requests of the process: evenly spaced, without bursts after a stall."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from tap_amocrm.errors import PausedError
 from tap_amocrm.http.retry_after import LONGEST_WAIT
 
 logger = logging.getLogger("tap-amocrm")
-# What counts is when requests arrive. One that is held up on the way comes nearer to those behind it: seven requests
-# take so much longer than a second that eight don't arrive within one, and 6.8 a second are still reached.
+# The service counts arrivals. A delayed request arrives closer to the following ones: seven requests take slightly
+# longer than a second, so that eight do not arrive within one, and 6.8 a second are still reached.
 _MARGIN = 0.013
 _WIDEST_MARGIN = 0.1
-# Of the margin so much may be used up between a request's slot and the wire.
+# The part of the margin that may be used up between a request's slot and its departure.
 _HELD_UP = 0.003
-# A refusal in spite of the margin widens it.
+# A refusal widens the margin.
 _WIDER_AFTER_REFUSAL = 0.01
-# How fast a late wake-up is forgotten, slot by slot: half of it is gone after three seconds.
+# Decay of the effect of a late wake-up per slot: half of it after three seconds.
 _FORGET = 0.97
-# A slot that is missed by less than this part of the spacing is made up for, later ones are gone.
+# A slot that is missed by less than this part of the spacing is made up for, later ones are lost.
 _MADE_UP = 0.35
 LONG_AGO = -1e9
-# Pauses that are longer are named in the log.
+# Longer pauses are logged.
 _WORTH_A_LINE = 2.0
 
 
 @dataclass
 class Slots:
-    """What was given out, on the monotonic clock: the last slot, when the last requests left, a pause's end.
+    """State of the throttle on the monotonic clock: the last slot, the departures of the last requests, the end of a
+    pause.
 
-    `until` is the pause's end once more, in Unix seconds: what is left of it after the machine was started again.
+    `until` is the end of the pause in Unix seconds, for the time after a restart of the machine.
     """
 
     due: float = LONG_AGO
@@ -49,7 +50,7 @@ class SlotStore(Protocol):
 
     @contextmanager
     def changing(self) -> Iterator[Slots]:
-        """The slots, for one at a time; changes are kept."""
+        """Exclusive access to the slots; changes are stored."""
         ...
 
 
@@ -68,10 +69,10 @@ class OwnSlots:
 
 
 class Throttle:
-    """Hands out slots, `requests_per_second` and a little less: see `interval`.
+    """Releases slots at slightly less than `requests_per_second`: see `interval`.
 
-    `acquire` waits for the next slot; `leaving` is around the writing of a request to its connection, so that one which
-    is held up in between counts from when it leaves. A stall delays the queue; what was not used is gone.
+    `acquire` waits for the next slot; `leaving` is around the writing of a request to its connection, so that a delayed
+    request counts from its departure. A stall delays the queue; unused slots are lost.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Throttle:
         """Wait for the next slot; returns the seconds waited.
 
         Raises:
-            PausedError: the service asked for a pause that is longer than a run waits.
+            PausedError: the service requested a pause that is longer than a run waits.
         """
         with self._slots.changing() as slots:
             now = self._clock()
@@ -126,8 +127,8 @@ class Throttle:
     def leaving(self) -> Iterator[None]:
         """Around the writing of a request: waits until a second has passed since the request that fills it.
 
-        The request counts from when it is written. Nobody else continues meanwhile, so that none of them is counted too
-        early, however late this thread comes back from the write.
+        The request counts from when it is written. Other threads wait meanwhile, so that no request is counted too
+        early, however late this thread returns from the write.
         """
         while True:
             with self._slots.changing() as slots:
@@ -135,7 +136,7 @@ class Throttle:
                 full = len(slots.left) >= self._most
                 second = (1 + self.margin - _HELD_UP) * self._most / self._rate
                 free = slots.left[-self._most] + second if full else LONG_AGO
-                # A pause holds back those who have their slot already, too.
+                # A pause also delays requests that already have their slot.
                 free = max(free, now + self._paused(slots, now))
                 if free <= now:
                     try:
@@ -146,7 +147,7 @@ class Throttle:
             self._sleep(free - now)
 
     def close(self) -> None:
-        """Give back what the throttle holds."""
+        """Release the resources of the throttle."""
 
     @staticmethod
     def _paused(slots: Slots, now: float) -> float:
@@ -157,7 +158,7 @@ class Throttle:
         return left
 
     def pause(self, seconds: float, *, refused: bool = True) -> None:
-        """Let nobody through for some seconds: the service asked for it. `refused` requests widen the margin, too."""
+        """Stop all requests for some seconds, as requested by the service. `refused` requests also widen the margin."""
         if refused:
             self._margin = min(self._margin + _WIDER_AFTER_REFUSAL, _WIDEST_MARGIN)
         with self._slots.changing() as slots:

@@ -1,4 +1,4 @@
-"""What the API's final answers mean: one error each, with what to do. The token never appears."""
+"""Turns final answers of the API into errors with a remedy. The token never appears in them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 from tap_amocrm.errors import BLOCKED, AccountBlockedError, ApiError, AuthorisationError, TapError, UrlTooLongError
 
-# Of a refusal's own words so much is shown.
+# Maximum length of the API's message that is shown.
 _SHOWN = 300
 
 
 def refusal(status: int, path: str, headers: Mapping[str, str], content: bytes, secret: str) -> TapError:
-    """What a final answer means. `secret` is the token, should the answer repeat it."""
+    """The error for a final answer. `secret` is the token, which is removed if the answer repeats it."""
     problem = _problem(content)
     if status == 403 and "html" in headers.get("Content-Type", ""):
         return AccountBlockedError(BLOCKED)

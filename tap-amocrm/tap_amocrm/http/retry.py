@@ -1,31 +1,31 @@
-"""When a request is tried again, and after how long: one policy for the API and for the token endpoint."""
+"""Retry policy of the API and the token endpoint."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
 
-# The service, or something in front of it, may answer another time. Other statuses below 500 are final.
+# A later try may succeed. Other statuses below 500 are final.
 _TRANSIENT = frozenset({304, 408, 425, 429})
-# Waits that are longer are named in the log.
+# Longer waits are logged.
 WORTH_A_LINE = 2.0
 
 
 def is_transient(status: int) -> bool:
-    """Whether another try may bring another answer than this status."""
+    """Whether a retry may give another status."""
     return status in _TRANSIENT or status >= 500
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Exponential backoff with jitter; what the service asks for (Retry-After) goes before it.
+    """Exponential backoff with jitter; `Retry-After` has priority.
 
     Args:
-        tries: How often a request is sent at most.
+        tries: Maximum number of tries.
         first: Seconds after the first try.
-        factor: By how much each pause is longer than the one before it.
-        longest: The longest pause of its own, in seconds.
-        longest_asked: The longest pause that the service may ask for; None for whatever it asks.
+        factor: Growth of the pause with each try.
+        longest: The longest pause of the backoff, in seconds.
+        longest_asked: The longest pause that the service may request; None for no limit.
     """
 
     tries: int
@@ -35,7 +35,7 @@ class RetryPolicy:
     longest_asked: float | None = None
 
     def pause(self, tried: int, asked: float | None) -> float:
-        """Seconds to wait after a number of tries; `asked` is what the service asks for, if anything."""
+        """Seconds to wait after a number of tries; `asked` is the pause that the service requests, if any."""
         if asked is not None:
             return asked if self.longest_asked is None else min(asked, self.longest_asked)
         return min(self.first * self.factor ** (tried - 1), self.longest) * random.uniform(0.7, 1.3)

@@ -1,4 +1,4 @@
-"""How long the service asks to wait: the `Retry-After` header, within bounds."""
+"""Reads the `Retry-After` header, within bounds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from tap_amocrm.http.server_clock import ServerClock, seconds_of
 
-# A pause is kept for a day at most: a longer one is treated as a fault of whoever sent it.
+# A pause lasts at most a day: a longer one is treated as a fault of the sender.
 LONGEST_PAUSE = 86_400.0
-# A request waits so long for its turn; where more is asked for, the run ends with a message.
+# The longest wait of a request; a longer pause ends the run with a message.
 LONGEST_WAIT = 600.0
 _SHORTEST = 0.5
 _DELAY = re.compile(r"\d{1,20}(\.\d+)?")

@@ -1,7 +1,7 @@
-"""What time it is at the service: the earliest and the latest that all evidence allows.
+"""Bounds of the server's time: the earliest and the latest that all evidence permits.
 
-Evidence are the `Date` headers of the answers and, as far as it is believed, this machine's own clock. Between two
-pieces of evidence time passes by the monotonic clock, which nobody can set.
+Evidence consists of the `Date` headers of the answers and, if plausible, this machine's clock. Between two pieces of
+evidence the monotonic clock is used, which can't be set.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import time
 from datetime import timezone
 
 logger = logging.getLogger("tap-amocrm")
-# A clock of this machine that is further behind counts for nothing: it was never set.
+# If this machine's clock is further behind, it is ignored: it was never set.
 _BELIEVED = 86_400.0
-# Seconds for which evidence counts in a process that reads without end.
+# Seconds for which evidence is valid in a following process.
 _EVIDENCE_LASTS = 3600.0
-# Clocks that differ by more are named in the log.
+# Larger differences of clocks are logged.
 _WORTH_A_LINE = 120.0
 
 
@@ -30,14 +30,14 @@ class ServerClock:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         # Offsets of the service's clock from the monotonic clock: the bounds, and those of the evidence since
-        # `_renewed`, which become the bounds when the older evidence is let go.
+        # `_renewed`, which become the bounds when the older evidence is dropped.
         self._smallest: float | None = None
         self._largest: float | None = None
         self._recent: tuple[float, float] | None = None
         self._renewed = time.monotonic()
         self._own = _own_offset()
         self._named = False
-        # The smallest time that any answer carried.
+        # The smallest time of any answer.
         self.smallest: float | None = None
 
     @property
@@ -46,10 +46,10 @@ class ServerClock:
         return self._smallest is not None
 
     def begin_turn(self) -> None:
-        """A process that reads without end begins to read once more: the smallest time is taken of what comes now.
+        """A following process begins another reading: the smallest time is determined from now on.
 
-        Evidence of more than an hour ago is let go, once there is newer: the clocks of two machines drift apart, and a
-        machine that slept has a monotonic clock that stood still.
+        Evidence from more than an hour ago is dropped when newer evidence exists: clocks of two machines drift apart,
+        and the monotonic clock stops while a machine sleeps.
         """
         with self._lock:
             self.smallest = None
@@ -63,14 +63,14 @@ class ServerClock:
         return time.monotonic()
 
     def note(self, date: str | None, asked: float, came: float) -> None:
-        """Take in an answer's `Date` header; the answer was made between two moments. What is not a date is ignored."""
+        """Use an answer's `Date` header; the answer was made between two moments. An invalid date is ignored."""
         sent = seconds_of(date)
         own = _own_offset()
         with self._lock:
             self._own = min(self._own, own)
             if sent is None:
                 return
-            # The header has whole seconds: the answer was made in the second that begins with it.
+            # The header has whole seconds: the answer was made in the second that begins at this time.
             low, high = sent - came, sent + 1 - asked
             self.smallest = sent if self.smallest is None else min(self.smallest, sent)
             self._smallest = low if self._smallest is None else min(self._smallest, low)
@@ -87,21 +87,21 @@ class ServerClock:
             )
 
     def earliest(self, moment: float) -> float:
-        """The service's time at a moment, at the earliest; this machine's less a day while nothing is known."""
+        """The earliest possible server time at a moment; this machine's time minus a day while nothing is known."""
         if self._smallest is None:
             return self._own + moment - _BELIEVED
         behind = self._smallest - self._own
         return moment + (self._own if 0 < behind <= _BELIEVED else self._smallest)
 
     def by_answers(self, moment: float) -> float:
-        """The service's time at a moment, at the earliest, by its answers alone: when its events may have happened.
+        """The earliest possible server time at a moment, only by answers: the time at which events may have happened.
 
-        What is only compared with other times of the service need not reach back to this machine's clock.
+        Values that are only compared with other server times do not need this machine's clock.
         """
         return self.earliest(moment) if self._smallest is None else moment + self._smallest
 
     def latest(self, moment: float) -> float:
-        """The service's time at a moment, at the latest."""
+        """The latest possible server time at a moment."""
         return moment + (self._own + _BELIEVED if self._largest is None else self._largest)
 
 
@@ -110,7 +110,7 @@ def _own_offset() -> float:
 
 
 def seconds_of(date: str | None) -> float | None:
-    """Unix seconds of an HTTP date; one without a zone is meant as UTC."""
+    """Unix seconds of an HTTP date; without a zone it is UTC."""
     from email.utils import parsedate_to_datetime  # with the first answer
 
     try:

@@ -1,6 +1,6 @@
-"""Checks shared_limit_url before a driver sees it: what a driver says of a URL that it can't read may hold a password.
+"""Checks shared_limit_url before the driver does: a driver's message about an unreadable URL may contain a password.
 
-psycopg comes with the extra `shared-limit`, so this module is imported by what needs the extra only.
+psycopg comes with the extra `shared-limit`, so this module is imported only by code that needs the extra.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _SECRETS = ("password", "sslpassword", "oauth_client_secret")
 
 
 def check_shared_limit_url(url: str) -> None:
-    """Refuse a URL that can't be read, or that would be read in another way than it was meant.
+    """Refuse a URL that can't be parsed, or that would be parsed in an unintended way.
 
     Raises:
-        ConfigError: one sentence that holds nothing of the URL.
+        ConfigError: one sentence that does not quote the URL.
     """
     scheme = next((s for s in _SCHEMES if url.startswith(s)), None)
     if scheme is None:
@@ -58,7 +58,7 @@ def _check_letters(url: str) -> None:
 
 
 def _is_cut(authority: str, rest: str) -> bool:
-    """Whether a letter of a password ended the part of the URL that names user and host."""
+    """Whether a character of a password ended the part of the URL with user and host."""
     if "@" in authority:
         return False
     path = rest.partition("?")[0] if rest.startswith("/") else rest
@@ -66,11 +66,11 @@ def _is_cut(authority: str, rest: str) -> bool:
 
 
 def hide_secrets(text: str, url: str) -> str:
-    """The text without the secrets that the URL holds."""
+    """The text without the secrets of the URL."""
     try:
         parts = conninfo_to_dict(url)
     except (psycopg.Error, ValueError):
-        # Nothing that was said about such a URL may be shown.
+        # No message about such a URL may be shown.
         return "(left out: it may hold the password)"
     shown = {str(parts.get(name)) for name in ("user", "host", "dbname", "port")}
     for name in _SECRETS:

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from pyrate_limiter import Limiter
 
 logger = logging.getLogger("tap-amocrm")
-# Between its entry in the bucket and its arrival a request is held up by a few milliseconds, each by others.
+# A request is delayed by a few milliseconds between its entry in the bucket and its arrival, which varies.
 _MARGIN_MS = 40
-# How often the bucket is asked while it is full.
+# Interval of checks while the bucket is full.
 _POLL_SECONDS = 0.015
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_WITHOUT_BUCKET = 15.0
 
 
 class BucketThrottle(Throttle):
-    """A throttle whose slots must be free in a common bucket, too. The database's clock counts, not the hosts'.
+    """A throttle whose slots must also be free in a common bucket. It uses the database's clock, not the hosts'.
 
     Raises:
         ConfigError: the extra is not installed, or the database can't be used.
@@ -39,14 +39,15 @@ class BucketThrottle(Throttle):
         """Wait for a slot that no process of any host has taken; returns the seconds waited.
 
         Raises:
-            UnreachableError: the bucket's database was gone for too long.
+            UnreachableError: the bucket's database was unavailable for too long.
         """
         started = time.monotonic()
         super().acquire()
         give_up = time.monotonic() + _SECONDS_WITHOUT_BUCKET
         while True:
             try:
-                # Each attempt takes the database's time again: an entry is never older than the request's leaving.
+                # Each attempt reads the database's time again: an entry is never older than the departure of the
+                # request.
                 if self._limiter.try_acquire(self._account, blocking=False):
                     return time.monotonic() - started
                 give_up = time.monotonic() + _SECONDS_WITHOUT_BUCKET
@@ -77,7 +78,7 @@ def _limiter(requests_per_second: float, url: str, account: str) -> Limiter:
         raise ConfigError(msg, setting="shared_limit_url", problem="packages") from None
     most = max(1, int(requests_per_second))
     second = 1000 * most / requests_per_second
-    # The longer rate is the limit, the shorter one spaces requests: no bursts.
+    # The longer rate is the limit; the shorter one spaces requests, so that bursts do not occur.
     rates = [Rate(1, max(1, int(0.8 * second / most))), Rate(most, int(second) + _MARGIN_MS)]
     rates = rates[1:] if most == 1 else rates
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
@@ -85,9 +86,9 @@ def _limiter(requests_per_second: float, url: str, account: str) -> Limiter:
     check_shared_limit_url(url)
     pool: ConnectionPool[Any] | None = None
     try:
-        # The pool does not say why it has no connection: the first one is made without it.
+        # The pool does not report why it has no connection, so the first one is made without it.
         psycopg.connect(url, connect_timeout=int(_SECONDS_TO_CONNECT)).close()
-        # Statements are not prepared, for a pooler's next transaction may find them missing.
+        # Statements are not prepared, because they may be missing in the next transaction through a pooler.
         settings = {"prepare_threshold": None, "application_name": "tap-amocrm"}
         pool = ConnectionPool(
             url, min_size=1, max_size=2, timeout=3.0, open=False, kwargs=settings, configure=_configure
@@ -121,5 +122,5 @@ def _configure(connection: psycopg.Connection[Any]) -> None:
 
 
 def table_of(account: str) -> str:
-    """The bucket's name in the database, the same for all who read an account."""
+    """The bucket's name in the database, common to all processes that read an account."""
     return f"tap_amocrm_{hashlib.sha256(account.encode()).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""The throttle's slots in a file: all processes of this user on this machine keep an account's limit together."""
+"""The throttle's slots in a file, shared by all processes of this user on this machine."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ from tap_amocrm.http.retry_after import LONGEST_PAUSE
 from tap_amocrm.http.shared_rate_limit import BucketThrottle
 
 logger = logging.getLogger("tap-amocrm")
-# Slots are given out so far ahead at most; a file that says otherwise is damaged.
+# Slots are assigned at most this far ahead; a file with later ones is damaged.
 _LONGEST_QUEUE = 60.0
-# While a request is written its process holds the lock.
+# A process holds the lock while it writes a request.
 _SECONDS_FOR_LOCK = 60.0
 
 
 class FileSlots:
-    """The slots of all processes of this machine that use the same file; its monotonic clock is theirs in common.
+    """The slots of all processes on this machine that use the same file; they share the monotonic clock.
 
-    The file names the boot that its times are of. After another boot only a pause counts, by the machine's clock.
+    The file records the boot to which its times belong. After another boot only a pause is valid, by the machine's
+    clock.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +48,7 @@ class FileSlots:
         """The slots, for one process at a time.
 
         Raises:
-            LockedError: another process holds the file for too long.
+            LockedError: another process locked the file for too long.
         """
         with self._threads, ExitStack() as stack:
             if self._alone is not None:
@@ -97,7 +98,7 @@ class FileSlots:
 
 @cache
 def boot_id() -> str:
-    """What identifies the time since this machine was started; empty where nothing does."""
+    """An identifier of the machine's current boot; empty if unknown."""
     try:
         if sys.platform == "darwin":
             command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]

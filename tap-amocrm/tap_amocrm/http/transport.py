@@ -1,7 +1,7 @@
-"""Connections that let the throttle see when a request is written, and answers that can't continue for ever.
+"""Connections that report to the throttle when a request is written, and time limits for whole answers.
 
-What comes before the writing (TLS, say) takes its time. The time limits of `requests` are for each read: a server that
-sends a byte a second would never meet them.
+Steps before the write, such as TLS, take time. The timeouts of `requests` apply to each read, so a server that sends a
+byte a second would never exceed them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-# Seconds from an answer's first byte to its last, and after how many of them it must keep up a pace (bytes a second).
+# Maximum seconds from an answer's first byte to its last, and the minimum rate (bytes a second) after some of them.
 LONGEST_ANSWER = 120.0
 _BEFORE_PACE = 15.0
 _SLOWEST_PACE = 1024
-# What an answer may hold, unpacked: 250 notes of the longest kind, every letter escaped, are less.
+# Maximum size of an unpacked answer: 250 of the longest notes with every letter escaped are smaller.
 LARGEST_ANSWER = 128 * 1024 * 1024
 _CHUNK = 16_384
 
@@ -43,19 +43,19 @@ class WireAdapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make connections of our own kind."""
+        """Create connections of our own class."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """Through a proxy, too."""
+        """The same through a proxy."""
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = self._pools
         return manager
 
 
 class BearerAuth(requests.auth.AuthBase):
-    """A request's `Authorization`, None for none. A request that carries one is never given that of ~/.netrc."""
+    """A request's `Authorization`, None for none. A request with this header never gets one from ~/.netrc."""
 
     def __init__(self, header: str | None = None) -> None:
         self._header = header
@@ -72,7 +72,7 @@ def read_body(answer: requests.Response) -> bytes:
     """The body of an answer that was asked for with `stream=True`, unpacked.
 
     Raises:
-        AnswerTooLargeError: more than LARGEST_ANSWER comes; no more than that is kept in memory.
+        AnswerTooLargeError: the answer is larger than LARGEST_ANSWER; no more than that is kept in memory.
         requests.RequestException: the body can't be read to its end.
     """
     body = bytearray()
@@ -88,7 +88,7 @@ def read_body(answer: requests.Response) -> bytes:
 
 
 class _Paced(io.RawIOBase):
-    """What a connection receives; raises TimeoutError for an answer that is too slow as a whole."""
+    """The received data of a connection; raises TimeoutError for an answer that is too slow as a whole."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw

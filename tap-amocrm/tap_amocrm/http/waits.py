@@ -1,4 +1,4 @@
-"""What a run's time goes to: waiting for a slot of the rate limit, for an answer, or for neither."""
+"""Measures how a run spends its time: waiting for a slot of the rate limit, for an answer, or neither."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Answers of each stream by which a process that reads without end knows how long they take.
+# Number of answers per stream from which a following process computes response times.
 _KEPT = 5000
 
 
 class Waits:
-    """Seconds of a run by what it waits for, and by stream how long slots and answers took; for several threads.
+    """Seconds of a run by what it waits for, and per stream the time for slots and answers. Thread-safe.
 
-    A second counts once: while a request that is ready waits for a slot, the limit is what the run waits for, whatever
-    is in flight; else, while a request is in flight, an answer is.
+    A second counts once: while a request that is ready waits for a slot, the run waits for the limit, regardless of
+    requests in flight; otherwise, while a request is in flight, it waits for an answer.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,12 +30,12 @@ class Waits:
         self._slots_by_stream: defaultdict[str, float] = defaultdict(float)
         self._answers_by_stream: dict[str, array[float]] = {}
         self._refused: Counter[str] = Counter()
-        # Of a process that reads without end: answers by stream that are counted and not kept, and their seconds.
+        # Of a following process: answers by stream that are counted and not kept, and their seconds.
         self._forgotten: Counter[str] = Counter()
         self._forgotten_seconds: defaultdict[str, float] = defaultdict(float)
 
     def _pass(self) -> None:
-        """Count the time since the last change; the caller holds the lock."""
+        """Count the time since the last change; the caller must hold the lock."""
         now = self._clock()
         if self._slots:
             self._for_slots += now - self._since
@@ -51,7 +51,7 @@ class Waits:
 
     @contextmanager
     def for_slot(self) -> Iterator[None]:
-        """Around waiting for a slot while a request is ready."""
+        """Context around waiting for a slot while a request is ready."""
         self._change(slots=1)
         try:
             yield
@@ -60,7 +60,7 @@ class Waits:
 
     @contextmanager
     def for_answer(self) -> Iterator[None]:
-        """Around a request and its answer."""
+        """Context around a request and its answer."""
         self._change(answers=1)
         try:
             yield
@@ -68,12 +68,12 @@ class Waits:
             self._change(answers=-1)
 
     def slot(self, stream: str, seconds: float) -> None:
-        """A stream's request has got its slot after some seconds."""
+        """A request of a stream got its slot after some seconds."""
         with self._lock:
             self._slots_by_stream[stream] += seconds
 
     def answer(self, stream: str, status: str, seconds: float) -> None:
-        """An answer (or `error`) has come after some seconds."""
+        """An answer (or `error`) was received after some seconds."""
         with self._lock:
             answers = self._answers_by_stream.setdefault(stream, array("d"))
             if status != "error":
@@ -81,7 +81,7 @@ class Waits:
             self._refused[stream] += status in {"error", "429"} or status.startswith("5")
 
     def keep_recent(self) -> None:
-        """Forget how long each answer took but for the last ones; counts and sums stay."""
+        """Drop response times except for the latest ones; counts and sums stay."""
         with self._lock:
             for stream, answers in self._answers_by_stream.items():
                 old = answers[: max(0, len(answers) - _KEPT)]
@@ -90,7 +90,7 @@ class Waits:
                 del answers[: len(old)]
 
     def document(self) -> dict[str, Any]:
-        """Seconds of the run that went to slots and to answers, and by stream: requests answered, seconds for slots and
+        """Seconds of the run spent on slots and on answers, and per stream: requests answered, seconds for slots and
         answers (added up over requests), the median, the 95th percentile and the slowest answer, how many were refused
         or failed."""
         with self._lock:

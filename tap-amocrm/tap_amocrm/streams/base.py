@@ -68,7 +68,7 @@ class AmoStream(WritingStream):
         self._read = False
         self._began_at: float | None = None
         self.checkpoints: Checkpoints
-        # Takes out what has left already, in a process that reads without end.
+        # Takes out what has left already, in a following process.
         self.unsent: Callable[[list[Record]], list[Record]] = list
 
     @abstractmethod

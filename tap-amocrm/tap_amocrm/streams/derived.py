@@ -20,7 +20,7 @@ from tap_amocrm.streams.base import AmoStream, ReadPage
 from tap_amocrm.streams.outgoing import Derived, Follower
 from tap_amocrm.streams.sent_links import Links, SentLinks, packed
 
-# Parts of the state's links after which they become one: a process that reads without end adds one with each turn.
+# Parts of the state's links after which they become one: a following process adds one with each turn.
 MOST_PARTS = 200
 
 

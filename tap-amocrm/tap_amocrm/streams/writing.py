@@ -31,7 +31,7 @@ class WritingStream(SeamStream):
         self._conform = Conformer(self.schema)
         # The ids of all records of a reading from the beginning; None for any other reading.
         self.sent: array[int] | None = None
-        # Is given what leaves outside the stream's own turn, in a process that reads without end.
+        # Is given what leaves outside the stream's own turn, in a following process.
         self.wrote: Callable[[list[Record]], object] = len
 
     @cached_property
