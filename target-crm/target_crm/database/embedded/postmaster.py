@@ -62,11 +62,12 @@ def _works_in(process: psutil.Process, directory: Path) -> bool:
         return named and process.uids().effective == (directory / "PG_VERSION").stat().st_uid
 
 
-def is_ours(directory: Path) -> bool:
-    """Whether the directory's last server was started here: PostgreSQL writes down the options of each start."""
+def _is_ours(process: psutil.Process) -> bool:
+    """Whether a server was started here. Its command line tells: the options in postmaster.opts are still those of the
+    server before while another one is starting."""
     try:
-        return f"cluster_name={CLUSTER_NAME}" in (directory / "postmaster.opts").read_text("utf-8", "replace")
-    except OSError:
+        return f"cluster_name={CLUSTER_NAME}" in process.cmdline()
+    except (psutil.Error, OSError):
         return False
 
 
@@ -77,7 +78,7 @@ def stop_server(directory: Path) -> bool:
     program started there is left running, and counts as gone.
     """
     found = read_postmaster(directory)
-    if found is None or found.process is None or not is_ours(directory):
+    if found is None or found.process is None or not _is_ours(found.process):
         return True
     for number, seconds in zip((signal.SIGINT, signal.SIGQUIT), _SECONDS_TO_STOP, strict=True):
         try:
