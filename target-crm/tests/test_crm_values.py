@@ -300,6 +300,10 @@ def test_a_number_copied_from_a_phone_s_contacts_is_that_number(crm):
         ("newer_than_this", {"ok": True, "none": None}, None),
         ("sms_out", {"text": None, "phone": None}, None),
         ("common", 5, "5"),
+        (1, {"text": "Сделка создана"}, "Сделка создана"),
+        ("mention", {"message": "Глянь сделку", "icon": "i.png", "contact": {"id": 1, "name": "Анна"}}, "Глянь сделку"),
+        (104, {"message": "Глянь", "message_tags": []}, "Глянь"),
+        ("newer_than_this", {"icon": "i.png", "reason": "Подарок"}, "Подарок"),
     ],
 )  # fmt: skip
 def test_a_note_of_any_kind_is_text_that_a_person_can_read(kind, params, text):

@@ -13,7 +13,7 @@ from target_crm.normalise.text import is_blank
 # file_name, elements of lists nothing but their number.
 _NAMES = ("name", "title", "file_name", "description", "text", "value", "catalog_element_id")
 # What a person does not read: keys, icons and the like of objects without a name.
-_TECHNICAL = frozenset(("id", "uuid", "file_uuid", "version_uuid", "icon_url", "uniq", "metadata", "_links"))
+_TECHNICAL = frozenset(("id", "uuid", "file_uuid", "version_uuid", "icon", "icon_url", "uniq", "metadata", "_links"))
 _DEEPEST = 20
 _CONTAINERS = (list, dict)
 

@@ -21,7 +21,7 @@ _CALL_STATUS = {
 }
 # Numbers under which old accounts and integrations keep the kinds.
 _BY_NUMBER = {
-    "1": "lead_auto_created",
+    "1": "lead_created",
     "4": "common",
     "5": "attachment",
     "10": "call_in",
@@ -40,6 +40,7 @@ _BY_NUMBER = {
     "101": "dropbox_attachment",
     "102": "sms_in",
     "103": "sms_out",
+    "104": "mention",
 }
 
 
@@ -141,6 +142,11 @@ def _lead_created(values: Params) -> str | None:
     return text or (f"Автоматически создана сделка {number}" if number else "Автоматически создана сделка")
 
 
+def _mention(values: Params) -> str | None:
+    """What was said; the text has the names of the people in it."""
+    return readable(values.get("message")) or readable(values.get("text"))
+
+
 def _headed(head: str) -> Callable[[Params], str | None]:
     def headed(values: Params) -> str | None:
         return _lines(head, *leaves(values), separator=": ")
@@ -163,6 +169,7 @@ _WRITERS: dict[str, Callable[[Params], str | None]] = {
     "targeting_in": _targeting_of("Добавлено в рекламную кампанию"),
     "targeting_out": _targeting_of("Убрано из рекламной кампании"),
     "lead_auto_created": _lead_created,
+    "mention": _mention,
     "zoom_meeting": _headed("Встреча Zoom"),
     "transaction": _headed("Покупка"),
 }

@@ -24,7 +24,6 @@ class Message(msgspec.Struct):
     stream: str | None = None
     record: msgspec.Raw = msgspec.Raw()
     schema: msgspec.Raw = msgspec.Raw()
-    key_properties: list[str] | None = None
     value: msgspec.Raw = msgspec.Raw()
 
 
