@@ -71,6 +71,12 @@ def load(data_dir, **options):
     )
 
 
+def test_the_processes_that_stay_are_no_warning(cluster, place):
+    done = load(copy_of(cluster, place / "pg"), env={**os.environ, "PYTHONWARNINGS": "always::ResourceWarning"})
+    assert done.returncode == 0, done.stderr
+    assert "is still running" not in done.stderr
+
+
 def names_of(url):
     with psycopg.connect(url) as connection:
         return connection.execute("SELECT last_name FROM crm.contacts").fetchall()

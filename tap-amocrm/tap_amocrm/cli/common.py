@@ -1,4 +1,4 @@
-"""What the commands beside the tap share: settings, and errors as one message."""
+"""Settings and error output of the commands beside the tap."""
 
 from __future__ import annotations
 
@@ -16,17 +16,23 @@ from tap_amocrm.errors import TapError
 from tap_amocrm.singer_io.command_line import read_config_file, refuse_unknown_variables
 from tap_amocrm.tap import TapAmoCRM
 
-CONFIG = click.option("--config", type=click.Path(path_type=Path), help="JSON file with the tap's settings.")
+CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="JSON file with the tap's settings; ENV for the environment alone, which is read in any case.",
+)
 
 
 def open_tap(config: Path | None, state: Path | None = None, **overrides: Any) -> TapAmoCRM:
     """The tap with settings from a file, the environment (TAP_AMOCRM_...) over it, and options over both.
 
+    As in `tap-amocrm --config ENV`, the name ENV stands for no file.
+
     Raises:
         TapError: a setting is missing or wrong, or a file is broken.
     """
     refuse_unknown_variables(os.environ)
-    given = read_config_file(config) if config else {}
+    given = read_config_file(config) if config and str(config) != "ENV" else {}
     remembered = read_json_object("--state", state, '{"bookmarks": {...}}') if state else None
     return TapAmoCRM(config={**given, **from_variables(os.environ, CONFIG_JSONSCHEMA), **overrides}, state=remembered)
 

@@ -1,4 +1,4 @@
-"""Keeps what SCHEMA messages say of an account: the address of its cards and its time zone, for the pages."""
+"""Stores the facts about an account from SCHEMA messages: the address of its cards and its time zone, for the pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST = 300
 
 
 def keep_account(connection: psycopg.Connection[Any], schema: str, account: Mapping[str, Any]) -> None:
-    """Keep an account's address and zone; what is already there costs no write. The caller commits.
+    """Store an account's address and zone; unchanged values cause no write. The caller commits.
 
     Args:
         connection: A session of the load.

@@ -1,4 +1,4 @@
-"""What waits for its commit: records by stream, names, rejected records, cells that were left out."""
+"""A batch that waits for its commit: records by stream, names, rejected records, cells that were left out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from target_crm.records.envelope import SeenRecord
 
 
 class Reject(NamedTuple):
-    """A rejected record, as text, why, and its key where it has a usable one."""
+    """A rejected record: its text, the reason, and its key if it has a usable one."""
 
     stream: str | None
     record: str
@@ -26,7 +26,7 @@ class Reject(NamedTuple):
 
     @property
     def identity(self) -> tuple[Any, ...]:
-        """What tells rejects apart: the record's key, or its text where it has none."""
+        """The identity of a reject: the record's key, or its text."""
         if self.account_id is None or self.amo_id is None:
             return self.stream, self.record
         return self.stream, self.account_id, self.amo_id
@@ -40,7 +40,7 @@ class Buffer:
     read: int = 0
 
     def put(self, record: SeenRecord) -> None:
-        """Take a record in."""
+        """Add a record."""
         self.read += 1
         known = self.records.get(record.key)
         if (
@@ -52,14 +52,14 @@ class Buffer:
             self.records[record.key] = record
 
     def sorted(self) -> list[SeenRecord]:
-        """In the order of keys: near one another in the indexes, and locks are taken in one order."""
+        """In the order of keys, which keeps rows close together in the indexes and takes locks in one order."""
         return [self.records[key] for key in sorted(self.records)]
 
 
 @dataclass
 class Batch:
-    """All that one flush brings to the database. `state` may leave when it is committed; `context` is that of the
-    records, which were sent under one time zone."""
+    """Everything that one flush writes to the database. `state` is released when it is committed; `context` applies to
+    the records, which share one time zone."""
 
     context: Context
     buffers: dict[str, Buffer] = field(default_factory=dict)
@@ -69,13 +69,13 @@ class Batch:
     rows: int = 0
     size: int = 0
     started: float = field(default_factory=time.monotonic)
-    # Records that the merge rejected, by sequence: a merge that is tried again must not count them twice.
+    # Records that the merge rejected, by sequence, so that a repeated merge does not count them twice.
     late_rejects: dict[int, Reject] = field(default_factory=dict)
-    # What can't be merged now, for other sessions hold its rows.
+    # Records that can't be merged now, because other sessions have locked their rows.
     held: dict[tuple[int, str, int, str], Waiting] = field(default_factory=dict)
-    # Records that other rows are in the way of, by sequence: they are tried again at the end of the run.
+    # Records that conflict with other rows, by sequence: they are tried again at the end of the run.
     postponed: dict[int, tuple[SeenRecord, Reject]] = field(default_factory=dict)
-    # Cells whose value was left out, and, as None, those with an open warning whose value is good now.
+    # Cells whose value was left out, and, as None, those with an open warning and a valid value.
     cells: dict[Cell, BadCell | None] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
@@ -91,17 +91,17 @@ class Batch:
         return found | {key[0] for key in self.names}
 
     def hold(self, waiting: Waiting) -> None:
-        """Keep something for later; safe from any thread."""
+        """Store something for later; thread-safe."""
         with self.lock:
             self.held[waiting.cell] = waiting
 
     def note_cells(self, cells: Mapping[Cell, BadCell | None]) -> None:
-        """Note cells during the merge; safe from any thread, and again when the merge is tried again."""
+        """Note cells during the merge; thread-safe, and repeatable if the merge is tried again."""
         with self.lock:
             self.cells |= cells
 
     def reject(self, stream: str, record: SeenRecord, problem: Problem, *, for_now: bool = False) -> None:
-        """Reject a record during the merge, or `for_now` postpone it; safe from any thread."""
+        """Reject a record during the merge, or postpone it with `for_now`; thread-safe."""
         reject = Reject(stream, as_text(record.raw), problem, record.account_id, record.amo_id)
         with self.lock:
             if for_now:
@@ -111,5 +111,5 @@ class Batch:
 
 
 def as_text(raw: bytes) -> str:
-    """Bytes as text that PostgreSQL can hold."""
+    """Bytes as text that PostgreSQL can store."""
     return raw.decode("utf-8", "replace").replace("\x00", "\ufffd")

@@ -1,4 +1,4 @@
-"""Writes whole batches: records, names, deletions, rejects, warnings and the STATE, each batch with one commit."""
+"""Writes batches with records, names, deletions, rejects, warnings and the STATE, each with one commit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _Postponed = dict[tuple[str, tuple[int, int]], tuple[Context, SeenRecord, Reject
 
 
 class BatchWriter:
-    """Writes the batches of a run one after another; all but the constructor runs beside the reading.
+    """Writes the batches of a run one after another; all methods run concurrently with reading.
 
     Args:
         run: The open run.
@@ -47,7 +47,7 @@ class BatchWriter:
         self._progress = LoadProgress(dry_run=run.settings.dry_run)
 
     def write(self, batch: Batch, tombstones: Sequence[Tombstone]) -> bytes | None:
-        """Write a batch, parents before children; the STATE that may leave then."""
+        """Write a batch, parents before children; returns the STATE to release."""
         started = time.monotonic()
         try:
             return self._write(batch, tombstones)
@@ -76,11 +76,11 @@ class BatchWriter:
         return batch.state
 
     def _in_order(self, batch: Batch) -> list[tuple[str, Buffer]]:
-        """What a batch holds by stream, parents before children."""
+        """The records of a batch by stream, parents before children."""
         return [(stream, batch.buffers[stream]) for stream in self._run.live if stream in batch.buffers]
 
     def write_waiting(self, context: Context, accounts: set[int], *, once: bool = False) -> None:
-        """Write what waited for rows that others held, if these are free now; of the run's accounts and these. `once`
+        """Write records that waited for locked rows, if the rows are free now; of the run's accounts and these. `once`
         as in `WaitingRecords.again`."""
 
         def batch_of(zone: tzinfo) -> Batch:
@@ -99,8 +99,7 @@ class BatchWriter:
             self._close(batch)
 
     def write_decided(self, context: Context, accounts: set[int]) -> None:
-        """Decide which of the records that are like rows become which, and write these; of the run's accounts and
-        these."""
+        """Decide the records that resemble existing rows, and write them; of the run's accounts and these."""
         run = self._run
         for decided in run.matching.decide(run.accounts | accounts, context):
             self._write_decided(context, decided)
@@ -133,7 +132,7 @@ class BatchWriter:
         self._close(batch)
 
     def write_postponed(self) -> None:
-        """Write records that other rows were in the way of, when all else is done; what still is refused is rejected.
+        """Write postponed records after everything else; those that are refused again are rejected.
 
         Raises:
             StrictError, TooManyRejectsError: as for any reject.
@@ -156,7 +155,7 @@ class BatchWriter:
         self._reject_at_last([reject for key, (_, _, reject) in left.items() if key not in proposed])
 
     def _propose(self, left: _Postponed) -> set[tuple[str, tuple[int, int]]]:
-        """Let those wait for a person that unique constraints of the CRM refuse."""
+        """Turn records that violate unique constraints of the CRM into proposals."""
         run = self._run
         refused = [(stream, context, record, reject.problem) for (stream, _), (context, record, reject) in left.items()]
         proposed = run.matching.refused(refused) if refused else set()
@@ -201,7 +200,7 @@ class BatchWriter:
             self._run.counts.setdefault(table, Counts()).add(counts)
 
     def _delete(self, tombstones: Sequence[Tombstone]) -> None:
-        """Mark rows deleted, all or none: the guard of one table leaves no mark in another."""
+        """Mark rows deleted, all or none: if the guard of one table stops, no other table is marked."""
         session, done = self._streams.first, {}
         so_far = dict(session.deleted_so_far)
         try:
@@ -218,7 +217,8 @@ class BatchWriter:
             self._run.count(stream).add(counts)
 
     def _postpone(self, batch: Batch) -> None:
-        """Keep the records that other rows are in the way of, for the end of the run; a later version replaces one."""
+        """Keep records that conflict with other rows for the end of the run; a later version replaces an earlier
+        one."""
         for stream, buffer in batch.buffers.items():
             for key in buffer.records if self._postponed else ():
                 self._postponed.pop((stream, key), None)
@@ -226,7 +226,7 @@ class BatchWriter:
             self._postponed[str(reject.stream), record.key] = batch.context, record, reject
 
     def _close(self, batch: Batch) -> None:
-        """Write what came of a batch beside its rows, and commit."""
+        """Write the results of a batch other than its rows, and commit."""
         run = self._run
         run.connection.verify()
         rejected = [*batch.rejects, *batch.late_rejects.values()]
@@ -257,7 +257,7 @@ class BatchWriter:
         run.refuse_too_many()
 
     def renew_sessions(self) -> None:
-        """Open again what was closed while it was idle. Raises as `LoadSessions.renew`."""
+        """Reopen sessions that were closed while idle. Raises as `LoadSessions.renew`."""
         self._streams.renew_sessions()
 
     def keep_state(self, state: bytes) -> None:
@@ -267,5 +267,5 @@ class BatchWriter:
 
 
 def _deletion(session: MergeSession, stream: str, lines: list[bytes], _: bool) -> Counts:
-    """Deletions lock their rows anyway."""
+    """Deletions always lock their rows."""
     return delete(session, stream, lines)

@@ -18,12 +18,12 @@ from target_crm.sql.queries import query
 
 logger = logging.getLogger("target-crm")
 Connection = psycopg.Connection[Any]
-# Of whole records: those that wait for a row which somebody holds, or for the record that they link to.
+# Codes of whole records that wait for a locked row, or for the record that they link to.
 WAITING = ("W_ROW_HELD", "W_RECORD_WAITS")
 
 
 def open_warnings(connection: Connection, schema: str) -> dict[tuple[str, int, int], set[Cell]]:
-    """The cells with an open warning, by stream, account and id; whole records that wait are not among them."""
+    """The cells with an open warning, by stream, account and id, without waiting records."""
     found: dict[tuple[str, int, int], set[Cell]] = {}
     for stream, account, identity, table, column in connection.execute(
         query("warnings.sql", "find_open_cells", schema)
@@ -33,7 +33,7 @@ def open_warnings(connection: Connection, schema: str) -> dict[tuple[str, int, i
 
 
 def write_warnings(connection: Connection, schema: str, run_id: int, cells: Sequence[BadCell]) -> None:
-    """Keep warnings; the open one of a cell is updated where it says something else now. The caller commits."""
+    """Store warnings; the open warning of a cell is updated if it has changed. The caller commits."""
     if not cells:
         return
     letters = Letters(connection.info.parameter_status("server_encoding"))
@@ -54,7 +54,7 @@ def write_warnings(connection: Connection, schema: str, run_id: int, cells: Sequ
 
 
 def close_warnings(connection: Connection, schema: str, cells: Collection[Cell]) -> None:
-    """Close the warnings of cells whose value came and was good. The caller commits."""
+    """Close the warnings of cells that received a valid value. The caller commits."""
     if not cells:
         return
     columns = [[cell[place] for cell in cells] for place in range(4)]
@@ -62,7 +62,7 @@ def close_warnings(connection: Connection, schema: str, cells: Collection[Cell])
 
 
 def log_warnings(counted: Counter[tuple[str, str, str]]) -> None:
-    """Tell which columns' values were left out, without the values: they may be a person's."""
+    """Log the columns whose values were left out, without the values, which may be personal data."""
     for (table, column, code), number in sorted(counted.items()):
         logger.warning(
             "%s.%s: %d values were left out, and the rest of their records was loaded (%s); see sync_warnings.",
@@ -74,7 +74,7 @@ def log_warnings(counted: Counter[tuple[str, str, str]]) -> None:
 
 
 class CellWarnings:
-    """The open warnings, and how often each column's values were left out in this run.
+    """The open warnings, and the number of values left out in this run by column.
 
     Args:
         connection: Where the warnings of earlier runs are read from.
@@ -88,11 +88,12 @@ class CellWarnings:
         self._counted: Counter[tuple[str, str, str]] = Counter()
 
     def refresh(self, connection: Connection) -> None:
-        """See which warnings are open now."""
+        """Read which warnings are open."""
         self._open = open_warnings(connection, self._schema)
 
     def seen(self, stream: str, extractor: Extractor, found: Extracted) -> dict[Cell, BadCell | None]:
-        """The cells of extracted records that were left out, and, as None, those with an open warning that are good."""
+        """The cells of extracted records that were left out, and, as None, those with an open warning and a valid
+        value."""
         cells: dict[Cell, BadCell | None] = {}
         if self._open:
             for record in found.records:

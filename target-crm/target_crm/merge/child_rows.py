@@ -36,7 +36,7 @@ def merge_child_rows(session: MergeSession, spec: MergeSpec) -> None:
 
 
 def _remove(session: MergeSession, one: sets.SetSpec) -> None:
-    """Remove what amoCRM dropped: lock the rows first, then look at the application's columns and keys."""
+    """Remove items that amoCRM dropped: lock the rows first, then check the application's columns and foreign keys."""
     known = one.live
     live = replace(known, columns=read_columns(session.connection, known.schema, known.name))
     gone = session.run(sets.lock_gone(one, live)).rowcount
@@ -47,7 +47,7 @@ def _remove(session: MergeSession, one: sets.SetSpec) -> None:
     if kept > 0:
         tables = ", ".join(sorted({".".join(key.table) for key in pointing}))
         logger.warning(
-            "%s: %d rows whose items are gone from amoCRM are kept, since foreign keys may point at them (%s).",
+            "%s: %d rows whose items were removed in amoCRM are kept, because foreign keys may reference them (%s).",
             known.name,
             kept,
             tables,

@@ -1,4 +1,4 @@
-"""The first step of a merge: tells new records from those that may have changed, and leaves out the rest."""
+"""First step of a merge: separates new records from those that may have changed, and drops the others."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from target_crm.sql.statements import Statements
 
 @dataclass(frozen=True)
 class Arrival:
-    """What the database says of a batch's new records: the time of the transaction, sequences of records whose key it
-    knows, and the mark of deletion of those that have one."""
+    """Facts from the database about new records of a batch: the time of the transaction, sequences of records whose key
+    is known, and their soft-delete timestamps."""
 
     now: str = ""
     known: frozenset[int] = frozenset()
@@ -26,7 +26,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class ClassifiedBatch:
-    """New records, those that may have changed, and what the database knows of the new ones."""
+    """New records, those that may have changed, and facts about the new ones."""
 
     new: list[SeenRecord]
     changed: list[SeenRecord]
@@ -35,9 +35,9 @@ class ClassifiedBatch:
 
 
 def classify(session: MergeSession, statements: Statements, records: Sequence[SeenRecord]) -> ClassifiedBatch:
-    """Classify a batch by its keys, times and hashes; the records are not extracted for that.
+    """Classify a batch by keys, times and hashes, without extracting the records.
 
-    All records of a table that is only matched are new: nothing of them is kept in a row.
+    All records of a table that is only matched are new, because its rows store nothing of them.
     """
     if statements.spec.live.mapping.match_only:
         return ClassifiedBatch(list(records), [], Arrival(), Counts(read=len(records)))

@@ -1,4 +1,4 @@
-"""PostgreSQL's text format of COPY, a column at a time: escaping is done once for a whole column, at the speed of C."""
+"""PostgreSQL's text format of COPY, column by column: a whole column is escaped at once, at the speed of C."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class Column(Protocol):
-    """A dumped column: a list, or something that dumps a slice when it is asked for."""
+    """A dumped column: a list, or an object that dumps slices on demand."""
 
     def __len__(self) -> int: ...
 
@@ -21,7 +21,8 @@ _CHUNK_ROWS = 500
 
 
 def dump_column(values: Sequence[Any]) -> list[bytes]:
-    """The column's values as COPY takes them: text, numbers, booleans, lists (as arrays), objects (as JSON), None."""
+    """The column's values in the format of COPY: text, numbers, booleans, lists (as arrays), objects (as JSON),
+    None."""
     kinds = set(map(type, values))
     if kinds == {int}:
         return [b"%d" % value for value in values]
@@ -41,7 +42,7 @@ def dump_column(values: Sequence[Any]) -> list[bytes]:
 def _escape_all(texts: Sequence[str]) -> list[bytes]:
     if not texts:
         return []
-    # PostgreSQL's text holds no NUL, so that NUL can separate the values.
+    # PostgreSQL's text can't contain NUL, so NUL can separate the values.
     parts = escape("\0".join(texts).encode()).split(b"\0")
     if len(parts) != len(texts):
         parts = [escape(text.replace("\0", "").encode()) for text in texts]
@@ -49,12 +50,12 @@ def _escape_all(texts: Sequence[str]) -> list[bytes]:
 
 
 def dump_documents(documents: Sequence[bytes]) -> list[bytes]:
-    """JSON documents as COPY takes them."""
+    """JSON documents in the format of COPY."""
     return escape(b"\0".join(documents)).split(b"\0") if documents else []
 
 
 def escape(text: bytes) -> bytes:
-    """Escapes what COPY would take for its own."""
+    """Escapes characters with a meaning in COPY."""
     text = text.replace(b"\\", b"\\\\")
     for plain, escaped in ((b"\t", b"\\t"), (b"\n", b"\\n"), (b"\r", b"\\r")):
         if plain in text:
@@ -63,7 +64,7 @@ def escape(text: bytes) -> bytes:
 
 
 def as_copied(value: Any) -> str:
-    """A value as PostgreSQL's types read it."""
+    """A value in the notation of PostgreSQL's types."""
     if value.__class__ is str:
         return str(value)
     if isinstance(value, bool):
@@ -86,7 +87,7 @@ def _array(items: tuple[Any, ...]) -> str:
 
 
 def rows_of(columns: Sequence[Column]) -> Iterator[bytes]:
-    """The dumped columns as rows, some hundred at a time."""
+    """The dumped columns as rows, several hundred at a time."""
     for start in range(0, len(columns[0]), _CHUNK_ROWS):
         rows: Iterable[tuple[bytes, ...]] = zip(
             *(column[start : start + _CHUNK_ROWS] for column in columns), strict=True

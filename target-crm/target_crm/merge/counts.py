@@ -1,4 +1,4 @@
-"""What a merge did, and what keeps one from being done as it was planned."""
+"""Counts of a merge, and the errors that prevent a merge as planned."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 
 class SkippedError(Exception):
-    """The database left rows as they are, without an error: a trigger returned NULL. They are left out, too."""
+    """The database silently left rows unchanged because a trigger returned NULL. They are left out."""
 
     def __init__(self, table: str, rows: Sequence[str]) -> None:
         super().__init__(f"{len(rows)} rows of {table}")
@@ -15,12 +15,12 @@ class SkippedError(Exception):
 
 
 class ContendedError(Exception):
-    """Somebody changed rows between plan and write; the batch is merged again under locks."""
+    """Rows were changed between plan and write; the batch is merged again under locks."""
 
 
 @dataclass
 class Counts:
-    """What a merge did to one table, in rows; conflicts are counted in cells."""
+    """Counts of a merge for one table, in rows; conflicts are counted in cells."""
 
     read: int = 0
     inserted: int = 0
@@ -38,7 +38,7 @@ class Counts:
     unmatched: int = 0
     warnings: int = 0
     skipped_by_database: int = 0
-    # Rows that were there before and belong to a record now; records that wait for a person.
+    # Existing rows that were adopted; records that wait for a decision.
     adopted: int = 0
     proposed: int = 0
 

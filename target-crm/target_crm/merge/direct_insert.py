@@ -1,4 +1,4 @@
-"""Inserts new records by copying them straight into the tables: keys are made beforehand, nothing is staged."""
+"""Inserts new records by copying them directly into the tables: keys are generated in advance, nothing is staged."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class Documents:
-    """What goes into `raw_fields`: each record with its base, and what was written instead of nothing (`left`).
+    """The values of `raw_fields`: each record with its base, and defaults that were written for empty values (`left`).
 
-    A column of COPY that is made as it is sent, since it is most of a batch's bytes.
+    A column of COPY that is generated while it is sent, because it has most of a batch's bytes.
     """
 
     def __init__(
@@ -59,17 +59,17 @@ def encode_bases(found: Extracted) -> list[bytes]:
 def insert_new(
     connection: Connection, statements: Statements, keys: RowKeys, found: Extracted, arrival: Arrival
 ) -> int:
-    """Insert records, the items of their sets, their keys and the journal; how many.
+    """Insert records, the items of their sets, their keys and the journal; returns the number of rows.
 
     Args:
-        connection: Inside the caller's transaction.
+        connection: In the caller's transaction.
         statements: Of the records' stream.
-        keys: Where the rows' keys come from.
+        keys: The source of the rows' keys.
         found: The records, their references resolved.
-        arrival: What the database knows of them.
+        arrival: Facts from the database about them.
 
     Raises:
-        psycopg.Error: the database refused a value, or somebody inserted one of the rows meanwhile.
+        psycopg.Error: the database refused a value, or one of the rows was inserted by another session.
     """
     spec, number = statements.spec, len(found.records)
     if not number:
@@ -99,7 +99,7 @@ def insert_new(
 
 
 def _with_own(connection: Connection, spec: MergeSpec, row_keys: Sequence[Any], bases: Sequence[bytes]) -> list[bytes]:
-    """The bases with what else the rows hold now (`untouched.left_columns`), under a separate key."""
+    """The bases together with other values of the rows (`untouched.left_columns`), under a separate key."""
     keys = [str(key) for key in row_keys]
     left = dict(connection.execute(direct.read_left(spec), (keys,)).fetchall())
     return [
@@ -116,7 +116,7 @@ def _rows(
     docs: Documents,
     made: Sequence[str | None],
 ) -> list[Column]:
-    """The columns of `copy_rows`; `made` is what jsonb columns hold beside keys that the mapping fills."""
+    """The columns of `copy_rows`; `made` are the values of jsonb columns apart from keys that the mapping fills."""
     table, records = spec.live.mapping, found.records
     stamps: dict[str, list[Any]] = {
         "amo_created_at": found.created,
@@ -157,7 +157,7 @@ def _rows(
 
 
 def _documents(spec: MergeSpec, found: Extracted, made: Sequence[str | None]) -> list[Column]:
-    """The jsonb columns of which the mapping fills keys; `made` is what each holds beside these."""
+    """The jsonb columns with mapped keys; `made` are their other values."""
     columns: list[Column] = []
     for host, text in zip(hosts_of(spec.live), made, strict=True):
         beside = json.loads(text) if text else {}
@@ -176,7 +176,7 @@ def _documents(spec: MergeSpec, found: Extracted, made: Sequence[str | None]) ->
 
 
 def _defaults_left(spec: MergeSpec, found: Extracted, arrival: Arrival) -> dict[int, dict[str, Any]]:
-    """The defaults that are written where records say nothing, by place and column."""
+    """The defaults for records without a value, by position and column."""
     left: dict[int, dict[str, Any]] = {}
     defaults = spec.live.mapping.defaults
     for slot, values in zip(spec.slots, found.columns, strict=True):
@@ -193,7 +193,7 @@ def _defaults_left(spec: MergeSpec, found: Extracted, arrival: Arrival) -> dict[
 
 
 def _with_left(bases: Sequence[bytes], left: Mapping[int, dict[str, Any]]) -> Sequence[bytes]:
-    """The bases, with what was left in the row instead of nothing: what a new row holds."""
+    """The bases together with defaults that were written for empty values: the contents of a new row."""
     if not left:
         return bases
     return [
@@ -226,7 +226,7 @@ def _insert_items(
 
 
 def _item_columns(item_set: ItemSet, items: Sequence[Item], parents: Sequence[bytes], now: str) -> list[Column]:
-    """The columns of `copy_set`, the key left out."""
+    """The columns of `copy_set` without the key."""
     columns: list[Column] = [parents, dump_documents([item.document for item in items])]
     for role in ITEM_COLUMNS:
         if role in item_set.columns:
@@ -240,10 +240,10 @@ def _item_columns(item_set: ItemSet, items: Sequence[Item], parents: Sequence[by
 def _remember(
     connection: Connection, statements: Statements, row_keys: Sequence[Any], found: Extracted, arrival: Arrival
 ) -> None:
-    """Remember which record became which row."""
+    """Store which record became which row."""
     spec = statements.spec
     row = connection.execute(direct.read_version(spec, row_keys[0])).fetchone()
-    # All rows of one COPY are of one version: that of the transaction.
+    # All rows of one COPY have the same version: that of the transaction.
     version = row[0] if row else None
     pairs = list(zip(found.records, row_keys, strict=True))
     fresh = [pair for pair in pairs if pair[0].seq not in arrival.known]

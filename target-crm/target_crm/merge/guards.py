@@ -1,4 +1,4 @@
-"""Guards that stop a batch which would change or delete too much of a table, unless a person allowed it once."""
+"""Guards that stop a batch that would change or delete too much of a table, unless a person allowed it once."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from target_crm.sql.merge import PlanSummary
 from target_crm.sql.queries import query
 from target_crm.sql.spec import MergeSpec
 
-# Below this many rows of a batch a share says nothing.
+# In batches with fewer rows, a share is not meaningful.
 _LEAST_ROWS_FOR_SHARE = 20
-# One deletion is never a mass deletion, however small the table.
+# A single deletion is never a mass deletion, however small the table.
 _LEAST_DELETES = 2
-# So many keys of the rows that it is about go with the error.
+# Number of keys of affected rows that the error carries.
 _MOST_KEYS = 50
 
 
 def guard_deletes(session: MergeSession, live: LiveTable, marked: int) -> None:
-    """Stop before rows are marked deleted if they are too many together with those of the run so far.
+    """Stop before rows are marked deleted if there are too many of them, including earlier ones of the run.
 
     Raises:
         GuardError: more of the table than `max_deletes_percent`, and nobody allowed it.
@@ -62,7 +62,7 @@ def guard_changes(session: MergeSession, spec: MergeSpec, plan: PlanSummary) -> 
 
 
 def _is_allowed(session: MergeSession, code: str, table: str, column: str, number: int) -> bool:
-    """Whether a person allowed it for one run, which is this one from now on."""
+    """Whether a person allowed it for one run; this run uses the permission."""
     given = {"run": session.run_id, "code": code, "table": table, "column": column, "number": number}
     literals = {name: sql.Literal(value) for name, value in given.items()}
     return session.run(query("permissions.sql", "use", session.schema, **literals)).fetchone() is not None

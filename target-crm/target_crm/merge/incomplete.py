@@ -1,4 +1,4 @@
-"""Keeps what a changed record does not say whole from being taken for empty or gone."""
+"""Prevents values that a changed record contains only in part from being treated as empty or removed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from target_crm.sql.spec import MergeSpec
 
 
 def leave_incomplete(session: MergeSession, spec: MergeSpec, found: Extracted) -> None:
-    """Leave alone what was read in part: columns of several properties, and sets."""
+    """Leave values unchanged that were read only in part: columns of several properties, and sets."""
     _leave_columns(session, spec, found)
     for index, (item_set, places) in enumerate(zip(spec.live.mapping.sets, found.incomplete, strict=True)):
-        # Of a set that is not read whole nothing is treated as gone.
+        # If a set was read in part, no item is treated as removed.
         for place in places:
             found.items[index][place] = []
             found.bases[place].pop(item_set.name, None)
 
 
 def _leave_columns(session: MergeSession, spec: MergeSpec, found: Extracted) -> None:
-    """Leave columns alone that are made of several properties, of rows that had those which did not come now.
+    """Leave columns of several properties unchanged if properties that the row had before did not come.
 
-    A property that was taken out of the selection is not empty: what the others give without it is another value.
+    A deselected property is not empty: the others without it would give another value.
     """
     by_names: dict[tuple[int, tuple[str, ...]], dict[tuple[int, int], list[int]]] = {}
     for place, number, names in found.partial:

@@ -1,4 +1,4 @@
-"""Inserts staged records that are new, where they can't be copied straight into their table."""
+"""Inserts staged new records that can't be copied directly into their table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def insert_staged(session: MergeSession, statements: Statements, parts: Sequence
 
 
 def _insert_rows(session: MergeSession, statements: Statements) -> int:
-    """Insert the rows; twice where triggers store something else than what was written (`stored_forms`)."""
+    """Insert the rows; twice if triggers store other values than those written (`stored_forms`)."""
     spec = statements.spec
     if not spec.live.rewrites:
         return _insert_once(session, statements)

@@ -1,4 +1,4 @@
-"""Links rows that waited for a record which has come now."""
+"""Links rows that waited for a record that has arrived."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from target_crm.sql.spec import MergeSpec
 def link_waiting(
     session: MergeSession, spec: MergeSpec, stream: str, records: Sequence[SeenRecord], *, lock: bool
 ) -> None:
-    """Link the rows that waited for records which came just now."""
+    """Link the rows that waited for records that have just arrived."""
     accounts = sorted({record.account_id for record in records})
     if not session.run(links.some_wait(session.schema, stream, accounts)).fetchone():
         return
@@ -38,7 +38,7 @@ def link_waiting(
 
 
 def _follow(session: MergeSession, child: str, link: Column, *, lock: bool) -> None:
-    """Fill the columns that take their value through a link which has been made just now."""
+    """Fill columns whose value comes through a link that has just been made."""
     for column in session.live[child].mapping.columns:
         if column.via and column.via[0] == link.name:
             part = _with(session.spec(child, column.name), replace(column, link=None, path=()))
@@ -46,7 +46,7 @@ def _follow(session: MergeSession, child: str, link: Column, *, lock: bool) -> N
 
 
 def _with(spec: MergeSpec, column: Column) -> MergeSpec:
-    """The spec of a partial merge with another reading of its column."""
+    """The spec of a partial merge with another source of its column."""
     mapping = spec.live.mapping
     columns = tuple(column if one.name == column.name else one for one in mapping.columns)
     return replace(spec, live=replace(spec.live, mapping=replace(mapping, columns=columns)))

@@ -1,4 +1,4 @@
-"""Rows that were there before: tied to records that were chosen for them, counted where they are only matched."""
+"""Existing rows: ties them to the records chosen for them, and counts matches of tables that are only matched."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from target_crm.sql.ties import tie_emptied, tie_rows
 
 
 def tie_chosen(session: MergeSession, spec: MergeSpec, stream: str, records: Sequence[SeenRecord]) -> int:
-    """Give rows that were chosen for some of the records their keys; how many."""
+    """Give rows that were chosen for records the keys of these records; returns the number."""
     chosen = session.ties.get(stream)
     ties = [(*r.key, *chosen[r.key]) for r in records if r.key in chosen] if chosen else []
     return session.run(tie_rows(spec.live, spec.schema, spec.run_id, ties)).rowcount if ties else 0
 
 
 def tie_again(session: MergeSession, spec: MergeSpec) -> int:
-    """Give rows whose ids somebody emptied (a form that was opened before the load) back to the seen records whose
-    rows they are by `sync_keys`; how many."""
+    """Restore the IDs of rows in which they were cleared (by a form that was opened before the load), according to
+    `sync_keys`; returns the number."""
     done = session.run(tie_emptied(spec)).rowcount
     if done > 0:
         session.tied_again[spec.live.mapping.table] = session.tied_again.get(spec.live.mapping.table, 0) + done
@@ -29,7 +29,7 @@ def tie_again(session: MergeSession, spec: MergeSpec) -> int:
 
 
 def count_matched(session: MergeSession, spec: MergeSpec, stream: str, rows: int) -> Counts:
-    """What became of the staged records of a table that is only matched; those without a row are noted."""
+    """Counts of the staged records of a table that is only matched; those without a row are noted."""
     unmatched = [links.Unmatched._make(row) for row in session.run(links.unmatched(spec)).fetchall()]
     session.unmatched.update({(stream, one.account_id, one.amo_id): (one.name, one.email) for one in unmatched})
     return Counts(unmatched=len(unmatched), unchanged=rows - len(unmatched))

@@ -1,4 +1,4 @@
-"""The merge of one batch: classify, extract, resolve, insert, update, link what waited."""
+"""The merge of one batch: classify, extract, resolve, insert, update, link waiting rows."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def merge(
     """Merge records of one stream, each key once.
 
     Args:
-        session: Where, inside the caller's transaction.
+        session: The session, in the caller's transaction.
         stream: A mapped stream.
-        records: What has been seen of the records.
+        records: The records as read by their envelope.
         extract: Reads the records that need it.
-        lock: Lock the rows first; slower, and immune to people who edit meanwhile.
+        lock: Lock the rows first; slower, but safe against concurrent edits.
 
     Raises:
         ContendedError: a row changed between plan and write (never under `lock`).
@@ -78,7 +78,7 @@ def merge(
 def _merge_staged(
     session: MergeSession, statements: Statements, stream: str, parts: Sequence[Staged], *, lock: bool
 ) -> Counts:
-    """Merge records that are not copied straight into their table."""
+    """Merge records that are not copied directly into their table."""
     spec, table = statements.spec, statements.spec.live.mapping
     rows = stage(session, statements, parts)
     if table.match_only:

@@ -1,4 +1,4 @@
-"""Writes names of pipelines, statuses and the like, and brings them to the rows that use them."""
+"""Writes reference data (pipelines, statuses, ...), and updates the rows that use it."""
 
 from __future__ import annotations
 

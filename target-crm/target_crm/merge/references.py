@@ -1,4 +1,4 @@
-"""Resolves what records refer to: IDs of linked records into keys of the CRM's rows, numbers into names."""
+"""Resolves references of records: IDs of linked records into keys of the CRM's rows, and numbers into names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Connection = psycopg.Connection[Any]
 
 
 class Waiting(NamedTuple):
-    """A link whose other end has not come."""
+    """A link whose target has not arrived."""
 
     account_id: int
     column: str
@@ -34,7 +34,7 @@ class Waiting(NamedTuple):
 
 
 def resolve_references(session: MergeSession, statements: Statements, found: Extracted, *, lock: bool) -> list[Waiting]:
-    """Resolve what the records refer to, and keep the links that must wait; these."""
+    """Resolve the references of records; stores and returns the links that must wait."""
     live = statements.spec.live
     waiting = resolve(session.connection, session.schema, live, session.live, found, lock=lock)
     if not waiting or live.mapping.match_only:
@@ -57,11 +57,11 @@ def resolve(
 ) -> list[Waiting]:
     """Replace IDs and references with keys and names, in the columns and in the bases.
 
-    A handful of queries for each account, however many the records are. With `lock` the rows that are linked to can't
-    be deleted before the transaction ends.
+    Needs a few queries per account, independent of the number of records. With `lock` the linked rows can't be deleted
+    before the transaction ends.
 
     Returns:
-        The links whose other end is not there yet; their values are None.
+        The links whose target does not exist yet; their values are None.
     """
     waiting: list[Waiting] = []
     accounts = {record.account_id for record in found.records}
@@ -102,7 +102,7 @@ def resolve(
 def _take_through(
     connection: Connection, live: LiveTable, parents: Mapping[str, LiveTable], found: Extracted, number: int
 ) -> None:
-    """Fill a column from the rows that another column of the same records points to, where it has no value yet."""
+    """Fill empty values of a column from the rows that another column of the same records references."""
     column = live.mapping.columns[number]
     first, second = column.via or ("", "")
     place_of = next(place for place, other in enumerate(live.mapping.columns) if other.name == first)
@@ -127,7 +127,7 @@ def _translated(
     column: Column,
     name: str,
 ) -> Any:
-    """What the mapping's `values` make of a name; None, and a warning, for one that is not listed."""
+    """Translate a name by the mapping's `values`; None and a warning if it is not listed."""
     try:
         return next(iter(translate([name])), None)
     except CellError as error:

@@ -1,4 +1,4 @@
-"""Leaves out new records that lack a value which their row can't do without: permanently, or until it can be found."""
+"""Leaves out new records that lack a required value, permanently or until it is available."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from target_crm.sql.spec import MergeSpec
 
 
 def leave_required(spec: MergeSpec, found: Extracted, waiting: list[Waiting]) -> None:
-    """Take the records out whose required columns have no value; each is reported as a warning, or kept to wait.
+    """Leave out records whose required columns have no value; each gives a warning or waits.
 
-    A record waits only for a link that it names: one that names none is left out.
+    A record waits only for a link that it names; a record without one is left out.
     """
     table = spec.live.mapping
     named = {(link.account_id, link.amo_id, link.column): link for link in waiting}
@@ -39,6 +39,6 @@ def leave_required(spec: MergeSpec, found: Extracted, waiting: list[Waiting]) ->
 
 
 def _waits_for(column: Column, named: dict[tuple[int, int, str], Waiting], key: tuple[int, int]) -> Waiting | None:
-    """The link that a column's value waits for: its own, or the one that it goes through."""
+    """The link for which a column's value waits: its own, or the one of `via`."""
     own = named.get((*key, column.name))
     return own or (named.get((*key, column.via[0])) if column.via else None)

@@ -1,4 +1,4 @@
-"""Primary keys of new rows, made before the rows are: so that rows, items and journal can be copied at once."""
+"""Primary keys of new rows, generated in advance so that rows, items and journal can be copied together."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from target_crm.sql.untouched import item_filled_columns
 
 Connection = psycopg.Connection[Any]
 
-# What a table must be for its rows to be copied into it: a plain table, without row-level security (which COPY
-# does not take), rules (which COPY passes by) and triggers that may change or refuse rows that are inserted (tgtype: 4
-# insert); and with a key that can be made here or drawn from a sequence.
+# Rows can be copied directly only into plain tables without row-level security (not supported by COPY), rewrite rules
+# (bypassed by COPY) and BEFORE INSERT triggers (tgtype: 4 insert), whose keys can be generated here or drawn from a
+# sequence.
 _FACTS = """
     SELECT asked.name, asked.key,
         c.relkind IN ('r', 'p') AND NOT c.relrowsecurity AND NOT c.relhasrules AND NOT EXISTS (
@@ -33,12 +33,12 @@ _FACTS = """
 
 @dataclass(frozen=True)
 class RowKeys:
-    """Where a table's keys come from: `sequence` is None for UUIDs."""
+    """The source of a table's keys; `sequence` is None for UUIDs."""
 
     sequence: str | None = None
 
     def make(self, connection: Connection, number: int) -> list[Any]:
-        """So many new keys: whole numbers of the sequence, or UUIDs as text, in ascending order."""
+        """A number of new keys in ascending order: integers of the sequence, or UUIDs as text."""
         if self.sequence is None:
             return new_uuids(number)
         row = connection.execute(
@@ -49,12 +49,12 @@ class RowKeys:
 
 
 def new_uuids(number: int) -> list[str]:
-    """So many UUIDs of version 7 (RFC 9562), ascending: new rows then lie near one another in the indexes."""
+    """A number of ascending UUIDs of version 7 (RFC 9562), which keep new rows close together in the indexes."""
     now = time.time_ns() // 1_000_000
     noise = os.urandom(8 * number).hex()
     made = []
     for place in range(number):
-        # 4096 in a millisecond; what is more borrows from the next ones.
+        # 4096 per millisecond; more of them use the following milliseconds.
         moment = f"{now + (place >> 12):012x}"
         tail = noise[16 * place : 16 * place + 16]
         variant = "89ab"[int(tail[0], 16) & 3]
@@ -63,8 +63,7 @@ def new_uuids(number: int) -> list[str]:
 
 
 def _sources(connection: Connection, wanted: Iterable[tuple[LiveTable, str]]) -> dict[tuple[str, str], RowKeys]:
-    """Where the keys of tables can be had before their rows are written, by table and key; those that only the database
-    makes are left out."""
+    """The sources of keys by table and key, for tables whose keys can be generated before their rows are written."""
     columns = {
         (live.identifier.as_string(connection), key): column
         for live, key in wanted
@@ -81,8 +80,8 @@ def _sources(connection: Connection, wanted: Iterable[tuple[LiveTable, str]]) ->
 
 
 def find_row_keys(connection: Connection, live: Mapping[str, LiveTable]) -> dict[str, RowKeys]:
-    """The streams whose rows, and the items of whose sets, can be copied straight into their tables."""
-    # Of tables that are only matched no row is made, and what is an expression only an INSERT works out.
+    """The streams whose rows and items can be copied directly into their tables."""
+    # Tables that are only matched get no rows, and expressions are computed only by an INSERT.
     tables = {
         stream: table
         for stream, table in live.items()
@@ -97,7 +96,7 @@ def find_row_keys(connection: Connection, live: Mapping[str, LiveTable]) -> dict
     found: dict[str, RowKeys] = {}
     for stream, table in tables.items():
         keys, *sets = [sources.get((part.identifier.as_string(connection), key)) for part, key in parts[stream]]
-        # What only the database knows of an item is read from its row, and remembered there.
+        # Values that the database fills in are read from an item's row and remembered there.
         filled = any(item_filled_columns(s, table.sets[s.name]) for s in table.mapping.sets)
         if keys is not None and None not in sets and not filled:
             found[stream] = keys
@@ -105,5 +104,5 @@ def find_row_keys(connection: Connection, live: Mapping[str, LiveTable]) -> dict
 
 
 def make_item_keys(live: LiveTable, key: str, number: int) -> list[str] | None:
-    """Keys of a set's new rows, where the loader makes them."""
+    """Keys of new child rows, if the loader generates them."""
     return new_uuids(number) if has_own_keys(live, key) else None

@@ -1,4 +1,4 @@
-"""One connection that merges: its tables, statements, and what the merge under way has noted."""
+"""A connection that merges: its tables, its statements, and notes of the current merge."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ class MergeSession:
     run_id: int
     row_keys: Mapping[str, RowKeys] = field(default_factory=dict)
     deleted_so_far: dict[str, int] = field(default_factory=dict)
-    # Whether records are compared value by value also where key and hash say that nothing has changed.
+    # Whether records are compared by value even if key and hash are unchanged.
     compares_all: bool = False
-    # Of the merge under way: rows that a trigger keeps as they are, by table; columns that are emptied before they are
-    # written, for their values are unique and change places.
+    # Of the current merge: rows that a trigger leaves unchanged, by table; columns that are cleared before they are
+    # written, because unique values are exchanged.
     skipping: dict[str, set[str]] = field(default_factory=dict)
     vacating: set[tuple[str, str]] = field(default_factory=set)
-    # Items of sets that triggers left out, by table.
+    # Items that triggers left out, by table.
     skipped_items: dict[str, int] = field(default_factory=dict)
-    # Of a dry run: table, row, column, base, the CRM's value, amoCRM's value of each edit that stays.
+    # In a dry run: table, row, column, base, the CRM's value and amoCRM's value of each edit that stays.
     kept_cells: list[tuple[Any, ...]] = field(default_factory=list)
     # Name and e-mail of records that match no row, by stream, account and amoCRM id.
     unmatched: dict[tuple[str, int, int], tuple[str | None, str | None]] = field(default_factory=dict)
     # Rows that were tied to their records again, by table.
     tied_again: dict[str, int] = field(default_factory=dict)
-    # Rows that records become which are merged next: row and rule, by stream and key.
+    # Rows for the records that are merged next: row and rule, by stream and key.
     ties: dict[str, dict[tuple[int, int], tuple[str, str]]] = field(default_factory=dict)
     _with_triggers: dict[str, bool] = field(default_factory=dict)
     _statements: dict[str, Statements] = field(default_factory=dict)
 
     def use(self, connection: PinnedConnection) -> None:
-        """Go on over another session, which knows none of the temporary tables."""
+        """Continue with another session, which has none of the temporary tables."""
         self.connection = connection
         self._statements.clear()
 
@@ -64,7 +64,7 @@ class MergeSession:
         return self.connection.execute(statement)  # type: ignore[arg-type]
 
     def run_all(self, statements: Iterable[sql.Composable | bytes]) -> None:
-        """Run statements one after another: Citus takes no two of them in one string."""
+        """Run statements one after another, because Citus does not accept two of them in one string."""
         for statement in statements:
             self.run(statement)
 
@@ -78,7 +78,7 @@ class MergeSession:
         return {stream: number for number, stream in enumerate(self.live)}
 
     def spec(self, stream: str, only: str | None = None) -> MergeSpec:
-        """What the stream's merge is compiled from; one column alone for a partial one."""
+        """The spec from which the stream's merge is compiled; a single column for a partial merge."""
         return MergeSpec(
             self.live[stream],
             self.live,
@@ -90,7 +90,7 @@ class MergeSession:
         )
 
     def prepare(self, stream: str) -> Statements:
-        """The stream's statements; its temporary tables exist from then on, empty."""
+        """The stream's statements; creates its empty temporary tables."""
         found = self._statements.get(stream)
         if found is None:
             found = Statements(
@@ -117,7 +117,7 @@ class MergeSession:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """A transaction (a savepoint inside one) of an attempt; what was noted in it is forgotten if it fails."""
+        """A transaction (a savepoint inside one) of an attempt; its notes are dropped if it fails."""
         cells, items, tied = len(self.kept_cells), dict(self.skipped_items), dict(self.tied_again)
         try:
             with self.connection.transaction():
@@ -129,7 +129,7 @@ class MergeSession:
             raise
 
     def has_triggers(self, live: LiveTable) -> bool:
-        """Whether triggers run before rows of the table are written, which may leave rows out."""
+        """Whether the table has BEFORE triggers, which may leave rows out."""
         name = live.identifier.as_string(self.connection)
         found = self._with_triggers.get(name)
         if found is None:
@@ -138,12 +138,12 @@ class MergeSession:
         return found
 
     def skip_items(self, live: LiveTable, number: int) -> None:
-        """Note items that a trigger of their table left out."""
+        """Note items that a trigger left out."""
         if number > 0:
             self.skipped_items[live.name] = self.skipped_items.get(live.name, 0) + number
 
     def as_violation(self, error: psycopg.Error) -> psycopg.Error:
-        """The error; of what Citus passes on without its kind or its names that which the node has raised."""
+        """The error. If Citus passes it on without its kind or names, the error that the node raised."""
         if self.connection.everywhere is None or error.diag.table_name:
             return error
         schemas = {self.schema, *(live.schema for live in self.live.values())}
@@ -151,7 +151,7 @@ class MergeSession:
             return as_violation(self.connection, error, schemas)
 
     def free_columns(self, error: psycopg.Error) -> set[tuple[str, str]]:
-        """Mapped columns that may be empty, of the unique index that a refused row violates."""
+        """Nullable mapped columns of the unique index that a refused row violates."""
         for live in self.live.values():
             table = live.mapping
             if (live.schema, live.name) == (error.diag.schema_name, error.diag.table_name):

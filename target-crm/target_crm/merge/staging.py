@@ -21,7 +21,7 @@ class Staged(NamedTuple):
 
 
 def stage(session: MergeSession, statements: Statements, parts: Sequence[Staged]) -> int:
-    """Copy records into the staging tables; how many."""
+    """Copy records into the staging tables; returns the number."""
     rows = 0
     for found, is_new in parts:
         rows += len(found.records)

@@ -1,6 +1,6 @@
-"""What triggers store instead of what was written: remembered in the raw record, so that it is not an edit later.
+"""Remembers values that triggers store instead of the written ones in `raw_fields`, so that they do not count as edits.
 
-Rows are written once to find it out, taken back, and written again with a raw record that remembers it.
+Rows are written once to find these values, rolled back, and written again together with them.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from target_crm.sql.spec import MergeSpec
 
 
 class StoredForm(NamedTuple):
-    """Of a record by its sequence: what the row holds, by column, as JSON."""
+    """By sequence of the record: the stored values by column, as JSON."""
 
     seq: int
     form: str
 
 
 def find(session: MergeSession, spec: MergeSpec) -> list[StoredForm]:
-    """What the rows of the plan hold otherwise than written."""
+    """Values of the plan's rows that differ from the written ones."""
     return [StoredForm(seq, json.dumps(form)) for seq, form in session.run(stored.other_forms(spec)).fetchall()]
 
 
 def find_of_new(session: MergeSession, spec: MergeSpec) -> list[StoredForm]:
-    """What inserted rows hold otherwise than written."""
+    """Values of inserted rows that differ from the written ones."""
     return [StoredForm(seq, json.dumps(form)) for seq, form in session.run(stored.other_forms_of_new(spec)).fetchall()]
 
 
 def remember(session: MergeSession, spec: MergeSpec, forms: list[StoredForm]) -> None:
-    """Put them into the raw records of the plan."""
+    """Add them to `raw_fields` of the plan."""
     session.run(stored.remember(spec, forms, new=False))
 
 
 def remember_of_new(session: MergeSession, spec: MergeSpec, forms: list[StoredForm]) -> None:
-    """Put them into the raw records of staged new records."""
+    """Add them to `raw_fields` of staged new records."""
     session.run(stored.remember(spec, forms, new=True))

@@ -1,4 +1,4 @@
-"""Merges the join tables of a stream, and links what waited for records that came."""
+"""Merges the join tables of a stream, and makes links that waited for records that have arrived."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from target_crm.sql.through import ThroughSpec
 
 
 def merge_links(session: MergeSession, stream: str, parts: Sequence[Extracted]) -> None:
-    """Remove, remember and make the links of records whose rows have been written."""
+    """Remove, store and insert the links of records whose rows have been written."""
     live = session.live[stream]
     for number, one in enumerate(live.mapping.through):
         said = [
@@ -36,7 +36,7 @@ def merge_links(session: MergeSession, stream: str, parts: Sequence[Extracted]) 
 
 
 def link_waiting_pairs(session: MergeSession, stream: str, records: Sequence[SeenRecord]) -> None:
-    """Make the links of other records that waited for records of this stream."""
+    """Insert the links of other records that waited for records of this stream."""
     accounts = sorted({record.account_id for record in records})
     for spec in _to(session, stream):
         if session.run(through.some_wait(spec, accounts)).fetchone():

@@ -1,6 +1,6 @@
-"""Values that only the database can refuse: domains, limits, types of other engines.
+"""Finds values that only the database can refuse: by domains, limits, types of other engines.
 
-It is asked value by value once a value of a batch was refused, and the cells that hold them are left out.
+After a refusal in a batch, the database checks each value, and the refused cells are left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from target_crm.records.bad_cells import BadCell
 from target_crm.records.extractor import Extracted
 from target_crm.sql.untouched import ITEM_COLUMNS
 
-# Assigning refuses what COPY refuses, where a cast would cut it. The column's type is taken with its limits and domain.
+# An assignment refuses the same values as COPY, whereas a cast would shorten them. The column's type includes limits
+# and domain.
 _TRY = sql.SQL(
     "CREATE OR REPLACE FUNCTION pg_temp.crm_fits(v text) RETURNS text LANGUAGE plpgsql AS $crm$ "
     "DECLARE x {column}%TYPE; BEGIN x := v; RETURN NULL; "
@@ -28,21 +29,21 @@ _TRY = sql.SQL(
 
 
 def may_be_unfit(error: psycopg.Error) -> bool:
-    """Whether a refusal may be one of a value for its column's type, and not of a row."""
+    """Whether the database may have refused a value because of its column's type, and not a row."""
     state = error.sqlstate or ""
     return state.startswith("22") or (state in ("23514", "23502") and bool(error.diag.datatype_name))
 
 
 @dataclass
 class UnfitValues:
-    """What was found of one batch: by the record's sequence the numbers of columns, and the keys of items by set."""
+    """Refused cells of a batch: numbers of columns by the record's sequence, and keys of items by set."""
 
     live: LiveTable
     cells: dict[int, dict[int, Problem]] = field(default_factory=dict)
     items: dict[tuple[int, int], dict[str, Problem]] = field(default_factory=dict)
 
     def look(self, connection: PinnedConnection, found: Extracted) -> bool:
-        """Ask the database about all values of records; whether some do not fit."""
+        """Let the database check all values of records; returns whether some do not fit."""
         with connection.transaction(force_rollback=True):
             for number, column in enumerate(self.live.mapping.columns):
                 if column.source or self.live.columns[column.name].host is not None:
@@ -67,7 +68,7 @@ class UnfitValues:
     def _unfit(
         self, connection: PinnedConnection, live: LiveTable, column: str, values: list[Any]
     ) -> dict[str, Problem]:
-        """Those of the values, as COPY writes them, that a column does not take."""
+        """The values, in the format of COPY, that a column does not accept."""
         texts = sorted({as_copied(value) for value in values if value is not None})
         if not texts:
             return {}
@@ -80,7 +81,7 @@ class UnfitValues:
         }
 
     def leave_out(self, found: Extracted) -> None:
-        """Leave out what was found, with a warning for each cell."""
+        """Leave out the refused cells, with a warning for each."""
         if not (self.cells or self.items):
             return
         table, seqs = self.live.mapping, self.cells.keys() | {seq for seq, _ in self.items}

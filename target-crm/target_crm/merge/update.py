@@ -1,4 +1,4 @@
-"""Merges records whose row exists three ways: plan, journal, conflicts, rows, keys, child rows."""
+"""Three-way merge of records whose row exists: plan, journal, conflicts, rows, keys, child rows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from target_crm.sql.merge import PlanSummary, Touched
 from target_crm.sql.spec import MergeSpec, Slot
 from target_crm.sql.statements import PlanStatements, Statements
 
-# Rows of a partial merge: nobody counted them.
+# Rows of a partial merge, which are not counted.
 _MANY = 1 << 30
 
 
 class _Change(NamedTuple):
-    """What a plan is going to write."""
+    """The changes of a plan."""
 
     slots: Sequence[Slot]
     rows: int
@@ -33,7 +33,7 @@ class _Change(NamedTuple):
 
 
 def update_staged(session: MergeSession, statements: Statements, rows: int, *, lock: bool) -> Counts:
-    """Merge staged records whose row exists, some of the columns after others where they are many."""
+    """Merge staged records whose row exists; many columns are merged in parts."""
     if len(statements.groups) == 1:
         return update(session, statements.plan(rows), lock=lock)
     total, updated, edited, planned = Counts(), set[int](), set[int](), 0
@@ -52,9 +52,9 @@ def update_staged(session: MergeSession, statements: Statements, rows: int, *, l
 
 
 def update(session: MergeSession, plan: PlanStatements, *, lock: bool) -> Counts:
-    """Merge the rows that a plan is about, their keys and child rows."""
+    """Merge the rows of a plan, their keys and child rows."""
     if plan.spec.only is not None:
-        # The rows of a partial merge may be found by what is in them.
+        # The rows of a partial merge may be found by their values.
         return _update_rows(session, plan, lock=lock)
     with session.by_key():
         counts = _update_rows(session, plan, lock=lock)
@@ -67,15 +67,15 @@ def update(session: MergeSession, plan: PlanStatements, *, lock: bool) -> Counts
 
 
 def update_column(session: MergeSession, part: MergeSpec, rows: sql.Composable, *, lock: bool) -> Counts:
-    """Merge one column alone, of rows that are there."""
+    """Merge a single column of existing rows."""
     return update(session, PlanStatements(session.connection, part, rows, _MANY), lock=lock)
 
 
 def _update_rows(session: MergeSession, plan: PlanStatements, *, lock: bool) -> Counts:
-    """Plan and write; the counts say of how many rows nothing is written."""
+    """Plan and write; the counts include rows without changes."""
     spec = plan.spec
     if lock:
-        # What is locked can't change any more.
+        # Locked rows can't change any more.
         session.run(plan.lock)
     session.run_all(plan.fill)
     skipping = session.skipping.get(spec.live.mapping.table)
@@ -104,7 +104,7 @@ def _update_rows(session: MergeSession, plan: PlanStatements, *, lock: bool) -> 
 
 
 def _find_stale(session: MergeSession, spec: MergeSpec) -> int:
-    """Turn manual edits that are former values of amoCRM into conflicts; how many."""
+    """Turn manual edits that equal former values of amoCRM into conflicts; returns the number."""
     found, slots = 0, stale.soft_slots(spec)
     counts = session.run(stale.count_protected(spec)).fetchone() if slots else None
     for slot, number in zip(slots, counts or (), strict=True):
@@ -122,7 +122,7 @@ def _record_conflicts(session: MergeSession, spec: MergeSpec) -> None:
 
 
 def _write(session: MergeSession, plan: PlanStatements, change: _Change, *, lock: bool) -> None:
-    """Write the plan; twice where triggers store something else than what was written (`stored_forms`)."""
+    """Write the plan; twice if triggers store other values than those written (`stored_forms`)."""
     if not plan.spec.live.rewrites:
         _write_once(session, plan, change, lock=lock)
         return
@@ -148,6 +148,6 @@ def _write_once(session: MergeSession, plan: PlanStatements, change: _Change, *,
     done = session.run(plan.write).fetchone()
     if done is None or done[0] != change.rows:
         if lock and spec.live.has_versions:
-            # Nobody could change the rows meanwhile: a trigger kept them as they are.
+            # The rows are locked, so a trigger left them unchanged.
             raise SkippedError(spec.live.mapping.table, [row[0] for row in session.run(write.unwritten(spec))])
         raise ContendedError

@@ -35,6 +35,13 @@ _SECONDS_FOR_REMAINS = 30.0
 _REMAINS = re.compile(r"pre-existing shared memory|lock file .* already exists|Is another postmaster")
 
 
+class _Lasting(subprocess.Popen[bytes]):
+    """A process that may outlive the one that started it: no ResourceWarning says that it still runs."""
+
+    def __del__(self) -> None:
+        """Leave the process alone."""
+
+
 class EmbeddedServer:
     """The PostgreSQL of a folder; use it as a context. Several processes may use one folder at a time.
 
@@ -138,7 +145,7 @@ class EmbeddedServer:
                         raise
             time.sleep(0.2)
 
-    def _launch(self, runner: Runner, log: Path, inherited: int) -> subprocess.Popen[bytes]:
+    def _launch(self, runner: Runner, log: Path, inherited: int) -> _Lasting:
         environment = _environment()
         stale = read_postmaster(self.directory)
         if stale is not None:
@@ -148,7 +155,7 @@ class EmbeddedServer:
         with log.open("ab") as output:
             log.chmod(0o600)
             runner.own(log)
-            return subprocess.Popen(  # noqa: S603
+            return _Lasting(
                 [
                     self._binaries / "postgres",
                     *("-D", self.directory, "-p", str(_PORT), "-c", "listen_addresses="),
@@ -200,14 +207,14 @@ class EmbeddedServer:
             return "No space left on device"
         return text
 
-    def _watch(self) -> subprocess.Popen[bytes] | None:
+    def _watch(self) -> _Lasting | None:
         """See to it that somebody stops the server when its users are killed; the guard, if it had to be started."""
         lock = FileLock(self.directory, GUARD)
         missing = lock.take()
         lock.close()
         if not missing:
             return None
-        return subprocess.Popen(  # noqa: S603
+        return _Lasting(
             [sys.executable, "-m", "target_crm.database.embedded.guard", self.directory],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
