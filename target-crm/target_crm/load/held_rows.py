@@ -1,7 +1,7 @@
-"""Rows that other sessions hold: who holds them, and the records that wait for them without holding up the load.
+"""Rows that other sessions have locked: the holders, and the records that wait without delaying the load.
 
-A record whose row is held is kept in sync_warnings, whole, in the transaction that lets its batch's STATE go. The end
-of the run merges it if the row is free by then, the end of a later run otherwise.
+A record whose row is locked is stored completely in sync_warnings, in the transaction that releases its batch's STATE.
+It is merged at the end of the run if the row is free by then, otherwise at the end of a later run.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from target_crm.sql.queries import query
 
 logger = logging.getLogger("target-crm")
 Done = TypeVar("Done")
-# How long a merge waits for a row before it is reported, and after that.
+# Seconds that a merge waits for a row before the wait is reported, and afterwards.
 _SECONDS_TO_NOTICE, _SECONDS_TO_LOOK = 5.0, 0.5
-# Looking for the records that are in the way of one another's merge takes no longer than that.
+# Maximum seconds of the search for records whose merges block one another.
 _SECONDS_TO_DIVIDE = 15.0
 _SECONDS_BETWEEN_NOTES = 30.0
 _MOST_AT_ONCE = 20_000
-# What waits: a whole record, its deletion; names have no record.
+# Kinds of waiting entries: a whole record, or its deletion; names have no record.
 RECORD, DELETION, NAMES = "*", "amo_deleted_at", "sync_lookups"
 
 
 class Holder(NamedTuple):
-    """A row that is held, and the session that holds it."""
+    """A locked row, and the session that holds the lock."""
 
     table: str
     row: str
@@ -71,12 +71,12 @@ class Waiting(NamedTuple):
     document: bytes
     zone: str
     holder: Holder | None
-    # Why it waits, where no session holds the row.
+    # The reason of the wait, if no session holds the row.
     problem: Problem | None = None
 
     @property
     def cell(self) -> tuple[int, str, int, str]:
-        """What tells one from another."""
+        """The identity of a waiting entry."""
         return self.account_id, self.table, self.amo_id, self.column
 
 
@@ -107,7 +107,7 @@ class HeldRows:
         merge: Callable[[Sequence[SeenRecord]], Done],
         keep: Callable[[SeenRecord, Holder], None],
     ) -> list[Done]:
-        """Merge those records whose rows are free; `keep` takes the others.
+        """Merge the records whose rows are free; `keep` receives the others.
 
         Raises:
             BusyError: the whole table is locked for longer than `lock_timeout_seconds`.
@@ -138,7 +138,7 @@ class HeldRows:
                 if found:
                     records = [record for record in records if record.key not in found]
                 elif not tried and time.monotonic() < deadline:
-                    # It may have been a session of our own.
+                    # It may have been one of our own sessions.
                     tried = True
                 elif len(records) == 1 or time.monotonic() > deadline:
                     holder = self.holder_of(connection, error)
@@ -147,7 +147,7 @@ class HeldRows:
                         keep(record, holder)
                     return []
                 else:
-                    # A row that some of them refer to is held: these are found by halving.
+                    # A row that some of them reference is locked: these records are found by halving.
                     middle = len(records) // 2
                     halves = records[:middle], records[middle:]
                     done = [self._divide(connection, stream, half, merge, keep, deadline) for half in halves]
@@ -192,11 +192,11 @@ class HeldRows:
         return found
 
     def limit(self, connection: PinnedConnection, seconds: float) -> None:
-        """Until the transaction ends, give up a lock that does not come within that time."""
+        """Until the transaction ends, stop waiting for a lock after this time."""
         connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (f"{seconds * 1000:.0f}ms",))
 
     def holder_of(self, connection: PinnedConnection, error: psycopg.Error) -> Holder:
-        """The row that a statement waited for in vain, as far as the server says which."""
+        """The row for which a statement waited in vain, if the server names it."""
         place = re.search(r"(\(\d+,\d+\))[^\"]*\"([^\"]+)\"", error.diag.context or "")
         if place is not None:
             for live in self.live.values():
@@ -223,7 +223,7 @@ class HeldRows:
         return Holder(table, row_id, session or 0, application, user, seconds or 0.0)
 
     def _tell(self, holder: Holder) -> None:
-        """A line in the log, not too often for a session."""
+        """Log a line, but not too often for one session."""
         key, now = f"{holder.table} {holder.session}", time.monotonic()
         if now - self._told.get(key, -_SECONDS_BETWEEN_NOTES) >= _SECONDS_BETWEEN_NOTES:
             self._told[key] = now
@@ -233,7 +233,7 @@ class HeldRows:
             )
 
     def _blocker(self, connection: PinnedConnection, live: LiveTable) -> str | None:
-        """The session that keeps all others from writing to a table."""
+        """The session that blocks writes to a table."""
         name = live.identifier.as_string(connection)
         row = connection.execute(statements.HOLDERS_OF_TABLE, (name,)).fetchone()
         return None if row is None else f"session {row[0]} (application {row[1]}, user {row[2]})"
@@ -308,7 +308,7 @@ def problem_of(holder: Holder) -> Problem:
 
 
 def write_waiting(connection: PinnedConnection, schema: str, run_id: int, waiting: Sequence[Waiting]) -> None:
-    """Keep what waits, one entry for each record. The caller commits."""
+    """Store waiting entries, one for each record. The caller commits."""
     if not waiting:
         return
     statement = query("warnings.sql", "write_waiting", schema)
@@ -316,7 +316,7 @@ def write_waiting(connection: PinnedConnection, schema: str, run_id: int, waitin
         with connection.transaction():
             connection.execute(statement, _parameters(run_id, waiting, lambda document: document.decode()))
     except psycopg.DataError:
-        # Letters that the database's encoding lacks: kept in another spelling.
+        # Characters that the database's encoding lacks are stored in another spelling.
         connection.execute(statement, _parameters(run_id, waiting, _armoured))
 
 
@@ -372,7 +372,7 @@ def _document(value: str) -> bytes:
 
 
 def close_waiting(connection: PinnedConnection, schema: str, cells: Sequence[tuple[int, str, int, str]]) -> None:
-    """Close what has been loaded. The caller commits."""
+    """Close entries that have been loaded. The caller commits."""
     if cells:
         columns = [[cell[place] for cell in cells] for place in range(4)]
         connection.execute(query("warnings.sql", "close_waiting", schema), columns)

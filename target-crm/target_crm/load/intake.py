@@ -1,4 +1,5 @@
-"""Takes a run's records and states in: buffers them, hands batches to the writer, lets a STATE go after its commit."""
+"""Receives a run's records and states: buffers them, passes batches to the writer, and releases a STATE after its
+commit."""
 
 from __future__ import annotations
 
@@ -35,15 +36,15 @@ _MOST_TOMBSTONES = 100_000
 
 
 class Intake:
-    """Records go in by `add`; a full buffer goes to the writer by `flush`; `drain` waits for all.
+    """`add` receives records, `flush` passes a full buffer to the writer, and `drain` waits for everything.
 
     While a batch is written the next one is read.
 
     Args:
         run: The open run.
         writer: Writes batches; from the one thread of this intake.
-        watch: Takes note of what SCHEMAs and the list of custom fields say.
-        on_state: Takes each STATE that may leave now.
+        watch: Notes the contents of SCHEMAs and of the list of custom fields.
+        on_state: Called with each released STATE.
     """
 
     def __init__(
@@ -58,10 +59,10 @@ class Intake:
         self._seq = 0
         encoding = run.connection.info.parameter_status("server_encoding")
         self._spells_out = run.letters.are_limited or encoding == "SQL_ASCII"
-        # Accounts that SCHEMA messages name, whether records of them come or not.
+        # Accounts that SCHEMA messages name, with or without records.
         self._named_accounts: set[int] = set()
         self._job: Future[bytes | None] | None = None
-        # How many records waited for a decision when they were looked at last.
+        # Number of records that waited for a decision at the last check.
         self._proposals = run.matching.waiting
         self._thread = ThreadPoolExecutor(1, "merge")
 
@@ -91,13 +92,13 @@ class Intake:
             self._run.commit()
 
     def knows(self, stream: str) -> bool:
-        """Whether records of this stream go anywhere."""
+        """Whether the stream's records are loaded."""
         return (
             bool(self._run.entries_of(stream)) or stream in (DELETED_STREAM, FIELDS_STREAM) or stream in LOOKUP_STREAMS
         )
 
     def add(self, stream: str, raw: bytes) -> None:
-        """Take one record, as JSON; hands a batch to the writer when the buffer is full.
+        """Receive one record as JSON; passes a batch to the writer if the buffer is full.
 
         Raises:
             StrictError: the record is bad and `on_bad_record` is `fail`.
@@ -148,7 +149,7 @@ class Intake:
         self._batch.buffers.setdefault(stream, Buffer()).put(seen)
 
     def _note(self, stream: str, raw: bytes) -> None:
-        """Take a record of reference data, of the list of custom fields, or a deletion."""
+        """Receive a record of reference data or of the list of custom fields, or a deletion."""
         record = msgspec.json.decode(raw)
         if not isinstance(record, dict):
             raise RecordError("E_RECORD_NOT_OBJECT")
@@ -188,7 +189,7 @@ class Intake:
             self.drain()
 
     def state(self, value: bytes) -> None:
-        """Take a STATE; it leaves when all that came before it is committed."""
+        """Receive a STATE; it is released when everything before it is committed."""
         self._state = value
         state = read_state(value)
         if isinstance(state, dict):
@@ -197,11 +198,11 @@ class Intake:
 
     @property
     def holds_something(self) -> bool:
-        """Whether anything that came is not committed yet."""
+        """Whether anything received is not committed yet."""
         return self._job is not None or not self._batch.empty or bool(self._tombstones)
 
     def _release(self) -> None:
-        """Let the last STATE go if nothing waits."""
+        """Release the last STATE if nothing waits."""
         if self._state is not None and not self.holds_something:
             self._writer.renew_sessions()
             self._writer.keep_state(self._state)
@@ -214,7 +215,7 @@ class Intake:
             self._on_state(state)
 
     def wait(self) -> None:
-        """Wait for the batch under way, and let its STATE go.
+        """Wait for the current batch, and release its STATE.
 
         Raises:
             As `flush`.
@@ -226,9 +227,9 @@ class Intake:
             self._emit(state)
 
     def flush(self, *, final: bool = False) -> None:
-        """Hand all that is buffered to the writer; waits only for the batch before.
+        """Pass the buffer to the writer; waits only for the previous batch.
 
-        Deletions are kept to the end of the run, where the guard sees them all at once; a STATE behind them waits, too.
+        Deletions wait for the end of the run, where the guard sees all of them; a STATE behind them waits as well.
 
         Raises:
             TooManyRejectsError, GuardError, BusyError, DatabaseError, psycopg.Error: of the batch before.
@@ -261,7 +262,7 @@ class Intake:
         self._release()
 
     def _do(self, work: Callable[..., None], *args: Any, **options: Any) -> None:
-        """Let the writer's thread do something, and wait for it."""
+        """Run something in the writer's thread, and wait for it."""
         self._job = self._thread.submit(work, *args, **options)
         self.wait()
 
@@ -272,7 +273,7 @@ class Intake:
         self._release()
 
     def abandon(self) -> None:
-        """Stop the batch under way and wait until it has stopped; its errors are left."""
+        """Stop the current batch and wait until it has stopped; its errors are ignored."""
         if self._job is not None:
             self._run.sessions.cancel()
             self._job.exception()

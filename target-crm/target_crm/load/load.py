@@ -1,4 +1,4 @@
-"""One load: reads on while a batch is merged, commits, quarantines rejected records, lets STATE go after commit."""
+"""One load: reads while a batch is merged, commits, quarantines rejected records, and releases STATE after commit."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ logger = logging.getLogger("target-crm")
 
 
 class Load:
-    """A run of the target. Records go in by `add`, `drain` waits for all.
+    """A run of the target. `add` receives records, `drain` waits for everything.
 
     While a batch is merged (by up to `parallel_merges` connections) the next one is read. Nothing is written in a dry
     run: every batch is merged in one transaction of one connection, which is rolled back at the end.
 
     Args:
         run: The open run; `Load.open` opens one.
-        on_state: Takes each STATE that may leave now.
+        on_state: Called with each released STATE.
     """
 
     def __init__(self, run: RunContext, on_state: Callable[[bytes], None] | None = None) -> None:
@@ -64,9 +64,9 @@ class Load:
         Args:
             settings: The checked settings.
             database: An open database.
-            kind: What `sync_runs.kind` says of the run.
-            on_state: Takes each STATE that may leave now.
-            comparison: Takes note of what comes; the settings then are those of a dry run.
+            kind: The run's `sync_runs.kind`.
+            on_state: Called with each released STATE.
+            comparison: Notes what is received; the settings are then those of a dry run.
 
         Raises:
             MappingError: the mapping does not fit the database.
@@ -86,7 +86,7 @@ class Load:
 
     @property
     def outcome(self) -> Outcome:
-        """What the run has to say beside its counts."""
+        """Notices of the run in addition to its counts."""
         return self.run.outcome
 
     @property
@@ -101,11 +101,11 @@ class Load:
 
     @property
     def rejected(self) -> int:
-        """How many records were rejected."""
+        """Number of rejected records."""
         return self.run.rejected
 
     def schema(self, stream: str, schema: dict[str, Any]) -> None:
-        """Take a SCHEMA message: of interest are the account's time zone, in which its days begin, and the run."""
+        """Receive a SCHEMA message for the account's time zone, in which its days begin, and the run."""
         source = self.outcome.input.see_schema(stream, schema)
         if source is not None:
             self._intake.wait()
@@ -115,11 +115,11 @@ class Load:
         self._intake.schema(stream, schema)
 
     def knows(self, stream: str) -> bool:
-        """Whether records of this stream go anywhere."""
+        """Whether the stream's records are loaded."""
         return self._intake.knows(stream)
 
     def add(self, stream: str, raw: bytes) -> None:
-        """Take one record, as JSON; hands a batch to the merge when the buffer is full.
+        """Receive one record as JSON; passes a batch to the merge if the buffer is full.
 
         Raises:
             StrictError: the record is bad and `on_bad_record` is `fail`.
@@ -136,16 +136,16 @@ class Load:
         self._intake.reject(stream, raw, problem)
 
     def state(self, value: bytes) -> None:
-        """Take a STATE; it leaves when all that came before it is committed."""
+        """Receive a STATE; it is released when everything before it is committed."""
         self._intake.state(value)
 
     @property
     def holds_something(self) -> bool:
-        """Whether anything that came is not committed yet."""
+        """Whether anything received is not committed yet."""
         return self._intake.holds_something
 
     def hand_over(self) -> None:
-        """Commit the records that came, without waiting for more. Raises as `drain`."""
+        """Commit the received records, without waiting for more. Raises as `drain`."""
         self._intake.hand_over()
 
     def end_turn(self, *, waiting: bool) -> None:
@@ -161,7 +161,7 @@ class Load:
         self.run.let_others_work()
 
     def drain(self) -> None:
-        """Merge and commit all that was added.
+        """Merge and commit everything that was added.
 
         Raises:
             TooManyRejectsError, GuardError, BusyError, DatabaseError, psycopg.Error: of any batch.
@@ -181,22 +181,22 @@ class Load:
 
     @property
     def kept_cells(self) -> list[tuple[Any, ...]]:
-        """Of a dry run: the edits that stay, as `sql.journal.kept_cells` gives them."""
+        """In a dry run: the edits that stay, as `sql.journal.kept_cells` returns them."""
         return [cell for session in self._streams.merge_sessions for cell in session.kept_cells]
 
     def notices(self) -> list[Problem]:
-        """What is reported of the run beside its counts."""
+        """Notices of the run in addition to its counts."""
         found = self.outcome.notices(self.run.counts, self._streams.merge_sessions, ended=self._drained)
         return [*found, *self._watch.notices(), *self.run.matching.notices()]
 
     def counts_document(self) -> dict[str, dict[str, int]]:
-        """The counts by table as `sync_runs.counts` holds them."""
+        """The counts by table in the form of `sync_runs.counts`."""
         return self.run.counts_document()
 
     def finish(
         self, status: str, error: str | None = None, failure: Problem | None = None, *, goes_on: bool = False
     ) -> None:
-        """Close the run: `succeeded`, `incomplete`, `failed`, `interrupted`. What was not committed is rolled back.
+        """Close the run as `succeeded`, `incomplete`, `failed` or `interrupted`. Uncommitted changes are rolled back.
 
         `error` says in English why it failed, `failure` the same as a code. `goes_on`: another run takes the rest of
         the input.

@@ -1,4 +1,4 @@
-"""How a run ended: what its input said, which streams were rejected whole, and what is reported beside the counts."""
+"""The outcome of a run: the end of its input, streams that were rejected completely, and notices."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from target_crm.sql.queries import query
 
 logger = logging.getLogger("target-crm")
 Connection = psycopg.Connection[Any]
-# One record that is bad says nothing of its stream.
+# A single bad record is not evidence about its stream.
 _LEAST_FOR_A_STREAM = 2
-# Where at least this share of a table's records has no row any more, it is not some rows that people removed.
+# If at least this share of a table's records has lost its row, people did not just remove single rows.
 _MASS_DELETED_SHARE = 0.5
 _MOST_NAMED = 10
 
 
 class Outcome:
-    """Collects what a run has to say; nothing is written before `begin` and `write_notices`.
+    """Collects the notices of a run; only `begin` and `write_notices` write.
 
     Args:
         schema: The schema of the loader's own tables.
@@ -42,7 +42,7 @@ class Outcome:
         self.expects_input = False
         self.loaded: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
-        # Messages of no type of Singer's, by type, and records that came before a SCHEMA of their stream.
+        # Messages of unknown types, by type, and records that came before a SCHEMA of their stream.
         self.passed_over: Counter[str] = Counter()
         self.before_schema: Counter[str] = Counter()
         self._schema, self._run_id, self._tables = schema, run_id, tables
@@ -51,7 +51,7 @@ class Outcome:
         self._last_kept: tuple[str, frozenset[int]] | None = None
 
     def begin(self, connection: Connection, source: Source) -> None:
-        """Keep which tap the run comes from, and look whether its starting state is one that was released here. The
+        """Store the tap of the run, and check whether its starting state was released here. The
         caller commits."""
         self._has_gap = not is_known(connection, self._schema, source)
         accounts = [] if source.account_id is None else [source.account_id]
@@ -109,7 +109,7 @@ class Outcome:
     def notices(
         self, counts: Mapping[str, Counts], sessions: Collection[MergeSession], *, ended: bool
     ) -> list[Problem]:
-        """What is reported beside the counts. `ended`: the input was read to where it ends."""
+        """The notices. `ended`: the input was read to its end."""
         found = [self.gap()] if self._has_gap else []
         if ended and self.expects_input and not self.input.messages:
             found.append(Problem("E_NO_MESSAGES"))
@@ -148,7 +148,8 @@ class Outcome:
         ]
 
     def gap(self) -> Problem:
-        """That the run's starting state is unknown here, and where records may be missing."""
+        """The notice that the run's starting state is unknown here, with the streams in which records may be
+        missing."""
         streams = (self._bookmarks or self.input.streams) & self._tables.keys()
         return Problem("W_STATE_GAP", {"streams": ", ".join(s for s in self._tables if s in streams) or "all streams"})
 
@@ -158,13 +159,13 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def write_notices(connection: Connection, schema: str, run_id: int, notices: Iterable[Problem]) -> None:
-    """Keep what is reported beside the counts. The caller commits."""
+    """Store the notices. The caller commits."""
     document = [notice.as_dict() for notice in notices]
     connection.execute(query("runs.sql", "write_notices", schema), (Jsonb(document), run_id))
 
 
 def log_notices(notices: Iterable[Problem]) -> None:
-    """Log what is reported beside the counts, with the remedy."""
+    """Log the notices, with their remedies."""
     for notice in notices:
         if notice.code.startswith("W_"):
             logger.warning("%s %s", notice.text(), remedy_text(notice.code, notice.args))

@@ -19,7 +19,7 @@ Connection = psycopg.Connection[Any]
 
 
 def write_rejects(connection: Connection, schema: str, run_id: int, rejects: Sequence[Reject]) -> None:
-    """Keep rejected records; one that is open already is updated. The caller commits."""
+    """Store rejected records; an open reject is updated. The caller commits."""
     if not rejects:
         return
     last = {reject.identity: reject for reject in rejects}
@@ -30,7 +30,7 @@ def write_rejects(connection: Connection, schema: str, run_id: int, rejects: Seq
 
 
 def log_rejects(rejects: Sequence[Reject]) -> None:
-    """Say what was rejected: the first ones, and how many more."""
+    """Log the first rejected records, and the number of further ones."""
     for reject in rejects[:5]:
         what = f"Stream {reject.stream}: a record" if reject.stream else "A line of the input"
         logger.warning("%s was rejected and is in sync_rejects: %s", what, reject.problem.text())
@@ -63,7 +63,7 @@ def _write_some_rejects(
 
 
 def open_rejects(connection: Connection, schema: str) -> dict[str, set[tuple[int, int]]]:
-    """The keys of rejected records that no good version has come of, by stream."""
+    """The keys of rejected records without a valid later version, by stream."""
     found: dict[str, set[tuple[int, int]]] = {}
     for stream, account, identity in connection.execute(query("rejects.sql", "find_open", schema)).fetchall():
         found.setdefault(stream, set()).add((account, identity))
@@ -85,7 +85,7 @@ def close_rejects(
 
 
 class OpenRejects:
-    """The keys of rejected records that no good version has come of.
+    """The keys of rejected records without a valid later version.
 
     Args:
         connection: Where those of earlier runs are read from.
@@ -97,7 +97,7 @@ class OpenRejects:
         self._keys = open_rejects(connection, schema)
 
     def close(self, connection: Connection, run_id: int, batch: Batch, tables: Mapping[str, str]) -> None:
-        """Close the rejects of records that came in a version that was loaded. The caller commits.
+        """Close the rejects of records of which a version was loaded. The caller commits.
 
         `tables` are the tables by stream.
         """

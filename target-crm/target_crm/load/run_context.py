@@ -1,4 +1,4 @@
-"""What all parts of one run share: settings, tables, sessions, counts, limits, and the locks of its accounts."""
+"""Shared context of a run: settings, tables, sessions, counts, limits, and the locks of its accounts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from target_crm.problems import Problem
 
 
 class _Begun(NamedTuple):
-    """What the first transaction of a run found and wrote."""
+    """The result of a run's first transaction."""
 
     live: dict[str, LiveTable]
     row_keys: dict[str, RowKeys]
@@ -49,23 +49,23 @@ class RunContext:
     letters: Letters
     live: dict[str, LiveTable]
     row_keys: dict[str, RowKeys]
-    # What earlier runs left: records that wait for rows, rejected records, cells that were left out.
+    # Left by earlier runs: records that wait for rows, rejected records, cells that were left out.
     waiting: WaitingRecords
     rejects: OpenRejects
     warnings: CellWarnings
     run_id: int
-    # Records that are like rows which belong to no record.
+    # Records that resemble rows which belong to no record.
     matching: Matching
     outcome: Outcome
-    # Of a load that only compares.
+    # In a load that only compares.
     comparison: Comparison | None = None
     # By table.
     counts: dict[str, Counts] = field(default_factory=dict)
     rejected: int = 0
-    # Whose lock this run holds.
+    # Accounts whose lock this run holds.
     accounts: set[int] = field(default_factory=set)
     _entries: dict[str, list[str]] = field(default_factory=dict)
-    # Whether the locks were given back once, and the last run of others that is taken into account.
+    # Whether the locks were released once, and the last run of others that was taken into account.
     _let_go: bool = False
     _last_other: int = 0
 
@@ -85,7 +85,8 @@ class RunContext:
             self.connection.commit()
 
     def entries_of(self, stream: str) -> list[str]:
-        """The mapped streams that take the records of a stream of the input; of a reject the mapped stream itself."""
+        """The mapped streams that receive the records of a stream of the input; for a reject, the mapped stream
+        itself."""
         found = self._entries.get(stream)
         if found is None:
             found = [name for name, live in self.live.items() if live.mapping.reads == stream]
@@ -106,11 +107,11 @@ class RunContext:
         return {name: asdict(counts) for name, counts in sorted(self.counts.items())}
 
     def write_counts(self) -> None:
-        """Keep the counts so far. The caller commits."""
+        """Store the counts so far. The caller commits."""
         runs.write_counts(self.connection, self.schema, self.run_id, self.counts_document())
 
     def refuse_if_strict(self, stream: str | None, problem: Problem, amo_id: int | None = None) -> None:
-        """Stop at a rejected record if the settings say so.
+        """Stop at a rejected record if the settings require it.
 
         Raises:
             StrictError: `on_bad_record` is `fail`.
@@ -120,7 +121,7 @@ class RunContext:
             raise StrictError.of("E_STRICT", **found)
 
     def refuse_too_many(self) -> None:
-        """Stop where too many records were rejected.
+        """Stop if too many records were rejected.
 
         Raises:
             TooManyRejectsError: more than `max_bad_records`.
@@ -130,7 +131,7 @@ class RunContext:
             raise TooManyRejectsError.of("E_TOO_MANY_REJECTS", number=self.rejected, most=most, schema=self.schema)
 
     def lock_accounts(self, accounts: set[int]) -> None:
-        """One load at a time for an account; accounts do not hinder one another.
+        """Allow one load at a time for an account; accounts do not block one another.
 
         Raises:
             BusyError: another load of an account did not end within `lock_timeout_seconds`.
@@ -156,7 +157,7 @@ class RunContext:
             self._let_go = True
 
     def _see_others(self) -> None:
-        """What others did meanwhile may have closed, or opened, what this run knows."""
+        """Read again what other runs may have closed or opened meanwhile."""
         last = runs.last_of_others(self.connection, self.schema, self.run_id)
         if last <= self._last_other:
             return
@@ -168,7 +169,7 @@ class RunContext:
 
 
 def open_run(settings: Settings, database: Database, kind: str, comparison: Comparison | None = None) -> RunContext:
-    """Connect, make the tables that are missing, check the mapping against the database, and open the run.
+    """Connect, create missing tables, check the mapping against the database, and open the run.
 
     Raises:
         MappingError: the mapping does not fit the database.
@@ -194,7 +195,7 @@ def open_run(settings: Settings, database: Database, kind: str, comparison: Comp
 def _begin(
     settings: Settings, mapping: Mapping, sessions: LoadSessions, database: Database, kind: str, letters: Letters
 ) -> _Begun:
-    """The first transaction of a run; may be done again from its beginning."""
+    """The first transaction of a run; it may be repeated from its beginning."""
     connection, schema = sessions.first, settings.crm_schema
     database.prepare(connection, builtin=mapping.builtin, commit=not settings.dry_run)
     database.use_staging(connection)
