@@ -70,7 +70,7 @@ def test_a_small_run_measures_and_its_result_makes_a_page_with_its_plot(name, pa
 
 
 @pytest.mark.slow
-def test_of_2000_firms_none_is_merged_wrongly_or_twice_and_the_undoing_leaves_no_trace(tmp_path):
+def test_of_2000_firms_none_is_merged_wrongly_or_twice_and_the_undo_leaves_no_trace(tmp_path):
     command = [sys.executable, BENCHMARKS / "matching.py", "--results", tmp_path]
     subprocess.run(command, capture_output=True, timeout=600, check=True)
     found = json.loads((tmp_path / "matching.json").read_text())

@@ -254,7 +254,7 @@ def everything(site: Site) -> dict[str, list[str]]:
     }
 
 
-def test_a_sync_is_explained_and_undone_and_a_conflict_settled_in_the_projects_own_tables(site, loaded):
+def test_a_sync_is_explained_and_undone_and_a_conflict_resolved_in_the_projects_own_tables(site, loaded):
     mapping = EXAMPLE / "mapping.yaml"
     third = sorted(loaded.dump()["companies"])[2]
     table = "public.companies_company"
@@ -366,7 +366,7 @@ def test_the_mapping_that_map_init_writes_loads_the_main_streams(new_site, modul
     assert site.rows("SELECT count(*) AS n FROM companies_company WHERE branch = 'south'")[0]["n"] > 0
 
 
-def test_a_migration_that_is_missing_is_told_before_a_row_is_written(site, loaded):
+def test_a_migration_that_is_missing_is_reported_before_a_row_is_written(site, loaded):
     site.connection.execute("ALTER TABLE companies_contact RENAME job_title TO post")
     try:
         before = site.versions("companies_contact")

@@ -60,7 +60,7 @@ def test_an_error_on_the_other_side_is_the_check_s_own_code(check):
     assert "pass-word" not in json.dumps(found)
 
 
-def test_a_misspelt_setting_of_the_target_is_told_as_its_finding(check, tmp_path):
+def test_a_misspelt_setting_of_the_target_is_reported_as_its_finding(check, tmp_path):
     (tmp_path / "c.json").write_text('{"databaseurl": "x"}')
     code, found = check("--target-config", "c.json")
     assert code == 1

@@ -51,7 +51,7 @@ def settled(page, what):
     page.wait_for_function("text => document.querySelector('main').innerText.includes(text)", arg=what, timeout=60_000)
 
 
-def test_the_demos_conflict_is_settled_by_keyboard_and_taken_back(demo, pair, database):
+def test_the_demos_conflict_is_resolved_by_keyboard_and_taken_back(demo, pair, database):
     account = pair(companies=30, contacts=90, leads=10, notes=20, tasks=10)
     account.target = {"database_url": database, "crm_schema": "crm"}
     account.sync()

@@ -93,7 +93,7 @@ def test_a_reset_gives_no_answer_at_all(start):
         caller.ask("companies")
 
 
-def test_a_cut_body_is_no_json(start):
+def test_a_cut_body_is_not_json(start):
     caller = start()
     caller.sim.control("faults", script={"1": "cut"})
     with pytest.raises(requests.JSONDecodeError):

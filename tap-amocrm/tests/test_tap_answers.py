@@ -81,7 +81,7 @@ def test_a_first_run_does_not_take_a_list_for_empty_for_ever(bent):
     assert len(read(bent, first.state).names()) == 30
 
 
-def test_an_empty_answer_of_a_list_that_had_records_is_told(bent, caplog):
+def test_an_empty_answer_of_a_list_that_had_records_is_reported(bent, caplog):
     first = read(bent)
     bend_contacts(bent, (204, b""))
     second = read(bent, first.state)

@@ -51,7 +51,7 @@ def test_files_are_not_selected_unless_asked_for(start):
     assert not any("/v1.0/" in r["path"] for r in tap.sim.requests)
 
 
-def test_a_drive_that_is_no_host_of_the_account_gets_no_token(start):
+def test_a_drive_that_is_not_a_host_of_the_account_gets_no_token(start):
     tap = start(companies=2, files=3)
     tap.sim.control("options", drive_url="https://drive.example.com")
     found = run(tap)

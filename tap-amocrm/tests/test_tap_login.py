@@ -163,7 +163,7 @@ def test_a_connection_that_the_browser_opened_ahead_does_not_hold_up_the_answer(
         assert person.end(running)[0] == 0
 
 
-def test_access_that_is_not_allowed_is_told(person):
+def test_access_that_is_not_allowed_is_reported(person):
     running, address = person.start()
     state = parse_qs(urlsplit(address).query)["state"][0]
     requests.get(f"{person.redirect_uri}?error=access_denied&state={state}", timeout=10)
@@ -173,7 +173,7 @@ def test_access_that_is_not_allowed_is_told(person):
     assert not person.file.exists()
 
 
-def test_no_answer_in_time_is_told(person):
+def test_no_answer_in_time_is_reported(person):
     running, _ = person.start("--minutes", "0.002")
     code, _, errors = person.end(running)
     assert code == 1
@@ -181,7 +181,7 @@ def test_no_answer_in_time_is_told(person):
     assert "Traceback" not in errors
 
 
-def test_a_port_that_is_taken_is_told(person):
+def test_a_port_that_is_taken_is_reported(person):
     with socket.create_server(("127.0.0.1", urlsplit(person.redirect_uri).port)):
         running, _ = person.start()
         code, _, errors = person.end(running)
@@ -223,7 +223,7 @@ def test_a_redirect_address_elsewhere_is_pasted_without_asking_for_it(person):
         ("sim-code\n", "--subdomain"),
     ],
 )
-def test_what_is_pasted_wrongly_is_told_and_no_code_is_spent(person, pasted, told):
+def test_what_is_pasted_wrongly_is_reported_and_no_code_is_spent(person, pasted, told):
     running, _ = person.start("--paste")
     code, _, errors = person.end(running, pasted)
     assert code == 1
@@ -253,7 +253,7 @@ def test_without_a_secret_key_and_nobody_to_ask_the_setting_is_named(person):
 
 
 @pytest.mark.parametrize("environment", [{"TAP_AMOCRM_CLIENT_SECRET": "mistyped"}, {"TAP_AMOCRM_CLIENT_ID": "other"}])
-def test_a_refused_integration_is_told_without_its_secret(person, environment):
+def test_a_refused_integration_is_reported_without_its_secret(person, environment):
     running, address = person.start(**environment)
     requests.get(address, timeout=10)
     code, _, errors = person.end(running)
@@ -263,7 +263,7 @@ def test_a_refused_integration_is_told_without_its_secret(person, environment):
     assert "Traceback" not in errors
 
 
-def test_a_new_login_begins_a_dead_chain_anew_and_outranks_the_old_code_in_the_settings(person):
+def test_a_new_login_begins_a_dead_chain_again_and_outranks_the_old_code_in_the_settings(person):
     for _ in range(2):
         running, address = person.start(TAP_AMOCRM_AUTHORIZATION_CODE="long-spent")
         requests.get(address, timeout=10)
@@ -314,7 +314,7 @@ def test_the_account_is_the_one_that_was_chosen_in_the_browser(host):
         "x.amocrm.ru\n",
     ],
 )
-def test_a_host_that_is_no_account_never_gets_the_code_and_the_secret(host):
+def test_a_host_that_is_not_an_account_never_gets_the_code_and_the_secret(host):
     with pytest.raises(ConfigError, match="not a host of amoCRM"):
         login().account_url(Redirect("code", host))
 

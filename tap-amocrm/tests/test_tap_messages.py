@@ -18,7 +18,7 @@ from tap_amocrm.errors import UnreachableError
 from tap_amocrm.http.dispatcher import Again
 
 
-def test_an_unknown_host_is_told_at_once(start):
+def test_an_unknown_host_is_reported_at_once(start):
     begun = time.monotonic()
     output = start().run(api_url="https://no-such-account.invalid", requests_per_second=7, share_throttle=False)
     assert output.code == 1
@@ -28,7 +28,7 @@ def test_an_unknown_host_is_told_at_once(start):
     assert "Traceback" not in output.log
 
 
-def test_an_unknown_host_is_told_at_once_by_the_exchange_of_tokens(tmp_path):
+def test_an_unknown_host_is_reported_at_once_by_the_exchange_of_tokens(tmp_path):
     def send(url, body):
         return requests.post(url, json=body, timeout=5)
 
@@ -67,7 +67,7 @@ def test_a_wait_of_more_than_two_seconds_is_a_log_line(bent, monkeypatch, caplog
     assert lines == ["/api/v4/contacts: 502. Try 2 of 8 in 3 s.", "/api/v4/contacts: 502. Try 3 of 8 in 3 s."]
 
 
-def test_a_short_wait_is_no_log_line(bent, caplog):
+def test_a_short_wait_is_not_a_log_line(bent, caplog):
     failures = []
     bent.bend = lambda request, path, query: (
         path == CONTACTS and not failures and (failures.append(1) or request.answer(502))

@@ -195,7 +195,7 @@ def odd_files(tmp_path):
     return ["/dev/null", str(tmp_path / "fifo"), str(tmp_path / "link"), str(tmp_path), str(tmp_path / "file" / "x")]
 
 
-def test_token_and_metrics_files_that_are_no_files_are_refused_before_anything_is_sent(bent, tmp_path):
+def test_token_and_metrics_files_that_are_not_files_are_refused_before_anything_is_sent(bent, tmp_path):
     for file in odd_files(tmp_path):
         with pytest.raises(ConfigError, match="Setting token_file"):
             from_config({**OAUTH, "token_file": file}, bent.url, lambda *_: None)

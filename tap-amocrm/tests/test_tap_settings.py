@@ -92,13 +92,13 @@ def test_several_mistakes_are_named_at_once():
     assert all(name in said for name in ("page_size", "start_date", "max_concurrent_requests"))
 
 
-def test_meltanos_extras_are_no_mistakes():
+def test_meltanos_extras_are_not_mistakes():
     assert unknown_settings(["_select", "_metadata", "stream_maps"], SETTING_NAMES) == {}
     variables = ("TAP_AMOCRM__SELECT", "TAP_AMOCRM__METADATA", "TAP_AMOCRM_LOGLEVEL", "TAP_AMOCRM_STREAM_MAPS_LEADS_X")
     assert unknown_variables(dict.fromkeys(variables, ""), SETTING_NAMES) == {}
 
 
-def test_variables_of_an_inheriting_plugin_are_no_mistakes_under_meltano():
+def test_variables_of_an_inheriting_plugin_are_not_mistakes_under_meltano():
     variables = {"TAP_AMOCRM_NORTH_SUBDOMAIN": "north"}
     assert unknown_variables({**variables, "MELTANO_PROJECT_ROOT": "/x"}, SETTING_NAMES) == {}
     assert unknown_variables(variables, SETTING_NAMES) != {}

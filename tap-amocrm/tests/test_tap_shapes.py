@@ -189,7 +189,7 @@ def test_odd_values_that_were_seen_or_may_come_are_survived(account, whole_run, 
     check(account, whole_run, place, value, incremental=incremental)
 
 
-def test_entries_of_a_list_that_are_no_objects_are_left_out_with_a_warning(account, caplog):
+def test_entries_of_a_list_that_are_not_objects_are_left_out_with_a_warning(account, caplog):
     account.lists = {**LISTS, "leads": [None, *LISTS["leads"], "x"]}
     messages = read_account(account.url)
     assert len(came(messages, "leads")) == len(LISTS["leads"])

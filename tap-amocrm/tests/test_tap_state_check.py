@@ -58,7 +58,7 @@ def test_a_bookmark_that_cannot_be_read_names_its_place(bent, odd):
 
 
 @pytest.mark.parametrize("odd", ["x", [], None, 5])
-def test_a_bookmark_that_is_no_object_names_its_place(bent, odd):
+def test_a_bookmark_that_is_not_an_object_names_its_place(bent, odd):
     with pytest.raises(StateError, match=r"bookmarks\.contacts"):
         raise read(bent, {"bookmarks": {"contacts": odd}}).error
 
@@ -94,7 +94,7 @@ def test_memory_that_cannot_be_read_is_made_again_with_a_warning(bent, caplog, p
 
 
 @pytest.mark.parametrize("odd", ["x", [], 5])
-def test_memory_that_is_no_object_is_made_again(bent, odd):
+def test_memory_that_is_not_an_object_is_made_again(bent, odd):
     state = read(bent).state
     state["tap_amocrm"] = odd
     bent.change(5)

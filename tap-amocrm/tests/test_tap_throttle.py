@@ -82,7 +82,7 @@ def test_what_was_not_used_is_gone():
     assert min(b - a for a, b in itertools.pairwise(moments)) > 0.08
 
 
-def test_a_refusal_stops_all_for_the_time_told_and_widens_the_margin():
+def test_a_refusal_stops_all_for_the_requested_time_and_widens_the_margin():
     clock = Clock()
     throttle = throttle_on(clock)
     send(clock, throttle)

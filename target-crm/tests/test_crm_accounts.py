@@ -27,7 +27,7 @@ def test_an_account_that_says_the_same_again_costs_no_write(crm):
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "https://u:p@host", "//host", 5, "https://[", "https://"])
-def test_what_is_no_address_of_a_site_is_not_kept(crm, url):
+def test_what_is_not_an_address_of_a_site_is_not_kept(crm, url):
     crm.load([schema_of(crm, url=url)])
     assert crm.execute("SELECT url FROM sync_accounts") == [{"url": None}]
 

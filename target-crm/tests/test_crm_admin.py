@@ -143,7 +143,7 @@ def test_another_value_can_be_typed(crm, admin):
     assert crm.row("contacts")["last_name"] == "Сидоров-Петров"
 
 
-def test_conflicts_are_settled_in_bulk_by_column(crm, admin):
+def test_conflicts_are_resolved_in_bulk_by_column(crm, admin):
     records = [{"id": n, "last_name": "Иванов", "first_name": "Пётр"} for n in range(1, 6)]
     crm.sync("contacts", *records)
     crm.execute("UPDATE contacts SET last_name = 'Сидоров', first_name = 'Павел'")
@@ -171,7 +171,7 @@ def test_a_decision_can_be_taken_back(crm, admin):
     assert [c["id"] for c in admin("conflicts", "--json")] == [number]
 
 
-def test_settling_without_numbers_wants_all_to_be_said(crm, admin):
+def test_resolving_without_numbers_needs_all_to_be_said(crm, admin):
     conflict(crm)
     assert "--all" in admin("conflicts", "--take", "amo", fails=True)
 
@@ -241,7 +241,7 @@ def test_runs_are_undone_one_after_another_backwards(crm, admin):
     assert crm.row("contacts")["last_name"] == "Первый"
 
 
-def test_an_undoing_can_be_undone(crm, admin):
+def test_an_undo_can_be_undone(crm, admin):
     crm.sync("contacts", {"id": 1, "last_name": "Иванов"})
     crm.sync("contacts", {"id": 1, "last_name": "Петров", **phones("+79161234567")}, {"id": 2, "last_name": "Новый"})
     after = everything(crm)
@@ -259,7 +259,7 @@ def test_a_preview_says_the_same_and_does_nothing(crm, admin):
     assert admin("undo", run, "--json") == preview
 
 
-def test_a_load_after_an_undoing_brings_the_same_again(crm, admin):
+def test_a_load_after_an_undo_brings_the_same_again(crm, admin):
     crm.sync("contacts", {"id": 1, "last_name": "Иванов"})
     records = ({"id": 1, "last_name": "Петров"}, {"id": 2, "last_name": "Новый"})
     crm.sync("contacts", *records)
@@ -351,7 +351,7 @@ def test_an_unreachable_database_is_one_message(admin, crm):
     assert "s3cret" not in done.stderr
 
 
-def test_an_edit_under_way_while_a_conflict_is_settled_is_not_lost(crm, admin):
+def test_an_edit_under_way_while_a_conflict_is_resolved_is_not_lost(crm, admin):
     number = conflict(crm)
     with psycopg.connect(crm.url) as person:
         person.execute(f"UPDATE {crm.schema}.contacts SET last_name = 'Одновременно'".encode())
@@ -374,7 +374,7 @@ def test_an_edit_under_way_while_a_conflict_is_settled_is_not_lost(crm, admin):
     assert crm.row("contacts")["last_name"] == "Одновременно"
 
 
-def test_an_undoing_waits_for_a_load_of_the_account_and_says_so_when_it_takes_too_long(crm, admin, monkeypatch):
+def test_an_undo_waits_for_a_load_of_the_account_and_says_so_when_it_takes_too_long(crm, admin, monkeypatch):
     crm.sync("contacts", {"id": 1})
     monkeypatch.setenv("TARGET_CRM_LOCK_TIMEOUT_SECONDS", "0.5")
     with psycopg.connect(crm.url, autocommit=True) as load:

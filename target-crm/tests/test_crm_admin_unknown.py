@@ -37,13 +37,13 @@ def test_an_unknown_run(conflict, admin):
         assert "Run 999 does not exist; the runs are 1 to 2." in said, arguments
 
 
-def test_an_unknown_conflict_is_not_settled(conflict, admin):
+def test_an_unknown_conflict_is_not_resolved(conflict, admin):
     said = admin("conflicts", 99999, "--take", "amo")
     assert "No such conflict: 99999." in said
     assert f"Open conflicts: {conflict}." in said
 
 
-def test_one_unknown_number_among_known_ones_settles_nothing(crm, conflict, admin):
+def test_one_unknown_number_among_known_ones_resolves_nothing(crm, conflict, admin):
     admin("conflicts", conflict, 99999, "--take", "amo")
     assert crm.conflicts()[-1]["resolved_at"] is None
 
@@ -68,7 +68,7 @@ def test_an_unknown_reject(crm, conflict, admin):
         assert "No such reject: 9999. No reject is open." in admin("rejects", 9999, *arguments)
 
 
-def test_nothing_to_retry_is_no_run(conflict, admin):
+def test_nothing_to_retry_is_not_a_run(conflict, admin):
     assert "No reject is open." in admin("rejects", "--retry", code=0)
 
 

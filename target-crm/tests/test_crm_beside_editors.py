@@ -135,7 +135,7 @@ def lost_rows(crm, added):
     return [(table, key, link) for table, key, link in added if now[table].get(key) != link]
 
 
-def test_what_people_commit_beside_loads_decisions_and_undoings_stays(crm, custom_field):
+def test_what_people_commit_beside_loads_decisions_and_undos_stays(crm, custom_field):
     crm.load([])
     crm.execute(
         "CREATE TABLE own (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, x text, "

@@ -151,7 +151,7 @@ def test_a_record_that_a_constraint_refuses_is_rejected_alone(crm):
     assert {r["code"] for r in rejects} == {"E_DATABASE_CHECK"}
 
 
-def test_what_a_node_refuses_is_told_as_by_postgresql(crm):
+def test_what_a_node_refuses_is_reported_as_by_postgresql(crm):
     crm.sync("leads", {"id": 1, "price": 1})
     crm.execute("ALTER TABLE leads ADD COLUMN code text NOT NULL DEFAULT 'x'")
     crm.execute("CREATE UNIQUE INDEX leads_price ON leads (price)")

@@ -71,7 +71,7 @@ def load(data_dir, **options):
     )
 
 
-def test_the_processes_that_stay_are_no_warning(cluster, place):
+def test_the_processes_that_stay_raise_no_warning(cluster, place):
     done = load(copy_of(cluster, place / "pg"), env={**os.environ, "PYTHONWARNINGS": "always::ResourceWarning"})
     assert done.returncode == 0, done.stderr
     assert "is still running" not in done.stderr

@@ -58,7 +58,7 @@ def test_a_time_that_is_typed_is_of_the_accounts_clock_unless_it_says_otherwise(
 
 
 @pytest.mark.parametrize("typed", ["вчера", "31.13.2026", "2026-02-30T10:00", ""])
-def test_what_is_no_time_is_refused(typed):
+def test_what_is_not_a_time_is_refused(typed):
     with pytest.raises(ValueError, match=r"."):
         read_moment(typed, MOSCOW)
 

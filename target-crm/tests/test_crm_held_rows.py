@@ -56,7 +56,7 @@ def test_a_decision_about_a_held_row_ends_in_time_with_one_sentence(crm):
     assert [r["kind"] for r in crm.rows("sync_runs", "id")] == ["load", "load"]
 
 
-def test_an_undoing_of_a_held_row_ends_in_time_with_one_sentence(crm):
+def test_an_undo_of_a_held_row_ends_in_time_with_one_sentence(crm):
     conflict(crm, 1)
     with (
         session(crm, lock_timeout_seconds=1.0) as opened,

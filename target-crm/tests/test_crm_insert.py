@@ -85,7 +85,7 @@ def test_more_rows_than_one_piece_keep_their_phones_and_keys(crm, custom_field):
     assert crm.sync("contacts", *records)["unchanged"] == 1201
 
 
-def test_a_trigger_that_changes_new_rows_is_heeded(crm, trigger):
+def test_a_trigger_that_changes_new_rows_is_honoured(crm, trigger):
     trigger("NEW.last_name := upper(NEW.last_name); RETURN NEW;")
     crm.sync("contacts", {"last_name": "petrov"})
     assert crm.row("contacts")["last_name"] == "PETROV"

@@ -53,7 +53,7 @@ def last_run(crm):
     return run
 
 
-def test_a_decision_and_its_undoing_do_not_wait_for_another_accounts_load(with_conflict):
+def test_a_decision_and_its_undo_do_not_wait_for_another_accounts_load(with_conflict):
     crm = with_conflict
     with a_load_of(crm, OTHER), session(crm) as opened:
         run, done = resolve(opened, Filter(), "amo")
@@ -71,7 +71,7 @@ def test_a_decision_waits_for_a_load_of_its_own_account(with_conflict):
         resolve(opened, Filter(), "amo")
 
 
-def test_an_undoing_of_a_run_that_names_no_accounts_finds_them_by_its_rows(with_conflict):
+def test_an_undo_of_a_run_that_names_no_accounts_finds_them_by_its_rows(with_conflict):
     crm = with_conflict
     load = last_run(crm)["id"]
     crm.execute("UPDATE sync_runs SET account_ids = '{}' WHERE id = %s", load)

@@ -151,7 +151,7 @@ def test_keys_of_uuid_enums_views_and_second_choices(crm, admin):
     assert [(r["surname"], r["amocrm_id"]) for r in crm.rows("people", "id")] == [("Котов", 2)]
 
 
-def test_what_is_not_recognised_stands_in_a_remark_and_the_document_is_valid(crm, admin):
+def test_what_is_not_recognised_is_in_a_remark_and_the_document_is_valid(crm, admin):
     crm.execute(RUSSIAN)
     admin.init()
     text = admin.file.read_text()

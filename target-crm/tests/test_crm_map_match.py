@@ -32,7 +32,7 @@ def test_an_empty_table_needs_no_rules(propose):
     assert "match" not in streams["companies"]
 
 
-def test_name_and_city_that_two_rows_share_are_no_rule(propose):
+def test_name_and_city_that_two_rows_share_are_not_a_rule(propose):
     twins = "INSERT INTO companies (name, city) VALUES ('Ромашка', 'Пермь'), (' ромашка', 'пермь')"
     _, streams = propose(COMPANIES.format(more="") + twins)
     assert streams["companies"]["match"] == ["inn", "phone", "email"]

@@ -474,7 +474,7 @@ def test_the_mapping_fits_before_anything_is_changed(firm):
 
 
 @pytest.mark.parametrize("name", DATABASE)
-def test_what_the_database_can_not_take_is_told(firm, name):
+def test_what_the_database_can_not_take_is_reported(firm, name):
     connection, schema = firm
     case, text = DATABASE[name], mapping_of(DATABASE[name])
     try:
@@ -487,21 +487,21 @@ def test_what_the_database_can_not_take_is_told(firm, name):
 
 
 @pytest.mark.parametrize("name", TEXT)
-def test_a_mapping_that_is_wrong_in_itself_is_told(name):
+def test_a_mapping_that_is_wrong_in_itself_is_reported(name):
     text = mapping_of(TEXT[name])
     with pytest.raises(MappingError) as caught:
         read_mapping(text, "mapping.yaml")
     assert_told(str(caught.value), text, TEXT[name])
 
 
-def test_a_file_that_is_not_utf8_is_told_with_its_line(tmp_path):
+def test_a_file_that_is_not_utf8_is_reported_with_its_line(tmp_path):
     file = tmp_path / "mapping.yaml"
     file.write_bytes(MAPPING.encode("cp1251", errors="replace"))
     with pytest.raises(MappingError, match=rf"mapping\.yaml, line {line_of(MAPPING, 'ИНН')}: the text is not UTF-8"):
         load_mapping(file)
 
 
-def test_all_problems_are_told_at_once_and_nothing_is_written(crm, tmp_path):
+def test_all_problems_are_reported_at_once_and_nothing_is_written(crm, tmp_path):
     crm.load([])
     crm.execute(TABLES)
     crm.execute("ALTER TABLE firms ADD branch text NOT NULL")

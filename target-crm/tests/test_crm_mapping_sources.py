@@ -63,7 +63,7 @@ def test_a_stream_that_amocrm_has_not_is_refused_with_the_nearest():
     assert "amoCRM has no stream companeis (did you mean companies?)" in refused(mapping({"name": "name"}, "companeis"))
 
 
-def test_a_property_that_a_stream_map_adds_is_listed_and_then_taken_as_it_stands():
+def test_a_property_that_a_stream_map_adds_is_listed_and_then_taken_unchanged():
     assert "listed under properties of companies" in refused(mapping({"name": "company_idd", "token": "named"}))
     read = read_mapping(mapping({"name": "named"}, properties=["named"]), "mapping.yaml")
     assert [c.path for c in read.tables["companies"].columns] == [("named",)]
@@ -165,13 +165,13 @@ def test_rows_that_have_an_id_of_amocrm_without_its_account_are_not_inserted_onc
     assert len(crm.rows("firm")) == 1
 
 
-def test_a_property_that_nobody_knows_is_told_but_may_come_from_a_stream_map(firm):
+def test_a_property_that_nobody_knows_is_reported_but_may_come_from_a_stream_map(firm):
     said = firm({"name": "main_phone"})
     assert "tap-amocrm sends no property main_phone of companies; it stays empty unless a stream map adds it." in said
     assert "The mapping fits the database." in said
 
 
-def test_what_the_account_does_not_have_is_told_at_the_load_with_the_nearest(crm, firm):
+def test_what_the_account_does_not_have_is_reported_at_the_load_with_the_nearest(crm, firm):
     columns = {"name": "nickname", "token": {"field": ["ИННН"]}, "rating": {"field": [12]}, "extra": "responsible"}
     firm(columns, properties=["nickname", "responsible"])
     fields = ({"id": 12, "entity_type": "companies", "code": None, "name": "Оценка"},

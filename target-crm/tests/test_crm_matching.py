@@ -62,7 +62,7 @@ def test_values_are_compared_normalised(firms, match, row, amo):
     assert tied(crm) == {1: found}
 
 
-def test_a_list_wants_all_of_its_columns_to_agree(firms):
+def test_a_list_needs_all_of_its_columns_to_agree(firms):
     crm = firms([["name", "city"]])
     row = typed(crm, name="А", city="Тверь")
     sync(crm, record(1, name="А", city="Омск"), record(2, name="А"))
@@ -276,7 +276,7 @@ def test_a_record_that_came_undone_is_recognised_again(firms):
     assert tied(crm) == {1: row}
 
 
-def test_a_row_that_looks_the_same_is_told_of_where_no_rule_is_given(firms):
+def test_a_row_that_looks_the_same_is_reported_where_no_rule_is_given(firms):
     crm = firms([])
     typed(crm, name="typed", inn="7707083893")
     typed(crm, name="Ромашка")

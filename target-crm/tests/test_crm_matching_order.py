@@ -78,7 +78,7 @@ def test_a_waiting_record_that_comes_again_in_the_same_run_is_decided_by_its_new
     assert (got, waiting) == ({1: 1 if "inn" in new else None}, [])
 
 
-def test_a_record_that_is_like_a_row_only_when_it_comes_again_in_another_batch_is_told_of(firms):
+def test_a_record_that_is_like_a_row_only_when_it_comes_again_in_another_batch_is_reported(firms):
     rows, both = [{"inn": INNS[0]}], versions({"name": "nothing like it"}, {"inn": INNS[0]})
     assert outcome(firms, rows, both, 10_000) == ({1: 0}, [])
     assert outcome(firms, rows, both, 1) == ({1: None}, [])

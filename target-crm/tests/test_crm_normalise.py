@@ -201,7 +201,7 @@ def test_a_parsed_address_reads_back_as_itself(typed):
         ("почта: ivan@firma.ru", None),
     ],
 )
-def test_a_phone_or_address_typed_into_the_position_is_no_job_title(typed, title):
+def test_a_phone_or_address_typed_into_the_position_is_not_a_job_title(typed, title):
     assert TRANSFORMS["position"]([typed], Context()) == title
 
 
@@ -234,7 +234,7 @@ def field(code, *values):
             "values": [{"value": v} for v in values]}  # fmt: skip
 
 
-def test_what_stands_in_the_wrong_field_is_neither_lost_nor_taken_for_what_it_is_not(crm):
+def test_what_is_in_the_wrong_field_is_neither_lost_nor_taken_for_what_it_is_not(crm):
     fields = [
         field("POSITION", "директор 8 916 123-45-67"),
         field("PHONE", "ivan@firma.ru", "спросить Ольгу", "+7 495 123-45-67 доб. 5"),

@@ -68,7 +68,7 @@ BY_ITSELF = {
 
 
 @pytest.mark.parametrize("kind", BY_ITSELF.values(), ids=BY_ITSELF)
-def test_what_a_row_gets_by_itself_is_no_edit(crm, sync, kind):
+def test_what_a_row_gets_by_itself_is_not_an_edit(crm, sync, kind):
     crm.load([])
     crm.execute(f"ALTER TABLE contacts ADD own {kind}")
     sync("+79161234567")
@@ -79,7 +79,7 @@ def test_what_a_row_gets_by_itself_is_no_edit(crm, sync, kind):
     assert crm.rows("contacts", "id") == before
 
 
-def test_a_column_with_a_default_that_was_added_after_the_run_is_no_edit(crm, sync):
+def test_a_column_with_a_default_that_was_added_after_the_run_is_not_an_edit(crm, sync):
     crm.load([])
     sync("+79161234567")
     crm.execute("ALTER TABLE contacts ADD stage text DEFAULT 'new', ADD seen_at timestamptz DEFAULT now()")
@@ -89,7 +89,7 @@ def test_a_column_with_a_default_that_was_added_after_the_run_is_no_edit(crm, sy
     assert crm.rows("contact_phones", "id") == []
 
 
-def test_what_triggers_make_of_a_new_row_is_no_edit(crm, sync):
+def test_what_triggers_make_of_a_new_row_is_not_an_edit(crm, sync):
     crm.load([])
     crm.execute(
         "ALTER TABLE contacts ADD code text; CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS "
@@ -102,7 +102,7 @@ def test_what_triggers_make_of_a_new_row_is_no_edit(crm, sync):
     assert undo(crm)["contacts"].removed_rows == 1
 
 
-def test_a_default_that_the_mapping_fills_in_is_no_edit(crm, own_mapping):
+def test_a_default_that_the_mapping_fills_in_is_not_an_edit(crm, own_mapping):
     crm.sync("contacts", {"id": 1}, mapping_file=own_mapping)
     assert crm.row("contacts")["first_name"] == "Без имени"
     with open_session(Settings.from_config({**crm.config, "mapping_file": own_mapping})) as session:

@@ -162,7 +162,7 @@ def test_a_row_whose_record_came_again_meanwhile_does_not_return_twice(crm):
     assert done.counts["contacts"].left_edited == 1
 
 
-def test_what_people_commit_while_an_undoing_waits_survives_with_its_links(crm, contact):
+def test_what_people_commit_while_an_undo_waits_survives_with_its_links(crm, contact):
     crm.sync("companies", {"id": 1, "name": "ООО"})
     contact("Иванов", "+79161234567")
     first, second = (r["id"] for r in crm.rows("sync_runs", "id"))

@@ -102,7 +102,7 @@ def test_session_mode_works_with_two_versions_and_an_edit(crm, options):
     assert {r["last_name"] for r in crm.rows("contacts")} == {"б", "вручную"}
 
 
-def test_session_mode_carries_decisions_undoings_and_staging_tables_in_the_schema(crm):
+def test_session_mode_carries_decisions_undos_and_staging_tables_in_the_schema(crm):
     with PgBouncer(crm.url, "session") as pooler:
         through = {"database_url": pooler.url, "staging": "schema"}
         crm.sync("contacts", {"id": 1, "last_name": "а"}, **through)

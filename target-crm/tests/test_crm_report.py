@@ -208,7 +208,7 @@ def test_the_report_speaks_russian_throughout(crm, report, tmp_path):
     assert {TEXTS[key][1] for key in ("kept_title", "counts_note", "conflicts_note", "plot_times", "time_api")} <= shown
 
 
-def test_an_undoing_is_reported_in_both_languages(crm, report):
+def test_an_undo_is_reported_in_both_languages(crm, report):
     crm.sync("contacts", {"id": 1, "last_name": "Иванов"})
     crm.sync("contacts", {"id": 1, "last_name": "Петров"})
     with open_session(Settings.from_config(crm.config)) as session:
@@ -282,7 +282,7 @@ def test_the_page_begins_with_sentences_figures_what_is_to_be_done_and_changes(c
         (30, 60.0, "The limit of 7 requests a second was no obstacle (7 % of the time)"),
     ],
 )
-def test_the_bottleneck_is_told_by_its_share(crm, report, tmp_path, requests, seconds, said):
+def test_the_bottleneck_is_reported_by_its_share(crm, report, tmp_path, requests, seconds, said):
     crm.sync("contacts", {"id": 1})
     file = tmp_path / "metrics.json"
     counts = {"200": requests, "429": 2}

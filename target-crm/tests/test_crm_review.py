@@ -60,14 +60,14 @@ def test_keeping_ours_writes_no_row_but_is_journalled(desk):
     assert number not in desk.open()
 
 
-def test_another_value_is_read_as_its_column_wants_it(desk):
+def test_another_value_is_read_as_its_column_requires(desk):
     (number,) = [c["id"] for c in desk.crm.conflicts() if c["column_name"] == "price"]
     desk.browser.settle(number, "value", value=" 510 000 ")
     assert desk.crm.row("leads", 701)["price"] == 510000
 
 
 @pytest.mark.parametrize(("typed", "said"), [("много", "Enter a number."), ("  ", "Type a value")])
-def test_what_can_be_no_value_of_the_column_is_told_and_not_written(desk, typed, said):
+def test_what_can_be_no_value_of_the_column_is_reported_and_not_written(desk, typed, said):
     (number,) = [c["id"] for c in desk.crm.conflicts() if c["column_name"] == "price"]
     answer = desk.browser.settle(number, "value", value=typed)
     assert answer.status_code == 422
@@ -76,7 +76,7 @@ def test_what_can_be_no_value_of_the_column_is_told_and_not_written(desk, typed,
     assert number in desk.open()
 
 
-def test_what_the_database_refuses_is_told_and_not_written(desk):
+def test_what_the_database_refuses_is_reported_and_not_written(desk):
     desk.crm.execute("ALTER TABLE leads ADD CONSTRAINT cheap CHECK (price < 600000)")
     (number,) = [c["id"] for c in desk.crm.conflicts() if c["column_name"] == "price"]
     answer = desk.browser.settle(number, "value", value="700000")
@@ -86,7 +86,7 @@ def test_what_the_database_refuses_is_told_and_not_written(desk):
     assert number in desk.open()
 
 
-def test_of_two_people_at_one_conflict_the_second_is_told(desk):
+def test_of_two_people_at_one_conflict_the_second_is_informed(desk):
     number, other = desk.conflict(501), desk.served.enter()
     page = other.get(f"/conflicts/{number}").text
     desk.browser.settle(number, "crm")
@@ -99,7 +99,7 @@ def test_of_two_people_at_one_conflict_the_second_is_told(desk):
     assert desk.last_run() == runs
 
 
-def test_of_two_decisions_at_the_same_moment_one_counts_and_the_other_is_told(desk):
+def test_of_two_decisions_at_the_same_moment_one_counts_and_the_other_is_informed(desk):
     number, barrier = desk.conflict(501), threading.Barrier(2)
     people = [(desk.served.enter(), take) for take in ("amo", "crm")]
     pages = [person.get(f"/conflicts/{number}").text for person, _ in people]
@@ -119,7 +119,7 @@ def test_of_two_decisions_at_the_same_moment_one_counts_and_the_other_is_told(de
     assert [e["new_value"] for e in desk.journal(decisions["id"])] == [desk.position(501)]
 
 
-def test_who_decides_by_a_value_that_was_edited_meanwhile_is_told_and_decides_again(desk):
+def test_who_decides_by_a_value_that_was_edited_meanwhile_is_informed_and_decides_again(desk):
     number = desk.conflict(501)
     page = desk.browser.get(f"/conflicts/{number}").text
     desk.crm.execute("UPDATE contacts SET position = 'Совладелица' WHERE amo_id = 501")
@@ -163,7 +163,7 @@ def test_two_decisions_on_one_record_are_taken_back_each_alone(desk):
     assert numbers["first_name"] not in desk.open()
 
 
-def test_a_decision_whose_value_was_edited_since_stays_settled_when_taken_back(desk):
+def test_a_decision_whose_value_was_edited_since_stays_resolved_when_taken_back(desk):
     number = desk.conflict(501)
     desk.browser.settle(number, "amo")
     run = desk.last_run()
@@ -183,7 +183,7 @@ def test_taking_a_decision_back_can_be_taken_back_too(desk):
     assert found["resolution"] == "amo"
 
 
-def test_a_settled_conflict_comes_back_with_a_new_value_of_amocrm_alone(desk):
+def test_a_resolved_conflict_comes_back_with_a_new_value_of_amocrm_alone(desk):
     number = desk.conflict(501)
     desk.browser.settle(number, "crm")
     desk.crm.sync("contacts", review_data.contact(0, "Руководитель отдела закупок"))
@@ -217,7 +217,7 @@ def test_the_last_conflict_leads_back_to_the_list(desk):
 # in bulk
 
 
-def test_conflicts_are_settled_in_bulk_by_column_after_their_number_was_shown(desk):
+def test_conflicts_are_resolved_in_bulk_by_column_after_their_number_was_shown(desk):
     fields = {"table": "contacts", "column": "position", "take": "amo"}
     asked = desk.browser.post("/conflicts/bulk", fields)
     assert "Take amoCRM's value 3 times?" in plain(asked.text)
@@ -232,7 +232,7 @@ def test_conflicts_are_settled_in_bulk_by_column_after_their_number_was_shown(de
     ("rule", "amo_ids"),
     [("same_but_spelling", {504}), ("amo_says_more", set()), ("crm_says_more", set()), ("base_was_empty", set())],
 )
-def test_conflicts_are_settled_in_bulk_by_rule(desk, rule, amo_ids):
+def test_conflicts_are_resolved_in_bulk_by_rule(desk, rule, amo_ids):
     desk.browser.post("/conflicts/bulk", {"table": "contacts", "rule": rule, "take": "amo", "confirmed": "1"})
     settled = [c for c in desk.crm.conflicts() if c["resolved_at"]]
     assert {desk.conflict(n) for n in amo_ids} == {c["id"] for c in settled}
@@ -253,13 +253,13 @@ def test_rules_tell_which_side_says_more(desk):
         assert re.findall(r'name="id" value="(\d+)"', page) == [str(number)]
 
 
-def test_chosen_conflicts_are_settled_together(desk):
+def test_chosen_conflicts_are_resolved_together(desk):
     chosen = desk.open()[:2]
     desk.browser.post("/conflicts/bulk", {"id": chosen, "chosen": "1", "take": "crm", "confirmed": "1"})
     assert desk.open() == [n for n in range(1, 6) if n not in chosen]
 
 
-def test_nothing_chosen_settles_nothing(desk):
+def test_nothing_chosen_resolves_nothing(desk):
     answer = desk.browser.post("/conflicts/bulk", {"chosen": "1", "take": "crm", "confirmed": "1"})
     assert "Nothing was settled" in plain(answer.text)
     assert len(desk.open()) == 5
@@ -354,7 +354,7 @@ def test_runs_are_filtered(desk):
     assert shown("?until=2099-01-01&kind=load") == [run - 1, run - 2]
 
 
-def test_an_undoing_is_previewed_with_what_it_would_leave_alone_and_then_done(desk):
+def test_an_undo_is_previewed_with_what_it_would_leave_alone_and_then_done(desk):
     run = desk.last_run()
     desk.crm.execute("UPDATE contacts SET position = 'Вручную' WHERE amo_id = 503")
     before = desk.crm.rows("contacts")

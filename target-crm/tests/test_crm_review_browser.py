@@ -129,7 +129,7 @@ def position(crm, amo_id):
     return crm.row("contacts", amo_id)["position"]
 
 
-def test_a_conflict_is_settled_and_taken_back_by_keyboard_alone(crm, open_page):
+def test_a_conflict_is_resolved_and_taken_back_by_keyboard_alone(crm, open_page):
     page = open_page()
     page.keyboard.press("q")
     settled(page, "1 из 5")
@@ -153,7 +153,7 @@ def test_a_conflict_is_settled_and_taken_back_by_keyboard_alone(crm, open_page):
     assert position(crm, 501) == "Директор по закупкам и логистике"
 
 
-def test_thirty_conflicts_of_ten_records_are_settled_in_fewer_than_45_key_presses(crm, chromium):
+def test_thirty_conflicts_of_ten_records_are_resolved_in_fewer_than_45_key_presses(crm, chromium):
     """Field by field: the first seven records by a key for each field, the others as a whole."""
     review_data.fill_three_each(crm, 10)
     presses = 0
@@ -389,7 +389,7 @@ def test_on_a_phone_nothing_is_cut_off(open_page, path):
     assert small == 0
 
 
-def test_a_conflict_is_settled_by_touch_on_a_phone(crm, open_page):
+def test_a_conflict_is_resolved_by_touch_on_a_phone(crm, open_page):
     page = open_page(size=PHONE, has_touch=True, is_mobile=True)
     page.get_by_role("link", name="Соколова Анна").tap()
     settled(page, "Конфликт 2")

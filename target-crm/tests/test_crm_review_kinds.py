@@ -105,7 +105,7 @@ def own(crm, tmp_path):
     crm.connection.execute(f"DROP SCHEMA {shop} CASCADE".encode())
 
 
-def test_conflicts_of_a_table_of_ones_own_are_settled_whatever_their_columns_hold(own):
+def test_conflicts_of_a_table_of_ones_own_are_resolved_whatever_their_columns_hold(own):
     crm, table = own
     theirs = {"name": "ООО «Вега»", "tags": ["a", "b"], "active": True, "born": "2001-02-03", "extra": {"k": [1]}}
     crm.sync(

@@ -46,7 +46,7 @@ def test_conflicts_are_found_by_their_record_or_by_a_value(desk, typed, columns)
     assert [by_id[n] for n in found] == columns
 
 
-def test_a_search_also_decides_what_is_settled_in_bulk(desk):
+def test_a_search_also_decides_what_is_resolved_in_bulk(desk):
     number = desk.conflict(501)
     desk.browser.post("/conflicts/bulk", {"q": "соколова", "take": "crm", "confirmed": "1"})
     assert number not in desk.open()
@@ -66,7 +66,7 @@ def test_conflicts_are_exported_for_a_spreadsheet(desk, language, delimiter):
     assert "=1+1" not in cells
 
 
-def test_a_decision_names_who_made_it_and_is_no_load(desk):
+def test_a_decision_names_who_made_it_and_is_not_a_load(desk):
     desk.browser.post("/name", {"name": "  Ольга   Крылова ", "back": "/"})
     desk.browser.settle(desk.conflict(501), "amo")
     run = desk.last_run()
@@ -86,13 +86,13 @@ def test_a_name_of_another_site_is_not_taken(desk):
     assert answer.status_code == 403
 
 
-def test_an_undoing_shows_every_value_from_and_to(desk):
+def test_an_undo_shows_every_value_from_and_to(desk):
     text = desk.browser.text(f"/runs/{desk.last_run()}/undo")
     assert "Contact · Position Главный бухгалтер Бухгалтер" in text
     assert "Roll back load 2 Keep it" in text
 
 
-def test_a_row_that_is_taken_out_of_an_undoing_stays_as_it_is(desk):
+def test_a_row_that_is_taken_out_of_an_undo_stays_as_it_is(desk):
     run, keys = desk.last_run(), {n: str(desk.crm.row("contacts", n)["id"]) for n in (503, 506)}
     before = desk.crm.row("contacts", 503)
     page = desk.browser.get(f"/runs/{run}/undo").text
@@ -164,7 +164,7 @@ def test_conflicts_are_listed_in_every_order_without_a_gap_from_page_to_page(des
     assert order(desk.browser, "record", "contacts") == [c["id"] for c in sorted(contacts, key=keys["record"])]
 
 
-def test_everything_that_the_filter_leaves_is_settled_though_single_ones_are_chosen(desk):
+def test_everything_that_the_filter_leaves_is_resolved_though_single_ones_are_chosen(desk):
     number = desk.conflict(501)
     fields = {"chosen": "1", "id": [str(number)], "everything": "1", "table": "contacts"}
     desk.browser.post("/conflicts/bulk", {**fields, "take": "crm", "confirmed": "1"})

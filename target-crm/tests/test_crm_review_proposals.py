@@ -178,7 +178,7 @@ def test_more_candidates_than_fit_are_on_further_pages(firms):
     assert tied(crm) == {3: int(one["candidates"][4])}
 
 
-def test_what_a_constraint_refused_is_told_in_words_also_when_it_refuses_again(crm):
+def test_what_a_constraint_refused_is_reported_in_words_also_when_it_refuses_again(crm):
     crm = crm_of_firms(crm)([])
     crm.execute("CREATE UNIQUE INDEX firm_inn_once ON firm (inn)")
     typed(crm, name="Первая", inn=INN)

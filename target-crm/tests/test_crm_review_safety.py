@@ -241,7 +241,7 @@ def test_the_command_prints_an_address_that_lets_in_and_ends_on_a_signal(crm, tm
     assert address.partition("token=")[2] not in (tmp_path / "log").read_text()
 
 
-def test_a_role_that_owns_nothing_is_told_and_served(crm, caplog):
+def test_a_role_that_owns_nothing_is_warned_and_served(crm, caplog):
     crm.load([])
     role, said = f"reader_{crm.schema}", []
     names = [sql.Identifier(n) for n in (role, crm.schema)]

@@ -58,7 +58,7 @@ def test_amo_wins_does_not_take_an_empty_value(crm):
     assert crm.row("contacts")["last_name"] == "старое"
 
 
-def test_a_policy_of_one_column_stands_in_the_mapping(crm, mapping):
+def test_a_policy_of_one_column_is_in_the_mapping(crm, mapping):
     def change(streams):
         streams["contacts"]["columns"]["last_name"] = {"from": "last_name", "policy": "amo_wins"}
 
@@ -127,7 +127,7 @@ def test_a_number_that_a_person_deleted_does_not_come_back(crm):
         ("123", None, "123"),
     ],
 )
-def test_what_is_no_number_goes_to_the_comment(crm, typed, value, comment):
+def test_what_is_not_a_number_goes_to_the_comment(crm, typed, value, comment):
     crm.sync("contacts", phones(typed))
     (row,) = crm.rows("contact_phones", "id")
     assert row["value"] == value

@@ -65,7 +65,7 @@ def test_the_expressions_hold_nothing_that_the_database_s_encoding_lacks(encodin
         made(sql.SQL("v")).as_string().encode(codec)
 
 
-def test_an_edit_in_another_spelling_of_the_same_text_is_no_edit(crm):
+def test_an_edit_in_another_spelling_of_the_same_text_is_not_an_edit(crm):
     crm.sync("contacts", {"last_name": "Йорк"})
     crm.execute("UPDATE contacts SET last_name = %s", unicodedata.normalize("NFD", "Йорк") + "\u200b\u3000")
     assert crm.sync("contacts", {"last_name": "Йорк", "first_name": "Анна"})["kept"] == 0

@@ -91,7 +91,7 @@ def test_a_value_of_the_environment_that_is_neither_true_nor_false_writes_nothin
     assert not exists(crm)
 
 
-def test_names_that_meltano_and_the_sdk_set_are_no_settings(crm, target):
+def test_names_that_meltano_and_the_sdk_set_are_not_settings(crm, target):
     done = target(TARGET_CRM__DIALECT="target_crm", TARGET_CRM__LOG_PARSER="singer-sdk", TARGET_CRM_LOGLEVEL="INFO")
     assert done.returncode == 0, done.stderr
     assert exists(crm)

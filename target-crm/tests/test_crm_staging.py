@@ -63,7 +63,7 @@ def test_a_life_gives_the_same_as_with_temporary_tables_and_leaves_none(crm):
     assert left(crm) == []
 
 
-def test_a_decision_and_undoings_work_on_tables_in_the_schema_and_leave_none(staged):
+def test_a_decision_and_undos_work_on_tables_in_the_schema_and_leave_none(staged):
     crm = staged
     crm.sync("contacts", {"id": 1, "last_name": "А", **phones("+79161234567", "+79031112233")})
     crm.sync("contacts", {"id": 1, "last_name": "Б", **phones("+79161234567", "+74951234567")}, {"id": 2})

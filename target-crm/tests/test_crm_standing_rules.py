@@ -33,7 +33,7 @@ def session(crm):
 NAME = Draft("contacts", "last_name", "always", "amo")
 
 
-def test_a_rule_settles_what_the_next_load_finds_and_can_be_undone(crm, session):
+def test_a_rule_resolves_what_the_next_load_finds_and_can_be_undone(crm, session):
     add_rule(session, NAME)
     collide(crm, 3, "новое")
     assert {c["resolution"] for c in crm.conflicts()} == {"amo"}
@@ -75,7 +75,7 @@ def test_a_session_that_ends_while_rules_are_applied_is_one_sentence_and_the_loa
     assert [c["resolution"] for c in crm.conflicts()] == [None]
 
 
-def test_older_conflicts_are_settled_only_when_asked_for(crm, session):
+def test_older_conflicts_are_resolved_only_when_asked_for(crm, session):
     collide(crm, 2, "новое")
     number = add_rule(session, NAME)
     crm.sync("contacts", {"id": 50, "last_name": "Другой"})

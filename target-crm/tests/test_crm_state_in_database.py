@@ -78,7 +78,7 @@ def test_a_state_that_was_a_file_is_taken_over_and_known(crm, state_of, tmp_path
 
 
 @pytest.mark.parametrize("text", ["[]", "{", ""])
-def test_what_is_no_state_is_not_kept(crm, state_of, text):
+def test_what_is_not_a_state_is_not_kept(crm, state_of, text):
     synced(crm, "а")
     assert "JSON object" in state_of("--account", 77, "--put", "-", text=text, fails=True)
     assert state_of()["bookmarks"] == {"contacts": "а"}

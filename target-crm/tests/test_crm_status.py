@@ -111,7 +111,7 @@ def marked(crm, run, start, stream="contacts", *, complete=True):
     return [json.dumps(schema), *records, json.dumps({"type": "STATE", "value": state})]
 
 
-def test_a_gap_is_told_with_its_streams_and_command_until_a_full_read_closes_it(crm, status):
+def test_a_gap_is_reported_with_its_streams_and_command_until_a_full_read_closes_it(crm, status):
     crm.load(marked(crm, "a", "0" * 64))
     text = status()
     assert "records may be missing in contacts" in text

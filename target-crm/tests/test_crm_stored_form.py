@@ -49,7 +49,7 @@ def firms(crm):
 
 @pytest.mark.parametrize("kind", BODIES)
 @pytest.mark.parametrize("when", ["INSERT OR UPDATE", "INSERT", "UPDATE"])
-def test_what_a_trigger_makes_of_a_value_is_no_edit_and_amocrm_s_next_values_arrive(crm, firms, kind, when):
+def test_what_a_trigger_makes_of_a_value_is_not_an_edit_and_amocrm_s_next_values_arrive(crm, firms, kind, when):
     sync = firms(BODIES[kind], when=when)
     for number, name in enumerate(("ООО  Ромашка", "ООО  Лютик", "ООО  Клевер")):
         sync({"name": name, "city": "Пермь"})
@@ -105,7 +105,7 @@ def test_undoing_and_loading_again_sees_no_edit_in_the_stored_form(crm, firms):
     assert (row["name"], crm.conflicts()) == ("ООО КЛЕВЕР", [])
 
 
-def test_types_that_round_and_pad_are_no_edits(crm, firms):
+def test_types_that_round_and_pad_are_not_edits(crm, firms):
     sync = firms(
         columns="rate numeric(10,2), code char(8), met timestamp(0),",
         mapped={"rate": {"from": "rate", "transform": "number"}, "code": "code", "met": "met"},
@@ -148,7 +148,7 @@ def test_a_default_that_a_person_changed_is_an_edit(crm, firms):
     assert (row["kind"], len(crm.conflicts())) == ("partner", 1)
 
 
-def test_a_row_of_a_person_that_holds_the_default_is_no_placeholder(crm, firms):
+def test_a_row_of_a_person_that_holds_the_default_is_not_a_placeholder(crm, firms):
     sync = firms(columns="kind text NOT NULL,", mapped={"kind": "kind"}, defaults={"kind": "lead"}, match=["name"])
     crm.execute("INSERT INTO firm (name, kind) VALUES ('ООО', 'lead')")
     (row,) = sync({"name": "ООО", "kind": "client"})

@@ -253,7 +253,7 @@ def test_conflict_holds_the_three_values(crm):
         ("companies", "tags", ["b", "a"], _tags(["a", "b"])),
     ],
 )
-def test_another_spelling_is_no_edit_and_no_conflict(crm, stream, column, edited, send):
+def test_another_spelling_is_not_an_edit_and_no_conflict(crm, stream, column, edited, send):
     crm.sync(stream, send)
     crm.execute(f"UPDATE {stream} SET {column} = %s", edited)
     counts = crm.sync(stream, send)

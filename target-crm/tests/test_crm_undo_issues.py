@@ -43,7 +43,7 @@ def test_a_conflict_that_the_run_superseded_is_open_again(crm, session):
     assert [c["resolution"] for c in crm.conflicts()] == [None, "undone"]
 
 
-def test_undoing_that_undoing_supersedes_it_again(crm, session):
+def test_undoing_that_undo_supersedes_it_again(crm, session):
     conflict(crm, "Петров", "Кузнецов")
     before = crm.conflicts()
     take_back(session, last_run(crm))

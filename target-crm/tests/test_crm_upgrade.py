@@ -121,7 +121,7 @@ def test_what_else_uses_the_price_is_named_and_nothing_is_changed(old):
     assert price_type(old) == "bigint"
 
 
-def test_a_role_that_may_not_change_the_tables_is_told_what_to_run(old):
+def test_a_role_that_may_not_change_the_tables_learns_what_to_run(old):
     role = f"loader_{old.schema}"
     name = sql.Identifier(role)
     old.connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'geheim'").format(name))

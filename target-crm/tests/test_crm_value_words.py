@@ -256,7 +256,7 @@ def test_words_that_contradict_one_another_are_refused_with_their_line(column, s
     assert str(caught.value).startswith("m.yaml, line 1: ")
 
 
-def test_label_and_url_are_kept_for_pages_and_do_not_merge_records_anew():
+def test_label_and_url_are_kept_for_pages_and_do_not_merge_records_again():
     table = read("name", label="{name}, {id}", url="https://crm.example.com/deals/{id}")
     assert (table.label, table.url) == ("{name}, {id}", "https://crm.example.com/deals/{id}")
     assert repr(table) == repr(read("name"))

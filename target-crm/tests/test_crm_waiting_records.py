@@ -50,7 +50,7 @@ def state(number):
     return json.dumps({"type": "STATE", "value": {"n": number}})
 
 
-def test_the_others_are_loaded_and_the_record_waits_as_an_open_warning_that_the_next_run_settles(crm, caplog):
+def test_the_others_are_loaded_and_the_record_waits_as_an_open_warning_that_the_next_run_resolves(crm, caplog):
     crm.sync("contacts", *contacts(1, 2, 3, last_name="a"))
     lines = [crm.schema_message("contacts"), *crm.messages("contacts", *contacts(1, 2, 3, last_name="b")), state(7)]
     with person(crm, HOLD) as holder, caplog.at_level(logging.WARNING, "target-crm"):

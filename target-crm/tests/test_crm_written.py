@@ -59,7 +59,7 @@ def test_without_json_each_row_is_a_line(crm):
     assert admin(crm, "written", "1", "--table", "contacts").stdout == f"contacts\t{keys(crm, 1)[0]}\tinserted\n"
 
 
-def test_an_undoing_lists_what_it_removed(crm):
+def test_an_undo_lists_what_it_removed(crm):
     crm.sync("contacts", {"id": 1, "last_name": "a"})
     (key,) = keys(crm, 1)
     with open_session(Settings.from_config(crm.config)) as session:
@@ -83,13 +83,13 @@ def test_listeners_hear_of_a_load_when_its_rows_can_be_read(crm, listening):
     assert written(crm, heard[0])["contacts"]["inserted"] == keys(crm, 1)
 
 
-def test_each_batch_is_told_when_it_is_committed(crm, listening):
+def test_each_batch_is_reported_when_it_is_committed(crm, listening):
     lines = [crm.schema_message("contacts"), *crm.messages("contacts", *({"id": n} for n in range(1, 5)))]
     crm.load(lines, batch_size_rows=2)
     assert len(listening()) >= 3
 
 
-def test_an_undoing_is_told_too_and_a_dry_run_is_not(crm, listening):
+def test_an_undo_is_reported_too_and_a_dry_run_is_not(crm, listening):
     crm.sync("contacts", {"id": 1, "last_name": "a"})
     listening()
     crm.load([crm.schema_message("contacts"), *crm.messages("contacts", {"id": 2})], dry_run=True)
