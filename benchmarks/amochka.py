@@ -161,7 +161,7 @@ def one(way: str, leads: int, server: Postgres, latency: int) -> dict[str, Any]:
 
 
 def stops_at(leads: int, server: Postgres) -> bool:
-    """Whether amochka's load stops at so many leads, since all ids of their contacts stand in one address.
+    """Whether amochka's load stops at that many leads, since all IDs of their contacts are in one address.
 
     Raises:
         BenchmarkError: it stopped for another reason.

@@ -91,8 +91,8 @@ def one_sync(way: str, companies: int, server: Postgres, *, small: bool) -> dict
 def syncs(server: Postgres, companies: int, runs: int, *, small: bool) -> dict[str, list[dict[str, Any]]]:
     """`runs` whole syncs by each way.
 
-    Way (a) takes minutes of waiting for answers and hardly any CPU: its runs go side by side, each with a simulator
-    of its own. The others follow one another, in turns.
+    Way (a) takes minutes of waiting for answers and hardly any CPU: its runs go side by side, each with its own
+    simulator. The others follow one another, in turns.
     """
     found: dict[str, list[dict[str, Any]]] = {"b": [], "c": []}
     with ThreadPoolExecutor(runs) as pool:

@@ -40,8 +40,8 @@ from pair import run_pair
 for line in sys.stdin:
     plan = read_plan(Path(line.strip()))
     metrics = run_pair(next(iter(plan.accounts.values())), plan, lambda _: None)
-    told = {"requests": metrics["requests"], "records": sum(metrics["records_by_stream"].values())}
-    print(json.dumps(told), flush=True)
+    report = {"requests": metrics["requests"], "records": sum(metrics["records_by_stream"].values())}
+    print(json.dumps(report), flush=True)
 """
 
 

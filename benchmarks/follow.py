@@ -36,7 +36,7 @@ EVERY = 2.0
 # Seconds of each part: changes found by polling, nothing, changes of which webhooks tell.
 POLLING, QUIET, HOOKED = 240, 120, 120
 LONGEST_WAIT = 60.0
-# Of so many records of each kind some are changed.
+# Of that many records of each kind some are changed.
 MOST_CHANGED = 5000
 SECRET = "benchmark-secret-of-some-length"
 GOALS = {"polling": 10.0, "hooks": 3.0, "share": 0.3, "core": 0.02}
@@ -274,7 +274,7 @@ def named(found: list[dict[str, Any]], account: Account) -> dict[str, Any]:
 
 
 def percentile(values: list[float], percent: int) -> float | None:
-    """The value that so many percent do not exceed."""
+    """The value that that many percent do not exceed."""
     return values[max(0, -(-len(values) * percent // 100) - 1)] if values else None
 
 

@@ -1,4 +1,4 @@
-"""What benchmarks stand on: a simulated account, a PostgreSQL that counts, processes that are measured, results."""
+"""What benchmarks use: a simulated account, a PostgreSQL that counts, processes that are measured, results."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def arguments(description: str | None, **numbers: int) -> argparse.Namespace:
     options = parser.parse_args()
     if options.small:
         options.runs = 1
-        if options.results == RESULTS:  # a small run must never stand in for a real one
+        if options.results == RESULTS:  # a small run must never replace a real one
             options.results = Path(tempfile.mkdtemp(prefix="bench-results-"))
     return options
 
@@ -83,7 +83,7 @@ class Account:
                 yield entry["kind"], entry["record"]
 
     def forget_requests(self) -> None:
-        """Start the log of requests anew."""
+        """Start the log of requests again."""
         self.control("reset_requests", {})
 
     def traffic(self) -> dict[str, Any]:
@@ -192,7 +192,7 @@ class Postgres:
             connection.execute("CHECKPOINT")
 
     def forget_statements(self, url: str) -> None:
-        """Start the count of this database's statements anew."""
+        """Start the count of this database's statements again."""
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE datname = current_database()"
@@ -347,7 +347,7 @@ def run(command: Sequence[str | Path], **options: Any) -> Measured:
 
 
 def median_of(runs: Sequence[Mapping[str, Any]], *path: str) -> float:
-    """The median over runs of a value that lies at `path` in each."""
+    """The median over runs of the value at `path` in each."""
 
     def at(value: Any) -> float:
         for part in path:

@@ -1,7 +1,8 @@
 """What the journal costs: time of the statements that write it beside that of all others of the merge.
 
 PostgreSQL itself measures them (`pg_stat_statements`, planning and execution). A statement that writes rows and the
-journal at once counts for the journal whole. A COPY waits for the client, so the share without COPY is told, too.
+journal at once counts for the journal whole. A COPY waits for the client, so the share without COPY is reported as
+well.
 WAL is what the journal adds to what must reach the disk.
 """
 
@@ -18,7 +19,7 @@ from harness import Postgres, main, median_of, postgres, show
 from ours import load
 from target_speed import LOADS, files
 
-# The loader's own bookkeeping of the run, and the benchmark's looks at the database, are no part of a merge.
+# The loader's own bookkeeping of the run, and the benchmark's looks at the database, do not belong to a merge.
 _NOT_THE_MERGE = r"pg_stat|sync_runs|^\s*(create (schema|table if)|set |show|vacuum|checkpoint)"
 
 

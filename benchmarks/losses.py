@@ -69,7 +69,7 @@ def run_tests(folder: Path, *, small: bool) -> float:
 
 
 def collect(folder: Path) -> list[dict[str, Any]]:
-    """What the tests told, added up by fault: tests or examples that tried it, tries by kind, what was lost."""
+    """The reports of the tests, added up by fault: tests or examples that tried it, tries by kind, what was lost."""
     faults: dict[str, dict[str, Any]] = {}
     for file in sorted(folder.glob("*.jsonl")):
         for line in file.read_text("utf-8").splitlines():

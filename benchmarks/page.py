@@ -1,6 +1,6 @@
 """Makes docs/benchmarks.md, its plots and the READMEs' short table of benchmarks/results/*.json.
 
-No figure is typed by hand. `python benchmarks/page.py` writes all of them anew.
+No figure is typed by hand. `python benchmarks/page.py` writes all of them again.
 """
 
 from __future__ import annotations

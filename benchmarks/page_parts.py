@@ -41,7 +41,7 @@ def times(value: float) -> str:
 
 
 def middle(runs: Sequence[Mapping[str, Any]], *path: str) -> float:
-    """The median over runs of the number that lies at `path` in each."""
+    """The median over runs of the number at `path` in each."""
 
     def at(value: Any) -> float:
         for part in path:

@@ -209,7 +209,7 @@ def rate(result: Result) -> float:
 
 
 def accounts(result: Result, size: str, step: str, seconds: int) -> int:
-    """How many accounts of a size two cores keep up with, each synced once in so many seconds."""
+    """How many accounts of a size two cores keep up with, each synced once in that many seconds."""
     return int(2 * UTILISATION * seconds / cpu(result["lifted"][size], step))
 
 

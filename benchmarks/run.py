@@ -1,7 +1,7 @@
 """All benchmarks, or those named: `python benchmarks/run.py [--small] [--runs N] [NAME ...]`.
 
 Each prints a table and writes `results/NAME.json`; at the end the page `docs/benchmarks.md`, its plots and the READMEs'
-short table are made anew from all results (not after `--small`, whose results go elsewhere).
+short table are made again from all results (not after `--small`, whose results go elsewhere).
 """
 
 from __future__ import annotations

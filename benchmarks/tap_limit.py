@@ -1,7 +1,7 @@
 """How much of the limit of 7 requests a second tap-amocrm uses, and what a full sync costs beside its pages.
 
 A server that takes 300 ms on average; all figures as the server saw them. Requests a second count from the first
-request to the last; beside it stands what is left of it when the process's start and end are counted, too.
+request to the last; beside it is what is left of it when the process's start and end are counted, too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a load of 10,000 contacts takes when the table holds 10,000 to 1,000,000 already, and the memory of large loads.
 
-Insert, update and reload unchanged by target-crm, by meltanolabs-target-postgres, and by the floor, each in a database
-of its own, in turns. Our table is filled by our target, whose memory is measured while it takes the bulk. The peer
+Insert, update and reload unchanged by target-crm, by meltanolabs-target-postgres, and by the floor, each in its own
+database, in turns. Our table is filled by our target, whose memory is measured while it takes the bulk. The peer
 takes 90,000 records for the same purpose; the rest of its table and the floor's are copies made in SQL.
 """
 
@@ -47,7 +47,7 @@ COPIED_UP_TO = 100_000  # tables up to this size are copied for each run; in a l
 
 
 class Contacts:
-    """An account's contacts as Singer files, cut into parts; what they point at lies in `parents`.
+    """An account's contacts as Singer files, cut into parts; what they reference is in `parents`.
 
     From the hundred-thousandth on they are the first ones again, under other ids.
     """

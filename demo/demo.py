@@ -188,7 +188,7 @@ def show_outcome(url: str, changed: Mapping[str, Any]) -> bool:
     )
     checks = [
         (
-            "the edit by hand is still there",
+            "the manual edit is still there",
             by_hand["position"],
             by_hand["position"] == f"Typed by hand at {changed['stamp']}",
         ),

@@ -227,7 +227,7 @@ def test_of_twenty_accounts_on_two_celery_workers_only_those_fail_that_must_and_
 
 
 def leave_after(sim, requests):
-    """Stop a simulator once it has answered so many requests."""
+    """Stop a simulator once it has answered that many requests."""
     while sim.stats["requests"] < requests:
         time.sleep(0.1)
     sim.__exit__(None, None, None)

@@ -18,7 +18,7 @@ BIN = Path(sys.executable).parent
 
 @pytest.fixture
 def meltano(pair, tmp_path):
-    """Meltano in a project whose plugins are those of this environment; settings stand in `.env`."""
+    """Meltano in a project whose plugins are those of this environment; settings are in `.env`."""
     made = pair(companies=5)
     project = yaml.safe_load((ROOT / "meltano.yml").read_text())
     for plugin in (*project["plugins"]["extractors"], *project["plugins"]["loaders"]):

@@ -21,7 +21,7 @@ from amocrm_sim.testing import SimulatorServer
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("loaders")]
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-# So many notes that the content of one is plain text.
+# That many notes that the content of one is plain text.
 SIZES = {"companies": 30, "notes": 600}
 # docs/other-loaders.md, target-duckdb.
 AS_TEXT = {"notes": {"params": "json.dumps(params)"}}

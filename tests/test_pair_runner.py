@@ -158,7 +158,7 @@ def test_secrets_come_from_variables_files_or_a_command_and_no_other_accounts_ar
         ({"variable": "TOKEN_NOBODY_SET"}, "The environment variable TOKEN_NOBODY_SET of account north is not set."),
         ({"folder": "nowhere"}, "Secrets of account north can't be read from"),
         ({"command": ["false"]}, "Secrets of account north: false failed or printed no JSON object"),
-        ({"file": "PGPASSWORD"}, "Secrets of account north: PGPASSWORD are no settings of tap-amocrm or target-crm."),
+        ({"file": "PGPASSWORD"}, "Secrets of account north: PGPASSWORD are not settings of tap-amocrm or target-crm."),
     ],
 )
 def test_a_secret_that_is_missing_is_one_message(fleet, spoil, message):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# From the top to the bottom: a folder (or a file beside the folders) imports only what stands below it.
+# From the top to the bottom: a folder (or a file beside the folders) imports only what is below it.
 ORDER = {
     "target_crm": (
         "cli", "admin", "verify", "target", "input_load", "digest", "setup", "report", "web", "operations", "plan",

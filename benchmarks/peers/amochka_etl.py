@@ -1,7 +1,8 @@
 """Run amochka's PostgreSQL ETL against any address: `python amochka_etl.py --env FILE --entities ...`.
 
 It is its only entry point, `etl.run_etl`, with the check replaced that refuses other addresses than the vendor's, and
-with an account's failure told by the exit code, which is 0 as published. Two unique indexes are added that its loader's
+with an account's failure reported by the exit code, which is 0 as published. Two unique indexes are added that its
+loader's
 ON CONFLICT needs and its migrations do not make; without them it stops at the first lead with a custom field or a tag.
 Runs in the peer's environment.
 """

@@ -4,7 +4,7 @@
 executor, the partitions and the limits are those of the accounts file.
 """
 
-# No `from __future__ import annotations`: Dagster reads the annotation of `context` as it stands.
+# No `from __future__ import annotations`: Dagster reads the annotation of `context` unevaluated.
 import os
 import sys
 from collections.abc import Iterator

@@ -185,7 +185,7 @@ def secrets_of(account: Account, plan: Plan) -> dict[str, str]:
         found |= _from_command([part.replace("{account}", account.name) for part in plan.secrets_command], account.name)
     wrong = sorted(name for name in found if not name.startswith(PREFIXES))
     if wrong:
-        msg = f"Secrets of account {account.name}: {', '.join(wrong)} are no settings of tap-amocrm or target-crm."
+        msg = f"Secrets of account {account.name}: {', '.join(wrong)} are not settings of tap-amocrm or target-crm."
         raise PairError(msg)
     return found
 

@@ -98,7 +98,7 @@ class WarmCommand:
 
     @property
     def python(self) -> str | None:
-        """The Python in which the command is installed; None where it can't be told."""
+        """The Python in which the command is installed; None where it is unknown."""
         found = shutil.which(self.command)
         python = Path(found).resolve().with_name("python") if found else None
         return str(python) if python is not None and python.exists() else None

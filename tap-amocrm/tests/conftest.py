@@ -56,7 +56,7 @@ class Output:
 
 
 class Tap:
-    """The command `tap-amocrm` with settings for a simulator; the throttle is lifted unless told otherwise."""
+    """The command `tap-amocrm` with settings for a simulator; the throttle is lifted unless set otherwise."""
 
     def __init__(self, sim: SimulatorServer, folder: Path) -> None:
         self.sim, self.folder = sim, folder

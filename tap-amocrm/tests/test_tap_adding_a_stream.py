@@ -1,4 +1,4 @@
-"""docs/adding-a-stream.md, followed to the letter: a stream is added to a copy of the tap and read."""
+"""docs/adding-a-stream.md, followed exactly: a stream is added to a copy of the tap and read."""
 
 from __future__ import annotations
 

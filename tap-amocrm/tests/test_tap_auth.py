@@ -21,7 +21,7 @@ SECRETS = ("s3cret-key", "c0de-given", "refresh-given")
 
 
 class TokenEndpoint:
-    """A token endpoint that answers as it is told: `script` holds what the next requests meet.
+    """A token endpoint that answers as instructed: `script` holds what the next requests meet.
 
     "drop" and "drop early" close the connection, after the token was spent and before; a pair of status and body is
     sent as it is. An old token is refused, with `grace` it is answered with the same tokens once more.

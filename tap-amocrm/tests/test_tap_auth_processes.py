@@ -21,8 +21,8 @@ from survived import survived
 
 from tap_amocrm.auth.token_store import TokenStore
 
-# Imports once and forks for each line on its standard input: a process that renews its token so many times. A second
-# number kills it at so many lines of token_store.py, counted from the first renewal.
+# Imports once and forks for each line on its standard input: a process that renews its token that many times. A second
+# number kills it at that many lines of token_store.py, counted from the first renewal.
 RENEWING = """
 import os, signal, sys, requests
 from tap_amocrm.auth.oauth import from_config
@@ -97,7 +97,7 @@ class KillingEndpoint:
         self.kill("soon after", body)
 
     def kill(self, moment, body):
-        """Kill at the chosen request; what a killed process had sent before is no reason to kill another."""
+        """Kill at the chosen request; what a killed process had sent before is not a reason to kill another."""
         if moment != self.moment or body["pid"] in self.killed or self.asked[body["pid"]] != self.request:
             return False
         self.killed.add(body["pid"])
@@ -126,7 +126,7 @@ def endpoint():
 
 @pytest.fixture
 def renewing(endpoint, tmp_path):
-    """Runs a process that renews its token so many times; gives its wait status."""
+    """Runs a process that renews its token that many times; gives its wait status."""
     command = [sys.executable, "-c", RENEWING, endpoint.url, str(tmp_path / "tokens.json")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nursery:
 

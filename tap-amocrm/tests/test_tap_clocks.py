@@ -201,5 +201,5 @@ def test_a_clock_of_this_machine_that_is_behind_costs_no_second_reading(bent, mo
     for contact in bent.lists["contacts"]:
         contact["id"] *= 3  # between two ids there may be another
     assert len(read(bent).names()) == 30
-    # Three pages: no border is read again for a deletion that was long before.
+    # Three pages: no page boundary is read again for a deletion that was long before.
     assert [seen.path for seen in bent.seen].count("/api/v4/contacts") == 3

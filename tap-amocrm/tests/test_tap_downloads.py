@@ -60,7 +60,7 @@ def clear(tap):
 
 @pytest.fixture
 def tap(start):
-    """An account without made-up files, and without a word of any."""
+    """An account without made-up files, and without a mention of any."""
     made = start(companies=3, contacts=2, leads=1, notes=0, tasks=0)
     clear(made)
     return made

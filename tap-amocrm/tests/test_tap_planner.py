@@ -52,7 +52,7 @@ def test_auto_is_never_more_than_twice_the_better_way(children, others, size, kn
     strategy, _ = choose("auto", math.ceil(len(children) / size), len(children), exact if known else listing.count)
     batch, scan = listing.batches(size), listing.pages
     cost = (batch if strategy == "batch" else scan) + listing.asked
-    # One question more, where nothing was known, is no part of either way.
+    # One question more, where nothing was known, belongs to neither way.
     assert cost <= 2 * min(batch, scan) + listing.asked
 
 

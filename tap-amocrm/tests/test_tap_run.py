@@ -181,7 +181,7 @@ def streams_announced(output):
 
 
 def test_a_list_that_is_not_read_again_sends_no_schema_either(start):
-    # Loaders that write a table anew with each run would empty it.
+    # Loaders that write a table again with each run would empty it.
     tap = start()
     first = tap.run()
     assert {"users", "custom_fields", "tags"} <= streams_announced(first)

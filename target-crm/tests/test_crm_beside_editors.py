@@ -58,7 +58,7 @@ class Editor(threading.Thread):
                     self.edits += edits
                     self.added += added
                 except (psycopg.errors.DeadlockDetected, psycopg.errors.ForeignKeyViolation):
-                    self.connection.rollback()  # they are told, and have committed nothing
+                    self.connection.rollback()  # they are informed, and have committed nothing
                 time.sleep(0.002)
 
     def _work(self, edits, added):

@@ -87,7 +87,7 @@ def rows_read_through(crm):
 
 
 def settled(crm):
-    """The same once the sessions of the load have told: they do so when they end, or a second after."""
+    """The same once the sessions of the load have reported: they do so when they end, or a second after."""
     before, deadline = -1, time.monotonic() + 15
     while (now := rows_read_through(crm)) != before and time.monotonic() < deadline:
         before = now

@@ -1,4 +1,4 @@
-"""Each trouble with a database has a sentence of its own, and no sentence holds a password or a person's record."""
+"""Each trouble with a database has its own sentence, and no sentence holds a password or a person's record."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def hostile(crm):
 
 
 def admin_of(url):
-    """A session that undoes what stands in a superuser's way."""
+    """A session that undoes what is in a superuser's way."""
     connection = psycopg.connect(url, autocommit=True, client_encoding="utf8")
     for setting in ("default_transaction_read_only = off", "exit_on_error = off", "statement_timeout = 0"):
         connection.execute(f"SET {setting}".encode())

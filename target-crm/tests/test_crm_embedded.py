@@ -108,7 +108,7 @@ def processes_of(directory):
 
 @contextmanager
 def small_disk(place, size):
-    """A disk of so many bytes; it is taken off however the test ends."""
+    """A disk of that many bytes; it is taken off however the test ends."""
     disk = place / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], check=False).returncode:

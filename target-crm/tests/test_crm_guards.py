@@ -198,7 +198,7 @@ def test_a_schema_of_any_name_is_quoted(crm, schema):
 
 def test_records_that_deadlock_together_are_merged_in_parts(crm):
     crm.sync("contacts", *({"id": n, "last_name": "Иванов"} for n in range(1, 11)))
-    # As if other sessions locked so many of the rows in another order again and again.
+    # As if other sessions locked that many of the rows in another order again and again.
     crm.execute(
         "CREATE FUNCTION deadlock() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         "IF (SELECT count(*) FROM written) > 5 THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; "

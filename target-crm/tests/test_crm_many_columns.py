@@ -20,7 +20,7 @@ KINDS = {
 
 @pytest.fixture
 def wide(crm, tmp_path):
-    """A table of so many columns of these types, and its mapping."""
+    """A table of that many columns of these types, and its mapping."""
 
     def make(types):
         crm.load([])

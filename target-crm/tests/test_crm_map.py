@@ -1,4 +1,4 @@
-"""`target-crm-admin map`: a first mapping for tables that are there already, and the check of one."""
+"""`target-crm-admin map`: a first mapping for existing tables, and the check of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mapping is held against itself and the live database: every error names file, line and remedy."""
+"""A mapping is checked against itself and the live database: every error names file, line and remedy."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ CLEAR = "TRUNCATE firm, person, firm_phone, sync_proposals, sync_keys, sync_chan
 
 
 def outcome(crm, rows, records, size):
-    """The rows' places in the order in which they were typed that records got, None for a row of their own, and what
+    """The rows' places in the order in which they were typed that records got, None for a new row, and what
     waits."""
     crm.execute(CLEAR)
     places = {typed(crm, **row): place for place, row in enumerate(rows)}

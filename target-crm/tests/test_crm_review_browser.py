@@ -230,7 +230,7 @@ def test_after_a_decision_focus_and_screen_reader_are_at_the_next_conflict(open_
     page.goto(page.url.partition("/conflicts")[0] + "/conflicts/2")
     page.keyboard.press("k")
     settled(page, "ours is kept")
-    # Focus and announcement follow the new content in a moment of their own.
+    # Focus and announcement follow the new content a moment later.
     page.wait_for_function("() => document.activeElement.tagName === 'H1'")
     assert "Петров Иван" in page.evaluate("document.activeElement.innerText")
     page.wait_for_function("() => document.querySelector('#said').innerText === 'Conflict 2: ours is kept.'")

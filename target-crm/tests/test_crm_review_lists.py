@@ -1,4 +1,4 @@
-"""The page's lists: order, text search, export, decisions with names, rejects by reason, undoing row by row."""
+"""The page's lists: order, text search, export, decisions with names, rejects by reason, undo row by row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People of the review page: each enters by a name and a password of their own, and decisions keep the name."""
+"""People of the review page: each enters by their own name and password, and decisions keep the name."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ SENTENCE = re.compile(r"(?<![\w./-])[A-Za-z][a-z']+(?:[ ,]+[A-Za-z']+){2,}")
 TEMPLATES = Path(__file__).parents[1] / "target_crm" / "web" / "templates"
 
 
-# Tables are called by their names; lists of them are no sentences.
+# Tables are called by their names; lists of them are not sentences.
 TABLES = "users|companies|contacts|leads|notes|tasks|(?:company|contact)_(?:phones|emails)"
 
 

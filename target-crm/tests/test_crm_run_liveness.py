@@ -1,4 +1,4 @@
-"""Whether a run still lives is told by its session, to every role alike."""
+"""Whether a run still lives is shown by its session, to every role alike."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def roles(crm):
 
 
 class Paused:
-    """Messages of which the last ones come when the test wants them."""
+    """Messages of which the last ones come when the test requests them."""
 
     def __init__(self, first):
         self.first, self.asked, self.go_on = list(first), threading.Event(), threading.Event()

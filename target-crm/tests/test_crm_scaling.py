@@ -79,7 +79,7 @@ def sources(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def equalities(query: dict[str, Any]) -> set[tuple[str, str]]:
-    """Columns that stand beside another column in an equality, as (alias, column)."""
+    """Columns that appear beside another column in an equality, as (alias, column)."""
     found: set[tuple[str, str]] = set()
     for expression in inside(query, "A_Expr"):
         sides = [expression["lexpr"], expression["rexpr"]]

@@ -1,6 +1,6 @@
 """The SDK's own suite for targets, against a real PostgreSQL.
 
-Its streams are none of amoCRM's. A CRM has tables that its own application made, and a target that put `test_cats`
+Its streams are not those of amoCRM. A CRM has tables that its own application made, and a target that put `test_cats`
 beside them would be wrong: such streams are skipped with a warning by default, and with `unmapped_streams: fail` they
 stop the run. So for most of the suite's files the promise is that a foreign stream neither breaks the load nor leaves
 anything behind, which is what is checked after each. That records of mapped streams arrive is checked in
@@ -8,9 +8,10 @@ test_crm_sdk_mapped.py.
 
 Left out, with the reasons:
 
-- `record_missing_key_property` wants the whole run to fail. Here such a record goes to `sync_rejects` and the rest is
+- `record_missing_key_property` requires the whole run to fail. Here such a record goes to `sync_rejects` and the rest
+is
   loaded (`on_bad_record: fail` is the other way); test_crm_bad_input.py has both.
-- `multiple_state_messages` is not in the SDK's own list either: it wants only the STATEs behind a drain, as texts,
+- `multiple_state_messages` is not in the SDK's own list either: it requires only the STATEs behind a drain, as texts,
   and its runner gives dictionaries. That STATE leaves only behind its commit is tested in test_crm_state.py.
 """
 

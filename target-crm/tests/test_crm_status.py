@@ -1,4 +1,4 @@
-"""`status` leads with what a person wants to know: the last complete sync, what is open, what may be missing."""
+"""`status` leads with what a person needs to know: the last complete sync, what is open, what may be missing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def status(crm):
 
 
 def nightly(crm, ages, account=77):
-    """Complete syncs that ended so many hours ago."""
+    """Complete syncs that ended that many hours ago."""
     crm.load([])
     crm.execute("DELETE FROM sync_runs WHERE account_ids = '{}'")
     for hours in ages:

@@ -184,7 +184,7 @@ def test_the_journal_is_kept_as_long_as_its_retention_says_and_runs_and_conflict
 
 
 def _content(state):
-    """Rows without the keys that another insertion gives anew."""
+    """Rows without the keys that another insertion gives again."""
     amo = {key: (table, row["amo_id"]) for table in ROWS for key, row in state[table].items()}
     known = {str(key): told for key, told in amo.items()}
 

@@ -1,4 +1,4 @@
-"""What a node of Citus refuses, told as by PostgreSQL itself; test_crm_citus.py sees it on a cluster."""
+"""What a node of Citus refuses, reported as by PostgreSQL itself; test_crm_citus.py sees it on a cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from psycopg.pq import DiagnosticField
 
 from target_crm.database.violations import as_violation
 
-# The SQLSTATE and the sentence that arrive; the SQLSTATE, constraint and column that are told.
+# The SQLSTATE and the sentence that arrive; the SQLSTATE, constraint and column that are reported.
 SAID = {
     "a unique index": (
         "XX000", 'duplicate key value violates unique constraint "deal_code_102481"', ("23505", "deal_code", None),

@@ -1,4 +1,4 @@
-"""A small amoCRM whose answers a test bends: wrong dates, bodies that are no list, pages without end, slow bytes.
+"""A small amoCRM whose answers a test bends: wrong dates, bodies that are not lists, pages without end, slow bytes.
 
 The simulator answers as the service does; what here answers need not be possible.
 """

@@ -20,7 +20,7 @@ ENTITIES = ("companies", "contacts", "leads")
 KINDS = (*ENTITIES, "tasks", *(f"{e}/notes" for e in ENTITIES))
 # The parts of an address as an envelope has them, the smallest first.
 ADDRESS_PARTS = ("address_line_1", "address_line_2", "city", "state", "zip", "country")
-# Parameters of a note that a person wants to read.
+# Parameters of a note that are meant for people.
 SAID = ("text", "url", "subject", "content_summary", "address", "campaign", "topic", "comment")
 
 
@@ -87,7 +87,7 @@ def requisites(record: Row) -> Row:
 
 
 def number(value: Any) -> str | None:
-    """E.164 of a text that holds one valid number, whatever stands beside it."""
+    """E.164 of a text that holds one valid number, whatever else it contains."""
     plain = re.split(r"доб|вн\.|ext", str(value))[0]
     matches = list(phonenumbers.PhoneNumberMatcher(plain, "RU"))
     digits = re.sub(r"\D", "", plain)

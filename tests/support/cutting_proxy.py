@@ -53,7 +53,7 @@ class CuttingProxy:
         self._close_all()
 
     def arm(self, statement: int | None, *, deliver: bool = False, deaf: bool = False) -> None:
-        """Cut at that statement; None lets everything through. Counts anew."""
+        """Cut at that statement; None lets everything through. Counts again."""
         with self._lock:
             self._left, self._deliver, self._deaf = statement, deliver, deaf
             self.cut, self.statements = False, 0

@@ -1,4 +1,4 @@
-"""How many row versions were written, by the server's own statistics, once all that wrote has told."""
+"""How many row versions were written, by the server's own statistics, once all writers have reported."""
 
 from __future__ import annotations
 

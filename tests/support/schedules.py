@@ -24,7 +24,7 @@ BIG = ("companies", "contacts", "leads", "notes", "tasks", "deleted_records")
 KINDS = ("companies", "contacts", "leads", "tasks", "companies/notes", "contacts/notes", "leads/notes")
 ENTITIES = ("companies", "contacts", "leads")
 SIZES = {"companies": 6, "contacts": 11, "leads": 5, "notes": 12, "tasks": 9, "customers": 0}
-# Changes of a scope's border, too: `link` moves a contact or lead, `assign` gives a company to another user.
+# Changes at the limits of a scope as well: `link` moves a contact or lead, `assign` gives a company to another user.
 ACTIONS = ("update", "update", "delete", "delete", "create", "merge", "restore", "link", "link", "assign")
 OURS, THEIRS = 5_000_001, 5_000_002
 SCOPES = ({"responsible_user_ids": [OURS]}, {"company_limit": 3}, {"responsible_user_ids": [OURS], "company_limit": 2})

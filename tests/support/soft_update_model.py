@@ -212,7 +212,7 @@ class Model:
         normal = NORMAL[COLUMNS[stream][name].kind]
         policy, base, ours = self.rules.policy(stream, name), row.base.get(name), row.ours[name]
         if late and policy == "crm_wins" and is_empty(base):
-            policy = "fill_empty"  # the insertion's own value, which could not be told then
+            policy = "fill_empty"  # the insertion's own value, which was unknown then
         done = decide(policy, (stream, name) in self.rules.respected, normal, base, ours, theirs)
         protected = done == "" and policy == "soft" and not late and not any(map(is_empty, (base, ours, theirs)))
         if protected and normal(ours) != normal(theirs) and self._is_stale(row, name, normal, theirs):
