@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tap_amocrm.errors import StateError
@@ -214,6 +215,16 @@ class TapMemory:
             "columns": {name: _written_columns(found) for name, found in self.columns.copy().items()} or None,
         }
         state[MEMORY_KEY] = {name: value for name, value in document.items() if value is not None}
+
+
+def with_plain_numbers(value: Any) -> Any:
+    """A state, or a part of it, as Python's own reader of JSON gives it: the SDK's makes decimals of fractions, which
+    can't be written again."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        return {key: with_plain_numbers(part) for key, part in value.items()}
+    return [with_plain_numbers(part) for part in value] if isinstance(value, list) else value
 
 
 def check_state(state: Mapping[str, Any]) -> None:

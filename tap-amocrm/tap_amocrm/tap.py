@@ -28,7 +28,7 @@ from tap_amocrm.singer_io.command_line import TapCommand, checked_catalog, check
 from tap_amocrm.singer_io.prefetch import Prefetch
 from tap_amocrm.singer_io.run_marker import STATE_KEY, RunMarker
 from tap_amocrm.singer_io.writer import Interrupted, MarkerWriter, SnapshotStateWriter, Writer, interrupt
-from tap_amocrm.state import TapMemory, check_state
+from tap_amocrm.state import TapMemory, check_state, with_plain_numbers
 from tap_amocrm.streams import STREAMS
 from tap_amocrm.streams.base import AmoStream, big_streams, settle_bookmarks
 from tap_amocrm.streams.derived import DerivedStream
@@ -81,7 +81,7 @@ class TapAmoCRM(JoinedTap):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over bookmarks (the SDK does) and the tap's own memory; the marker of an earlier run ends here."""
-        check_state(state)
+        check_state(state := with_plain_numbers(state))
         self.marker = RunMarker(state)
         self.memory = TapMemory.from_state(state)
         super().load_state(state)

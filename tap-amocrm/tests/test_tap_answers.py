@@ -121,7 +121,7 @@ def test_an_account_that_answers_nothing_is_one_sentence(bent):
     assert "/api/v4/account" in str(read(bent).error)
 
 
-@pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
+@pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity", b"1" * 5000])
 def test_a_record_with_nan_does_not_stop_the_run_and_leaves_that_property_out(bent, constant, caplog):
     body = b'{"_embedded":{"contacts":[{"id":1,"name":"a","updated_at":5,"price":' + constant + b"}]}}"
     bend_contacts(bent, (200, body))
@@ -129,6 +129,20 @@ def test_a_record_with_nan_does_not_stop_the_run_and_leaves_that_property_out(be
     assert record["name"] == "a"
     assert "price" not in record
     assert "NaN or Infinity" in caplog.text
+
+
+def test_a_record_with_a_control_character_in_a_text_does_not_stop_the_run(bent):
+    bend_contacts(bent, (200, b'{"_embedded":{"contacts":[{"id":1,"name":"a\x01b","updated_at":5}]}}'))
+    assert read(bent).names() == {1: "a\x01b"}
+
+
+def test_no_cookie_of_an_answer_is_sent_with_the_next_request(bent):
+    def with_cookie(request, path, query):
+        return request.answer(*bent.page(path, query), Set_Cookie="session=theirs; Path=/")
+
+    bent.bend = with_cookie
+    assert len(read(bent).names()) == 30
+    assert not any("Cookie" in seen.headers for seen in bent.seen)
 
 
 def test_a_body_that_unpacks_to_more_than_the_limit_is_refused_with_the_limit(bent, monkeypatch):

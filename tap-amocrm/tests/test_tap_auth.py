@@ -141,6 +141,21 @@ def test_a_run_within_the_tokens_life_asks_for_no_other(endpoint, file):
     assert len(endpoint.bodies) == 1
 
 
+@pytest.mark.parametrize("lifetime", [10**400, 1e300, -5, "soon", None])
+def test_a_lifetime_that_is_none_keeps_the_chain(endpoint, file, lifetime):
+    endpoint.lifetime = lifetime
+    assert oauth(endpoint, file, refresh_token="refresh-given").authorization() == "Bearer access-1"
+    assert oauth(endpoint, file).authorization() in ("Bearer access-1", "Bearer access-2")
+
+
+@pytest.mark.parametrize("time_of_file", ["NaN", "1e999", "9" * 400, "-1"])
+def test_a_time_in_the_file_that_is_none_gets_new_tokens(endpoint, file, time_of_file):
+    oauth(endpoint, file, refresh_token="refresh-given").authorization()
+    stored = json.loads(file.read_text()) | {"renew_at": "odd", "expires_at": "odd"}
+    file.write_text(json.dumps(stored).replace('"odd"', time_of_file))
+    assert oauth(endpoint, file).authorization() == "Bearer access-2"
+
+
 def test_a_token_near_its_end_is_renewed_before_it_ends(endpoint, file):
     chain_with_token_near_its_end(endpoint, file)
     assert oauth(endpoint, file).authorization() == "Bearer access-2"
@@ -256,7 +271,16 @@ def test_the_file_of_another_account_or_integration_is_neither_used_nor_overwrit
 
 
 @pytest.mark.parametrize(
-    "fault", ["drop early", (500, "{}"), (502, "<html>"), (429, "{}"), (200, "<html>soon</html>"), (200, '{"access')]
+    "fault",
+    [
+        "drop early",
+        (500, "{}"),
+        (502, "<html>"),
+        (429, "{}"),
+        (200, "<html>soon</html>"),
+        (200, '{"access'),
+        (200, "[" * 100_000),
+    ],
 )
 def test_an_answer_that_is_none_is_asked_for_again_with_the_same_token(endpoint, file, fault):
     endpoint.grace = True

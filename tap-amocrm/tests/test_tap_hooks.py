@@ -197,6 +197,17 @@ def test_a_body_that_does_not_come_is_not_waited_for(hooks):
     assert time.monotonic() - begun < 2
 
 
+def test_heads_that_never_end_take_no_place_for_good(hooks):
+    slow = [socket.create_connection(("127.0.0.1", hooks.port), timeout=10) for _ in range(70)]
+    for one in slow:
+        one.sendall(b"POST / HTTP/1.1\r\nHost: ")
+    assert hooks.post(f"/amo/{SECRET}") == 503
+    assert slow[0].recv(1000) == b"", "it was closed"
+    assert hooks.post(f"/amo/{SECRET}") == 200
+    for one in slow:
+        one.close()
+
+
 def test_subscribing_again_and_taking_it_back(hooks, sim):
     eventually(lambda: sim.simulator.webhooks.subscribed)
     assert hooks.run("subscribe").stdout == "Subscribed already.\n"

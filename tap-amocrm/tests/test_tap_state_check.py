@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from bent_api import read
+from singer_sdk.singerlib.json import deserialize_json
 
 from tap_amocrm.errors import StateError
 
@@ -99,3 +100,13 @@ def test_memory_that_is_not_an_object_is_made_again(bent, odd):
     state["tap_amocrm"] = odd
     bent.change(5)
     assert read(bent, state).names()[5] == "changed"
+
+
+@pytest.mark.parametrize("odd", ["1.5", "1e300"])
+def test_a_state_with_a_fraction_is_read_as_the_sdk_gives_it(bent, odd):
+    state = read(bent).state
+    state["tap_amocrm"]["lists"]["contacts"] = ["odd", 1]
+    bent.change(5)
+    done = read(bent, deserialize_json(json.dumps(state).replace('"odd"', odd)))
+    assert done.error is None
+    assert done.names()[5] == "changed"

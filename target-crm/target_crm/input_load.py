@@ -188,6 +188,7 @@ class InputLoad:
             logger.debug("ACTIVATE_VERSION is ignored: deletions come from the stream deleted_records.")
         elif message.type == "BATCH":
             # Its records are in files that the tap may remove: no STATE may leave behind it.
+            load.hand_over()
             raise RefusedMessageError.of("E_MESSAGE_BATCH", line=number)
         else:
             load.outcome.passed_over[message.type[:_LONGEST_TYPE]] += 1

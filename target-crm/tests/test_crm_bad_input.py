@@ -158,10 +158,11 @@ def test_a_message_of_no_type_of_singers_is_passed_over_with_a_warning(crm):
 def test_a_batch_message_ends_the_run_and_no_state_leaves_behind_it(crm):
     batch = '{"type":"BATCH","stream":"contacts","encoding":{"format":"jsonl"},"manifest":["file:///etc/passwd"]}'
     state = '{"type":"STATE","value":{"n":%d}}'
-    done = command(crm, [crm.schema_message("contacts"), state % 1, batch, state % 2])
+    done = command(crm, [crm.schema_message("contacts"), *crm.messages("contacts", {}), state % 1, batch, state % 2])
     assert done.returncode == 1
+    assert [r["amo_id"] for r in crm.rows("contacts")] == [1]
     (message,) = errors(done)
-    assert "Line 3: a BATCH message names files of records" in message
+    assert "Line 4: a BATCH message names files of records" in message
     assert "batch_config" in message
     assert done.stdout.splitlines() == ['{"n":1}']
 

@@ -79,6 +79,15 @@ def test_a_text_that_no_reader_of_yaml_bears_is_one_sentence(tmp_path, text):
     assert len(str(caught.value)) < 400 + len(str(path))
 
 
+def test_aliases_that_repeat_one_another_without_end_are_refused_at_once(tmp_path):
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in zip("abcdefghi", "bcdefghij", strict=True)]
+    path = tmp_path / "mapping.yaml"
+    path.write_text("\n".join([*lines, "streams: {contacts: {table: contacts, columns: {x: {from: *j}}}}"]))
+    with pytest.raises(MappingError, match=r"mapping\.yaml, line 1: aliases make more than 1,000,000 values"):
+        load_mapping(path)
+
+
 def test_lines_of_another_file_are_not_shown(tmp_path):
     path = tmp_path / "shadow"
     path.write_text("{'root:$6$salt$hash:20228': 1}")

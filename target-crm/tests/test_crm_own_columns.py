@@ -184,3 +184,18 @@ def test_a_phone_in_which_such_a_column_was_edited_stays(crm, sync, edit):
     sync("+79031112233", "+79161234567")
     sync("+79161234567")
     assert [r["value"] for r in crm.rows("contact_phones", "value")] == ["+79031112233", "+79161234567"]
+
+
+@pytest.mark.parametrize(("edit", "stay"), [("", []), ("stamp = 'проверен'", ["+79031112233"])])
+def test_what_a_trigger_makes_of_a_phone_is_no_edit(crm, sync, edit, stay):
+    crm.load([])
+    crm.execute(
+        "ALTER TABLE contact_phones ADD stamp text; CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN NEW.stamp := clock_timestamp()::text; RETURN NEW; END $$; CREATE TRIGGER stamp BEFORE INSERT "
+        "ON contact_phones FOR EACH ROW EXECUTE FUNCTION stamp()"
+    )
+    sync("+79161234567", "+79031112233")
+    if edit:
+        crm.execute(f"UPDATE contact_phones SET {edit} WHERE value = '+79031112233'")
+    sync("+79161234567")
+    assert [r["value"] for r in crm.rows("contact_phones", "value")] == [*stay, "+79161234567"]

@@ -107,6 +107,26 @@ def test_a_foreign_key_that_this_role_can_not_read_keeps_the_rows(crm, contact):
     assert len(crm.rows("contacts")) == 1
 
 
+@pytest.mark.parametrize("table", ["contacts", "contact_phones"])
+def test_a_row_that_a_trigger_does_not_let_go_stays_with_its_phones(crm, custom_field, table):
+    phones = [custom_field("PHONE", "+79161234567", "+79031112233")]
+    crm.sync("contacts", *({"id": n, "last_name": "Иванов", "custom_fields_values": phones} for n in (1, 2)))
+    key = crm.row("contacts")["id"]
+    column = "id" if table == "contacts" else "contact_id"
+    crm.execute(
+        "CREATE FUNCTION keep_it() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RETURN CASE WHEN old.{column} = '{key}' THEN NULL ELSE old END; END $$;"
+        f"CREATE TRIGGER keep_it BEFORE DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION keep_it()"
+    )
+    done = undo(crm)
+    assert [r["amo_id"] for r in crm.rows("contacts")] == [1]
+    assert [r["value"] for r in crm.rows("contact_phones", "value")] == ["+79031112233", "+79161234567"]
+    assert (done.counts["contacts"].removed_rows, done.counts["contacts"].left_by_trigger) == (1, 1)
+    undo(crm)
+    assert [r["amo_id"] for r in crm.rows("contacts")] == [1, 2]
+    assert len(crm.rows("contact_phones", "value")) == 4
+
+
 def test_rows_of_one_run_that_point_at_one_another_go_together(crm):
     lines = [crm.schema_message("companies"), *crm.messages("companies", {"id": 1, "name": "А"})]
     lines += [crm.schema_message("contacts"), *crm.messages("contacts", {"id": 1, "company_id": 1})]

@@ -156,6 +156,38 @@ def test_undo_keeps_a_link_that_a_person_wrote_something_to(members):
     assert pairs(members) == [(1, 1)]
 
 
+def point_at_members(crm):
+    """A table of the application's own that points at the rows of links, and loses its own with them."""
+    columns = "id" if "id" in crm.rows("member", "1")[0] else "firm_id, person_id"
+    kinds = ", ".join(f"{name} int" for name in columns.split(", "))
+    crm.execute(
+        f"CREATE TABLE own (x text, {kinds}, FOREIGN KEY ({columns}) REFERENCES member ({columns}) ON DELETE CASCADE)"
+    )
+    crm.execute(f"INSERT INTO own SELECT 'моё', {columns} FROM member WHERE firm_id = (SELECT min(id) FROM firm)")
+
+
+def test_a_load_keeps_a_link_that_a_foreign_key_points_at(members, caplog):
+    firms(members, 1, 2)
+    person(members, 1, 2)
+    point_at_members(members)
+    before = members.rows("own", "1")
+    person(members)
+    assert pairs(members) == [(1, 1)]
+    assert members.rows("own", "1") == before
+    assert "member: 1 rows whose items were removed in amoCRM are kept" in caplog.text
+
+
+def test_undo_keeps_a_link_that_a_foreign_key_points_at(members):
+    firms(members, 1, 2)
+    person(members, 1, 2)
+    point_at_members(members)
+    before = members.rows("own", "1")
+    counts = undo(members)["member"]
+    assert (counts.restored_items, counts.left_edited, counts.left_referenced) == (1, 0, 1)
+    assert pairs(members) == [(1, 1)]
+    assert members.rows("own", "1") == before
+
+
 def test_an_undo_can_be_undone(members):
     firms(members, 1)
     person(members)

@@ -126,7 +126,7 @@ def _granted(answer: requests.Response) -> Granted | None:
     # A string of digits is taken, too: what is refused here would cost the chain.
     try:
         seconds = float(lifetime) if isinstance(lifetime, (int, float, str)) else _LIFETIME
-    except ValueError:
+    except (ValueError, OverflowError):
         seconds = _LIFETIME
     return Granted(access, refresh, seconds if math.isfinite(seconds) and seconds > 0 else _LIFETIME)
 
@@ -139,7 +139,7 @@ def usable(token: str) -> bool:
 def _json(answer: requests.Response) -> Mapping[str, Any]:
     try:
         body = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
 

@@ -20,6 +20,8 @@ logger = logging.getLogger("tap-amocrm")
 _THREADS = threading.RLock()
 # Longer than any exchange takes with all its tries.
 _LOCK_TIMEOUT = 600.0
+# 9999-12-31, Unix seconds.
+_LAST_TIME = 253_402_300_799
 # Digests of settings' tokens that are remembered.
 _REMEMBERED = 20
 
@@ -61,6 +63,8 @@ class Chain:
         # It may be empty: so it is after a first exchange that was cut off.
         if not isinstance(values.get("refresh_token"), str):
             raise ValueError(problem)
+        # Anything else than a time (NaN, for example) counts as expired: new tokens are requested at once.
+        values["renew_at"], values["expires_at"] = (t if 0 <= t <= _LAST_TIME else 0.0 for t in times)
         return cls(**{**values, "spent": tuple(spent)})
 
     def document(self) -> dict[str, Any]:

@@ -261,7 +261,7 @@ def _describe(oauth: OAuth, url: str) -> str:
             f"{url}/api/v4/account", headers=headers, auth=bearer, timeout=_TIMEOUT, allow_redirects=False
         )
         account = answer.json() if answer.status_code == 200 else {}
-    except requests.RequestException as error:
+    except (requests.RequestException, RecursionError) as error:
         return f"The tokens are stored, but the account could not be read ({type(error).__name__})."
     if not isinstance(account, dict) or "id" not in account:
         return f"The account answers {answer.status_code}; the tokens are stored. Check the integration's permissions."

@@ -37,7 +37,7 @@ def read_manifest(place: Place) -> dict[str, dict[str, Any]]:
     try:
         document = json.loads(place.read(JSON_FILE) or b"{}")
         return {str(entry["key"]): entry for entry in document.get("files", ())}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 

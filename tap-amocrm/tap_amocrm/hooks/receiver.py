@@ -20,6 +20,7 @@ try:
     from starlette.requests import ClientDisconnect, Request
     from starlette.responses import Response
     from starlette.routing import Route
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 except ImportError:
     MISSING = "tap-amocrm-hooks requires additional packages: pip install 'tap-amocrm[hooks]'."
     raise ConfigError(MISSING, setting="tap-amocrm-hooks", problem="packages") from None
@@ -30,6 +31,8 @@ _MOST_BYTES = 256 * 1024
 _SECONDS_FOR_BODY = 1.0
 _FORM = "application/x-www-form-urlencoded"
 _MOST_AT_ONCE = 64
+# So long a connection may last: a call is short.
+_SECONDS_FOR_CONNECTION = 5.0
 
 
 class _TooLargeError(Exception):
@@ -74,6 +77,21 @@ class Receiver:
         return Response(status_code=200)
 
 
+class ShortConnection(H11Protocol):
+    """A connection with an end: whoever never sends a whole head would keep one of the few places for good."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Set the end."""
+        super().connection_made(transport)
+        self.loop.call_later(_SECONDS_FOR_CONNECTION, self._end)
+
+    def _end(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.loop.call_later(_SECONDS_FOR_CONNECTION, self._end)
+        else:
+            self.transport.close()
+
+
 async def _body(request: Request) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
@@ -108,6 +126,7 @@ def serve(receiver: Receiver, listening: socket.socket, tell: Callable[[str], No
     server = uvicorn.Server(
         uvicorn.Config(
             receiver.app,
+            http=ShortConnection,
             log_level="warning",
             access_log=False,  # it would write the secret down
             server_header=False,

@@ -23,6 +23,8 @@ class _Constant(float):
 
 
 _CONSTANT = _Constant("nan")
+# Python refuses to read or write whole numbers of more than 4,300 digits.
+_MOST_DIGITS = 4300
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,9 @@ def _next(body: Mapping[str, Any]) -> Mapping[str, str] | None:
 def _lenient(content: bytes) -> Any:
     """Decode a body that a strict decoder refuses: lone surrogates are accepted, half a body is not.
 
-    `NaN` and `Infinity` are not JSON, but must not block all other records: a property with one is left out, as if it
-    had not been sent. Null would mean that it is empty.
+    `NaN` and `Infinity` are not JSON, and Python reads no whole number of thousands of digits, but they must not block
+    all other records: a property with one is left out, as if it had not been sent. Null would mean that it is empty.
+    Control characters in texts are accepted.
     """
     found: list[str] = []
 
@@ -142,10 +145,17 @@ def _lenient(content: bytes) -> Any:
         return {name: value for name, value in pairs if value is not _CONSTANT}
 
     try:
-        body = json.loads(content, parse_constant=lambda _: _CONSTANT, object_pairs_hook=without_constants)
+        body = json.loads(
+            content,
+            strict=False,
+            parse_int=lambda text: int(text) if len(text) <= _MOST_DIGITS else _CONSTANT,
+            parse_constant=lambda _: _CONSTANT,
+            object_pairs_hook=without_constants,
+        )
     except (ValueError, RecursionError):
         problem = "an unreadable body"
         raise UnusableError(problem) from None
     if found:
-        logger.warning("Properties that hold NaN or Infinity are left out: %s.", ", ".join(sorted(set(found)))[:200])
+        names = ", ".join(sorted(set(found)))[:200]
+        logger.warning("Properties that hold NaN or Infinity, or too many digits, are left out: %s.", names)
     return body

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -185,6 +186,8 @@ class Client:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = requests.Session()
+            # The API needs no cookies: nothing of an answer goes out with the next request.
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
             adapter = WireAdapter(self._leaving)
             session.mount("http://", adapter)
             session.mount("https://", adapter)

@@ -203,7 +203,9 @@ def undo(context: click.Context, run: int, preview: bool, as_json: bool) -> None
         if any(values.values()):
             table.add_row(name, *(f"{values[n]:,}" for n in names))
     console.print(table)
-    console.print("Left alone: edited since (cells and rows), pointed at, or written by a later run (rows).")
+    console.print(
+        "Left alone: edited since (cells and rows), pointed at, kept by a trigger, or written by a later run (rows)."
+    )
     for kept in done.kept_for:
         why = "points at them" if kept.readable else "may point at them: this role can't read it"
         text = f"{kept.table}: {kept.rows:,} rows stay, since {kept.pointing} {why} ({kept.constraint})."

@@ -9,6 +9,8 @@ import yaml
 from target_crm.errors import MappingError
 
 _LINES = "__lines__"
+# No mapping comes near it.
+_MOST_VALUES = 1_000_000
 
 
 class _Lines(NamedTuple):
@@ -22,6 +24,16 @@ class LineLoader(yaml.SafeLoader):
     """Keeps the lines, so that an error can say where to look; refuses a name that is given twice."""
 
     last_line = 1
+
+    def get_single_data(self) -> Any:
+        """The document; refused where aliases repeat so much of it that nothing can look at all of it."""
+        node = self.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > _MOST_VALUES:
+            problem = f"aliases make more than {_MOST_VALUES:,} values of this"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return self.construct_document(node)
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
         """A scalar; its line is kept for errors."""
@@ -42,6 +54,20 @@ class LineLoader(yaml.SafeLoader):
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         mapping[_LINES] = _Lines(node.start_mark.line + 1, lines)
         return mapping
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node holds with its aliases written out; `known` are those of nodes met before."""
+    found = known.get(id(node))
+    if found is None:
+        known[id(node)] = 0  # One that holds itself is refused by the constructor.
+        parts: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            parts = node.value
+        found = known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    return found
 
 
 def line_of(section: dict[str, Any], key: Any) -> int | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 from target_crm.mapping.check import read_columns
-from target_crm.mapping.foreign_keys import keys_to
+from target_crm.mapping.foreign_keys import ForeignKey, keys_to
 from target_crm.merge.session import MergeSession
 from target_crm.sql import sets
 from target_crm.sql.spec import MergeSpec
@@ -45,10 +46,15 @@ def _remove(session: MergeSession, one: sets.SetSpec) -> None:
     pointing = keys_to(session.connection, known.schema, known.name)
     kept = gone - session.run(sets.remove_items(one, live, pointing)).rowcount
     if kept > 0:
-        tables = ", ".join(sorted({".".join(key.table) for key in pointing}))
-        logger.warning(
-            "%s: %d rows whose items were removed in amoCRM are kept, because foreign keys may reference them (%s).",
-            known.name,
-            kept,
-            tables,
-        )
+        tell_kept(known.name, kept, pointing)
+
+
+def tell_kept(table: str, kept: int, pointing: Sequence[ForeignKey]) -> None:
+    """Log that rows of a set are kept although their items were removed in amoCRM."""
+    tables = ", ".join(sorted({".".join(key.table) for key in pointing}))
+    logger.warning(
+        "%s: %d rows whose items were removed in amoCRM are kept, because foreign keys may reference them (%s).",
+        table,
+        kept,
+        tables,
+    )

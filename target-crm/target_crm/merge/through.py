@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from target_crm.mapping.foreign_keys import keys_to
+from target_crm.merge.child_rows import tell_kept
 from target_crm.merge.copy_format import dump_column
 from target_crm.merge.copying import copy_in
 from target_crm.merge.session import MergeSession
@@ -30,7 +32,11 @@ def merge_links(session: MergeSession, stream: str, parts: Sequence[Extracted]) 
         session.run(through.TRUNCATE)
         columns = [dump_column([row[place] for row in said]) for place in range(3)]
         copy_in(session.connection, through.COPY.as_bytes(session.connection), columns)
-        session.run(through.remove(spec))
+        pointing = keys_to(session.connection, spec.live.schema, spec.live.name)
+        gone = session.run(through.lock_gone(spec)).rowcount if pointing else 0
+        removed = session.run(through.remove(spec, pointing)).rowcount
+        if gone > removed:
+            tell_kept(spec.live.name, gone - removed, pointing)
         session.run(through.add(spec))
         session.run(through.make(spec, through.OF_STAGED))
 

@@ -9,6 +9,7 @@ from target_crm.mapping.foreign_keys import ForeignKey, keys_to
 from target_crm.operations.session import SetTable
 from target_crm.operations.undo_work import KeptFor, Work
 from target_crm.sql import undo_remove as statements
+from target_crm.sql.sets import has_triggers
 
 
 def remove_rows(work: Work, live: LiveTable) -> None:
@@ -29,19 +30,50 @@ def remove_rows(work: Work, live: LiveTable) -> None:
     keys = _keys_to(work, live, sets)
     items = [(item_set, key) for item_set in sets for key in _keys_to_items(work, item_set)]
     _keep_pointed_at(work, live, keys, items)
-    for item_set in sets:
-        session.execute(statements.remove_items(work.spec, item_set.item_set, item_set.live))
-    session.execute(statements.note_removed(live))
     counts = work.count(name)
-    removed = session.execute(statements.remove_rows(work.spec, live))
+    removed = _remove(work, live, sets)
     counts.removed_rows += removed
     if removed:
         wait_again(work, live)
     kept = {row["why"]: row["n"] for row in session.rows(statements.COUNT_KEPT)}
     counts.left_edited += kept.get(statements.EDITED, 0)
     counts.left_referenced += kept.get(statements.REFERENCED, 0)
+    counts.left_by_trigger += kept.get(statements.BY_TRIGGER, 0)
     if kept.get(statements.REFERENCED):
         _name_what_keeps(work, live, keys, items)
+
+
+def _remove(work: Work, live: LiveTable, sets: list[SetTable]) -> int:
+    """Remove the rows that go, with their items; how many.
+
+    A trigger may keep a row (one that marks it instead of deleting it, say) or one of its items: then both stay as they
+    are, and the others are removed.
+    """
+    session = work.session
+    tables = [one.identifier.as_string(session.connection) for one in (live, *(s.live for s in sets))]
+    if not any(session.rows(has_triggers(name)) for name in tables):
+        _remove_items(work, sets)
+        session.execute(statements.note_removed(live))
+        return session.execute(statements.remove_rows(work.spec, live))
+    while True:
+        session.execute(statements.BEGIN_TRIAL)
+        removed = 0
+        _remove_items(work, sets)
+        kept = [key for s in sets for key in session.rows(statements.owners_of_kept(s.item_set, s.live))]
+        if not kept:
+            session.execute(statements.note_removed(live))
+            removed = session.execute(statements.remove_rows(work.spec, live))
+            kept = session.rows(statements.still_there(live))
+        if not kept:
+            session.execute(statements.END_TRIAL)
+            return removed
+        session.execute(statements.TAKE_TRIAL_BACK)
+        session.execute(statements.keep_by_trigger({row["row_id"] for row in kept}))
+
+
+def _remove_items(work: Work, sets: list[SetTable]) -> None:
+    for item_set in sets:
+        work.session.execute(statements.remove_items(work.spec, item_set.item_set, item_set.live))
 
 
 def _keys_to(work: Work, live: LiveTable, sets: list[SetTable]) -> list[ForeignKey]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from target_crm.mapping.foreign_keys import keys_to
 from target_crm.operations.undo_work import Work
 from target_crm.sql import undo_through as statements
 from target_crm.sql.through import ThroughSpec
@@ -14,9 +15,14 @@ def restore_links(work: Work) -> None:
     session = work.session
     for spec in _specs(work):
         counts = work.count(spec.through.table)
-        counts.restored_items += session.execute(statements.remove_added(work.spec, spec))
+        pointing = keys_to(session.connection, spec.live.schema, spec.live.name)
+        if pointing:
+            session.execute(statements.lock_added(spec))
+        counts.restored_items += session.execute(statements.remove_added(work.spec, spec, pointing))
         counts.restored_items += session.execute(statements.return_removed(work.spec, spec))
-        counts.left_edited += session.rows(statements.count_left(spec))[0]["n"]
+        (left,) = session.rows(statements.count_left(spec))
+        counts.left_edited += left["edited"]
+        counts.left_referenced += left["referenced"]
 
 
 def _specs(work: Work) -> Iterator[ThroughSpec]:

@@ -19,6 +19,7 @@ class Undone:
     restored_ties: int = 0
     left_edited: int = 0
     left_referenced: int = 0
+    left_by_trigger: int = 0
     left_rewritten: int = 0
 
     def add(self, other: Undone) -> None:

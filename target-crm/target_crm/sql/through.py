@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from target_crm.mapping.catalogue import LiveTable
+from target_crm.mapping.foreign_keys import ForeignKey
 from target_crm.mapping.model import Through
 from target_crm.sql.journal import write_entries
+from target_crm.sql.pointing import unreferenced
 from target_crm.sql.spec import I, S, comma, of_stream, trusted
 from target_crm.sql.staging_table import StagingTable, create, on_citus
 
@@ -80,14 +82,31 @@ class ThroughSpec:
         return write_entries(self.schema, self.run_id, self.through.table, entries, changes)
 
 
-def remove(s: ThroughSpec) -> sql.Composed:
-    """Removes what came before and is gone from amoCRM: the links, and those of their rows that nobody changed."""
+def lock_gone(s: ThroughSpec) -> sql.Composed:
+    """Locks the rows of links that are gone from amoCRM: from then on nobody can change them or point at them."""
+    return S(
+        "SELECT FROM {table} AS joined WHERE EXISTS (SELECT FROM {links} AS link JOIN {staged} AS staged "
+        "ON link.account_id = staged.account_id AND link.amo_id = staged.amo_id WHERE link.table_name = {name} "
+        "AND link.ref <> ALL (staged.refs) AND link.document IS NOT NULL AND {same}) ORDER BY {own_key} FOR UPDATE"
+    ).format(
+        table=s.live.identifier,
+        links=s.links,
+        staged=_STAGED,
+        name=s.name,
+        same=s.as_written(S("link.document")),
+        own_key=s.own_key,
+    )
+
+
+def remove(s: ThroughSpec, pointing: Sequence[ForeignKey] = ()) -> sql.Composed:
+    """Removes what came before and is gone from amoCRM: the links, and those of their rows that nobody changed and
+    none of the foreign keys points at; where there are any, `lock_gone` comes before."""
     changes = S(
         "lost AS (DELETE FROM {links} AS link USING {staged} AS staged WHERE link.account_id = staged.account_id "
         "AND link.table_name = {name} AND link.amo_id = staged.amo_id AND link.ref <> ALL (staged.refs) "
         "RETURNING link.document), "
         "gone AS MATERIALIZED (SELECT {own_key} FROM {table} AS joined JOIN lost ON lost.document IS NOT NULL "
-        "AND {same} "
+        "AND {same} AND {free} "
         "{locked}), "
         "removed AS (DELETE FROM {table} AS joined USING gone WHERE {same_row} RETURNING joined.*), "
         "dropped AS (SELECT to_jsonb(removed.*) AS old_value, NULL::jsonb AS new_value FROM removed)"
@@ -96,6 +115,7 @@ def remove(s: ThroughSpec) -> sql.Composed:
         name=s.name,
         table=s.live.identifier,
         same=s.as_written(S("lost.document")),
+        free=unreferenced(pointing, "joined"),
         own_key=s.own_key,
         same_row=s.same_row("gone"),
         # Citus 13.2.2 can't read the result of such a part where it locks rows that it joined with another part.

@@ -6,6 +6,8 @@ why it must stay, NULL for those that go.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from psycopg import sql
 
 from target_crm.mapping.catalogue import LiveTable
@@ -23,7 +25,11 @@ from target_crm.sql.untouched import item_base, item_untouched, row_untouched
 ROWS, REMOVED = StagingTable("undo_rows"), StagingTable("undo_removed")
 DROP = drop("undo_rows", "undo_removed")
 INDEX = [S("CREATE UNIQUE INDEX ON {} (key)").format(ROWS), S("ANALYZE {}").format(ROWS)]
-EDITED, REFERENCED = "edited", "referenced"
+EDITED, REFERENCED, BY_TRIGGER = "edited", "referenced", "by trigger"
+# A removal that is taken back when a trigger kept something.
+BEGIN_TRIAL = S("SAVEPOINT removal")
+END_TRIAL = S("RELEASE SAVEPOINT removal")
+TAKE_TRIAL_BACK = S("ROLLBACK TO SAVEPOINT removal")
 
 
 def look_at_rows(undo: UndoSpec, live: LiveTable) -> sql.Composed:
@@ -146,6 +152,28 @@ def remove_rows(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         undo_rows=ROWS,
     )
     return undo.journalled(changes, live.mapping.table)
+
+
+def owners_of_kept(item_set: ItemSet, live: LiveTable) -> sql.Composed:
+    """The rows that go of which an item is still there, after their items were removed."""
+    return S(
+        "SELECT undone.row_id FROM {undo_rows} AS undone WHERE undone.why IS NULL AND EXISTS "
+        "(SELECT FROM {} AS item WHERE item.{} = undone.key)"
+    ).format(live.identifier, I(item_set.parent), undo_rows=ROWS)
+
+
+def still_there(live: LiveTable) -> sql.Composed:
+    """The rows that go and are still there, after they were removed."""
+    return S(
+        "SELECT undone.row_id FROM {undo_rows} AS undone JOIN {} AS crm ON crm.{} = undone.key WHERE undone.why IS NULL"
+    ).format(live.identifier, I(live.mapping.id), undo_rows=ROWS)
+
+
+def keep_by_trigger(rows: Iterable[str]) -> sql.Composed:
+    """Keeps rows that a trigger does not let go."""
+    return S("UPDATE {undo_rows} AS undone SET why = {} WHERE undone.row_id = ANY({})").format(
+        sql.Literal(BY_TRIGGER), sql.Literal(sorted(rows)), undo_rows=ROWS
+    )
 
 
 COUNT_KEPT = S("SELECT why, count(*) AS n FROM {undo_rows} WHERE why IS NOT NULL GROUP BY 1").format(undo_rows=ROWS)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from psycopg import sql
 
+from target_crm.mapping.foreign_keys import ForeignKey
+from target_crm.sql.pointing import unreferenced
 from target_crm.sql.spec import I, S, comma
 from target_crm.sql.through import ThroughSpec, row_of
 from target_crm.sql.undo_entries import ENTRIES
@@ -14,11 +18,26 @@ def _entries(s: ThroughSpec) -> sql.Composed:
     return S("entry.table_name = {} AND entry.column_name = '*' AND NOT entry.rewritten").format(s.name)
 
 
-def remove_added(undo: UndoSpec, s: ThroughSpec) -> sql.Composed:
-    """Removes the rows that the run added and that are as it left them; their links are to be made again."""
+def lock_added(s: ThroughSpec) -> sql.Composed:
+    """Locks the rows that the run added and that are as it left them: from then on nobody can point at them."""
+    return S(
+        "SELECT FROM {table} AS joined WHERE EXISTS (SELECT FROM {undo_entries} AS entry WHERE {entries} "
+        "AND entry.old_value IS NULL AND {same}) ORDER BY {own_key} FOR UPDATE"
+    ).format(
+        table=s.live.identifier,
+        same=s.as_written(S("entry.new_value")),
+        own_key=s.own_key,
+        entries=_entries(s),
+        undo_entries=ENTRIES,
+    )
+
+
+def remove_added(undo: UndoSpec, s: ThroughSpec, pointing: Sequence[ForeignKey]) -> sql.Composed:
+    """Removes the rows that the run added, that are as it left them, and that none of the foreign keys points at;
+    their links are to be made again. `lock_added` comes before."""
     changes = S(
         "gone AS MATERIALIZED (SELECT {own_key} FROM {table} AS joined JOIN {undo_entries} AS entry ON {entries} "
-        "WHERE entry.old_value IS NULL AND {same} FOR UPDATE OF joined), "
+        "WHERE entry.old_value IS NULL AND {same} AND {free} FOR UPDATE OF joined), "
         "removed AS (DELETE FROM {table} AS joined USING gone WHERE {same_row} RETURNING joined.*), "
         "changed AS MATERIALIZED (SELECT {key} AS row_id, '*'::text AS column_name, to_jsonb(removed.*) AS old_value, "
         "NULL::jsonb AS new_value FROM removed), "
@@ -31,6 +50,7 @@ def remove_added(undo: UndoSpec, s: ThroughSpec) -> sql.Composed:
         table=s.live.identifier,
         name=s.name,
         same=s.as_written(S("entry.new_value")),
+        free=unreferenced(pointing, "joined"),
         links=s.links,
         entries=_entries(s),
         undo_entries=ENTRIES,
@@ -90,7 +110,8 @@ def return_removed(undo: UndoSpec, s: ThroughSpec) -> sql.Composed:
 
 
 def count_left(s: ThroughSpec) -> sql.Composed:
-    """How many of the added rows stay, since somebody changed them. To be asked after the others are gone."""
+    """How many of the added rows stay, since somebody changed them, or as they were, since something points at them. To
+    be asked after the others are gone."""
     pair = S(" AND ").join(
         S("joined.{c} = (entry.new_value->>{})::{}").format(
             sql.Literal(name), S(s.live.columns[name].type_sql), c=I(name)
@@ -98,6 +119,12 @@ def count_left(s: ThroughSpec) -> sql.Composed:
         for name in (s.through.parent, s.through.target)
     )
     return S(
-        "SELECT count(*) AS n FROM {undo_entries} AS entry JOIN {table} AS joined ON {pair} WHERE {entries} "
-        "AND entry.old_value IS NULL"
-    ).format(table=s.live.identifier, pair=pair, entries=_entries(s), undo_entries=ENTRIES)
+        "SELECT count(*) FILTER (WHERE NOT ({same})) AS edited, count(*) FILTER (WHERE {same}) AS referenced "
+        "FROM {undo_entries} AS entry JOIN {table} AS joined ON {pair} WHERE {entries} AND entry.old_value IS NULL"
+    ).format(
+        table=s.live.identifier,
+        pair=pair,
+        same=s.as_written(S("entry.new_value")),
+        entries=_entries(s),
+        undo_entries=ENTRIES,
+    )

@@ -185,9 +185,10 @@ def item_untouched(item_set: ItemSet, live: LiveTable, row: str) -> sql.Composed
 
 
 def item_filled_columns(item_set: ItemSet, live: LiveTable) -> list[str]:
-    """Those of a set's own columns that rows get something of which only the database knows: a time, a number. It is
-    kept in the item's document, so that it is not taken for an edit."""
-    return [c.name for c in item_own_columns(item_set, live) if c.is_filled and c.default is None]
+    """Those of a set's own columns that rows get something of which only the database knows: a time, a number, what a
+    trigger makes. It is kept in the item's document, so that it is not taken for an edit."""
+    own = item_own_columns(item_set, live)
+    return [c.name for c in own if live.rewrites or (c.is_filled and c.default is None)]
 
 
 def item_own_columns(item_set: ItemSet, live: LiveTable) -> list[LiveColumn]:

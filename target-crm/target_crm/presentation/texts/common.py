@@ -49,6 +49,7 @@ COMMON: dict[str, tuple[str, str]] = {
     "count_restored_items": ("phones, e-mails put back", "телефонов, адресов возвращено"),
     "count_left_edited": ("left: edited since", "не тронем: правили позже"),
     "count_left_referenced": ("left: other records refer to it", "не тронем: на запись ссылаются"),
+    "count_left_by_trigger": ("left: a trigger keeps it", "не тронем: триггер не даёт удалить"),
     "count_left_rewritten": ("left: changed by a later run", "не тронем: позже изменила другая загрузка"),
     "failure_in_english": (
         "target-crm-admin status says why.",
