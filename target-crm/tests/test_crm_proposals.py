@@ -6,6 +6,7 @@ import json
 
 import pytest
 from firms import admin, command, crm_of_firms, record, sync, tied, typed, whole
+from row_versions import hide_row_versions
 
 
 @pytest.fixture
@@ -173,6 +174,11 @@ def test_it_is_written_as_soon_as_the_row_that_was_in_the_way_says_something_els
     sync(crm, record(3, name="third"))
     assert waiting_for_a_decision(crm) == []
     assert (crm.row("firm", 1)["id"], crm.row("firm", 1)["city"]) == (own, "Омск")
+
+
+def test_without_row_versions_it_is_written_then_too(refused, monkeypatch):
+    hide_row_versions(monkeypatch)
+    test_it_is_written_as_soon_as_the_row_that_was_in_the_way_says_something_else(refused)
 
 
 def test_a_record_with_a_row_is_never_given_another_one_by_itself(refused):

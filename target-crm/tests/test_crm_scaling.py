@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ import pytest
 from crm_life import CRM, SETS, contents, life
 from pglast import parse_sql
 from psycopg import sql
+from row_versions import hide_row_versions
 
 import target_crm
-from target_crm.mapping import findings
 
 BY_ACCOUNT = {
     **dict.fromkeys(CRM, "amo_account_id"),
@@ -193,11 +192,7 @@ def test_without_row_versions_a_load_does_the_same_and_an_unchanged_one_still_wr
     )
     crm.connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
     crm.clock = 0
-    read = findings.read_facts_of
-    unversioned = {"has_versions": False}
-    monkeypatch.setattr(
-        findings, "read_facts_of", lambda *a: {place: replace(f, **unversioned) for place, f in read(*a).items()}
-    )
+    hide_row_versions(monkeypatch)
     life(crm)
     assert contents(crm) == expected
     again = {"id": 1, "name": "ЗАО", "updated_at": "2026-01-01T00:08:00+00:00"}

@@ -83,7 +83,9 @@ class StreamRows:
 
     def are_as_proposed(self, number: int, keys: Sequence[str]) -> bool:
         """Whether all these rows are in the table, and nobody wrote to them since the proposal with that number was
-        made."""
+        made. Without row versions that is unknown, and the answer is no."""
+        if not self.live.has_versions:
+            return False
         query = statements.count_rows(self.live, self._schema, number, keys)
         found = self._session().execute(query).fetchone()
         return found is not None and found[0] == len(keys)
