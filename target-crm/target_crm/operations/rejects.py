@@ -87,12 +87,13 @@ def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int,
 def _claim(session: Session, rejects: Sequence[Row]) -> list[Row]:
     """Those of open rejects that nobody else holds; the session holds them by advisory locks, since the load that
     follows writes to their rows over a separate connection."""
-    claim = S(
-        "SELECT id FROM (SELECT id FROM {rejects} WHERE id = ANY(%s) AND resolved_at IS NULL OFFSET 0) AS x "
-        "WHERE pg_try_advisory_lock(hashtextextended(%s, id))"
-    ).format(rejects=session.control("sync_rejects"))
     name = f"target-crm reject:{session.settings.crm_schema}"
-    held = session.rows(claim, [r["id"] for r in rejects], name)
+    # Apart from the table: Citus would take the locks on the table's node.
+    claim = S("SELECT id FROM unnest(%s::bigint[]) AS x(id) WHERE pg_try_advisory_lock(hashtextextended(%s, id))")
+    claimed = [row["id"] for row in session.rows(claim, [r["id"] for r in rejects], name)]
+    # Whoever held one until now may have closed it.
+    is_open = S("SELECT id FROM {} WHERE id = ANY(%s) AND resolved_at IS NULL").format(session.control("sync_rejects"))
+    held = session.rows(is_open, claimed)
     session.connection.commit()
     ours = {r["id"] for r in held}
     return [r for r in rejects if r["id"] in ours]
