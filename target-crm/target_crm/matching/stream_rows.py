@@ -83,7 +83,7 @@ class StreamRows:
 
     def are_as_proposed(self, number: int, keys: Sequence[str]) -> bool:
         """Whether all these rows are in the table, and nobody wrote to them since the proposal with that number was
-        made. Without row versions that is unknown, and the answer is no."""
+        made. False on tables without row versions, where this is unknown."""
         if not self.live.has_versions:
             return False
         query = statements.count_rows(self.live, self._schema, number, keys)
