@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from firms import admin, command, crm_of_firms, proposals, record, sync, tied, typed, whole
+from firms import STAMPS, admin, command, crm_of_firms, proposals, record, sync, tied, typed, whole
 
 
 @pytest.fixture
@@ -299,3 +299,32 @@ def test_a_rule_that_can_not_be_is_refused_by_name(firms, match, says):
     done = command(crm, "map")
     assert done.exit_code == 1
     assert says in done.output
+
+
+@pytest.fixture
+def archive(firms):
+    """Firms that people archive: a time in the row."""
+    crm = firms(["inn", "name"], service=STAMPS | {"amo_deleted_at": "archived_at"})
+    crm.execute("ALTER TABLE firm ADD archived_at timestamptz")
+    return crm
+
+
+def test_of_two_rows_that_are_alike_the_archived_one_stands_back(archive):
+    typed(archive, name="old", inn="7707083893", archived_at="2026-01-01")
+    row = typed(archive, name="new", inn="7707083893")
+    assert sync(archive, record(1, inn="7707083893"))["adopted"] == 1
+    assert tied(archive) == {1: row}
+
+
+def test_an_archived_row_that_a_stronger_rule_names_goes_before_one_that_is_there(archive):
+    old = typed(archive, name="Ромашка", inn="7707083893", archived_at="2026-01-01")
+    typed(archive, name="Ромашка")
+    sync(archive, record(1, name="Ромашка", inn="7707083893"))
+    assert tied(archive) == {1: old}
+
+
+def test_an_archived_row_alone_is_adopted_and_stays_archived(archive):
+    row = typed(archive, name="old", inn="7707083893", archived_at="2026-01-01")
+    sync(archive, record(1, inn="7707083893"))
+    (found,) = archive.rows("firm", "id")
+    assert (tied(archive), found["archived_at"] is not None) == ({1: row}, True)

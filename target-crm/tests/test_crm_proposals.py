@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from firms import admin, command, crm_of_firms, record, sync, tied, typed, whole
+from firms import admin, command, crm_of_firms, proposals, record, sync, tied, typed, whole
 from row_versions import hide_row_versions
 
 
@@ -205,3 +205,15 @@ def test_a_record_of_rows_that_are_only_matched_gets_no_new_one(own_tables):
     assert done.exit_code == 1
     assert "no rows are inserted" in done.output
     assert len(waiting_for_a_decision(crm)) == 1
+
+
+def test_a_record_that_a_constraint_refuses_is_not_told_of_as_one_with_a_row_of_its_own(firms):
+    crm = firms([])
+    crm.execute("ALTER TABLE firm ADD UNIQUE (name)")
+    typed(crm, name="Ромашка")
+    typed(crm, inn="7707083893")
+    sync(crm, record(1, name="Ромашка"), record(2, name="Лютик", inn="7707083893"))
+    (run,) = crm.execute("SELECT notices FROM sync_runs ORDER BY id DESC LIMIT 1")
+    told = [n["args"] for n in run["notices"] if n["code"] == "W_LOOKS_THE_SAME"]
+    assert [(args["number"], args["by"]) for args in told] == [(1, "inn: 1")]
+    assert [p["amo_id"] for p in proposals(crm)] == [1]

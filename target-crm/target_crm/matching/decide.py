@@ -12,13 +12,15 @@ from target_crm.mapping.match_rules import Rule
 
 class Pair(NamedTuple):
     """A record and a row that agree by a rule. `against` are the stronger rules that contradict; `shared` tells that
-    others hold what the two have in common: a row of another record, or more rows than were looked at."""
+    others hold what the two have in common: a row of another record, or more rows than were looked at. `marked`: the
+    row is marked as deleted in the CRM."""
 
     record: int
     rule: int
     row: str
     against: Sequence[int] = ()
     shared: bool = False
+    marked: bool = False
 
 
 class Proposal(NamedTuple):
@@ -41,10 +43,11 @@ def decide(pairs: Iterable[Pair], rules: Sequence[Rule]) -> Decisions:
 
     A stronger rule by which both sides have values, and none in common, parts a record from a row. Other phones or
     e-mails part those that have the same name; where an ИНН, an id, or another phone or address agrees, they only keep
-    the record from being adopted: a firm has several numbers.
+    the record from being adopted: a firm has several numbers. Of rows that are alike one that is marked as deleted
+    stands back.
     """
     by_rule: dict[int, list[Pair]] = {}
-    for pair in pairs:
+    for pair in _without_spare(pairs):
         parting = [rules[number] for number in pair.against if not rules[number].is_several]
         if parting or (pair.against and rules[pair.rule].is_plain_text):
             continue
@@ -72,3 +75,16 @@ def decide(pairs: Iterable[Pair], rules: Sequence[Rule]) -> Decisions:
         for record, rows in free.items():
             found.proposed.setdefault(record, Proposal(number, tuple(rows)))
     return found
+
+
+def _without_spare(pairs: Iterable[Pair]) -> list[Pair]:
+    """The pairs without those of deleted rows, of records that agree with a row that is not deleted by a rule that is
+    as strong."""
+    found = list(pairs)
+    if not any(pair.marked for pair in found):
+        return found
+    strongest: dict[int, int] = {}
+    for pair in found:
+        if not pair.marked and not pair.against:
+            strongest[pair.record] = min(pair.rule, strongest.get(pair.record, pair.rule))
+    return [pair for pair in found if not pair.marked or strongest.get(pair.record, pair.rule + 1) > pair.rule]

@@ -29,21 +29,42 @@ from target_crm.records.tombstones import Tombstone
 
 _AT_ONCE = 2500
 _MOST_EXAMPLES = 5
+# More than a batch holds.
+_MOST_LATEST = 20_000
 Key = tuple[int, int]
 
 
 @dataclass
 class Looks:
-    """Records that were inserted although a row looks the same: how many by which rule, and some of them."""
+    """Records that were inserted although a row looks the same: how many by which rule, and some of them.
+
+    The latest are kept one by one: a batch that is refused comes again, and what a constraint refuses gets no row.
+    """
 
     by_rule: Counter[str] = field(default_factory=Counter)
-    examples: list[tuple[int, str]] = field(default_factory=list)
+    examples: list[tuple[Key, str]] = field(default_factory=list)
+    latest: dict[Key, tuple[str, str]] = field(default_factory=dict)
 
-    def note(self, amo_id: int, rule: Rule, row: str) -> None:
-        """Take note of one."""
-        self.by_rule[rule.name] += 1
-        if len(self.examples) < _MOST_EXAMPLES:
-            self.examples.append((amo_id, row))
+    def note(self, key: Key, rule: Rule, row: str) -> None:
+        """Take note of one; a record that comes again counts once."""
+        self.latest[key] = rule.name, row
+        if len(self.latest) > 2 * _MOST_LATEST:
+            for old in list(self.latest)[:_MOST_LATEST]:
+                name, like = self.latest.pop(old)
+                self.by_rule[name] += 1
+                self.examples = [*self.examples, (old, like)][:_MOST_EXAMPLES]
+
+    def problem(self, table: str) -> Problem:
+        """What is said of them."""
+        by_rule = self.by_rule + Counter(name for name, _ in self.latest.values())
+        some = [*self.examples, *((key, row) for key, (_, row) in self.latest.items())][:_MOST_EXAMPLES]
+        args = {
+            "table": table,
+            "number": by_rule.total(),
+            "by": ", ".join(f"{name}: {number}" for name, number in by_rule.most_common()),
+            "examples": ", ".join(f"amo:{amo_id} = {row}" for (_, amo_id), row in some),
+        }
+        return Problem("W_LOOKS_THE_SAME", args)
 
 
 @dataclass(frozen=True)
@@ -147,7 +168,7 @@ class Matching:
             if any(not rule.implied for rule, _ in by_rule):
                 found.append(record)
             else:
-                self.looks.setdefault(rows.live.mapping.table, Looks()).note(record.amo_id, *by_rule[0])
+                self.looks.setdefault(rows.live.mapping.table, Looks()).note(record.key, *by_rule[0])
         # Those that are like no row get one of their own now.
         self._new_ones[rows.live.mapping.stream] += len(new) - len(found)
         return found
@@ -161,7 +182,7 @@ class Matching:
         are_new = {record.key for record in new}
         again = rows.inserted_in(self._run_id, [record for record in records if record.key not in are_new])
         for record, by_rule in _hits(rows, again, context):
-            self.looks.setdefault(rows.live.mapping.table, Looks()).note(record.amo_id, *by_rule[0])
+            self.looks.setdefault(rows.live.mapping.table, Looks()).note(record.key, *by_rule[0])
 
     def close_deleted(self, tombstones: Sequence[Tombstone]) -> None:
         """Let records that are deleted in amoCRM wait no longer. The caller commits."""
@@ -205,7 +226,7 @@ class Matching:
                 if one.number in proposed:
                     proposal = proposed.pop(one.number)
                     looks = self.looks.setdefault(table.table, Looks())
-                    looks.note(one.amo_id, rows.rules[proposal.rule], proposal.rows[0])
+                    looks.note(one.key, rows.rules[proposal.rule], proposal.rows[0])
             return
         changed = {}
         for one in waiting:
@@ -290,17 +311,14 @@ class Matching:
                     self.proposed[live.mapping.table] += 1
                 self._open.add((stream, *record.key))
                 found.add((stream, record.key))
+                # It got no row beside the one that it is like.
+                if live.mapping.table in self.looks:
+                    self.looks[live.mapping.table].latest.pop(record.key, None)
         return found
 
     def notices(self) -> list[Problem]:
         """That records were inserted although a row looks the same."""
-        found = []
-        for table, looks in self.looks.items():
-            by = ", ".join(f"{name}: {number}" for name, number in looks.by_rule.most_common())
-            examples = ", ".join(f"amo:{amo_id} = {row}" for amo_id, row in looks.examples)
-            args = {"table": table, "number": sum(looks.by_rule.values()), "by": by, "examples": examples}
-            found.append(Problem("W_LOOKS_THE_SAME", args))
-        return found
+        return [looks.problem(table) for table, looks in self.looks.items() if looks.latest or looks.by_rule]
 
 
 def _hits(

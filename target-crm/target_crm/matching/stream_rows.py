@@ -140,15 +140,15 @@ class StreamRows:
         connection = self._session()
         self._run(statements.INDEX_RECORDS)
         self._run(statements.find_pairs(self.live, self._schema, self._number, self.matched))
-        found = connection.execute(statements.read_pairs(self._number)).fetchall()
+        found = connection.execute(statements.read_pairs(self.live, self._number)).fetchall()
         wanted: dict[tuple[int, int], dict[str, set[int]]] = {}
-        for record, rule, _, keys, _, _ in found:
+        for record, rule, _, keys, _, _, _ in found:
             for key in keys:
                 wanted.setdefault((accounts[record], rule), {}).setdefault(key, set()).add(record)
         claimed = self._claimed(wanted)
         return [
-            Pair(record, rule, row, against, crowded or all((record, rule, key) in claimed for key in keys))
-            for record, rule, row, keys, crowded, against in found
+            Pair(record, rule, row, against, crowded or all((record, rule, key) in claimed for key in keys), marked)
+            for record, rule, row, keys, crowded, marked, against in found
         ]
 
     def _claimed(self, wanted: Mapping[tuple[int, int], Mapping[str, set[int]]]) -> set[tuple[int, int, str]]:

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
 from target_crm.mapping.match_rules import Part
+from target_crm.sql.marks import ROLE, is_marked
 from target_crm.sql.spec import I, S, comma, of_stream, tail, trusted
 from target_crm.sql.staging_table import StagingTable, create, drop, make
 
@@ -219,14 +220,23 @@ def find_pairs(live: LiveTable, schema: str, number: int, rules: int) -> list[sq
     return [drop("match_pairs"), make("match_pairs", query, stays=True), S("ANALYZE {}").format(_PAIRS)]
 
 
-def read_pairs(number: int) -> sql.Composed:
+def _of_deleted_row(live: LiveTable) -> sql.Composable:
+    """Whether the row of pair `p` is marked as deleted in the CRM."""
+    if live.mapping.match_only or live.mapping.service.get(ROLE) is None:
+        return S("false")
+    return S("EXISTS (SELECT FROM {} AS t WHERE t.{} = p.row_id::{} AND {})").format(
+        live.identifier, I(live.mapping.id), trusted(live.columns[live.mapping.id].type_sql), is_marked(live, "t")
+    )
+
+
+def read_pairs(live: LiveTable, number: int) -> sql.Composed:
     """Each pair with the stronger rules that contradict it (both sides have values, and none in common), the keys that
-    it shares, and whether the rows of one are too many."""
+    it shares, whether the rows of one are too many, and whether the row is marked as deleted."""
     return S(
-        "SELECT p.rec, p.rule, p.row_id, p.keys, p.crowded, ARRAY(SELECT DISTINCT a.rule FROM {records} AS a "
-        "WHERE a.rec = p.rec AND a.rule < p.rule "
+        "SELECT p.rec, p.rule, p.row_id, p.keys, p.crowded, {marked} AS marked, "
+        "ARRAY(SELECT DISTINCT a.rule FROM {records} AS a WHERE a.rec = p.rec AND a.rule < p.rule "
         "AND EXISTS (SELECT FROM {rows} AS b WHERE b.row_id = p.row_id AND b.rule = a.rule) "
         "AND NOT EXISTS (SELECT FROM {rows} AS b JOIN {records} AS c ON c.rule = b.rule AND c.key = b.key "
         "WHERE b.row_id = p.row_id AND b.rule = a.rule AND c.rec = p.rec)) AS against "
         "FROM {pairs} AS p ORDER BY p.rule, p.rec, length(p.row_id), p.row_id"
-    ).format(rows=rows_table(number), records=_RECORDS, pairs=_PAIRS)
+    ).format(rows=rows_table(number), records=_RECORDS, pairs=_PAIRS, marked=_of_deleted_row(live))
