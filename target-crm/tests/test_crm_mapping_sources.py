@@ -185,6 +185,16 @@ def test_what_the_account_does_not_have_is_reported_at_the_load_with_the_nearest
     assert told == {"W_PROPERTY_UNKNOWN": ("extra", "responsible_user_id"), "W_FIELD_UNKNOWN": ("token", "инн")}
 
 
+def test_a_field_that_nothing_is_like_is_told_without_a_nearest_one(crm, firm, caplog):
+    firm({"name": "name", "token": {"field": ["Zzzz"]}})
+    field = {"id": 13, "entity_type": "companies", "code": None, "name": "ИНН"}
+    lines = [crm.schema_message("custom_fields"), *crm.messages("custom_fields", field)]
+    crm.load(
+        [*lines, crm.schema_message("companies"), *crm.messages("companies", {"name": "ООО"})], mapping_file=firm.path
+    )
+    assert "Zzzz, which companies of this account do not have. Correct" in caplog.text
+
+
 def test_names_with_a_per_cent_sign_simply_work(crm):
     crm.load([])
     crm.execute(

@@ -234,3 +234,9 @@ def test_words_of_links_that_contradict_one_another_are_refused(column, says):
     with pytest.raises(MappingError) as caught:
         read_mapping(json.dumps({"streams": given}), "m.yaml")
     assert says in str(caught.value)
+
+
+def test_the_log_says_that_records_were_left_out_and_not_their_values_alone(own_tables, caplog):
+    crm = own_tables(DDL, streams(required="skip"))
+    note(crm, "contacts", 5, 3)
+    assert "note.firm_id: 1 records without a value for it were left out (W_RECORD_LEFT_OUT)" in caplog.text

@@ -20,6 +20,8 @@ logger = logging.getLogger("target-crm")
 Connection = psycopg.Connection[Any]
 # Codes of whole records that wait for a locked row, or for the record that they link to.
 WAITING = ("W_ROW_HELD", "W_RECORD_WAITS")
+# Of a record that has no row without the value (required).
+_WHOLE_RECORD = "W_RECORD_LEFT_OUT"
 
 
 def open_warnings(connection: Connection, schema: str) -> dict[tuple[str, int, int], set[Cell]]:
@@ -64,13 +66,12 @@ def close_warnings(connection: Connection, schema: str, cells: Collection[Cell])
 def log_warnings(counted: Counter[tuple[str, str, str]]) -> None:
     """Log the columns whose values were left out, without the values, which may be personal data."""
     for (table, column, code), number in sorted(counted.items()):
-        logger.warning(
-            "%s.%s: %d values were left out, and the rest of their records was loaded (%s); see sync_warnings.",
-            table,
-            column,
-            number,
-            code,
+        text = (
+            "%s.%s: %d records without a value for it were left out (%s); see sync_warnings."
+            if code == _WHOLE_RECORD
+            else "%s.%s: %d values were left out, and the rest of their records was loaded (%s); see sync_warnings."
         )
+        logger.warning(text, table, column, number, code)
 
 
 class CellWarnings:

@@ -60,9 +60,10 @@ class SourceWatch:
         for live in self._of(stream):
             for column in live.mapping.columns:
                 for name in {split_path(path)[0].partition("[")[0] for path in column.path} - properties.keys():
+                    near = next(iter(get_close_matches(name, properties, 1)), None)
                     args = {"stream": stream, "column": f"{live.mapping.table}.{column.name}", "property": name}
-                    args["nearest"] = next(iter(get_close_matches(name, properties, 1)), "-")
-                    self._unknown[live.mapping.stream, column.name, name] = Problem("W_PROPERTY_UNKNOWN", args)
+                    problem = Problem("W_PROPERTY_UNKNOWN", {**args, "nearest": near})
+                    self._unknown[live.mapping.stream, column.name, name] = problem
 
     def _of(self, stream: str) -> list[LiveTable]:
         """The mapped tables that take records of a stream of the input."""
@@ -99,4 +100,4 @@ class SourceWatch:
                 continue
             near = [n for f in fields for n in get_close_matches(field_name(str(f)), sorted(known), 1)]
             args = {"stream": stream, "column": column, "fields": ", ".join(map(str, fields))}
-            yield Problem("W_FIELD_UNKNOWN", {**args, "nearest": near[0] if near else "-"})
+            yield Problem("W_FIELD_UNKNOWN", {**args, "nearest": near[0] if near else None})

@@ -135,7 +135,9 @@ class Session:
         found = self.tables.get(name)
         if found is None:
             known = list(self.tables)
-            raise UnknownError.of("E_TABLE_UNKNOWN", table=name, nearest=nearest(name, known), known=known)
+            without_schema = next((one for one in known if one.rpartition(".")[2] == name), None)
+            meant = without_schema or nearest(name, known)
+            raise UnknownError.of("E_TABLE_UNKNOWN", table=name, nearest=meant, known=known)
         return found
 
     def run(

@@ -206,14 +206,15 @@ RECORD_PROBLEMS: dict[str, Text] = {
         "Проверьте часовой пояс в настройках аккаунта и версию тапа.",
     ),
     "W_PROPERTY_UNKNOWN": Text(
-        "{column} reads the property {property}, which is not in the SCHEMA of {stream} (nearest: {nearest}).",
-        "Поле {column} берёт свойство {property}, которого нет в SCHEMA потока {stream} (похожее: {nearest}).",
+        "{column} reads the property {property}, which is not in the SCHEMA of {stream}[[ (nearest: {nearest})]].",
+        "Поле {column} берёт свойство {property}, которого нет в SCHEMA потока {stream}[[ (похожее: {nearest})]].",
         "Correct the name in mapping_file, or select the property in the tap's catalog. The column's values were kept.",
         "Исправьте имя в mapping_file или включите свойство в каталоге тапа. Значения поля не изменены.",
     ),
     "W_FIELD_UNKNOWN": Text(
-        "{column} reads the custom field {fields}, which {stream} of this account do not have (nearest: {nearest}).",
-        "Поле {column} берёт поле amoCRM {fields}, которого нет у {stream} этого аккаунта (похожее: {nearest}).",
+        "{column} reads the custom field {fields}, which {stream} of this account do not have"
+        "[[ (nearest: {nearest})]].",
+        "Поле {column} берёт поле amoCRM {fields}, которого нет у {stream} этого аккаунта[[ (похожее: {nearest})]].",
         "Correct the id, code or name in mapping_file, or create the field in amoCRM.",
         "Исправьте номер, код или имя в mapping_file либо создайте поле в amoCRM.",
     ),
