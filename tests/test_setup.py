@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -162,3 +163,33 @@ def test_the_line_of_cron_is_one_that_the_shell_can_read(tmp_path):
 def test_in_a_meltano_project_the_schedule_runs_meltano(tmp_path):
     assert "meltano run tap-amocrm target-crm" in schedule("systemd", tmp_path / ".env", tmp_path)
     assert schedule("none", tmp_path / ".env", tmp_path) == ""
+
+
+@pytest.fixture
+def own_crm(database_url):
+    """A database of one table of companies, without the columns that a load needs."""
+    name = f"set_up_{os.getpid()}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = urlsplit(database_url)._replace(path=f"/{name}").geturl()
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE companies (id uuid PRIMARY KEY, name text)")
+    yield url
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_guessed_mapping_comes_with_its_statements_and_is_tried_once_they_have_run(
+    setup, account, own_crm, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TAP_AMOCRM_ACCESS_TOKEN", TOKEN)
+    line = ["--database-url", own_crm, "setup", "--no-input", "--address", account.url, "--companies", "0"]
+    first = setup(*line, "--mapping", "guess")
+    assert first.exit_code == 1
+    assert "Then run setup again with --mapping-file" in first.output
+    assert not (tmp_path / ".env").exists()
+    with psycopg.connect(own_crm) as connection:
+        connection.execute((tmp_path / "mapping.sql").read_text("utf-8"))
+    done = setup(*line[:2], "--mapping-file", str(tmp_path / "mapping.yaml"), *line[2:])
+    assert done.exit_code == 0, done.output
+    assert read_variables(tmp_path / ".env")["TARGET_CRM_MAPPING_FILE"] == str(tmp_path / "mapping.yaml")

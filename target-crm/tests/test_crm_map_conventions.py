@@ -126,6 +126,11 @@ def test_the_proposed_mapping_and_its_statements_fit_the_database(proposed, name
     assert "is NOT NULL" not in said.partition("Still to be done")[2]
 
 
-def test_links_that_are_in_a_table_of_targets_are_named(proposed):
-    said, _ = proposed("twenty")
-    assert "noteTarget, one column for each kind of record" in said
+def test_notes_are_linked_by_a_table_of_targets(crm, proposed):
+    _, streams = proposed("twenty")
+    assert set(streams["notes"]["through"]) == {"companies", "contacts", "leads"}
+    crm.sync("contacts", {"id": 5, "first_name": "Иван", "last_name": "Котов"})
+    note = {"id": 2, "note_type": "common", "params": {"text": "Позвонить"}, "entity_id": 5, "entity_type": "contacts"}
+    crm.sync("notes", note)
+    (person,) = crm.rows("person")
+    assert [(row["personId"], row["companyId"]) for row in crm.rows("noteTarget", "id")] == [(person["id"], None)]

@@ -140,8 +140,8 @@ DATABASE = {
         at="      rating:",
         says=("firms.rating is NOT NULL", "defaults"),
     ),
-    "NOT NULL with a default of the database, mapped": Case(
-        "ALTER TABLE firms ALTER rating SET DEFAULT 1, ALTER rating SET NOT NULL",
+    "NOT NULL with a default that the database works out, mapped": Case(
+        "ALTER TABLE firms ALTER rating SET DEFAULT floor(random() * 5), ALTER rating SET NOT NULL",
         at="      rating:",
         says=("NOT NULL", "own default"),
     ),

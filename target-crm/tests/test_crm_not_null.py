@@ -71,3 +71,20 @@ def test_a_document_that_is_a_list_becomes_ours_when_the_row_is_adopted(crm, fir
     firms({"name": "ООО"})
     (row,) = firms({"name": "ООО Ромашка"})
     assert (row["name"], sorted(row["raw_fields"]), crm.conflicts()) == ("ООО Ромашка", ["amo", "amo_values"], [])
+
+
+def test_a_column_s_own_default_holds_the_place_of_nothing_and_gives_way(crm, firms):
+    crm.execute("ALTER TABLE firm ALTER site SET DEFAULT 'none yet'")
+    (row,) = firms({"name": "ООО"})
+    assert row["site"] == "none yet"
+    site = [{"field_id": 3, "field_name": "Сайт", "field_code": "WEB", "values": [{"value": "romashka.ru"}]}]
+    (row,) = firms({"name": "ООО", "updated_at": "2030-01-01T00:00:00+00:00", "custom_fields_values": site})
+    assert (row["site"], crm.conflicts()) == ("romashka.ru", [])
+
+
+def test_a_number_with_a_default_of_its_own_needs_none_in_the_mapping(own_tables):
+    table = DDL.partition("CREATE TABLE firm_phone")[0].replace("city text", "staff int NOT NULL DEFAULT 7")
+    columns = {"name": "name", "site": {"field": ["WEB"]}, "staff": {"field": ["STAFF"], "transform": "integer"}}
+    crm = own_tables(table, {"companies": {"table": "firm", "service": NONE, "columns": columns}})
+    crm.sync("companies", {"name": "ООО"})
+    assert [row["staff"] for row in crm.rows("firm")] == [7]

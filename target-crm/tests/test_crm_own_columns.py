@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from target_crm.config.settings import Settings
+from target_crm.errors import MappingError
 from target_crm.operations.session import open_session
 from target_crm.operations.undo import take_back
 
@@ -199,3 +200,11 @@ def test_what_a_trigger_makes_of_a_phone_is_no_edit(crm, sync, edit, stay):
         crm.execute(f"UPDATE contact_phones SET {edit} WHERE value = '+79031112233'")
     sync("+79161234567")
     assert [r["value"] for r in crm.rows("contact_phones", "value")] == [*stay, "+79161234567"]
+
+
+def test_a_table_of_another_schema_is_named_where_the_mapping_leaves_the_schema_out(crm, tmp_path):
+    crm.execute(f"CREATE SCHEMA {crm.schema}; CREATE TABLE firm_of_this_test (id int PRIMARY KEY)")
+    mapping = tmp_path / "elsewhere.yaml"
+    mapping.write_text("streams: {companies: {table: elsewhere.firm_of_this_test, columns: {}}}", "utf-8")
+    with pytest.raises(MappingError, match=rf"did you mean {crm.schema}\.firm_of_this_test\?"):
+        crm.load([], mapping_file=str(mapping))

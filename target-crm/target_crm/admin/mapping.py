@@ -17,7 +17,7 @@ from target_crm.mapping.json_schema import mapping_schema
 from target_crm.mapping.left_out import RecordCounts, counted_paths, left_out
 from target_crm.mapping.load import load_mapping, read_mapping
 from target_crm.mapping.model import Column
-from target_crm.mapping.proposal import migration, write_mapping
+from target_crm.mapping.proposal import migration, planned, write_mapping
 from target_crm.mapping.propose import propose
 from target_crm.mapping.propose_joins import propose_joins
 from target_crm.mapping.propose_match import propose_match
@@ -154,7 +154,7 @@ def write_first(
         counts = count_records(records, counted_paths(proposals)) if records else RecordCounts()
         missing = [*unknown, *left_out(proposals, joins, tables, counts)]
         text = write_mapping(connection, proposals, joins, [" ".join(row[:2]) + f": {row[2]}." for row in missing])
-        statements = migration(connection, proposals)
+        statements = migration(connection, proposals, joins)
         if output is None:
             click.echo(text, nl=False)
         else:
@@ -172,8 +172,10 @@ def write_first(
             where = f"see {sql_file}" if sql_file else "they are in the mapping's comments; --sql FILE writes them"
             click.echo(f"The tables lack columns or constraints ({len(statements)} statements, {where}).", err=True)
         try:
-            check_mapping(connection, read_mapping(text, name), settings.crm_schema)
+            added = planned(proposals, joins)
+            check_mapping(connection, read_mapping(text, name), settings.crm_schema, added)
         except MappingError as error:
             click.echo(f"Still to be done:\n{error}", err=True)
         else:
-            click.echo("It fits the database; correct the guesses that are wrong.", err=True)
+            when = " once these statements have run" if statements else ""
+            click.echo(f"It fits the database{when}; correct the guesses that are wrong.", err=True)

@@ -26,7 +26,7 @@ from target_crm.setup.variables import PREFIXES, combined, of_address, read_vari
 _TOKEN, _DATABASE = "TAP_AMOCRM_ACCESS_TOKEN", "TARGET_CRM_DATABASE_URL"
 _MAPPING, _SCHEMA, _DATA = "TARGET_CRM_MAPPING_FILE", "TARGET_CRM_CRM_SCHEMA", "TARGET_CRM_DATA_DIR"
 _OAUTH = "TAP_AMOCRM_CLIENT_ID"
-_GUESSED = "mapping.yaml"
+_GUESSED, _STATEMENTS = "mapping.yaml", "mapping.sql"
 
 
 @click.command()
@@ -67,8 +67,8 @@ def setup(
 ) -> None:
     """The first start: account, token, database, mapping, a dry run, .env, and the lines of a schedule.
 
-    Each step is tested before the next one. Secrets are never shown. Nothing is written but .env (mode 0600), and with
-    --mapping guess the mapping; both only when all is well.
+    Each step is tested before the next one. Secrets are never shown. Only .env (mode 0600) is written, when all is
+    well, and with --mapping guess the mapping and the statements that it needs.
     """
     project = project_root()
     file = (env_file or (project or Path.cwd()) / ".env").absolute()
@@ -159,13 +159,7 @@ class _Steps:
             mapping = click.prompt("Tables: ours (built-in), or your own (guess)", default="built-in",
                                    type=click.Choice(("built-in", "guess")))  # fmt: skip
         if mapping == "guess":
-            from target_crm.admin.mapping import write_first
-
-            file = (folder / _GUESSED).absolute()
-            if file.exists():
-                raise click.UsageError(f"{file} already exists; use it with --mapping-file, or move it away.")
-            write_first(self.settings, (), file, None)
-            self.settings = replace(self.settings, mapping_file=file)
+            self.settings = replace(self.settings, mapping_file=self._guess(folder))
         elif mapping == "built-in":
             self.settings = replace(self.settings, mapping_file=None)
         if self.settings.mapping_file is not None:
@@ -176,6 +170,23 @@ class _Steps:
             self._end("Correct it, then run setup again with --mapping-file.")
         if checks:
             self._show("The mapping", checks)
+
+    def _guess(self, folder: Path) -> Path:
+        """A first mapping. If the tables lack columns, also the statements that add them; setup then ends."""
+        from target_crm.admin.mapping import write_first
+
+        file, statements = (folder / _GUESSED).absolute(), (folder / _STATEMENTS).absolute()
+        for one in (file, statements):
+            if one.exists():
+                raise click.UsageError(f"{one} already exists; use a mapping with --mapping-file, or move it away.")
+        write_first(self.settings, (), file, statements)
+        if statements.stat().st_size:
+            self._end(
+                f"Check the guesses in {file}. Run the statements of {statements}, or put them into a migration of "
+                f"your application. Then run setup again with --mapping-file {file}."
+            )
+        statements.unlink()
+        return file
 
     def try_it(self, companies: int) -> None:
         """A dry run over a few companies."""

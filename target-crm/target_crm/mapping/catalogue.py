@@ -332,6 +332,15 @@ def few_keys(connection: Connection, schema: str, table: str, key: str, most: in
     return [row[0] if isinstance(row[0], int) else str(row[0]) for row in connection.execute(query)]
 
 
+def few_values(connection: Connection, schema: str, table: str, column: str) -> list[str]:
+    """Values that a text column holds in the first thousands of rows, each once."""
+    query = sql.SQL("SELECT DISTINCT x.v FROM (SELECT t.{column}::text AS v FROM {table} AS t LIMIT 10000) AS x "
+                    "WHERE x.v <> '' ORDER BY 1 LIMIT 100").format(
+        column=sql.Identifier(column), table=sql.Identifier(schema, table)
+    )  # fmt: skip
+    return [row[0] for row in connection.execute(query)]
+
+
 def holds_other_than_numbers(connection: Connection, schema: str, table: str, column: str) -> bool:
     """Whether a text column holds a value other than a whole number."""
     query = sql.SQL("SELECT EXISTS (SELECT FROM {table} AS t WHERE t.{column} !~ '^[0-9]*$')").format(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping as Mapping_
 from dataclasses import replace
 from typing import Any
@@ -75,14 +76,20 @@ def naive_columns(live: Mapping_[str, LiveTable]) -> dict[str, list[str]]:
     return found
 
 
-def check_mapping(connection: psycopg.Connection[Any], mapping: Mapping, schema: str) -> dict[str, LiveTable]:
-    """Every mapped stream with its live table.
+def check_mapping(
+    connection: psycopg.Connection[Any],
+    mapping: Mapping,
+    schema: str,
+    planned: Collection[tuple[str, str, str]] = (),
+) -> dict[str, LiveTable]:
+    """Every mapped stream with its live table. `planned` are columns (schema, table, name) that statements which are
+    not run yet add or mend: they are not missed.
 
     Raises:
         MappingError: the tables can't take what the mapping promises; all problems at once, each with file, line
             and remedy.
     """
-    findings = Findings(connection, mapping, schema)
+    findings = Findings(connection, mapping, schema, planned)
     live = {stream: _check_table(findings, table) for stream, table in mapping.tables.items()}
     if findings.problems:
         raise MappingError("\n".join(findings.problems))

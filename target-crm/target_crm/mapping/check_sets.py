@@ -9,6 +9,7 @@ from target_crm.mapping import fits
 from target_crm.mapping.catalogue import Facts, LiveColumn, LiveTable
 from target_crm.mapping.findings import Findings
 from target_crm.mapping.model import ItemSet, Table
+from target_crm.normalise import LONGEST
 
 # What each role of a related table's columns holds, and whether an item may have none of it.
 _SET_FAMILIES = {"value": "text", "comment": "text", "type": "text", "position": "integer", "source": "text"}
@@ -31,6 +32,8 @@ def check_set(
     roles |= {f"service.{r}": n for r in ("created_at", "updated_at") if (n := getattr(item_set, r)) is not None}
     for role, name in roles.items():
         column = live.columns.get(name)
+        if column is None and findings.is_planned(live, name):
+            continue
         if column is None:
             needed = role in ("parent", "service.id", "service.raw_fields", "columns.value")
             findings.problem(
@@ -62,9 +65,10 @@ def _check_column(findings: Findings, item_set: ItemSet, live: LiveTable, role: 
         findings.problem(item_set.line, f"{what} is filled by the database alone; name another.")
     if kind == "columns":
         least = fits.SHORTEST[item_set.item] if name == "value" else _SET_LENGTHS.get(name)
+        longest = LONGEST[item_set.item] if name == "value" else least
         if least and column.length and column.length < least:
             findings.problem(
-                item_set.line, f"{what} holds {column.length} characters, {least} may come; make it longer."
+                item_set.line, f"{what} holds {column.length} characters, {longest} may come; make it longer."
             )
 
 
@@ -75,7 +79,7 @@ def _check_key(findings: Findings, item_set: ItemSet, live: LiveTable, facts: Fa
     what = f"column {live.name}.{item_set.id} (service.id of set {item_set.name})"
     if not any(item_set.id in unique for unique in facts.unique):
         findings.problem(item_set.line, f"{what} is not unique; name the table's primary key.")
-    if identity.required:
+    if identity.required and not findings.is_planned(live, item_set.id):
         findings.problem(item_set.line, f"{what} gets no value from the database; give it a default or an identity.")
 
 

@@ -39,7 +39,15 @@ def check_through(
         findings.problem(through.line, f"through {through.name}: parent and target are one column; name two.")
     known = {through.parent, through.target, *through.defaults}
     for column in live.columns.values():
-        if column.required and column.name not in known:
+        if findings.is_planned(live, column.name):
+            continue
+        if column.required and column.name not in known and facts.primary == (column.name,):
+            findings.problem(
+                through.line,
+                f"column {live.name}.{column.name}, the primary key, gets no value from the database; let it fill new "
+                f"keys in ({findings.fill_key(live, column)}).",
+            )
+        elif column.required and column.name not in known:
             findings.problem(
                 through.line,
                 f"column {live.name}.{column.name} is NOT NULL without a default and nothing fills it; give it a "

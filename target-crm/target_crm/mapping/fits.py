@@ -11,7 +11,7 @@ from psycopg import sql
 
 from target_crm.mapping.catalogue import Connection, LiveColumn
 from target_crm.mapping.model import Column
-from target_crm.normalise import TRANSFORMS, Context
+from target_crm.normalise import LONGEST, TRANSFORMS, Context
 
 # The families of columns that can take what a transformation yields; text, for those that are not listed.
 _TAKES: dict[str, set[str]] = {
@@ -24,13 +24,29 @@ _TAKES: dict[str, set[str]] = {
     "list": {"array", "json"},
     "json": {"json", "text"},
 }
-# A number or an address that is cut is another one. E.164: + and 15 digits; RFC 5321: 254; the longest ИНН: 12.
-SHORTEST = {"phone": 16, "email": 254, "inn": 12}
+# A number or an address that is cut is another one: what is longer than its column is left out, with a warning. Shorter
+# columns than these would leave out usual values, too: +7 and ten digits, and one more; the longest ИНН.
+SHORTEST = {"phone": 13, "email": 50, "inn": 12}
 # Families whose columns know by themselves how to read a value.
 _READ_BY_TYPE = ("text", "enum", "integer", "number", "boolean", "timestamp", "date", "array", "json")
 _DEFAULT_TRANSFORM = {"array": "list", "enum": "text"}
 # Columns that can hold what a name becomes under `values`.
 _FOR_CHOICES = ("enum", "integer", "number", "boolean", "uuid")
+
+
+# Fewer characters of chance than these would meet twice.
+_SHORTEST_KEY, _UUID_LENGTH = 16, 36
+
+
+def new_key(live: LiveColumn) -> str | None:
+    """SQL that makes new keys of a column's kind; None where it has to be an identity, or is too short for chance."""
+    if live.family == "uuid":
+        return "gen_random_uuid()"
+    if live.family != "text":
+        return None
+    if live.length is None or live.length >= _UUID_LENGTH:
+        return "gen_random_uuid()::text"
+    return f"left(replace(gen_random_uuid()::text, '-', ''), {live.length})" if live.length >= _SHORTEST_KEY else None
 
 
 def takers(transform: str) -> set[str]:
@@ -94,10 +110,9 @@ def type_problems(column: Column, live: LiveColumn, where: str) -> Iterator[str]
 
 def length_problems(kind: str | None, live: LiveColumn, what: str) -> Iterator[str]:
     """What would not fit and may not be cut."""
-    least = SHORTEST.get(kind or "")
-    if least and live.length and live.length < least:
+    if kind in SHORTEST and live.length and live.length < SHORTEST[kind]:
         article = "an" if kind in ("email", "inn") else "a"
-        yield f"{what} holds {live.length} characters, {article} {kind} may have {least}; make it longer."
+        yield f"{what} holds {live.length} characters, {article} {kind} may have {LONGEST[kind]}; make it longer."
 
 
 def choice_problems(

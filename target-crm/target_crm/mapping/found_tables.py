@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from target_crm.mapping.catalogue import Connection, Facts, LiveColumn, read_columns_of, read_facts_of
@@ -22,12 +22,14 @@ _LEAST_PREFIXED = 4
 
 @dataclass(frozen=True)
 class Found:
-    """A table of the database."""
+    """A table of the database. `named`: columns without a foreign key that are called after the key of one other table
+    (`account_id`: accounts), with its schema and name."""
 
     schema: str
     name: str
     columns: dict[str, LiveColumn]
     facts: Facts
+    named: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def full_name(self) -> str:
@@ -35,9 +37,30 @@ class Found:
         return f"{self.schema}.{self.name}"
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Its schema and name."""
+        return self.schema, self.name
+
+    @property
     def key(self) -> str:
         """The primary key's column (of a compound one the last)."""
         return self.facts.primary[-1] if self.facts.primary else "id"
+
+    @cached_property
+    def only_links(self) -> bool:
+        """Whether it holds nothing but which rows of other tables belong together."""
+        own = {*self.facts.references, *self.named}
+        rest = self.columns.keys() - own - {self.key}
+        return len(own) > 1 and all(self.columns[name].family == "timestamp" for name in rest)
+
+    @cached_property
+    def own_values(self) -> frozenset[str]:
+        """The columns in which no two rows may hold the same."""
+        return frozenset(name for unique in self.facts.distinct if len(unique) == 1 for name in unique)
+
+    def points_by(self, column: str) -> tuple[str, str] | None:
+        """The table that a column points to, by its foreign key or by its name."""
+        return self.facts.references.get(column) or self.named.get(column)
 
     @cached_property
     def prefix(self) -> str | None:
@@ -97,4 +120,50 @@ def read_tables(connection: Connection, schemas: Sequence[str] | None) -> list[F
     rows = connection.execute(_TABLES.encode(), {"schemas": list(schemas) if schemas else None}).fetchall()
     places = [(schema, name) for schema, name in rows if not _SKIPPED.match(name)]
     columns, facts = read_columns_of(connection, places), read_facts_of(connection, places)
-    return [Found(*place, columns[place], facts[place]) for place in places]
+    found = [Found(*place, columns[place], facts[place]) for place in places]
+    by_words = _by_words(found)
+    return [replace(table, named=_named(table, by_words)) for table in found]
+
+
+def _by_words(tables: Iterable[Found]) -> dict[tuple[str, ...], list[Found]]:
+    """Tables by the words of their names, and by the last ones: `crm_accounts` is an account, too."""
+    found: dict[tuple[str, ...], list[Found]] = {}
+    for table in tables:
+        parts = split_words(table.name)
+        for start in range(len(parts)):
+            found.setdefault(tuple(parts[start:]), []).append(table)
+    return found
+
+
+def _named(table: Found, by_words: Mapping[tuple[str, ...], list[Found]]) -> dict[str, tuple[str, str]]:
+    """The columns that are called after the key of exactly one other table, and are of its kind."""
+    found: dict[str, tuple[str, str]] = {}
+    for column in table.columns.values():
+        if column.name in table.facts.references or not is_id(column.name):
+            continue
+        parts = tuple(split_words(column.name)[:-1])
+        called = by_words.get(parts, ())
+        exact = [one for one in called if len(split_words(one.name)) == len(parts)]
+        others = [one for one in exact or called if same_kind(column, one.columns.get(one.key))]
+        if len(others) == 1 and others[0].place != table.place:
+            found[column.name] = others[0].place
+    return found
+
+
+def is_id(name: str) -> bool:
+    """Whether a column is called like the key of another row: `account_id`, `accountId`."""
+    return re.search("(?<=[a-z0-9])(?:_id|Id)$", name) is not None
+
+
+def same_kind(column: LiveColumn, key: LiveColumn | None) -> bool:
+    """Whether a column can hold that key: texts of one length, numbers of any."""
+    return key is not None and column.family == key.family and column.length == key.length
+
+
+def pointing(table: Found, target: Found) -> str | None:
+    """The one column by which a table points to another: by foreign key, or without one by name and type."""
+    by_key = [c for c, to in table.facts.references.items() if to == target.place]
+    if by_key:
+        return by_key[0] if len(by_key) == 1 else None
+    by_name = [name for name, to in table.named.items() if to == target.place]
+    return by_name[0] if len(by_name) == 1 else None

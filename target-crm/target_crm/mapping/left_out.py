@@ -60,6 +60,8 @@ def left_out(
     known = list(tables)
     for proposed in proposals:
         found += _of_stream(proposed, counts)
+        if joins.get(proposed.stream):
+            continue
         for stream, what, why in _target_tables(proposed, {p.stream: p.table for p in proposals}, known):
             number = counts.filled.get((stream, "entity_id"), 0)
             found.append((stream, what, counts.would(stream, number, "belong to no record") + why))
@@ -105,15 +107,35 @@ def _of_stream(proposed: Proposed, counts: RecordCounts) -> Iterator[LeftOut]:
                 told = counts.would(stream, lacking, "be left out")
             yield stream, f"records without {name}", told + _LEFT_OUT[given["required"]]
     for name in proposed.unmapped:
-        if table.columns[name].required and name not in proposed.defaults and name not in proposed.tenants:
-            yield proposed.stream, name, "it is NOT NULL and nothing is known to fill it; write it under defaults"
+        if not table.columns[name].required or name in proposed.defaults or name in proposed.tenants:
+            continue
+        if name in table.own_values:
+            remedy = "give it a default of the database, since it must differ from row to row"
+        else:
+            remedy = "write it under defaults"
+        yield proposed.stream, name, f"it is NOT NULL and nothing is known to fill it; {remedy}"
+    if proposed.stream in ("companies", "contacts"):
+        yield from _without_items(proposed)
+
+
+def _without_items(proposed: Proposed) -> Iterator[LeftOut]:
+    """Phones and e-mails for which there is no place."""
+    for item, what in (("phone", "phones"), ("email", "e-mails")):
+        held = any(source.get("transform") == item for source in proposed.columns.values())
+        if not held and not any(one.item == item for one in proposed.sets):
+            yield (
+                proposed.stream,
+                what,
+                f"no column of {proposed.table.full_name} and no table that points to it is known to hold them; name a "
+                "column under columns, or a related table under sets",
+            )
 
 
 def _target_tables(proposed: Proposed, streams: Mapping[str, Found], tables: Iterable[Found]) -> Iterator[LeftOut]:
     """Notes and tasks whose records are in a table of links to several others."""
     if proposed.stream not in ("notes", "tasks"):
         return
-    if any(given.get("from") == "entity_id" for given in proposed.columns.values()):
+    if proposed.is_about_records:
         return
     own, others = (
         proposed.table,
@@ -126,8 +148,8 @@ def _target_tables(proposed: Proposed, streams: Mapping[str, Found], tables: Ite
             yield (
                 proposed.stream,
                 "link to their records",
-                f"it is in the table {table.full_name}, one column for each kind of record; a view or a trigger of "
-                "yours can fill it",
+                f"it is in the table {table.full_name}; a join table is named under through, with when_entity for "
+                "each kind of record",
             )
             return
     yield proposed.stream, "link to their records", f"no column of {own.full_name} points to them"

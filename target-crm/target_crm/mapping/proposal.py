@@ -29,6 +29,9 @@ _DJANGO = {
 }
 
 
+_NO_JOINS: Mapping[str, Sequence[ProposedJoin]] = {}
+
+
 def _flow(value: Any) -> str:
     """A value as YAML on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**6)
@@ -55,7 +58,9 @@ def _unique(proposed: Proposed) -> sql.Composed:
     return sql.SQL("ADD UNIQUE ({})").format(sql.SQL(", ").join(map(sql.Identifier, names)))
 
 
-def migration(connection: Connection, proposals: Sequence[Proposed]) -> list[str]:
+def migration(
+    connection: Connection, proposals: Sequence[Proposed], joins: Mapping[str, Sequence[ProposedJoin]] = _NO_JOINS
+) -> list[str]:
     """The statements that add what the mapping needs and the tables lack; empty when they lack nothing."""
     statements: list[str] = []
     done: set[str] = set()
@@ -75,7 +80,29 @@ def migration(connection: Connection, proposals: Sequence[Proposed]) -> list[str
             more = [*_added(one.missing), *([_key_default(one.table.key, default)] if default else [])]
             if more:
                 statements.append(_alter(connection, one.table, more))
+        for join in joins.get(proposed.stream, ()):
+            default = lacking_key_default(join.table)
+            if default is not None and join.table.full_name not in done:
+                done.add(join.table.full_name)
+                statements.append(_alter(connection, join.table, [_key_default(join.table.key, default)]))
     return statements
+
+
+def planned(proposals: Sequence[Proposed], joins: Mapping[str, Sequence[ProposedJoin]]) -> set[tuple[str, str, str]]:
+    """The columns, by schema and table, that the statements of `migration` add or mend."""
+    found: set[tuple[str, str, str]] = set()
+    for proposed in proposals:
+        if not proposed.match_only:
+            pair = [proposed.key["account"], proposed.key["amo_id"]] if proposed.add_unique else []
+            key = [proposed.key["id"]] if proposed.key_default is not None else []
+            found |= {(*proposed.table.place, name) for name in (*proposed.missing, *pair, *key)}
+        for one in proposed.sets:
+            key = [one.table.key] if lacking_key_default(one.table) else []
+            found |= {(*one.table.place, name) for name in (*one.missing, *key)}
+        for join in joins.get(proposed.stream, ()):
+            if lacking_key_default(join.table):
+                found.add((*join.table.place, join.table.key))
+    return found
 
 
 def _django(proposed: Proposed) -> list[str]:

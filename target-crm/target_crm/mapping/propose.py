@@ -5,23 +5,33 @@ Nothing is certain here; `proposal` writes it down as text for a person to corre
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from target_crm.mapping import fits, words
-from target_crm.mapping.catalogue import Connection, if_readable, read_content_types
-from target_crm.mapping.found_tables import Found, column_names, is_called, pick, read_tables
+from target_crm.mapping.catalogue import Connection, LiveColumn, if_readable, read_content_types
+from target_crm.mapping.found_tables import (
+    Found,
+    column_names,
+    is_called,
+    is_id,
+    pick,
+    pointing,
+    read_tables,
+    same_kind,
+)
 from target_crm.mapping.model import Column
-from target_crm.mapping.polymorphic import find_link
-from target_crm.mapping.table_choice import choose_tables, find_tenants
+from target_crm.mapping.polymorphic import KnownTypes, find_link
+from target_crm.mapping.table_choice import choose_tables, find_tenants, only_rows
 
+# Documents called so hold lists.
+_LISTS = "(phones|emails|numbers|addresses|tags|labels|items|contacts|watchers|members|links|urls)$"
 _ZERO: dict[str, Any] = {
-    "text": "", "boolean": False, "integer": 0, "number": 0, "timestamp": "now", "date": "now", "array": [], "json": {},
+    "text": "", "boolean": False, "integer": 0, "number": 0, "timestamp": "now", "date": "now", "array": [],
 }  # fmt: skip
-# What fills new keys in, of tables whose application does so itself.
-_KEY_DEFAULTS = {"uuid": "gen_random_uuid()", "text": "gen_random_uuid()::text"}
 
 
 @dataclass
@@ -57,7 +67,7 @@ class Proposed:
     mark: tuple[str, bool] | None = None
     # The column that says what a polymorphic link points to.
     type_column: str | None = None
-    # Columns that have to name a tenant, and the tenants' tables.
+    # Columns that have to name a row of a table that is no stream's (a tenant), and those tables.
     tenants: dict[str, str] = field(default_factory=dict)
     key: dict[str, str] = field(default_factory=dict)
     service: dict[str, str | None] = field(default_factory=dict)
@@ -72,6 +82,11 @@ class Proposed:
     key_default: str | None = None
     sets: list[ProposedSet] = field(default_factory=list)
 
+    @property
+    def is_about_records(self) -> bool:
+        """Whether a column says to which record a note or a task belongs."""
+        return any(source.get("from") == "entity_id" for source in self.columns.values())
+
 
 class _Proposer:
     """Fills in one stream's proposal; `chosen` are the tables of all streams."""
@@ -81,9 +96,9 @@ class _Proposer:
         chosen: dict[str, tuple[Found, list[str]]],
         stream: str,
         tenants: dict[tuple[str, str], Any],
-        content_types: dict[tuple[str, str], int],
+        types: KnownTypes,
     ) -> None:
-        self.chosen, self.tenants, self.content_types = chosen, tenants, content_types
+        self.chosen, self.tenants, self.types = chosen, tenants, types
         table, others = chosen[stream]
         self.table, self.stream = table, stream
         self.proposed = Proposed(stream, table, others)
@@ -111,7 +126,8 @@ class _Proposer:
         self.external()
         self.shared()
         self.links()
-        link = find_link(self.table, self.tables, self.content_types, self.taken) if self.about_records() else None
+        about = self.stream in ("notes", "tasks")
+        link = find_link(self.table, self.tables, self.types, self.taken) if about else None
         if link is not None:
             p.columns[link.column] = link.words
             p.type_column = link.type_column
@@ -121,7 +137,8 @@ class _Proposer:
             p.columns = {n: s for n, s in p.columns.items() if s["from"] in ("id", "email", "name")}
             return p
         lists = {name for name, source in p.columns.items() if source.get("transform") == "list"}
-        p.defaults = _defaults(self.table, self.taken, set(p.columns) - {p.external}, lists)
+        linked = {name for name, source in p.columns.items() if "link" in source}
+        p.defaults = _defaults(self.table, self.taken, set(p.columns) - linked - {p.external}, lists)
         p.defaults |= self.tenant_defaults()
         if p.mark:
             p.defaults[p.mark[0]] = p.mark[1]
@@ -129,10 +146,11 @@ class _Proposer:
         return p
 
     def tenant_defaults(self) -> dict[str, Any]:
-        """The only tenant, in columns that have to name one."""
+        """The only tenant, or the only row of another table, in columns that have to name one."""
         p, found = self.proposed, {}
-        for name, place in self.table.facts.references.items():
-            if place not in self.tenants or name in self.taken or not self.table.columns[name].required:
+        for name, column in self.table.columns.items():
+            place = self.table.points_by(name)
+            if place not in self.tenants or name in self.taken or not column.required:
                 continue
             p.tenants[name] = ".".join(place)
             if self.tenants[place] is not None:
@@ -178,11 +196,8 @@ class _Proposer:
             if link.stream not in self.chosen:
                 continue
             target = self.chosen[link.stream][0]
-            by_key = [
-                name
-                for name, to in self.table.facts.references.items()
-                if to == (target.schema, target.name) and name not in self.taken
-            ]
+            own_keys = self.table.facts.references.items()
+            by_key = [name for name, to in own_keys if to == target.place and name not in self.taken]
             if link.stream != "users":
                 by_key = [n for n in by_key if not self.is_staff(n)]
             named = [n for w in link.words for n in by_key
@@ -191,15 +206,16 @@ class _Proposer:
             key = target.columns.get(target.key)
             if found is None and key is not None:
                 called = link.words or words.TABLES[link.stream]
-                found = pick(self.table, called, {key.family}, {*self.taken, *self.table.facts.references})
+                unlike = {c.name for c in self.table.columns.values() if not self.may_point(c, target)}
+                found = pick(self.table, called, {key.family}, {*self.taken, *self.table.facts.references, *unlike})
             if found is not None:
                 p.columns[found] = self.waiting(found, link)
 
-    def about_records(self) -> bool:
-        """Whether the stream's records belong to others, and no column says to which."""
-        if self.stream not in ("notes", "tasks"):
+    def may_point(self, column: LiveColumn, target: Found) -> bool:
+        """Whether a column without a foreign key can hold the target's key, and is called after no other table."""
+        if re.search("(?<=[a-z0-9])(?:_name|Name)$", column.name) or not same_kind(column, target.columns[target.key]):
             return False
-        return not any(given.get("from") == "entity_id" for given in self.proposed.columns.values())
+        return self.table.named.get(column.name, target.place) == target.place
 
     @property
     def tables(self) -> dict[str, Found]:
@@ -215,10 +231,12 @@ class _Proposer:
 
     def values(self) -> None:
         p = self.proposed
+        signs_in = words.NO_NAMES & self.table.columns.keys() if self.stream == "users" else set()
         for meaning in words.COLUMNS[self.stream]:
-            name = pick(self.table, meaning.words, meaning.families, self.taken)
+            others = signs_in if meaning.source == {"from": "name"} else set()
+            name = pick(self.table, meaning.words, meaning.families, {*self.taken, *others})
             if name is None:
-                near = pick(self.table, meaning.words, None, {*self.taken, *self.table.facts.references})
+                near = pick(self.table, meaning.words, None, {*self.taken, *others, *self.table.facts.references})
                 if near is None:
                     if not meaning.extra:
                         p.unused.append(_told(meaning.source))
@@ -232,7 +250,10 @@ class _Proposer:
             problem = next(iter(self.problems(name, meaning)), None)
             if problem is None:
                 is_whole = meaning.whole is not None and self.table.columns[name].family == "integer"
-                p.columns[name] = meaning.whole if is_whole and meaning.whole else meaning.source
+                source = meaning.whole if is_whole and meaning.whole else meaning.source
+                # Two records without it could not both be rows.
+                is_needed = self.table.columns[name].not_null and name in self.table.own_values and not p.match_only
+                p.columns[name] = source | ({"required": "skip"} if is_needed else {})
             else:
                 p.doubtful[name] = problem
 
@@ -260,10 +281,12 @@ def _defaults(table: Found, taken: set[str], mapped: set[str], lists: set[str]) 
     """Values for NOT NULL columns that amoCRM may leave empty, or that nothing fills. Keys can't be guessed."""
     found: dict[str, Any] = {}
     for column in table.columns.values():
-        wanted = column.not_null and (column.name in mapped or (column.required and column.name not in taken))
-        if not wanted or column.generated or column.name in table.facts.references:
+        is_free = column.required and column.name not in taken and not is_id(column.name)
+        if not (column.not_null and (column.name in mapped or is_free)):
             continue
-        if any(column.name in unique for unique in table.facts.distinct if len(unique) == 1):
+        if column.generated or column.name in table.facts.references:
+            continue
+        if column.name in table.own_values:
             # The same value in all rows is not a value for it.
             continue
         if column.labels:
@@ -272,6 +295,9 @@ def _defaults(table: Found, taken: set[str], mapped: set[str], lists: set[str]) 
             found[column.name] = []
         elif column.family == "boolean" and re.search("active|актив|enabled|visible", column.name.lower()):
             found[column.name] = True
+        elif column.family in ("json", "other") and column.type_sql in ("json", "jsonb"):
+            empty: Any = [] if re.search(_LISTS, column.name.lower()) else {}
+            found[column.name] = empty if column.family == "json" else {"sql": f"'{json.dumps(empty)}'::json"}
         elif column.family in _ZERO:
             found[column.name] = _ZERO[column.family]
     return found
@@ -285,7 +311,7 @@ def default_values(table: Found, taken: set[str]) -> dict[str, Any]:
 def lacking_key_default(table: Found) -> str | None:
     """The default, as SQL, of a primary key that the application makes; None where the database makes it."""
     identity = table.columns.get(table.key)
-    return _KEY_DEFAULTS.get(identity.family) if identity is not None and identity.required else None
+    return fits.new_key(identity) if identity is not None and identity.required else None
 
 
 def _proposed_set(table: Found, item: str, owner: str) -> ProposedSet | None:
@@ -318,9 +344,7 @@ def _sets(proposed: Proposed, tables: Sequence[Found], used: set[str]) -> list[P
     owner_table = proposed.table
     for item, parts in words.SETS.items():
         for table in tables:
-            owner = next(
-                (c for c, to in table.facts.references.items() if to == (owner_table.schema, owner_table.name)), None
-            )
+            owner = pointing(table, owner_table)
             if owner is None or table.full_name in used or not any(p in table.name.lower() for p in parts):
                 continue
             made = _proposed_set(table, item, owner)
@@ -338,7 +362,9 @@ def propose(connection: Connection, schemas: Sequence[str] | None = None) -> lis
     chosen = choose_tables([table for table in tables if (table.schema, table.name) not in tenants])
     no_types: dict[tuple[str, str], int] = {}
     content_types = if_readable(connection, lambda: read_content_types(connection, schemas), no_types)
-    proposals = [_Proposer(chosen, stream, tenants, content_types).fill() for stream in chosen]
+    owners = only_rows(connection, chosen, tables) | tenants
+    types = KnownTypes(connection, content_types)
+    proposals = [_Proposer(chosen, stream, owners, types).fill() for stream in chosen]
     used = {p.table.full_name for p in proposals}
     for proposed in proposals:
         if proposed.stream in ("companies", "contacts"):

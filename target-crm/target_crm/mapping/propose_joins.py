@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from target_crm.mapping.catalogue import LiveColumn
-from target_crm.mapping.found_tables import Found, split_words
-from target_crm.mapping.propose import Proposed, default_values
+from target_crm.mapping.found_tables import Found, pointing
+from target_crm.mapping.propose import Proposed, default_values, lacking_key_default
 
+# What amoCRM's notes and tasks belong to.
+_ABOUT = ("companies", "contacts", "leads")
 # What amoCRM's records of a stream link to, and by which property.
 RELATIONS = {
     "contacts": (("companies", "company_id"),),
@@ -29,6 +30,7 @@ class ProposedJoin:
     target: str
     source: str
     defaults: dict[str, Any] = field(default_factory=dict)
+    when_entity: str | None = None
 
     @property
     def words(self) -> dict[str, Any]:
@@ -40,6 +42,7 @@ class ProposedJoin:
             "from": self.source,
             "link": self.name,
         }
+        written |= {"when_entity": self.when_entity} if self.when_entity else {}
         return written | ({"defaults": self.defaults} if self.defaults else {})
 
 
@@ -58,7 +61,21 @@ def propose_joins(proposals: Sequence[Proposed], tables: Iterable[Found]) -> dic
             candidates = list(_joins(owner.table, target.table, free, other, source))
             if len(candidates) == 1:
                 found.setdefault(stream, []).append(candidates[0])
+    for stream in ("notes", "tasks"):
+        owner = by_stream.get(stream)
+        if owner is not None and not owner.is_about_records:
+            targets = {other: by_stream[other].table for other in _ABOUT if other in by_stream}
+            found[stream] = list(_of_records(owner.table, targets, free))
     return found
+
+
+def _of_records(owner: Found, targets: Mapping[str, Found], free: Sequence[Found]) -> Iterator[ProposedJoin]:
+    """The join tables of notes or tasks, one for each kind of record; of several that one which is called so."""
+    for other, target in targets.items():
+        found = list(_joins(owner, target, free, other, "entity_id", when_entity=other))
+        called = [join for join in found if join.table.name.lower().startswith(owner.name.lower())]
+        if len(called or found) == 1:
+            yield (called or found)[0]
 
 
 def _is_linked(owner: Proposed, other: str, by_stream: Mapping[str, Proposed]) -> bool:
@@ -85,24 +102,14 @@ def unlinked(
                 )
 
 
-def _joins(owner: Found, target: Found, free: Iterable[Found], name: str, source: str) -> Iterator[ProposedJoin]:
+def _joins(
+    owner: Found, target: Found, free: Iterable[Found], name: str, source: str, when_entity: str | None = None
+) -> Iterator[ProposedJoin]:
     for table in free:
-        parent, other = _pointing(table, owner), _pointing(table, target)
+        parent, other = pointing(table, owner), pointing(table, target)
         if parent is None or other is None or parent == other:
             continue
         defaults = default_values(table, {parent, other, table.key})
-        filled = {parent, other, *defaults}
+        filled = {parent, other, *defaults, *([table.key] if lacking_key_default(table) else [])}
         if all(not column.required or column.name in filled for column in table.columns.values()):
-            yield ProposedJoin(name, table, parent, other, source, defaults)
-
-
-def _pointing(table: Found, target: Found) -> str | None:
-    """The one column by which a table points to another: by foreign key, or without one by name and type."""
-    by_key = [c for c, to in table.facts.references.items() if to == (target.schema, target.name)]
-    if by_key:
-        return by_key[0] if len(by_key) == 1 else None
-    key = target.columns.get(target.key)
-    wanted = "_".join([*split_words(target.name)[-1:], "id"])
-    column: LiveColumn | None = table.columns.get(wanted)
-    same_kind = column is not None and key is not None and column.family == key.family
-    return wanted if same_kind and wanted not in table.facts.references else None
+            yield ProposedJoin(name, table, parent, other, source, defaults, when_entity)

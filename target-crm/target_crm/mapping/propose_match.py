@@ -12,6 +12,7 @@ from target_crm.mapping.propose import Proposed
 
 # The strongest first, after an id: a firm has one ИНН, several may share a phone.
 _BY_TRANSFORM = ("inn", "phone", "email")
+_OF_SOMEBODY = ("companies", "contacts")
 
 
 def propose_match(connection: Connection, proposals: Iterable[Proposed]) -> list[tuple[str, str, str]]:
@@ -28,12 +29,23 @@ def propose_match(connection: Connection, proposals: Iterable[Proposed]) -> list
         if not _may_have_rows(connection, proposed.table):
             # Employees are found by their addresses whenever they come.
             proposed.match = _of_users(proposed) if proposed.stream == "users" else []
+            remarks += _without_rule(proposed)
             continue
         _drop_foreign_ids(connection, proposed)
         proposed.match = _of_users(proposed) if proposed.stream == "users" else _of_rows(connection, proposed)
-        if not proposed.match_only:
-            remarks += _remarks(proposed)
+        remarks += _without_rule(proposed) if proposed.match_only else _remarks(proposed)
     return remarks
+
+
+def _without_rule(proposed: Proposed) -> Iterator[tuple[str, str, str]]:
+    """Employees whom nothing recognises."""
+    if proposed.match_only and not proposed.match:
+        yield (
+            proposed.stream,
+            f"rows of {proposed.table.full_name}",
+            "no column by which an employee is recognised (an e-mail, a name), so that all links to employees stay "
+            "empty; map one under columns, and name it under match",
+        )
 
 
 def _may_have_rows(connection: Connection, table: Found) -> bool:
@@ -64,6 +76,12 @@ def _of_rows(connection: Connection, proposed: Proposed) -> list[str | list[str]
         named += [one.name for one in proposed.sets if one.item == transform]
         # One name is enough: phones and e-mails are looked for in all columns and related tables of their kind.
         rules += named[:1]
+    # What no two rows may share tells them apart in this CRM.
+    rules += [
+        name
+        for name, source in proposed.columns.items()
+        if name in proposed.table.own_values and source.get("from") == "name" and proposed.stream in _OF_SOMEBODY
+    ]
     if proposed.stream == "companies":
         rules += _by_name_and_city(connection, proposed)
     return rules

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,7 @@ def _goes_with_another(parts: Sequence[str]) -> bool:
 def score(stream: str, table: Found) -> float:
     """How much a table looks like the stream's: by the words of its name, then by how many columns are known."""
     parts, known = split_words(table.name), words.TABLES[stream]
-    if not parts or _goes_with_another(parts):
+    if not parts or _goes_with_another(parts) or table.only_links:
         return 0.0
     if is_called(parts[-1], known):
         named = _LAST_WORD
@@ -52,7 +52,17 @@ def _is_believable(stream: str, table: Found, parts: Sequence[str]) -> bool:
     """Whether a table with a name of many meanings holds what such a table has to hold."""
     if stream == "users" and parts[-1] == "member":
         return pick(table, words.LOGIN, words.TEXT, ()) is not None
+    if stream == "notes" and any(
+        _is_of_another(table, column.name) for column in table.columns.values() if column.required
+    ):
+        return False
     return parts[-1] != "message" or "res_id" in table.columns
+
+
+def _is_of_another(table: Found, column: str) -> bool:
+    """Whether a column points to something that amoCRM's notes never belong to: comments of tasks are no notes."""
+    target = table.points_by(column)
+    return target is not None and split_words(target[1])[-1:] in ([word] for word in words.NO_OWNERS)
 
 
 def find_tenants(connection: Connection, tables: Sequence[Found]) -> dict[tuple[str, str], Any]:
@@ -74,6 +84,28 @@ def find_tenants(connection: Connection, tables: Sequence[Found]) -> dict[tuple[
     return found
 
 
+def only_rows(
+    connection: Connection, chosen: Mapping[str, tuple[Found, list[str]]], tables: Sequence[Found]
+) -> dict[tuple[str, str], Any]:
+    """Tables of no stream that rows of the chosen ones have to point to, each with the key of its only row, or None
+    where it has none or several."""
+    own, by_place = {table.place for table, _ in chosen.values()}, {table.place: table for table in tables}
+    wanted = {
+        to
+        for table, _ in chosen.values()
+        for name, to in table.facts.references.items()
+        if table.columns[name].required and to not in own and to in by_place
+    }
+    found: dict[tuple[str, str], Any] = {}
+    for place in sorted(wanted):
+        table = by_place[place]
+        if table.key in table.columns:
+            unseen: list[Any] = []
+            keys = if_readable(connection, partial(_keys, connection, table), unseen)
+            found[place] = keys[0] if len(keys) == 1 else None
+    return found
+
+
 def _keys(connection: Connection, table: Found) -> list[Any]:
     return few_keys(connection, table.schema, table.name, table.key, _MOST_TENANTS)
 
@@ -83,7 +115,7 @@ def _must_belong_to(place: tuple[str, str], tables: Sequence[Found]) -> bool:
     for table in tables:
         if (table.schema, table.name) == place:
             continue
-        if any(to == place and table.columns[name].not_null for name, to in table.facts.references.items()):
+        if any(column.not_null and table.points_by(column.name) == place for column in table.columns.values()):
             streams |= {stream for stream in words.TABLES if score(stream, table) >= _LAST_WORD}
     return bool(streams & {"users", "companies"}) or len(streams) >= _MANY_STREAMS
 

@@ -64,6 +64,8 @@ NOT_A_TABLE = (
     "permission", "group", "session", "token", "role", "setting", "status", "статус", "file", "файл", "archive",
     "архив", "backup", "tmp", "migration", "content",
 )  # fmt: skip
+# Notes of these are not notes of companies, contacts or deals.
+NO_OWNERS = ("task", "todo", "ticket", "issue", "post", "article", "conversation", "order", "invoice", "project")
 SETS = {"phone": ("phone", "tel", "телефон", "номер"), "email": ("mail", "почт", "адрес")}
 SET_COLUMNS: dict[str, tuple[str, ...]] = {
     "phone": ("value", "number", "phone", "phone_number", "tel", "telephone", "номер", "телефон*", "значение"),
@@ -86,7 +88,7 @@ SET_COLUMNS: dict[str, tuple[str, ...]] = {
 SERVICE: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {
     "raw_fields": (JSON, ("raw_fields", "amo_data", "amo_raw", "amocrm_data", "amo_json", "sync_data", "raw_data")),
     "created_at": (MOMENTS - {"date"}, ("created_at", "created", "created_on", "date_created", "creation_date",
-                   "date_joined", "added_at", "создан*", "дата_создания")),
+                   "date_joined", "added_at", "date_entered", "creation", "создан*", "дата_создания")),
     "updated_at": (MOMENTS - {"date"}, ("updated_at", "updated", "updated_on", "modified", "modified_at",
                    "date_modified", "changed_at", "last_modified", "изменен*", "изменён*", "обновлен*", "обновлён*",
                    "дата_изменения")),
@@ -121,9 +123,14 @@ _PHONE = Meaning(
         "tel",
         "primary_phone",
         "phones_primary_phone_number",
+        "work_phone",
+        "phone_work",
+        "office_phone",
+        "phone_office",
         "mobile",
         "mobile_phone",
-        "work_phone",
+        "mobile_no",
+        "phone_mobile",
         "телефон*",
         "telefon*",
     ),
@@ -136,6 +143,7 @@ EMAIL = Meaning(
         "e_mail",
         "mail",
         "email_address",
+        "email_id",
         "work_email",
         "primary_email",
         "emails_primary_email",
@@ -146,17 +154,20 @@ EMAIL = Meaning(
     ),
 )
 LOGIN = (*EMAIL.words, "user_email", "login")
+# What a person signs in with, and is not called.
+NO_NAMES = frozenset({"user_name", "username", "login"})
 # Further numbers and addresses of one record; columns for the first come before.
 _MORE = (
     Meaning(_field("PHONE", kind="MOB", transform="phone"), TEXT, ("mobile", "mobile_phone", "cell", "cell_phone",
-            "мобильный*"), extra=True),
+            "phone_mobile", "mobile_no", "мобильный*"), extra=True),
     Meaning(_field("PHONE", nth=2, transform="phone"), TEXT, ("other_phone", "second_phone", "secondary_phone",
-            "alt_phone", "additional_phone", "phone2", "phone_2"), extra=True),
+            "alt_phone", "additional_phone", "phone2", "phone_2", "phone_other", "phone_alternate"), extra=True),
     Meaning(_field("EMAIL", nth=2, transform="email"), TEXT, ("secondary_email", "second_email", "alt_email",
-            "other_email", "additional_email", "email2", "email_2"), extra=True),
+            "other_email", "additional_email", "email2", "email_2", "personal_email"), extra=True),
 )  # fmt: skip
 FIRST_NAMES = ("first_name", "firstname", "given_name", "имя", "imya")
-CITY = Meaning(_field("CITY", "Город"), TEXT, ("city", "town", "locality", "address_address_city", "город", "gorod"))
+CITY = Meaning(_field("CITY", "Город"), TEXT, ("city", "town", "locality", "address_address_city",
+               "billing_address_city", "billing_city", "address_city", "город", "gorod"))  # fmt: skip
 _TAGS = Meaning({"from": "_embedded.tags[].name", "transform": "list"}, LISTS, ("tags", "labels", "теги", "метки"))
 
 COLUMNS: dict[str, tuple[Meaning, ...]] = {
@@ -177,7 +188,8 @@ COLUMNS: dict[str, tuple[Meaning, ...]] = {
         Meaning(_field("KPP", "КПП", "Реквизиты", part="kpp", transform="digits"), TEXT, ("kpp", "кпп")),
         Meaning(_field("ADDRESS", "Адрес"), TEXT, ("address", "legal_address", "postal_address", "location",
                 "address_line",
-                "address_line_1", "street", "street1", "address_address_street1", "адрес*",
+                "address_line_1", "street", "street1", "address_address_street1", "billing_address_street",
+                "billing_street", "billing_address", "address_street", "адрес*",
                 "юридический_адрес", "фактический_адрес", "adres")),
         Meaning(_field("WEB", "Сайт"), TEXT, ("website", "site", "web", "url", "homepage", "domain",
                 "domain_name_primary_link_url", "сайт", "sayt")),
@@ -200,7 +212,8 @@ COLUMNS: dict[str, tuple[Meaning, ...]] = {
         Meaning({"from": "last_name"}, TEXT, ("last_name", "lastname", "name_last_name", "surname", "family_name",
                 "фамилия", "familia")),
         Meaning(_field("POSITION", "Должность", transform="position"), TEXT,
-                ("position", "job_title", "job", "title", "function", "post", "должность", "dolzhnost")),
+                ("position", "job_title", "job_position", "designation", "job", "title", "function", "post",
+                 "должность", "dolzhnost")),
         _PHONE,
         EMAIL,
         *_MORE,
@@ -209,35 +222,36 @@ COLUMNS: dict[str, tuple[Meaning, ...]] = {
     "leads": (
         Meaning({"from": "name"}, TEXT, ("name", "title", "subject", "название", "наименование", "тема")),
         Meaning({"from": ["price_with_minor_units", "price"], "first": True}, NUMBERS,
-                ("price", "amount", "budget", "sum", "value", "total", "expected_revenue", "сумма", "бюджет",
+                ("price", "amount", "budget", "deal_value", "lead_value", "sum", "value", "total", "expected_revenue",
+                "сумма", "бюджет",
                 "стоимость", "summa"),
                 whole={"from": "price"}),
         Meaning({"from": ["price_with_minor_units", "price"], "first": True, "factor": 1000000}, NUMBERS,
                 ("amount_micros", "amount_amount_micros"), extra=True),
         Meaning({"from": "pipeline_id", "lookup": "pipeline"}, TEXT, ("pipeline", "funnel", "воронка")),
         Meaning({"from": ["pipeline_id", "status_id"], "lookup": "status"}, TEXT,
-                ("status", "stage", "state", "status_name", "статус", "этап", "стадия")),
+                ("status", "stage", "state", "status_name", "sales_stage", "статус", "этап", "стадия")),
         Meaning({"from": "loss_reason_id", "lookup": "loss_reason"}, TEXT,
                 ("loss_reason", "lost_reason", "lost_because", "reason_lost", "причина*")),
         Meaning({"from": "closed_at"}, MOMENTS, ("closed_at", "closed", "closed_on", "close_date", "closing_date",
-                "date_closed",
+                "date_closed", "closed_date",
                 "закрыта", "дата_закрытия")),
         _TAGS,
     ),
     "notes": (
         Meaning({"from": "note_type"}, TEXT, ("note_type", "type", "kind", "тип*", "вид")),
         Meaning({"from": ["note_type", "params"], "transform": "note_text"}, TEXT,
-                ("text", "body", "content", "comment", "message", "description", "note", "текст", "комментари*",
+                ("text", "body", "content", "comment", "message", "post", "description", "note", "текст", "комментари*",
                  "содержание", "tekst")),
         Meaning({"from": "params", "transform": "json"}, JSON, ("params", "details", "data", "payload", "параметры")),
     ),
     "tasks": (
-        Meaning({"from": "text"}, TEXT, ("text", "subject", "title", "summary", "name", "description", "body",
+        Meaning({"from": "text"}, TEXT, ("text", "subject", "title", "summary", "name", "label", "description", "body",
                 "текст", "описание",
                 "название", "тема", "tekst")),
         Meaning({"from": "task_type_id", "lookup": "task_type"}, TEXT, ("task_type", "type", "kind", "тип*", "вид")),
-        Meaning({"from": "complete_till"}, MOMENTS, ("due_at", "due", "due_date", "deadline", "date_deadline",
-                "complete_till", "срок*",
+        Meaning({"from": "complete_till"}, MOMENTS, ("due_at", "due", "due_date", "due_date_at", "date_due", "deadline",
+                "date_deadline", "date_end", "complete_till", "срок*",
                 "дедлайн", "srok")),
         Meaning({"from": "is_completed"}, FLAG, ("is_completed", "completed", "done", "is_done", "finished", "closed",
                 "выполнен*", "завершен*", "завершён*", "vypolnen*")),
@@ -248,14 +262,16 @@ COLUMNS: dict[str, tuple[Meaning, ...]] = {
 _RESPONSIBLE = Link(
     "users",
     {"from": "responsible_user_id", "link": "users"},
-    ("responsible", "assigned", "assignee", "assigned_to", "account_owner", "owner", "manager", "employee", "executor",
+    ("responsible", "assigned", "assignee", "assigned_to", "assigned_user", "account_owner", "deal_owner", "lead_owner",
+     "owner", "manager", "employee", "executor",
      "ответственн*", "менеджер*", "исполнител*", "сотрудник*", "otvetstven*", "user"),
 )  # fmt: skip
 _AUTHOR = Link("users", {"from": "created_by", "link": "users"}, ("author", "created_by", "creator", "user", "автор*",
                "avtor"))  # fmt: skip
 # Columns called so point to employees, whatever table holds them.
 STAFF_WORDS = (*_RESPONSIBLE.words, *_AUTHOR.words)
-_EDITOR = Link("users", {"from": "updated_by", "link": "users"}, ("updated_by", "modified_by", "last_modified_by"))
+_EDITOR = Link("users", {"from": "updated_by", "link": "users"}, ("updated_by", "modified_by", "modified_user",
+               "last_modified_by"))  # fmt: skip
 _STAFF = (_RESPONSIBLE, _AUTHOR, _EDITOR)
 _COMPANY = Link("companies", {"from": "company_id", "link": "companies"})
 _CONTACT = Link("contacts", {"from": "_embedded.contacts[is_main=true].id", "link": "contacts"},

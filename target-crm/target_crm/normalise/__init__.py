@@ -161,6 +161,8 @@ def _json(values: Sequence[Any], _: Context) -> Any:
     return found[0] if len(found) == 1 else found or None
 
 
+# How long a value of these may be. E.164: + and 15 digits; RFC 5321: 254; an ИНН of a person: 12.
+LONGEST = {"phone": 16, "email": 254, "inn": 12}
 TRANSFORMS: dict[str, Transform] = {
     "text": _text,
     "integer": _integer,

@@ -16,7 +16,7 @@ from typing import Any
 from target_crm.errors import CellError
 from target_crm.mapping.check import LiveColumn
 from target_crm.mapping.model import Column
-from target_crm.normalise import TRANSFORMS, Context
+from target_crm.normalise import LONGEST, TRANSFORMS, Context
 from target_crm.normalise.addresses import PARTS
 from target_crm.normalise.custom_fields import flat, is_empty, readable
 from target_crm.normalise.numbers import as_integer, number_text, source_number
@@ -84,8 +84,9 @@ def _field_values(column: Column) -> Callable[[FieldIndex], list[Any]]:
     return read
 
 
-def _limiter(column: LiveColumn) -> Callable[[Any], Any] | None:
-    """Holds a value against what the column can take; text is cut to the column's length."""
+def _limiter(column: LiveColumn, transform: str | None) -> Callable[[Any], Any] | None:
+    """Holds a value against what the column can take; text is cut to the column's length, but for what would be
+    another number or address then."""
     if column.zone is not None:
         zone = column.zone
         return lambda value: as_local(value, zone)
@@ -100,10 +101,12 @@ def _limiter(column: LiveColumn) -> Callable[[Any], Any] | None:
 
         return check_range
     if column.family == "text":
-        length = column.length
+        length, is_whole = column.length, transform in LONGEST
 
         def as_text(value: Any) -> Any:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            if length and is_whole and len(text) > length:
+                raise CellError("W_OUT_OF_RANGE", value=value, type=column.type_sql)
             return text[:length] if length else text
 
         return as_text
@@ -235,7 +238,7 @@ def compile_column(column: Column, live: LiveColumn, decoder: RecordDecoder, con
         return lambda records, _: [None] * len(records)
     if column.lookup:
         return _compile_lookup(column, decoder)
-    translate, limit = translator(column), _limiter(live)
+    translate, limit = translator(column), _limiter(live, column.transform)
     if live.host is not None and column.transform in ("integer", "number"):
         # A number in the document, with all its digits.
         limit = Decimal
