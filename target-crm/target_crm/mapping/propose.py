@@ -67,7 +67,7 @@ class Proposed:
     mark: tuple[str, bool] | None = None
     # The column that says what a polymorphic link points to.
     type_column: str | None = None
-    # Columns that have to name a row of a table that is no stream's (a tenant), and those tables.
+    # Columns that have to name a row of another table (a tenant), and those tables.
     tenants: dict[str, str] = field(default_factory=dict)
     key: dict[str, str] = field(default_factory=dict)
     service: dict[str, str | None] = field(default_factory=dict)

@@ -60,7 +60,7 @@ def _is_believable(stream: str, table: Found, parts: Sequence[str]) -> bool:
 
 
 def _is_of_another(table: Found, column: str) -> bool:
-    """Whether a column points to something that amoCRM's notes never belong to: comments of tasks are no notes."""
+    """Whether a column points to something that amoCRM's notes never belong to: comments of tasks are not notes."""
     target = table.points_by(column)
     return target is not None and split_words(target[1])[-1:] in ([word] for word in words.NO_OWNERS)
 

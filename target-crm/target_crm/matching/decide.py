@@ -43,8 +43,8 @@ def decide(pairs: Iterable[Pair], rules: Sequence[Rule]) -> Decisions:
 
     A stronger rule by which both sides have values, and none in common, parts a record from a row. Other phones or
     e-mails part those that have the same name; where an ИНН, an id, or another phone or address agrees, they only keep
-    the record from being adopted: a firm has several numbers. Of rows that are alike one that is marked as deleted
-    stands back.
+    the record from being adopted: a firm has several numbers. Of similar rows one that is marked as deleted
+    yields.
     """
     by_rule: dict[int, list[Pair]] = {}
     for pair in _without_spare(pairs):
