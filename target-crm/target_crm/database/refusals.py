@@ -53,6 +53,8 @@ def refusal(error: psycopg.Error) -> Problem:
 # triggers and functions raise, program limits (an index row, a text search document), what a rule does not support,
 # triggers that changed the row under the statement. XX000: distributed engines pass on a violation so.
 _OF_RECORDS = ("22", "23", "44", "P0", "54", "0A", "27", "21", "38", "39", "2F")
+# What RAISE of PL/pgSQL comes from, which takes any code.
+_RAISED = "exec_stmt_raise"
 _SAME_VALUE = ("23503", "23505", "23P01")
 
 
@@ -61,7 +63,8 @@ def belongs_to_records(error: psycopg.Error) -> bool:
     state = error.sqlstate or ""
     # Of other classes only what happens inside a function: a trigger that fails for some of the rows.
     in_function = state.startswith("42") and state != "42501" and bool(error.diag.context)
-    return state.startswith(_OF_RECORDS) or state in ("XX000", "40002") or in_function
+    is_raised = error.diag.source_function == _RAISED
+    return state.startswith(_OF_RECORDS) or state in ("XX000", "40002") or in_function or is_raised
 
 
 def may_pass_later(error: psycopg.Error) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol, TypeVar
 
 import psycopg
@@ -18,7 +19,9 @@ from target_crm.load.held_rows import RECORD, Waiting
 from target_crm.load.isolation import Isolator
 from target_crm.load.run_context import RunContext
 from target_crm.merge.counts import ContendedError, Counts, SkippedError
+from target_crm.merge.key_sequences import catch_up
 from target_crm.merge.merger import merge
+from target_crm.merge.old_bases import forget_unread
 from target_crm.merge.session import MergeSession
 from target_crm.merge.unfit import UnfitValues, may_be_unfit
 from target_crm.normalise import Context
@@ -36,14 +39,16 @@ _MOST_ISOLATIONS = 10
 _LEAST_TO_SHARE = 2000
 # Records extracted at a time: ten times as large as received, they would otherwise fill the memory.
 _MOST_AT_ONCE = 2500
+# Rows that exist may only be in the way of one another: of a swap.
+_OTHER_ROWS = (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation)
 _DEADLOCKS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _Done = TypeVar("_Done")
 
 
 class _Guarded(Protocol):
     def __call__(
-        self, session: MergeSession, work: Callable[[bool], Counts], retries: int = _RETRIES_ON_DEADLOCK
-    ) -> Counts: ...
+        self, session: MergeSession, work: Callable[[bool], _Done], retries: int = _RETRIES_ON_DEADLOCK
+    ) -> _Done: ...
 
 
 class StreamWriter:
@@ -168,8 +173,11 @@ class StreamWriter:
                 session.skipping.setdefault(skipped.table, set()).update(skipped.rows)
             except (ContendedError, psycopg.IntegrityError, psycopg.errors.InternalError_) as error:
                 refused = session.as_violation(error) if isinstance(error, psycopg.Error) else error
-                if isinstance(refused, psycopg.Error) and not isinstance(refused, psycopg.errors.UniqueViolation):
-                    raise refused from None
+                if isinstance(refused, psycopg.Error):
+                    if not isinstance(refused, _OTHER_ROWS):
+                        raise refused from None
+                    if catch_up(session, refused):
+                        continue
                 if lock:
                     vacating = session.free_columns(refused) if isinstance(refused, psycopg.Error) else set()
                     if vacating <= session.vacating:
@@ -216,6 +224,8 @@ class _Slice:
                     looked = True
                     if self._unfit.look(self._session.connection, self._extractor.extract(records, self._reject)):
                         continue
+                    if self._guarded(self._session, partial(self._forget, records)):
+                        continue
                 bad = Isolator(self._session.connection, self._merge_all).find(records, error)
             else:
                 counts.read += refused
@@ -226,6 +236,9 @@ class _Slice:
             left_out = {id(record) for record, _ in bad}
             records = [record for record in records if id(record) not in left_out]
         raise ContendedError
+
+    def _forget(self, records: Sequence[SeenRecord], _: bool) -> bool:
+        return forget_unread(self._session, self._stream, records)
 
     def _merge_all(self, records: Sequence[SeenRecord]) -> Counts:
         """All together; in halves where other sessions lock the same rows in another order again and again."""

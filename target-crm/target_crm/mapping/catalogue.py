@@ -147,12 +147,24 @@ class Facts:
 # Of all tables that are asked for at once: one round trip, and one plan. What is to be said of a type is said once.
 _COLUMNS = """
     WITH found AS MATERIALIZED (
-        SELECT asked.name AS asked, a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef,
-               a.attidentity, a.attgenerated, a.atthasmissing, a.attmissingval, t.typtype, t.typbasetype, t.typtypmod,
-               t.typnotnull, t.typdefault, CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base
+        SELECT asked.name AS asked, a.attrelid, a.attnum, a.attname, a.atthasdef, a.attidentity, a.attgenerated,
+               a.atthasmissing, a.attmissingval, a.attnotnull OR t.typnotnull OR coalesce(beneath.not_null, false)
+                   AS not_null, t.typdefault, coalesce(beneath.oid, t.oid) AS base,
+               coalesce(beneath.mod, a.atttypmod) AS mod
         FROM unnest(%s::text[]) AS asked(name)
         JOIN pg_attribute AS a ON a.attrelid = to_regclass(asked.name)
-        JOIN pg_type AS t ON t.oid = a.atttypid WHERE a.attnum > 0 AND NOT a.attisdropped),
+        JOIN pg_type AS t ON t.oid = a.atttypid
+        -- The type beneath a domain, which may be one of another domain: the innermost limits the length.
+        LEFT JOIN LATERAL (
+            WITH RECURSIVE types(oid, mod, not_null, depth) AS (
+                SELECT t.typbasetype, t.typtypmod, false, 1 WHERE t.typtype = 'd'
+                UNION ALL
+                SELECT x.typbasetype, x.typtypmod, types.not_null OR x.typnotnull, types.depth + 1
+                FROM types JOIN pg_type AS x ON x.oid = types.oid WHERE x.typtype = 'd'
+            )
+            SELECT types.oid, types.mod, types.not_null FROM types ORDER BY types.depth DESC LIMIT 1
+        ) AS beneath ON true
+        WHERE a.attnum > 0 AND NOT a.attisdropped),
     kinds AS MATERIALIZED (
         SELECT b.oid, b.typname, b.typtype = 'e' AS is_enum,
                ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder)
@@ -165,10 +177,9 @@ _COLUMNS = """
     SELECT a.asked, a.attname AS name, b.typname, b.is_enum,
            CASE WHEN b.oid = 'pg_catalog.timestamp'::pg_catalog.regtype THEN
                (SELECT reset_val FROM pg_catalog.pg_settings AS x WHERE x.name = 'TimeZone') END AS zone,
-           CASE WHEN a.typtype = 'd' THEN format_type(a.typbasetype, a.typtypmod)
-                ELSE format_type(a.atttypid, a.atttypmod) END AS type_sql,
-           CASE WHEN b.typname IN ('varchar', 'bpchar') AND m.mod > 4 THEN m.mod - 4 END AS length,
-           a.attnotnull OR a.typnotnull AS not_null,
+           format_type(a.base, a.mod) AS type_sql,
+           CASE WHEN b.typname IN ('varchar', 'bpchar') AND a.mod > 4 THEN a.mod - 4 END AS length,
+           a.not_null,
            a.atthasdef OR a.attidentity <> '' OR a.typdefault IS NOT NULL AS is_filled,
            a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
            a.attgenerated <> '' AS computed,
@@ -176,7 +187,6 @@ _COLUMNS = """
            CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS missing, b.labels, b.comparable
     FROM found AS a JOIN kinds AS b ON b.oid = a.base
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    CROSS JOIN LATERAL (SELECT CASE WHEN a.typtype = 'd' THEN a.typtypmod ELSE a.atttypmod END AS mod) AS m
     ORDER BY a.asked, a.attnum
 """
 # `versions`: partitioned tables do not return xmin, Citus and PostgreSQL-compatible engines may not have it.

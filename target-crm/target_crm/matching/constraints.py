@@ -27,7 +27,8 @@ def rows_in_the_way(connection: PinnedConnection, live: LiveTable, problem: Prob
     if problem.code != "E_DATABASE_UNIQUE" or args.get("table") != live.name or found is None:
         return []
     names = [row[0] for row in connection.execute(statements.index_expressions(live, str(args["constraint"])))]
-    if not names or set(names) <= {live.mapping.account, live.mapping.amo_id}:
+    # A key says nothing: that of a new row comes from the database.
+    if not names or set(names) <= {live.mapping.account, live.mapping.amo_id, live.mapping.id}:
         return []
     try:
         with connection.transaction():

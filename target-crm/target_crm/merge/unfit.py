@@ -31,7 +31,12 @@ _TRY = sql.SQL(
 def may_be_unfit(error: psycopg.Error) -> bool:
     """Whether the database may have refused a value because of its column's type, and not a row."""
     state = error.sqlstate or ""
-    return state.startswith("22") or (state in ("23514", "23502") and bool(error.diag.datatype_name))
+    # Types of extensions have codes of their own for what they can't read (ltree: 42601, hstore: XX000).
+    return (
+        state.startswith("22")
+        or state in ("42601", "XX000")
+        or (state in ("23514", "23502") and bool(error.diag.datatype_name))
+    )
 
 
 @dataclass

@@ -16,8 +16,8 @@ NO_BASE, NO_OURS, NO_THEIRS, OURS_IS_BASE, THEIRS_IS_BASE, THEIRS_IS_OURS, EXACT
 
 def phone_digits(value: sql.Composable) -> sql.Composed:
     """A phone's digits; ten digits of a Russian number, with 8 before them or nothing, are read with 7: one number in
-    two spellings gives one text."""
-    digits = S("regexp_replace({}, '\\D', '', 'g')").format(value)
+    two spellings gives one text. PostgreSQL refuses patterns under a collation that is not deterministic."""
+    digits = S("regexp_replace({}::text COLLATE pg_catalog.\"C\", '\\D', '', 'g')").format(value)
     return S("regexp_replace({}, '^(?:8(?=\\d{{10}}$)|(?=[3489]))(\\d{{10}})$', '7\\1')").format(digits)
 
 

@@ -89,17 +89,18 @@ class TextRules:
         ).format(self.key(value))
 
     def lower_key(self, value: sql.Composable) -> sql.Composed:
-        """The same in lower case; Cyrillic letters also where the database's locale is C."""
-        lower = _S("pg_catalog.lower({})").format(self.key(value))
+        """The same in lower case; Cyrillic letters also where the database's locale is C, and I as i also where it is
+        Turkish."""
+        lower = _S("pg_catalog.lower(pg_catalog.translate({}, 'I', 'i'))").format(self.key(value))
         if self.encoding not in _CYRILLIC_ENCODINGS:
             return lower
         upper = _CYRILLIC if self.encoding == "UTF8" else _CYRILLIC[:_RUSSIAN_LETTERS]
         whole = _S("pg_catalog.translate({}, {}, {})").format(lower, sql.Literal(upper), sql.Literal(upper.lower()))
         if self.encoding != "UTF8":
             return whole
-        return _S("CASE WHEN {} THEN {} ELSE pg_catalog.lower(pg_catalog.btrim({}::text)) END").format(
-            _NOT_ASCII.format(value), whole, value
-        )
+        return _S(
+            'CASE WHEN {} THEN {} ELSE pg_catalog.lower(pg_catalog.btrim({}::text) COLLATE pg_catalog."C") END'
+        ).format(_NOT_ASCII.format(value), whole, value)
 
 
 @lru_cache

@@ -60,7 +60,7 @@ def vacate(spec: MergeSpec, slot: Slot) -> sql.Composed:
 
 
 def index_columns(live: LiveTable, name: str) -> sql.Composed:
-    """The columns that an index of the table is made of."""
+    """The columns that an index of the table is made of, and those that its generated columns are worked out from."""
     return S(
         """
         SELECT a.attname
@@ -69,7 +69,14 @@ def index_columns(live: LiveTable, name: str) -> sql.Composed:
         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = x.indrelid AND (
             a.attnum = ANY(x.indkey) OR EXISTS (
                 SELECT FROM pg_catalog.pg_depend AS d
-                WHERE d.objid = i.oid AND d.refobjid = x.indrelid AND d.refobjsubid = a.attnum
+                WHERE d.refobjid = x.indrelid AND d.refobjsubid = a.attnum AND (
+                    d.objid = i.oid
+                    OR (d.objid = x.indrelid AND d.objsubid = ANY(x.indkey))
+                    OR d.objid IN (
+                        SELECT e.oid FROM pg_catalog.pg_attrdef AS e
+                        WHERE e.adrelid = x.indrelid AND e.adnum = ANY(x.indkey)
+                    )
+                )
             )
         )
         WHERE x.indrelid = {}::regclass AND i.relname = {} AND a.attnum > 0
