@@ -57,10 +57,10 @@ suite: $(VENV)/.installed-dev  ## the whole suite, or a part: make suite ARGS="t
 
 # What runs on Citus by schema; docs/scaling.md has the result of the last run.
 CITUS_TESTS := $(addprefix target-crm/tests/test_crm_,$(addsuffix .py,citus staging many_accounts state_in_database \
-  state scaling through))
+  state scaling through matching proposals undo undo_issues admin model kill))
 suite-citus: $(VENV)/.installed-dev  ## on a cluster: TEST_CITUS_URL=postgresql://... (deploy/citus-compose.yaml)
 	@test -n "$$TEST_CITUS_URL" || { echo "TEST_CITUS_URL names no cluster"; exit 1; }
-	$(BIN)/python -m pytest -n0 $(CITUS_TESTS)
+	@CRM_KILLS=2 CRM_EXAMPLES=6 $(BIN)/python -m pytest -n0 $(CITUS_TESTS) --hypothesis-seed=1
 
 test-system: $(VENV)/.installed-dev  ## the pair, the model and the kills on the system's own PostgreSQL, where there is one
 	@CRM_KILLS=2 CRM_EXAMPLES=6 $(BIN)/python tests/support/on_system_server.py $(BIN)/python -m pytest -n $(WORKERS) \
