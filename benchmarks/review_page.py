@@ -1,4 +1,4 @@
-"""First pages of the review page over a large journal: 100,000 open conflicts, ten million entries.
+"""Every page of the review page over a large journal: 100,000 open conflicts, ten million entries.
 
 Each page is asked for over HTTP as a browser would, by the real command on a separate database. The size is chosen
 by `--conflicts` and `--changes`; what is measured is the time until the whole answer is there.
@@ -25,6 +25,9 @@ LIMIT_MS = 100.0
 RUNS = 200
 COLUMNS = ("last_name", "first_name", "position", "phone", "email")
 COMPANIES, MOST_CONTACTS = 2000, 200_000
+# Rows that a usual night changes.
+NIGHT = 200
+METRICS_TOKEN = "monitor"
 
 
 def sizes(options: argparse.Namespace) -> dict[str, int]:
@@ -75,7 +78,40 @@ def fill(url: str, size: dict[str, int]) -> None:
             "FROM generate_series(1, %s) AS n",
             (RUNS, size["conflicts"] // 10),
         )
+        _usual_night(connection, size)
+        _waiting(connection, size)
         connection.execute("VACUUM ANALYZE")
+
+
+def _usual_night(connection: psycopg.Connection[Any], size: dict[str, int]) -> None:
+    """The last run wrote one column of few rows, which still hold it."""
+    connection.execute(
+        "INSERT INTO sync_runs (status, started_at, finished_at, account_ids, counts) SELECT 'succeeded', "
+        "now() - interval '1 minute', now(), '{1}', jsonb_build_object('contacts', jsonb_build_object('updated', %s))",
+        (NIGHT,),
+    )
+    connection.execute(
+        "INSERT INTO sync_changes (run_id, table_name, row_id, column_name, old_value, new_value) "
+        "SELECT %s, 'contacts', t.id::text, 'first_name', to_jsonb('Прежнее имя'::text), to_jsonb(t.first_name) "
+        "FROM contacts AS t WHERE t.amo_id > %s",
+        (RUNS + 1, size["contacts"] - NIGHT),
+    )
+
+
+def _waiting(connection: psycopg.Connection[Any], size: dict[str, int]) -> None:
+    """Values that were left out, and records that a person is to match."""
+    connection.execute(
+        "INSERT INTO sync_warnings (run_id, stream, account_id, amo_id, table_name, row_id, column_name, value, code, "
+        "args) SELECT %s, 'leads', 1, n, 'leads', NULL, CASE n %% 2 WHEN 0 THEN 'price' ELSE 'closed_at' END, "
+        "to_jsonb('много'::text), 'W_NOT_A_NUMBER', jsonb_build_object('value', 'много') FROM generate_series(1, %s) n",
+        (RUNS, size["conflicts"] // 10),
+    )
+    connection.execute(
+        "INSERT INTO sync_proposals (run_id, stream, account_id, amo_id, record, candidates, rule) SELECT %s, "
+        "'companies', 1, 1000000 + c.amo_id, json_build_object('id', 1000000 + c.amo_id, 'name', c.name), "
+        "ARRAY[c.id::text], 'name' FROM companies AS c",
+        (RUNS,),
+    )
 
 
 def _journal(connection: psycopg.Connection[Any], size: dict[str, int]) -> None:
@@ -99,7 +135,10 @@ def serving(url: str) -> Iterator[tuple[str, OpenerDirector, float]]:
     """The command, started and entered: its address, a browser with a session, seconds until it served."""
     started = time.perf_counter()
     child = subprocess.Popen(
-        [BIN / "target-crm-admin", "--database-url", url, "serve", "--port", "0"], stdout=subprocess.PIPE, text=True
+        [BIN / "target-crm-admin", "--database-url", url, "serve", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TARGET_CRM_METRICS_TOKEN": METRICS_TOKEN},
     )
     assert child.stdout is not None
     try:
@@ -109,6 +148,7 @@ def serving(url: str) -> Iterator[tuple[str, OpenerDirector, float]]:
         seconds = time.perf_counter() - started
         browser = build_opener(HTTPCookieProcessor())
         browser.open(address, timeout=60).read()
+        browser.addheaders = [("Authorization", f"Bearer {METRICS_TOKEN}")]
         yield "http://" + urlsplit(address).netloc, browser, seconds
     finally:
         child.terminate()
@@ -121,22 +161,34 @@ def pages(url: str) -> dict[str, str]:
         row = connection.execute(
             "SELECT (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM crm.sync_conflicts), "
             "(SELECT row_id FROM crm.sync_conflicts ORDER BY id LIMIT 1), "
-            "(SELECT max(id) FROM crm.sync_changes WHERE run_id = %s)",
-            (RUNS,),
+            "(SELECT max(id) FROM crm.sync_changes WHERE run_id = %s), (SELECT min(id) FROM crm.sync_proposals), "
+            "(SELECT row_id FROM crm.sync_changes WHERE run_id = %s LIMIT 1)",
+            (RUNS, RUNS + 1),
         ).fetchone()
     assert row is not None
-    middle, record, last = row
+    middle, record, last, proposal, changed = row
     return {
         "home": "/",
         "a card": "/cards",
         "records that changed last": "/records",
         "a record by its name": f"/records?q={quote('Фамилия 77')}",
+        "a record by a name that many have": f"/records?q={quote('Фамилия')}",
+        "a record by a phone that nobody has": f"/records?q={quote('+7 916 000-00-00')}",
+        "a record by an e-mail that nobody has": "/records?q=nobody@example.com",
         "conflicts": "/conflicts",
         "conflicts, the newest first": "/conflicts?sort=newest",
         "conflicts by record": "/conflicts?sort=record",
         "conflicts by record, half way": f"/conflicts?sort=record&after={middle}",
         "conflicts by field, half way": f"/conflicts?sort=column&after={middle}",
+        "conflicts that hold a text": f"/conflicts?q={quote('стало 777')}",
+        "conflicts of a name": f"/conflicts?q={quote('Фамилия 777')}",
+        "conflicts with resolved ones": "/conflicts?resolved=1",
+        "conflicts of a run": f"/conflicts?run_id={RUNS}",
+        "the card of a conflict half way": f"/cards/contacts/{record}",
         "warnings": "/warnings",
+        "warnings of a field": "/warnings?table=leads&column=price&code=W_NOT_A_NUMBER",
+        "matches": "/proposals",
+        "a match": f"/proposals/{proposal}",
         "decisions": "/decisions",
         "standing rules": "/rules",
         "conflicts of a column": "/conflicts?table=contacts&column=position",
@@ -150,7 +202,15 @@ def pages(url: str) -> dict[str, str]:
         "its changes of all columns": f"/runs/{RUNS}?all=1",
         "a record": f"/records/contacts/{record}",
         "a record by its number": "/records?table=contacts&key=1",
+        "a record that a usual night changed": f"/records/contacts/{changed}",
+        "the run of a usual night": f"/runs/{RUNS + 1}",
+        "what undoing a usual night would change": f"/runs/{RUNS + 1}/undo",
         "rejects": "/rejects",
+        "rejects of a run, closed ones too": f"/rejects?run_id={RUNS}&resolved=1",
+        "a rule's preview": "/rules?cell=contacts%7Cposition&condition=same_but_spelling&take=amo",
+        "names for a link": "/choices?table=contacts&column=company_id&q=77",
+        "the plan": "/plan",
+        "metrics for a monitor": "/metrics",
     }
 
 
@@ -170,13 +230,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                     with browser.open(address + path, timeout=120) as answer:
                         text = answer.read().decode()
                     taken.append((time.perf_counter() - started) * 1000)
-                    if "<main" not in text:
-                        raise BenchmarkError(f"{path} is not a page")
+                    if not any(sign in text for sign in ("<main", "# EOF", '["')):
+                        raise BenchmarkError(f"{path} is no page")
                 found[name] = {
                     "first_ms": round(taken[0], 1),
                     "median_ms": round(statistics.median(taken[1:]), 1),
                     "slowest_ms": round(max(taken), 1),
                 }
+    found = dict(sorted(found.items(), key=lambda page: -page[1]["median_ms"]))
     show(
         f"The review page over {size['conflicts']:,} open conflicts and {size['changes']:,} entries of the journal",
         ("page", "first, ms", "median, ms", "slowest, ms"),

@@ -70,7 +70,7 @@ def test_the_demos_conflict_is_resolved_by_keyboard_and_taken_back(demo, pair, d
             page.keyboard.press("q")
             settled(page, "First name")
             page.keyboard.press("a")
-            settled(page, "Settled: 1.")
+            settled(page, "Resolved: 1.")
             assert name() == {"first_name": changed["name"]}
             journal = crm.execute(
                 "SELECT e.* FROM crm.sync_changes AS e JOIN crm.sync_runs AS r ON r.id = e.run_id "

@@ -69,6 +69,16 @@ class InputLoad:
         self._skipped: Counter[str] = Counter()
         self._planned: tuple[Plan, str] | None = None
 
+    def _plan(self, load: Load) -> None:
+        """Read the plan of the load while its transaction is open, with the names that only exist in it."""
+        from target_crm.operations.plan_words import NamedPlan
+        from target_crm.operations.session import session_over
+        from target_crm.plan.dry_run import finish_dry_run
+
+        plan, hint = finish_dry_run(load, self._settings, self._plan_limit, keep=self._on_plan is None)
+        plan.words = NamedPlan(session_over(self._settings, load.connection, load.run.live), plan)
+        self._planned = plan, hint
+
     def show_plan(self) -> None:
         """The plan of a dry run is the last thing that is said."""
         if self._planned is not None:
@@ -111,10 +121,7 @@ class InputLoad:
                     self._on_compared(load)
                     return stats
                 if settings.dry_run:
-                    from target_crm.plan.dry_run import finish_dry_run
-
-                    keep = self._on_plan is None
-                    self._planned = finish_dry_run(load, settings, self._plan_limit, keep=keep)
+                    self._plan(load)
                 self._tell(load)
                 load.outcome.require_good()
                 status = "succeeded"

@@ -303,7 +303,7 @@ def test_rejects_are_listed_with_their_reason(crm, admin):
 def test_a_reject_that_is_still_bad_stays_open(crm, admin):
     crm.sync("leads", {"id": "семь"})
     first = admin("rejects", "--json")[0]["id"]
-    assert "tried 1, still bad 1" in admin("rejects", "--retry")
+    assert "tried again 1, still not loaded 1" in admin("rejects", "--retry")
     (again,) = admin("rejects", "--json")
     assert again["id"] == first
 
@@ -314,7 +314,7 @@ def test_a_reject_is_loaded_once_its_reason_is_gone(crm, admin):
     crm.sync("leads", {"id": 2, "price": 5000}, {"id": 3, "price": 5})
     assert len(admin("rejects", "--json")) == 1
     crm.execute("ALTER TABLE leads DROP CONSTRAINT cheap")
-    assert "tried 1, still bad 0" in admin("rejects", "--retry")
+    assert "tried again 1, still not loaded 0" in admin("rejects", "--retry")
     assert crm.row("leads", 2)["price"] == 5000
     assert admin("rejects", "--json") == []
 
@@ -325,8 +325,8 @@ def test_a_reject_that_somebody_else_is_trying_again_is_left_to_them(crm, admin)
     with psycopg.connect(crm.url) as other:
         lock = "SELECT pg_advisory_lock(hashtextextended(%s, %s))"
         other.execute(lock, [f"target-crm reject:{crm.schema}", first])
-        assert "tried 1, still bad 1" in admin("rejects", "--retry")
-    assert "tried 2, still bad 2" in admin("rejects", "--retry")
+        assert "tried again 1, still not loaded 1" in admin("rejects", "--retry")
+    assert "tried again 2, still not loaded 2" in admin("rejects", "--retry")
     assert len(admin("rejects", "--json")) == 2
 
 

@@ -62,11 +62,11 @@ def test_it_says_what_changed_by_table_and_what_waits(crm, digest):
     lines = [line.strip() for line in digest().stdout.splitlines()]
     assert lines[0] == "amoCRM sync: 8 open issues"
     assert any(line.startswith("Last complete sync: ") and line.endswith(" ago (run 2).") for line in lines)
-    assert "2 loads ran and ended well." in lines
-    changed = lines[lines.index("What changed in the CRM") : lines.index("What waits for a decision")]
+    assert "2 loads ran and succeeded." in lines
+    changed = lines[lines.index("What changed in the CRM") : lines.index("What needs a decision")]
     assert [line.partition(":")[0] for line in changed[1:4]] == ["Companies", "Contacts", "Leads"]
     assert changed[2].startswith("Contacts: 6 added, ")
-    assert any(line.startswith("5 conflicts: both sides changed the same value, the oldest since") for line in lines)
+    assert any(line.startswith("5 conflicts: both sides changed the same value, the oldest from") for line in lines)
     assert any(line.startswith("2 records that could not be loaded") for line in lines)
 
 
@@ -146,7 +146,7 @@ def test_it_is_sent_to_the_addresses_and_their_secrets_are_not_shown(crm, digest
     assert done.exit_code == 0, done.output
     ((path, sent),) = webhook.received
     assert path == "/secret-path"
-    assert sent["title"] == "amoCRM sync: all is well"
+    assert sent["title"] == "amoCRM sync: everything is in order"
     assert "Contacts: 1 added." in sent["message"]
     assert "Sent: JSON." in done.stderr
     assert "secret" not in done.output + caplog.text

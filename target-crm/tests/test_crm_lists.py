@@ -16,8 +16,8 @@ import review_data
 from click.testing import CliRunner
 from rich.text import Text
 
-from target_crm.admin.listing import Col, fitting
 from target_crm.admin.main import main
+from target_crm.presentation.columns import Col, fitting
 
 BIN = Path(sys.executable).parent
 

@@ -8,7 +8,7 @@ from review_server import serving
 
 from target_crm.admin.main import main
 from target_crm.config.settings import Settings
-from target_crm.errors import GuardError
+from target_crm.errors import GuardError, TooManyRejectsError
 from target_crm.operations.permissions import allow_once, revoke
 from target_crm.operations.session import NotPossibleError, open_session
 
@@ -113,7 +113,7 @@ def test_the_page_of_the_run_names_the_records_and_allows_it_in_both_languages(s
         assert "Разрешено один раз" in russian.post("/runs/2/allow", {}).text
         assert "не больше 11" in russian.text("/")
         assert "Allow once" not in english.text("/runs/2")
-        assert "taken back" in english.post("/permissions/revoke", {"id": "1"}).text
+        assert "was revoked" in english.post("/permissions/revoke", {"id": "1"}).text
         assert "Allow once" in english.text("/runs/2")
         english.post("/runs/2/allow", {})
     delete(stopped, *range(1, 11))
@@ -127,3 +127,33 @@ def test_the_command_gives_lists_and_takes_back(stopped):
     assert "revoked" in CliRunner().invoke(main, [*line, "--revoke", "1"]).stdout
     assert "revoked" in CliRunner().invoke(main, line).stdout
     assert CliRunner().invoke(main, [*line, "1"]).exit_code == 1
+
+
+def bad_deals(crm, *numbers, **settings):
+    """Deals with keys that are no numbers, in batches of two."""
+    records = [{"id": f"x{n}", "name": f"Ремонт {n}"} for n in numbers]
+    crm.sync("leads", {"id": 1, "price": 1}, *records, max_bad_records=3, batch_size_rows=2, **settings)
+
+
+def test_more_bad_records_are_left_out_once_by_one_load_on_the_page_and_by_command(crm):
+    with pytest.raises(TooManyRejectsError):
+        bad_deals(crm, *range(9))
+    with serving(crm.config) as served:
+        english, russian = served.enter(), served.enter("ru")
+        assert "Сделка Ремонт 2" in russian.text("/runs/1")
+        assert "If the load may go on without them" in english.text("/runs/1")
+        assert "Разрешено один раз" in russian.post("/runs/1/allow", {}).text
+        assert "пропустить любое число записей" in russian.text("/")
+    bad_deals(crm, *range(9), dry_run=True)
+    assert crm.execute("SELECT used_by FROM sync_permissions") == [{"used_by": None}]
+    bad_deals(crm, *range(9))
+    assert crm.execute("SELECT status FROM sync_runs ORDER BY id DESC LIMIT 1") == [{"status": "succeeded"}]
+    assert crm.execute("SELECT used_by, most FROM sync_permissions") == [
+        {"used_by": 3, "most": None}
+    ]  # run 2 was the dry run
+    assert crm.execute("SELECT count(*) AS n FROM sync_rejects WHERE run_id = 3") == [{"n": 9}]
+    with pytest.raises(TooManyRejectsError):
+        bad_deals(crm, *range(9))
+    line = ["--database-url", crm.url, "--crm-schema", crm.schema, "allow"]
+    assert "Allowed once (permission 2)" in CliRunner().invoke(main, [*line, "4"]).stdout
+    bad_deals(crm, *range(9))

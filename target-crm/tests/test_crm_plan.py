@@ -16,10 +16,12 @@ from by_hand import by_hand
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
+from rich.console import Console
 from soft_update_player import BY_HAND, ID, RECORD, STREAM, Player, moment
 
 from target_crm.config.settings import Settings
 from target_crm.errors import StreamRejectedError
+from target_crm.plan.text import print_plan
 from target_crm.target import plan_of
 
 EXAMPLES = int(os.environ.get("CRM_EXAMPLES", "15"))
@@ -150,6 +152,35 @@ def test_a_plan_as_a_table_names_rows_columns_conflicts_edits_and_rejects(crm, t
         found["counts"]["leads"] | {"inserted": 1, "kept": 2, "conflicts": 1, "rejected": 1} == found["counts"]["leads"]
     )
     assert len(crm.rows("leads")) == 3
+
+
+def test_a_plan_names_tables_fields_and_records_beside_the_databases_names_in_80_columns(crm):
+    crm.sync("companies", {"id": 7, "name": "ООО «Волга»"}, {"id": 8, "name": "ИП Орлова"})
+    crm.sync("leads", {"id": 1, "name": "Поставка насосов", "price": 480000, "company_id": 7})
+    lines = [
+        crm.schema_message("leads"),
+        *crm.messages("leads", {"id": 1, "name": "Поставка насосов", "price": 1250000, "company_id": 8}),
+        *crm.messages("leads", {"id": 2, "name": "Новая", "price": 40, "company_id": 8}),
+    ]
+    plan = plan_of(Settings.from_config(crm.config), io.StringIO("\n".join(lines) + "\n"))
+    out = io.StringIO()
+    print_plan(plan, Console(file=out, width=80, force_terminal=True, color_system=None, highlight=False), "")
+    text = out.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    cells = " ".join(text.replace("│", " ").replace("┃", " ").split())
+    for told in (
+        "Leads (leads)",
+        "Lead · Budget",
+        "(leads.price)",
+        "Поставка",
+        "1,250,000",
+        "ООО «Волга»",
+        "ИП Орлова",
+    ):
+        assert told in cells, (told, text)
+    assert "Too narrow for: row" in text
+    assert "words" not in plan.as_dict()
+    assert {c["column_name"] for c in plan.as_dict()["changes"]} == {"*", "price", "company_id"}
 
 
 def test_a_plan_lists_the_edits_that_stay_with_their_three_values(crm):

@@ -137,14 +137,18 @@ def test_what_was_kept_is_shown_with_its_reason(crm, report):
         resolve(session, Filter(ids=[settled]), "crm")
     (run,) = crm.execute("SELECT max(id) AS id FROM sync_runs WHERE kind = 'load'")
     text = text_of(report(str(run["id"])), "What was kept")
-    assert "edited by hand; amoCRM still sends what it sent before 1 " in text
-    assert "amoCRM sent another value: a conflict that is open 1 " in text
-    assert "a conflict that was decided for the CRM, or by a value that was typed 1 " in text
+    assert "edited by hand; amoCRM has not changed 1 " in text
+    assert "amoCRM sent another value: an open conflict 1 " in text
+    assert "a conflict resolved in favour of the CRM, or with another value 1 " in text
     assert "Contact Кузнецов Петя First name Петя Пётр edited by hand" in text
     assert "Орлов" not in text
 
 
-@pytest.mark.parametrize(("policy", "why"), [("crm_wins", "lets the CRM win"), ("fill_empty", "where it is empty")])
+@pytest.mark.parametrize(
+    ("policy", "why"), [("crm_wins", "gives the CRM priority"), ("fill_empty", "where it is empty")]
+)
+    ("policy", "why"), [("crm_wins", "gives the CRM priority"), ("fill_empty", "where it is empty")]
+)
 def test_a_policy_is_a_reason_to_keep(crm, report, monkeypatch, policy, why):
     crm.config["default_policy"] = policy
     monkeypatch.setenv("TARGET_CRM_DEFAULT_POLICY", policy)
@@ -152,7 +156,7 @@ def test_a_policy_is_a_reason_to_keep(crm, report, monkeypatch, policy, why):
     crm.execute("UPDATE contacts SET last_name = 'Вручную'")
     counts = crm.sync("contacts", {"id": 1, "last_name": "Петров"})
     assert counts["kept"] == 1
-    assert re.search(rf"{why}(?: in this column)? 1 ", text_of(report("--last"), "What was kept"))
+    assert re.search(rf"{why}(?: in this field)? 1 ", text_of(report("--last"), "What was kept"))
 
 
 def test_figures_are_of_the_tables_however_much_is_shown(crm, report):
@@ -179,7 +183,7 @@ def test_the_page_calls_records_by_their_names_and_reasons_in_plain_words(crm, r
     assert 'id must be a whole number, got "x9".' in text_of(page, "Not loaded")
     assert '"name": "Без номера"' in text_of(page, "Not loaded")
     assert '"сто тысяч" is not a number. W_NOT_A_NUMBER' in text_of(page, "Values left out")
-    shown = re.search(r"<h2>Changes by column</h2>.*?</table>", page, re.DOTALL)[0]
+    shown = re.search(r"<h2>Changes by field</h2>.*?</table>", page, re.DOTALL)[0]
     counted = crm.execute(
         "SELECT table_name, column_name, count(*) AS n FROM sync_changes WHERE run_id = 2 "
         "AND column_name <> 'raw_fields' GROUP BY 1, 2"
@@ -215,10 +219,10 @@ def test_an_undo_is_reported_in_both_languages(crm, report):
         undo(session, 2)
     english, russian = report("--last"), report("--last", "--lang", "ru")
     assert "<h1>Run 3: rollback <" in english
-    assert "It undoes run 2." in english
-    assert "<h1>Загрузка 3: откат <" in russian
-    assert "Отменяет загрузку 2." in russian
-    assert "Отменена загрузкой 3." in report("2", "--lang", "ru")
+    assert "Rolls back run 2." in english
+    assert "<h1>Операция № 3: откат <" in russian
+    assert "Отменяет загрузку № 2." in russian
+    assert "Отменена операцией № 3." in report("2", "--lang", "ru")
 
 
 def test_the_trend_is_of_the_last_thirty_runs(crm, report):
@@ -228,7 +232,7 @@ def test_the_trend_is_of_the_last_thirty_runs(crm, report):
         "jsonb_build_object('contacts', jsonb_build_object('inserted', n)) FROM generate_series(1, 40) AS n"
     )
     page = report("--last")
-    text = text_of(page + "<h2>", "The last 30 runs")
+    text = text_of(page + "<h2>", "Last 30 runs")
     assert "run 12: 11 written, 0 conflicts" in page
     assert "run 11: " not in page
     assert "41 load" in text
@@ -268,9 +272,9 @@ def test_the_page_begins_with_sentences_figures_what_is_to_be_done_and_changes(c
     )
     page = report("--last")
     head = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page[page.index("<h1>") : page.index("<details>")])).split())
-    assert "14 records were read from amoCRM. In the CRM: 1 added, 13 changed. Besides:" in head
+    assert "14 records were read from amoCRM. In the CRM: 1 added, 13 changed. Also:" in head
     assert len(re.findall(r"<li[^>]*><b>", page[page.index('<ul class="tiles">') : page.index("</ul>")])) == 5
-    assert "Settle conflicts: 5. Both sides changed the same value." in head
+    assert "Resolve conflicts: 5. Both sides changed the same value." in head
     assert "Кузнецова Мария Contact · Position: Бухгалтер → Главный бухгалтер" in head
     assert 'href="https://romashka.amocrm.ru/contacts/detail/503"' in page
 
@@ -279,7 +283,7 @@ def test_the_page_begins_with_sentences_figures_what_is_to_be_done_and_changes(c
     ("requests", "seconds", "said"),
     [
         (420, 62.0, "97 % of the time was the limit of 7 requests a second."),
-        (30, 60.0, "The limit of 7 requests a second was no obstacle (7 % of the time)"),
+        (30, 60.0, "The limit of 7 requests a second did not slow the run down (7 % of the time)"),
     ],
 )
 def test_the_bottleneck_is_reported_by_its_share(crm, report, tmp_path, requests, seconds, said):
@@ -297,7 +301,7 @@ def test_the_bottleneck_is_reported_by_its_share(crm, report, tmp_path, requests
     [
         (58.0, 2.0, "97 % of the time was the limit of 7 requests a second."),
         (3.0, 48.0, "80 % of the time the run waited for amoCRM's answers"),
-        (3.0, 6.0, "Neither the limit of requests nor amoCRM nor the database held the run up for long."),
+        (3.0, 6.0, "Neither the limit of requests nor amoCRM nor the database slowed the run down much."),
     ],
 )
 def test_what_the_tap_measured_decides_what_the_bottleneck_was(crm, report, tmp_path, slots, answers, said):

@@ -27,11 +27,11 @@ def desk(crm):
 def test_a_conflict_is_shown_with_its_record_and_its_three_values(desk):
     text = desk.browser.text(f"/conflicts/{desk.conflict(501)}")
     assert "Соколова Анна" in text
-    assert "Before in amoCRM Директор по закупкам Ours" in text
+    assert "amoCRM before Директор по закупкам In the CRM" in text
     assert "Company ООО «Северный ветер-2»" in text
     assert "Responsible Дмитрий Орлов" in text
-    assert re.search(r"changed in amoCRM 1 Jan 2026, 03:\d\d by Светлана Белова", text)
-    assert re.search(r"changed in the CRM \d+ \w{3} \d{4}, \d\d:\d\d", text)
+    assert re.search(r"Changed in amoCRM 1 Jan 2026, 03:\d\d by Светлана Белова", text)
+    assert re.search(r"Changed in the CRM \d+ \w{3} \d{4}, \d\d:\d\d", text)
 
 
 def test_what_differs_from_the_value_before_is_marked(desk):
@@ -47,7 +47,7 @@ def test_taking_amocrms_value_writes_the_row_and_the_journal_and_goes_on(desk):
     assert entry["old_value"] == "Директор по закупкам и логистике"
     assert entry["new_value"] == "Руководитель отдела закупок"
     assert number not in desk.open()
-    assert f"Conflict {number}: amoCRM's value is taken." in plain(answer.text)
+    assert f"Conflict {number}: amoCRM's value was saved." in plain(answer.text)
     assert f"/conflicts/{desk.conflict(502)}?" in answer.url
 
 
@@ -66,7 +66,7 @@ def test_another_value_is_read_as_its_column_requires(desk):
     assert desk.crm.row("leads", 701)["price"] == 510000
 
 
-@pytest.mark.parametrize(("typed", "said"), [("много", "Enter a number."), ("  ", "Type a value")])
+@pytest.mark.parametrize(("typed", "said"), [("много", "Enter a number."), ("  ", "Enter a value")])
 def test_what_can_be_no_value_of_the_column_is_reported_and_not_written(desk, typed, said):
     (number,) = [c["id"] for c in desk.crm.conflicts() if c["column_name"] == "price"]
     answer = desk.browser.settle(number, "value", value=typed)
@@ -93,8 +93,8 @@ def test_of_two_people_at_one_conflict_the_second_is_informed(desk):
     runs = desk.last_run()
     answer = other.decide(page, number, "amo")
     assert answer.status_code == 409
-    assert "Somebody was faster" in plain(answer.text)
-    assert "ours was kept" in plain(answer.text)
+    assert "Someone has already resolved this conflict" in plain(answer.text)
+    assert "CRM's value kept" in plain(answer.text)
     assert desk.position(501) == "Директор по закупкам и логистике"
     assert desk.last_run() == runs
 
@@ -125,7 +125,7 @@ def test_who_decides_by_a_value_that_was_edited_meanwhile_is_informed_and_decide
     desk.crm.execute("UPDATE contacts SET position = 'Совладелица' WHERE amo_id = 501")
     answer = desk.browser.decide(page, number, "amo")
     assert answer.status_code == 409
-    assert "changed the value in the CRM meanwhile" in plain(answer.text)
+    assert "changed the value in the CRM in the meantime" in plain(answer.text)
     assert "Совладелица" in plain(answer.text)
     assert desk.position(501) == "Совладелица"
     desk.browser.decide(answer.text, number, "amo")
@@ -201,7 +201,7 @@ def test_a_conflict_whose_record_is_gone_can_be_closed(desk):
     desk.crm.execute("DELETE FROM contacts WHERE amo_id = 501")
     text = desk.browser.text(f"/conflicts/{number}")
     assert "is no longer in the CRM" in text
-    assert "Take amoCRM's" not in text
+    assert "Use amoCRM's value" not in text
     desk.browser.settle(number, "crm")
     assert number not in desk.open()
     assert len(desk.journal(desk.last_run())) == 1
@@ -211,7 +211,7 @@ def test_the_last_conflict_leads_back_to_the_list(desk):
     for number in desk.open():
         answer = desk.browser.settle(number, "crm")
     assert answer.url.startswith(f"{desk.served.url}/conflicts?")
-    assert "No conflicts: everything agrees." in plain(answer.text)
+    assert "No conflicts: both sides agree." in plain(answer.text)
 
 
 # in bulk
@@ -220,7 +220,7 @@ def test_the_last_conflict_leads_back_to_the_list(desk):
 def test_conflicts_are_resolved_in_bulk_by_column_after_their_number_was_shown(desk):
     fields = {"table": "contacts", "column": "position", "take": "amo"}
     asked = desk.browser.post("/conflicts/bulk", fields)
-    assert "Take amoCRM's value 3 times?" in plain(asked.text)
+    assert "Use amoCRM's value for 3 conflicts?" in plain(asked.text)
     assert len(desk.open()) == 5
     desk.browser.post("/conflicts/bulk", {**fields, "confirmed": "1"})
     assert desk.position(502) == "Ведущий инженер"
@@ -261,7 +261,7 @@ def test_chosen_conflicts_are_resolved_together(desk):
 
 def test_nothing_chosen_resolves_nothing(desk):
     answer = desk.browser.post("/conflicts/bulk", {"chosen": "1", "take": "crm", "confirmed": "1"})
-    assert "Nothing was settled" in plain(answer.text)
+    assert "Nothing was resolved" in plain(answer.text)
     assert len(desk.open()) == 5
 
 
@@ -279,7 +279,7 @@ def test_conflicts_that_came_after_the_number_was_shown_stay_open(desk):
 def test_a_decision_in_bulk_is_taken_back_as_one(desk):
     before = desk.open()
     answer = desk.browser.post("/conflicts/bulk", {"take": "amo", "confirmed": "1"})
-    assert "Settled: 5" in plain(answer.text)
+    assert "Resolved: 5" in plain(answer.text)
     desk.browser.post(f"/runs/{desk.last_run()}/undo", {"to": "conflicts"})
     assert desk.open() == before
     assert desk.position(501) == "Директор по закупкам и логистике"
@@ -359,7 +359,7 @@ def test_an_undo_is_previewed_with_what_it_would_leave_alone_and_then_done(desk)
     desk.crm.execute("UPDATE contacts SET position = 'Вручную' WHERE amo_id = 503")
     before = desk.crm.rows("contacts")
     text = desk.browser.text(f"/runs/{run}/undo")
-    assert "left: edited since 1" in text
+    assert "not changed: edited since then 1" in text
     assert "Кузнецова Мария Contact · Position Главный бухгалтер Вручную" in text
     assert desk.crm.rows("contacts") == before
     assert desk.last_run() == run
@@ -458,11 +458,13 @@ def test_a_reject_whose_cause_is_gone_is_loaded_by_trying_again(desk):
 def test_a_reject_is_dropped_with_a_reason_and_never_without(desk):
     number = desk.crm.execute("SELECT min(id) AS id FROM sync_rejects")[0]["id"]
     assert desk.browser.post("/rejects/drop", {"id": number, "reason": " "}).status_code == 422
+    desk.browser.post("/name", {"name": "Светлана", "back": "/rejects"})
     desk.browser.post("/rejects/drop", {"id": number, "reason": "тестовая"})
     (row,) = desk.crm.execute("SELECT * FROM sync_rejects WHERE id = %s", number)
-    assert row["resolution"] == "dropped: тестовая"
+    assert (row["resolution"], row["resolved_by"]) == ("dropped: тестовая", "Светлана")
+    assert ", Светлана: discarded: тестовая" in desk.browser.text("/rejects?resolved=1")
     again = desk.browser.post("/rejects/drop", {"id": number, "reason": "ещё раз"})
-    assert "closed already" in plain(again.text)
+    assert "Already closed" in plain(again.text)
 
 
 # warnings
@@ -471,6 +473,6 @@ def test_a_reject_is_dropped_with_a_reason_and_never_without(desk):
 def test_values_that_were_left_out_are_listed_by_column_and_code(desk):
     text = desk.browser.text("/warnings")
     assert "Lead · Budget" in text
-    assert 'for example: "сто тысяч" is not a number. Correct the value in amoCRM' in text
+    assert 'Example: "сто тысяч" is not a number. Correct the value in amoCRM' in text
     assert "W_NOT_A_NUMBER Ремонт" in text
     assert '"сто тысяч" — не число.' in desk.served.enter("ru").text("/warnings")

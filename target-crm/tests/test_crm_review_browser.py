@@ -18,6 +18,8 @@ import pytest
 import review_data
 from review_server import serving
 
+from target_crm.errors import GuardError, TooManyRejectsError
+
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 
@@ -175,7 +177,7 @@ def test_thirty_conflicts_of_ten_records_are_resolved_in_fewer_than_45_key_press
                 continue
             for key in ("a", "k", "a"):
                 press(key)
-        settled(page, "No conflicts: everything agrees.")
+        settled(page, "No conflicts: both sides agree.")
         page.context.close()
     assert presses < 45
     decided = [c["resolution"] for c in crm.conflicts()]
@@ -229,11 +231,12 @@ def test_after_a_decision_focus_and_screen_reader_are_at_the_next_conflict(open_
     page = open_page("en")
     page.goto(page.url.partition("/conflicts")[0] + "/conflicts/2")
     page.keyboard.press("k")
-    settled(page, "ours is kept")
+    settled(page, "the CRM's value was kept")
     # Focus and announcement follow the new content a moment later.
     page.wait_for_function("() => document.activeElement.tagName === 'H1'")
     assert "Петров Иван" in page.evaluate("document.activeElement.innerText")
-    page.wait_for_function("() => document.querySelector('#said').innerText === 'Conflict 2: ours is kept.'")
+    said = "text => document.querySelector('#said').innerText === text"
+    page.wait_for_function(said, arg="Conflict 2: the CRM's value was kept.")
     assert page.title().startswith("Conflict 3")
 
 
@@ -245,10 +248,10 @@ def test_everything_is_reached_by_tab(open_page):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("(document.activeElement.innerText || document.activeElement.name || '').trim()"))
     for wanted in (
-        "Skip to the content",
+        "Skip to content",
         "Runs",
-        "Keep ours K",
-        "Take amoCRM's A",
+        "Keep the CRM's value K",
+        "Use amoCRM's value A",
         "value",
         "Save this value",
         "Skip N",
@@ -259,8 +262,8 @@ def test_everything_is_reached_by_tab(open_page):
 def test_it_works_without_scripts(crm, open_page):
     page = open_page("en", java_script_enabled=False)
     page.goto(page.url.partition("/conflicts")[0] + "/conflicts/2")
-    page.get_by_role("button", name="Take amoCRM's").click()
-    assert "amoCRM's value is taken" in page.inner_text("main")
+    page.get_by_role("button", name="Use amoCRM's value").click()
+    assert "amoCRM's value was saved" in page.inner_text("main")
     assert position(crm, 501) == "Руководитель отдела закупок"
     page.get_by_role("button", name="Undo").click()
     assert position(crm, 501) == "Директор по закупкам и логистике"
@@ -310,6 +313,7 @@ PATHS = (
     "/records?table=contacts&key=501",
 )
 WIDTHS = (1440, 1280, 390)
+NOON = "2027-01-01T12:00:00+00:00"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -326,6 +330,40 @@ def test_axe_finds_nothing_and_nothing_is_cut_off_at_any_width(open_page, langua
             assert page.evaluate("() => document.documentElement.scrollWidth") <= width, f"{path} at {width}"
             found = axe.Axe().run(page)
             assert found.response["violations"] == [], f"{path} at {width}: {found.generate_report()}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_axe_finds_nothing_on_what_went_wrong_and_what_was_discarded(crm, open_page, language, scheme):
+    """Loads that guards stopped, values that were left out, a reject that is discarded."""
+    gone = [
+        {"id": f"contacts{n}", "entity_type": "contacts", "entity_id": 501 + n, "deleted_at": NOON} for n in range(5)
+    ]
+    with pytest.raises(GuardError):
+        crm.sync("deleted_records", *gone)
+    with pytest.raises(TooManyRejectsError):
+        crm.sync("leads", *({"id": f"x{n}", "name": f"Ремонт {n}"} for n in range(4)), max_bad_records=2)
+    page = open_page(language, color_scheme=scheme)
+    home = page.url.partition("/conflicts")[0]
+
+    def check():
+        for width in (WIDTHS[0], WIDTHS[-1]):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= width, f"{page.url} at {width}"
+            found = axe.Axe().run(page)
+            assert found.response["violations"] == [], f"{page.url} at {width}: {found.generate_report()}"
+
+    for path in ("/", "/runs/3", "/runs/4", "/warnings?table=leads&column=price&code=W_NOT_A_NUMBER"):
+        page.goto(home + path)
+        check()
+    page.goto(home + "/rejects?resolved=1")
+    settled(page, {"en": "All records", "ru": "Все записи"}[language])
+    page.locator("input[name=reason]").first.fill("тест")
+    page.locator("form[action='/rejects/drop'] button").first.click()
+    settled(page, {"en": "Discarded: 1.", "ru": "Не будет загружаться: 1."}[language])
+    check()
+    page.goto(home + "/rejects?resolved=1")
+    check()
 
 
 def test_axe_finds_nothing_before_a_decision_in_bulk_and_in_the_list_of_keys(open_page):
@@ -373,7 +411,7 @@ def test_records_are_matched_by_keyboard_alone_and_axe_finds_nothing(crm, chromi
         page.keyboard.press("a")
         settled(page, {"en": "Added as a new record.", "ru": "Добавлено как новая запись."}[language])
         page.keyboard.press("k")
-        settled(page, {"en": "The record is left out.", "ru": "Запись не будет загружаться."}[language])
+        settled(page, {"en": "The record will not be loaded.", "ru": "Запись не будет загружаться."}[language])
         assert [p["resolution"] for p in crm.rows("sync_proposals", "id")] == ["ignored", "insert"]
         page.close()
 
@@ -402,7 +440,7 @@ def test_back_in_the_browser_shows_what_is_true_now(open_page):
     page = open_page("en")
     page.goto(page.url.partition("/conflicts")[0] + "/conflicts/2")
     page.keyboard.press("k")
-    settled(page, "ours is kept")
+    settled(page, "the CRM's value was kept")
     page.go_back()
     settled(page, "has been settled already")
     assert page.url.endswith("/conflicts/2")

@@ -82,7 +82,7 @@ def test_a_card_decided_by_what_somebody_has_changed_since_writes_nothing_of_it(
     assert answer.status_code == 409
     assert len(resolutions(crm)) == 2
     assert crm.execute("SELECT position FROM contacts WHERE id = %s", key) == [{"position": "Только что"}]
-    assert "not written" in plain(answer.text)
+    assert "Not saved" in plain(answer.text)
 
 
 def test_a_card_is_taken_back_as_one(crm, served):
@@ -101,7 +101,7 @@ def test_nothing_chosen_is_said_and_writes_nothing(crm, served):
     page, address = first_card(browser)
     answer = decide(browser, page, address)
     assert answer.status_code == 422
-    assert "Nothing was chosen" in plain(answer.text)
+    assert "Nothing was selected" in plain(answer.text)
     assert resolutions(crm) == {}
 
 

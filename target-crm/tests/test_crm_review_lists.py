@@ -112,11 +112,11 @@ def test_rejects_are_grouped_by_reason_and_discarded_together(desk):
     desk.crm.sync("leads", {"id": "y1"}, {"id": "y2"}, {"id": "y3"}, {"id": 900, "name": "Хорошая"})
     page = desk.browser.get("/rejects").text
     assert "Leads : 5 records" in plain(page)
-    assert "Discard these 5" in plain(page)
+    assert "Discard 5 records" in plain(page)
     (code,) = {r["code"] for r in desk.crm.execute("SELECT code FROM sync_rejects")}
     desk.browser.post("/rejects/drop", {"group": "1", "stream": "leads", "code": code, "reason": "тест"})
     assert {r["resolution"] for r in desk.crm.execute("SELECT resolution FROM sync_rejects")} == {"dropped: тест"}
-    assert "Everything was loaded." in desk.browser.text("/rejects")
+    assert "All records were loaded." in desk.browser.text("/rejects")
 
 
 def test_a_retry_that_fails_is_not_shown_as_a_success(desk):

@@ -154,11 +154,11 @@ def test_what_is_called_so_in_several_tables_is_listed_and_nothing_is_said(desk)
     listed = desk.browser.text("/records?q=петров")
     assert "Contact Петров Иван" in listed
     assert "Lead Петров, поставка" in listed
-    assert "No record is called so." in desk.browser.text("/records?q=zzz%25")
+    assert "No records found." in desk.browser.text("/records?q=zzz%25")
 
 
 def test_without_a_question_the_records_changed_last_are_listed(desk):
-    assert "Changed last" in desk.browser.text("/records")
+    assert "Recently changed" in desk.browser.text("/records")
     assert "Соколова Анна" in desk.browser.text("/records")
 
 

@@ -72,7 +72,7 @@ def test_record_and_rows_are_side_by_side_and_differences_marked(firms):
     assert re.search(r"8 495 123-45-67\s*<span class=\"hint\" role=\"img\"", page)
     assert re.search(r"Ромашка\s*<mark>\s*Плюс</mark>", page)
     text = plain(page)
-    assert "matched by: Phone" in text
+    assert "Matched by: Phone" in text
     assert all(word not in text for word in ("firm", "amo_id", "raw_fields"))
 
 
@@ -92,7 +92,7 @@ def test_each_decision_is_one_run_with_a_name_and_is_undone_at_once(firms, choic
     assert given == rows[1] if choice == "take" else given not in rows
     (run,) = crm.execute("SELECT kind, made_by FROM sync_runs ORDER BY id DESC LIMIT 1")
     assert (run["kind"], run["made_by"]) == ("decide", "Анна")
-    assert "No record waits" in plain(answer.text)
+    assert "No records to match" in plain(answer.text)
     back = undo(browser, answer)
     assert back.url.partition("?")[0].endswith(f"/proposals/{number}")
     assert resolutions(crm) == {number: None}
@@ -103,7 +103,7 @@ def test_a_record_that_was_left_out_can_still_be_matched(firms):
     crm, served, rows, number = firms
     browser = served.enter()
     decide(browser, number, "ignore")
-    assert "left out" in browser.text("/proposals?resolved=1")
+    assert "not loaded by decision" in browser.text("/proposals?resolved=1")
     decide(browser, number, f"row:{rows[0]}")
     assert tied(crm) == {1: rows[0]}
 
@@ -115,7 +115,7 @@ def test_a_form_that_is_out_of_date_decides_nothing(firms):
     crm.execute("UPDATE firm SET city = 'Казань' WHERE id = %s", rows[1])
     answer = by_page(browser, page, number, f"row:{rows[1]}")
     assert answer.status_code == 409
-    assert "changed since the page was made" in plain(answer.text)
+    assert "has changed since you opened this page" in plain(answer.text)
     assert "Казань" in answer.text
     assert (tied(crm), resolutions(crm)) == ({}, {number: None})
 
@@ -127,7 +127,7 @@ def test_the_second_of_two_people_learns_what_the_first_decided(firms):
     decide(first, number, f"row:{rows[0]}")
     answer = by_page(second, page, number, "insert")
     assert answer.status_code == 409
-    assert "Somebody decided meanwhile: matched" in plain(answer.text)
+    assert "Someone decided in the meantime: matched" in plain(answer.text)
     assert tied(crm) == {1: rows[0]}
 
 
@@ -149,7 +149,7 @@ def test_the_only_candidates_with_the_same_inn_are_taken_together_and_undone_tog
     assert "ООО Ромашка" in plain(page)
     assert tied(crm) == {1: rows[1]}
     assert not set(pair) & set(tied(crm).values())
-    assert "Matched by INN: 1. Left as they were: 0." in plain(answer.text)
+    assert "Matched by INN: 1. Not changed: 0." in plain(answer.text)
     undo(browser, answer)
     assert whole(crm)["firm"] == before["firm"]
     assert set(resolutions(crm).values()) == {None}
@@ -204,7 +204,7 @@ def test_a_table_that_gets_no_rows_offers_none(crm):
     (one,) = crm.execute("SELECT id FROM sync_proposals")
     with serving(crm.config) as served:
         browser = served.enter()
-        assert "Add as a new one" not in browser.text(f"/proposals/{one['id']}")
+        assert "Add as new" not in browser.text(f"/proposals/{one['id']}")
         assert decide(browser, one["id"], "insert").status_code == 422
         assert "Matched." in plain(decide(browser, one["id"], f"row:{rows[0]}").text)
 
@@ -216,7 +216,7 @@ def test_a_record_that_was_untied_waits_without_candidates(firms):
     admin(crm, "untie", "firm", "amo:1")
     (one,) = crm.execute("SELECT id FROM sync_proposals WHERE resolved_at IS NULL")
     assert "not compared yet" in browser.text("/proposals")
-    assert "No record of the CRM is offered" in browser.text(f"/proposals/{one['id']}")
+    assert "No similar records are left" in browser.text(f"/proposals/{one['id']}")
 
 
 def test_phones_of_a_related_table_and_links_are_shown_by_what_people_call_them(crm):

@@ -47,7 +47,7 @@ def test_without_a_session_no_page_shows_anything(served, path):
     answer = Browser(served.url).get(path)
     assert answer.status_code == 401
     assert "Соколова" not in answer.text
-    assert "This page needs a key" in plain(answer.text)
+    assert "Key required" in plain(answer.text)
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "é"])

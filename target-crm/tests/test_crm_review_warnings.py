@@ -60,7 +60,7 @@ def test_warnings_of_a_reason_are_discarded_together_with_who_did_it(warned):
         browser = served.enter()
         browser.post("/name", {"name": "Светлана", "back": "/"})
         assert "Warnings discarded: 7." in browser.post("/warnings/discard", code_of(warned)).text
-        assert "No value was left out." in browser.text("/warnings")
+        assert "No values were left out." in browser.text("/warnings")
     found = warned.execute("SELECT DISTINCT resolution FROM sync_warnings")
     assert found == [{"resolution": "discarded by Светлана"}]
 
@@ -73,7 +73,7 @@ def test_a_record_that_waits_for_another_one_can_not_be_discarded(crm):
     )
     with serving(crm.config) as served:
         browser = served.enter()
-        assert "the next load tries again by itself" in browser.text("/warnings")
+        assert "No action needed: the next load tries again" in browser.text("/warnings")
         given = {"table": "leads", "column": "company_id", "code": "W_RECORD_WAITS"}
         assert browser.post("/warnings/discard", given).status_code == 200
     assert still_open(crm) == 1

@@ -62,6 +62,6 @@ def test_rejects_are_tried_again_on_the_embedded_database_and_never_doubled(load
     for _ in range(2):
         done = run(loaded, "target-crm-admin", "--data-dir", "d", "rejects", "--retry")
         assert done.returncode == 0, done.stderr
-        assert "tried 2, still bad 2" in done.stdout
+        assert "tried again 2, still not loaded 2" in done.stdout
     found = json.loads(run(loaded, "target-crm-admin", "--data-dir", "d", "rejects", "--json").stdout)
     assert len(found) == 2

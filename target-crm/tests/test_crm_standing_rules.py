@@ -107,21 +107,21 @@ def test_the_page_offers_a_rule_stores_it_and_switches_it_off(crm, session):
     with serving(crm.config) as served:
         browser = served.enter()
         text = browser.text("/rules")
-        assert "Contact · Last name : always from amoCRM" in text
-        assert "decided alike: 5, otherwise: 0. Open now: 1." in text
+        assert "Contact · Last name : amoCRM's value" in text
+        assert "that agree: 5, that differ: 0. Open now: 1." in text
         fields = {"table": "contacts", "column": "last_name", "condition": "always", "take": "amo", "now": "1"}
-        assert "settled now: 1" in plain(browser.post("/rules/add", fields).text)
+        assert "Resolved now: 1" in plain(browser.post("/rules/add", fields).text)
         assert "rule 1" in browser.text("/decisions")
         assert "switched off" in plain(browser.post("/rules/off", {"id": "1"}).text)
         asked = browser.text("/rules?cell=contacts|position&condition=same_but_spelling&take=crm")
-        assert "Contact · Position : always as in the CRM, where the values" in asked
+        assert "Contact · Position : the CRM's value, where the values" in asked
 
 
 def test_rules_are_kept_by_command(crm, session):
     def run(*options):
         return CliRunner().invoke(main, ["--database-url", crm.url, "--crm-schema", crm.schema, "rules", *options])
 
-    assert "open now: 0" in run("--add", "contacts", "last_name", "--take", "amo", "--preview").output
+    assert "Open now: 0" in run("--add", "contacts", "last_name", "--take", "amo", "--preview").output
     assert "Rule 1 is stored" in run("--add", "contacts", "last_name", "--take", "amo").output
     assert '"column_name": "last_name"' in run("--json").output
     assert "Rule 1 is off." in run("--off", "1").output

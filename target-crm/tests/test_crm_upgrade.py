@@ -55,7 +55,7 @@ def test_rejects_of_0_1_get_their_keys_and_of_one_record_one_stays_open(old):
     old.load([])
     first, keyless, last = old.rows("sync_rejects", "id")
     assert first["resolution"] == "superseded"
-    assert (last["account_id"], last["amo_id"], last["resolved_at"]) == (77, 3, None)
+    assert (last["account_id"], last["amo_id"], last["resolved_at"], last["resolved_by"]) == (77, 3, None, None)
     assert (keyless["account_id"], keyless["amo_id"], keyless["resolved_at"]) == (77, None, None)
     assert {r["code"] for r in (first, keyless, last)} == {"E_EARLIER_VERSION"}
     assert last["args"]["text"] == last["error"]

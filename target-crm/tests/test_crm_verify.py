@@ -187,7 +187,7 @@ def test_the_page_says_in_both_languages_what_is_missing(loaded):
     lines, page = reading(loaded, ("contacts", {**NINA, "id": 5})), loaded.folder / "page.html"
     verify(loaded, lines, "--html", str(page))
     english = page.read_text("utf-8")
-    assert "Not everything is here" in english
+    assert "Something is missing" in english
     assert "Contacts: missing" in english
     assert "tap-amocrm --config tap.json | target-crm" in english
     assert "http://" not in english

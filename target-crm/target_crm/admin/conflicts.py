@@ -54,9 +54,10 @@ def conflicts(context: click.Context, ids: tuple[int, ...], **given: Any) -> Non
     if given["as_json"]:
         print_json({"run": run, **vars(done)})
         return
-    click.echo(f"Settled {done.settled}, written {done.written}, left since they had changed {done.changed_since}.")
+    skipped = f" Skipped because they had changed: {done.changed_since:,}." if done.changed_since else ""
+    click.echo(f"{done.settled:,} conflict{'' if done.settled == 1 else 's'} resolved.{skipped}")
     if run is not None:
-        click.echo(f"This is run {run}; target-crm-admin undo {run} takes it back.")
+        click.echo(f"Run {run}; to undo it: target-crm-admin undo {run}")
 
 
 def _require_known(session: Session, which: Filter, *, are_open: bool) -> None:
@@ -97,7 +98,7 @@ def _list(session: Session, which: Filter, after: int, limit: int) -> Listing:
         Col("column", lambda c: f"{c['table_name']}.{c['column_name']}", drop=2),
         Col("row", lambda c: c["row_id"], drop=3),
         Col("run", lambda c: str(c["run_id"]), drop=5, is_number=True),
-        Col("settled", lambda c: c["resolution"] or "", drop=1),
+        Col("resolved", lambda c: c["resolution"] or "", drop=1),
     )
     return Listing(
         ("conflict", "conflicts"),

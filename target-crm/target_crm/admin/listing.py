@@ -9,40 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import click
-from rich.cells import cell_len
-from rich.text import Text
 
 from target_crm.admin.common import console, print_json
 from target_crm.operations.accounts import read_accounts
 from target_crm.operations.listed import MOST_COUNTED
 from target_crm.operations.session import Row, Session
 from target_crm.operations.shown import Shown
+from target_crm.presentation.columns import Col, print_table
 from target_crm.presentation.spreadsheet import as_text
-from target_crm.presentation.terminal import Table, cell
+from target_crm.presentation.terminal import cell
 from target_crm.presentation.texts import Texts
 from target_crm.presentation.texts.common import COMMON
 
-# A column of text may be folded to this width; a narrower one is not readable.
-_LEAST_WIDTH = 14
-# What a line of a table needs beside its cells: a space on both sides and a line.
-_BESIDE = 3
-
-
-@dataclass(frozen=True)
-class Col:
-    """A column of a list.
-
-    Args:
-        name: Its heading, and its name in CSV.
-        text: The value that is shown of a row.
-        drop: Where the terminal is too narrow, columns with the greatest number go first; 0 always stays.
-        is_number: Aligned to the right and never folded.
-    """
-
-    name: str
-    text: Callable[[Row], str]
-    drop: int = 0
-    is_number: bool = False
+__all__ = ["Col", "Listing", "cut", "list_options", "page_options", "print_list", "shown_in_english"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +78,9 @@ def print_list(listing: Listing, *, as_json: bool = False, as_csv: bool = False)
     elif as_csv:
         _print_csv(listing)
     elif listing.rows:
-        _print_table(listing)
+        left = print_table(console, listing.columns, listing.rows)
+        if left:
+            click.echo(f"Too narrow for: {', '.join(left)} (--csv has all).")
     said = _summary(listing)
     if said:
         click.echo(said, err=as_json or as_csv)
@@ -125,40 +106,3 @@ def _print_csv(listing: Listing) -> None:
     for row in listing.rows:
         cells = [cell(column.text(row)).plain for column in listing.columns]
         lines.writerow([as_text(text) for text in cells])
-
-
-def _print_table(listing: Listing) -> None:
-    cells = [[cell(column.text(row)) for column in listing.columns] for row in listing.rows]
-    kept = fitting(listing.columns, cells, console.width) if console.is_terminal else range(len(listing.columns))
-    table = Table()
-    for place in kept:
-        column = listing.columns[place]
-        table.add_column(
-            column.name,
-            justify="right" if column.is_number else "left",
-            no_wrap=column.is_number,
-            overflow="fold",
-        )
-    for row in cells:
-        table.add_row(*(row[place] for place in kept))
-    console.print(table)
-    filled = [place for place in range(len(listing.columns)) if any(row[place].plain for row in cells)]
-    left = [listing.columns[place].name for place in filled if place not in kept]
-    if left:
-        click.echo(f"Too narrow for: {', '.join(left)} (--csv has all).")
-
-
-def fitting(columns: Sequence[Col], cells: Sequence[Sequence[Text]], width: int) -> list[int]:
-    """The places of the columns that fit: values are folded, never cut, so columns that matter less are left out."""
-    kept = [place for place, _ in enumerate(columns) if any(row[place].plain for row in cells)]
-
-    def least(place: int) -> int:
-        lengths = [cell_len(columns[place].name), *(cell_len(row[place].plain) for row in cells)]
-        return max(lengths) if columns[place].is_number else min(max(lengths), _LEAST_WIDTH)
-
-    while sum(least(place) + _BESIDE for place in kept) + 1 > width:
-        droppable = [place for place in kept if columns[place].drop]
-        if not droppable:
-            break
-        kept.remove(max(droppable, key=lambda place: columns[place].drop))
-    return kept

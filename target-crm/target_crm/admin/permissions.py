@@ -16,7 +16,9 @@ from target_crm.presentation.terminal import Table
 @click.pass_context
 @plain_errors
 def allow(context: click.Context, run: int | None, number: int | None, as_json: bool) -> None:
-    """Let the next load do what a guard stopped RUN from (max_deletes_percent, max_changes_percent), once.
+    """Let the next load do what a limit stopped RUN from, once.
+
+    The limits are max_deletes_percent, max_changes_percent and max_bad_records.
 
     Without a run: the permissions, who gave them, and which run used them.
     """

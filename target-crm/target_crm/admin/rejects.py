@@ -16,7 +16,7 @@ from target_crm.presentation.values import readable_json
 @click.command()
 @click.argument("ids", type=int, nargs=-1)
 @click.option("--retry", "again", is_flag=True, help="Load them again; without numbers, all open ones.")
-@click.option("--drop", "reason", help="Close them and record this reason.")
+@click.option("--drop", "reason", help="Discard them and record this reason.")
 @click.option("--resolved", is_flag=True, help="Closed ones, too.")
 @page_options
 @click.pass_context
@@ -32,7 +32,7 @@ def rejects(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """List records that were rejected, load them again, or drop them."""
+    """List records that were rejected, load them again, or discard them."""
     with session_of(context) as session:
         if ids:
             known.require_numbers(session, "sync_rejects", ids, are_open=again or reason is not None)
@@ -41,13 +41,13 @@ def rejects(
                 click.echo("No reject is open.")
                 return
             run, tried, bad = retry(session, list(ids) or None)
-            click.echo(f"Run {run}: tried {tried}, still bad {bad}.")
+            click.echo(f"Run {run}: tried again {tried:,}, still not loaded {bad:,}.")
             return
         if reason is not None:
             if not ids:
                 msg = "--drop requires the numbers of rejects."
                 raise click.UsageError(msg)
-            click.echo(f"Dropped {drop(session, list(ids), reason)}.")
+            click.echo(f"Discarded: {drop(session, list(ids), reason):,}.")
             return
         listing = _list(session, list(ids) or None, resolved or bool(ids), after, limit)
         print_list(listing, as_json=as_json, as_csv=as_csv)
@@ -66,6 +66,7 @@ def _list(session: Session, ids: list[int] | None, resolved: bool, after: int, l
         Col("run", lambda r: str(r["run_id"]), drop=3, is_number=True),
         Col("as received", lambda r: short(readable_json(r["record"]), 60), drop=4),
         Col("closed", lambda r: r["resolution"] or "", drop=1),
+        Col("by", lambda r: r["resolved_by"] or "", drop=1),
     )
     return Listing(
         ("reject", "rejects"),
@@ -74,5 +75,5 @@ def _list(session: Session, ids: list[int] | None, resolved: bool, after: int, l
         count_up_to(session, "sync_rejects", fits(resolved=resolved, id=ids)),
         more,
         "No such rejects." if resolved else "No reject is open.",
-        "Load again: target-crm-admin rejects [ID ...] --retry; close: rejects ID ... --drop REASON.",
+        "Load again: target-crm-admin rejects [ID ...] --retry; discard: rejects ID ... --drop REASON.",
     )

@@ -36,7 +36,9 @@ def rules(
         if place is not None and take is not None:
             rule = draft(session, *place, condition, take)
             effect = effect_of(session, rule)
-            click.echo(f"Decided alike before: {effect.alike}; otherwise: {effect.otherwise}; open now: {effect.open}.")
+            click.echo(
+                f"Past decisions that agree: {effect.alike}, that differ: {effect.otherwise}. Open now: {effect.open}."
+            )
             if not preview:
                 click.echo(f"Rule {add_rule(session, rule)} is stored; loads apply it from now on.")
         elif number is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import IO, Any
 
@@ -15,6 +16,7 @@ from target_crm.admin.common import console, database_name, name_database, plain
 from target_crm.admin.listing import Col, Listing, list_options, print_list
 from target_crm.admin.lists import run_columns
 from target_crm.admin.plans import plan_of_messages
+from target_crm.admin.undone import print_undo
 from target_crm.config.settings import Settings
 from target_crm.errors import ConfigError
 from target_crm.operations import explain as explaining
@@ -26,7 +28,8 @@ from target_crm.operations.health import Health, age_text, read_health
 from target_crm.operations.labels import in_natural_order
 from target_crm.operations.listed import count_up_to
 from target_crm.operations.openmetrics import openmetrics
-from target_crm.operations.session import NothingYetError
+from target_crm.operations.plan_words import NamedPlan
+from target_crm.operations.session import NothingYetError, open_session
 from target_crm.plan.file import last_plan_file, read_plan_file
 from target_crm.plan.journal import Plan
 from target_crm.plan.text import print_plan
@@ -134,7 +137,12 @@ def plan(context: click.Context, messages: IO[str] | None, limit: int, as_json: 
     It is the load itself, rolled back. Without a file: the plan of the last dry run.
     """
     settings = replace(context.obj(), dry_run=True, plan_file=None)
-    found = _last_plan(context.obj(), limit) if messages is None else plan_of_messages(settings, messages, limit)
+    if messages is not None:
+        found = plan_of_messages(settings, messages, limit)
+    else:
+        found = _last_plan(context.obj(), limit)
+        with suppress(NothingYetError), open_session(settings) as session:
+            found.words = NamedPlan(session, found)
     name_database(settings)
     if as_json:
         print_json(found.as_dict())
@@ -189,25 +197,8 @@ def undo(context: click.Context, run: int, preview: bool, as_json: bool) -> None
     """Restore what RUN wrote, wherever nobody has changed it since."""
     with session_of(context) as session:
         done = undoing.preview_undo(session, run) if preview else undoing.take_back(session, run)[1]
-    found = done.counts
+        if not as_json:
+            print_undo(session, run, done, is_preview=preview)
     if as_json:
-        print_json({name: asdict(counts) for name, counts in found.items()})
-        return
-    title = f"What undoing run {run} would do" if preview else f"Run {run} is undone"
-    table = Table("table", title=title)
-    names = list(asdict(undoing.Undone()))
-    for name in names:
-        table.add_column(name.replace("_", " "), justify="right")
-    for name, counts in found.items():
-        values = asdict(counts)
-        if any(values.values()):
-            table.add_row(name, *(f"{values[n]:,}" for n in names))
-    console.print(table)
-    console.print(
-        "Left alone: edited since (cells and rows), pointed at, kept by a trigger, or written by a later run (rows)."
-    )
-    for kept in done.kept_for:
-        why = "points at them" if kept.readable else "may point at them: this role can't read it"
-        text = f"{kept.table}: {kept.rows:,} rows stay, since {kept.pointing} {why} ({kept.constraint})."
-        console.print(text, markup=False)
+        print_json({name: asdict(counts) for name, counts in done.counts.items()})
     sys.stdout.flush()

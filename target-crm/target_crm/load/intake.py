@@ -185,7 +185,8 @@ class Intake:
         entry = next(iter(self._run.entries_of(stream)), None) if stream else None
         keys = self._key_reader(entry).keys_of(raw) if entry else keys_in(record) if stream else (None, None)
         batch.rejects.append(Reject(entry or stream, record, problem, *keys))
-        if self._run.rejected + len(batch.rejects) > self._run.settings.max_bad_records:
+        too_many = self._run.rejected + len(batch.rejects) > self._run.settings.max_bad_records
+        if too_many and not self._run.may_reject_any:
             self.drain()
 
     def state(self, value: bytes) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
+from psycopg import sql
+
 from target_crm.config.settings import Settings
 from target_crm.database.connection import Database
 from target_crm.database.session import PinnedConnection
@@ -25,6 +27,7 @@ from target_crm.merge.counts import Counts
 from target_crm.merge.row_keys import RowKeys, find_row_keys
 from target_crm.normalise.letters import Letters
 from target_crm.problems import Problem
+from target_crm.sql.queries import query
 
 
 class _Begun(NamedTuple):
@@ -62,6 +65,8 @@ class RunContext:
     # By table.
     counts: dict[str, Counts] = field(default_factory=dict)
     rejected: int = 0
+    # Whether a person allowed this run to reject more than `max_bad_records`.
+    may_reject_any: bool = False
     # Accounts whose lock this run holds.
     accounts: set[int] = field(default_factory=set)
     _entries: dict[str, list[str]] = field(default_factory=dict)
@@ -124,10 +129,17 @@ class RunContext:
         """Stop if too many records were rejected.
 
         Raises:
-            TooManyRejectsError: more than `max_bad_records`.
+            TooManyRejectsError: more than `max_bad_records`, and nobody allowed it.
         """
-        if self.rejected > self.settings.max_bad_records:
-            most = self.settings.max_bad_records
+        most = self.settings.max_bad_records
+        if self.rejected <= most or self.may_reject_any:
+            return
+        given = {"run": self.run_id, "code": "E_TOO_MANY_REJECTS", "table": "", "column": "", "number": self.rejected}
+        literals = {name: sql.Literal(value) for name, value in given.items()}
+        statement = query("permissions.sql", "use", self.schema, **literals)
+        self.may_reject_any = self.connection.execute(statement).fetchone() is not None
+        self.commit()
+        if not self.may_reject_any:
             raise TooManyRejectsError.of("E_TOO_MANY_REJECTS", number=self.rejected, most=most, schema=self.schema)
 
     def lock_accounts(self, accounts: set[int]) -> None:

@@ -111,6 +111,22 @@ def _in_words(name: str) -> str:
     return words[:1].upper() + words[1:] if words else name
 
 
+def hidden_columns(session: Session) -> set[str]:
+    """Columns of whole rows that tell a person nothing: keys, documents, times of writing."""
+    hidden = {"source"}
+    for live in session.tables.values():
+        hidden |= {
+            live.mapping.id,
+            live.mapping.account or "",
+            live.mapping.amo_id or "",
+            *filter(None, live.mapping.service.values()),
+        }
+    for item_set in session.sets.values():
+        s = item_set.item_set
+        hidden |= {s.id, s.raw_fields, s.created_at or "", s.updated_at or ""}
+    return hidden
+
+
 def in_natural_order(session: Session, counts: Mapping[str, Any]) -> dict[str, Any]:
     """What is known by table, in the natural order of the tables; jsonb keeps none."""
     return {table: counts[table] for table in natural_order(session, counts)}

@@ -13,7 +13,7 @@ from target_crm.operations.session import NotPossibleError, Row, Session
 from target_crm.sql.queries import query
 
 # Guards that a person may let a load through.
-ALLOWABLE = ("E_MASS_DELETE", "E_MASS_CHANGE")
+ALLOWABLE = ("E_MASS_DELETE", "E_MASS_CHANGE", "E_TOO_MANY_REJECTS")
 # Until the next load amoCRM may have changed a little more.
 _MARGIN = 1.1
 _LISTED = 100
@@ -38,7 +38,7 @@ def allow_once(session: Session, run_id: int) -> int:
     """Let the next load do what a guard stopped this run from; the permission's number.
 
     Rows that may be marked deleted: a tenth more than the run would have marked. A column that may be overwritten: in
-    any number of rows.
+    any number of rows. Records that may be rejected: any number, since the run stopped at the first one too many.
 
     Raises:
         UnknownError: there is no such run.
@@ -50,7 +50,7 @@ def allow_once(session: Session, run_id: int) -> int:
         raise NotPossibleError.of("E_NOTHING_TO_ALLOW", run=run_id)
     args = guard["args"]
     most = ceil(args["number"] * _MARGIN) if guard["code"] == "E_MASS_DELETE" else None
-    values = (guard["code"], args["table"], args.get("column"), most, run_id, session.made_by)
+    values = (guard["code"], args.get("table", ""), args.get("column"), most, run_id, session.made_by)
     (given,) = session.rows(query("permissions.sql", "give", session.settings.crm_schema), *values)
     session.connection.commit()
     return int(given["id"])

@@ -100,16 +100,14 @@ def _claim(session: Session, rejects: Sequence[Row]) -> list[Row]:
 
 
 def drop(session: Session, ids: Sequence[int], reason: str) -> int:
-    """Close open rejects with a reason; how many."""
-    return _close(session, ids, f"dropped: {reason}")
-
-
-def _close(session: Session, ids: Sequence[int], resolution: str) -> int:
+    """Close open rejects with a reason, by whoever works with the session; how many."""
     closed = session.execute(
-        S("UPDATE {} SET resolved_at = now(), resolution = %s WHERE id = ANY(%s) AND resolved_at IS NULL").format(
-            session.control("sync_rejects")
-        ),
-        resolution,
+        S(
+            "UPDATE {} SET resolved_at = now(), resolution = %s, resolved_by = %s "
+            "WHERE id = ANY(%s) AND resolved_at IS NULL"
+        ).format(session.control("sync_rejects")),
+        f"dropped: {reason}",
+        session.made_by,
         list(ids),
     )
     session.connection.commit()

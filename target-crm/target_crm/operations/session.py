@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -40,6 +40,7 @@ __all__ = [
     "left_as",
     "open_session",
     "prepare_session",
+    "session_over",
 ]
 Row = dict[str, Any]
 Result = TypeVar("Result")
@@ -292,6 +293,13 @@ def prepare_session(
     database.use_zone(connection, next(iter(naive_columns(live)), None))
     if commit:
         connection.commit()
+    return session_over(settings, connection, live, database)
+
+
+def session_over(
+    settings: Settings, connection: PinnedConnection, live: Mapping[str, LiveTable], database: Database | None = None
+) -> Session:
+    """A session on a connection whose tables are known by stream."""
     session = Session(settings, connection, database=database)
     for table in live.values():
         session.tables[table.mapping.table] = table

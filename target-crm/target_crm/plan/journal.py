@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import psycopg
 from psycopg import sql
@@ -29,6 +29,28 @@ _CONDITIONS = {
 _TABLES = {"adopted": "sync_changes"}
 
 
+class PlanWords(Protocol):
+    """What tables, fields and records are called, and how values are shown (`operations.plan_words`)."""
+
+    def table(self, name: str) -> str:
+        """The records of a table."""
+
+    def field(self, table: str, column: str) -> str:
+        """A column with its table."""
+
+    def record(self, table: str, row_id: str) -> str:
+        """The name of a row."""
+
+    def value(self, table: str, column: str, value: Any) -> str:
+        """A value of a column."""
+
+    def whole(self, table: str, row: dict[str, Any]) -> str:
+        """A whole row on one line."""
+
+    def problem(self, entry: dict[str, Any]) -> str:
+        """What is wrong with a rejected record."""
+
+
 @dataclass
 class Plan:
     """Counts by table; each change, edit kept, conflict, reject, warning, row adopted and proposal, or the first of
@@ -48,10 +70,12 @@ class Plan:
     adopted: list[dict[str, Any]] = field(default_factory=list)
     proposals: list[dict[str, Any]] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
+    # Where a database was there to ask.
+    words: PlanWords | None = field(default=None, compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """The plan as JSON takes it."""
-        return asdict(self)
+        """The plan as JSON takes it: with the names of the database alone."""
+        return {name: value for name, value in vars(self).items() if name != "words"}
 
 
 def entries_of_kind(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 
-from target_crm.plan.journal import Plan
-from target_crm.presentation.terminal import Table
+from target_crm.plan.journal import Plan, PlanWords
+from target_crm.presentation.columns import Col, print_table
 from target_crm.presentation.values import ordered
 
 _NOT_SHOWN = ("id", "raw_fields", "created_at", "updated_at", "source")
@@ -26,81 +25,133 @@ def plan_block(plan: Plan, hint: str) -> str:
 
 
 def print_plan(plan: Plan, console: Console, hint: str) -> None:
-    """Print counts, changes, edits that stay, conflicts and rejects; `hint` says how to see what was left out."""
-    _print_counts(plan, console)
-    _print_rows(plan, console)
+    """Print counts, changes, edits that stay, conflicts and rejects; `hint` says how to see what was left out.
+
+    Tables, fields and records are named as on the review page where the plan has words for them, with the names of the
+    database beside them.
+    """
+    words = plan.words
+    left = _print_counts(plan, console)
+    left += _print_rows(plan, console)
     cells = [c for c in plan.changes if c["column_name"] != "*"]
     if cells:
-        changes = Table("table", "row", "column", "now", "would become", title="Changes")
-        for c in cells:
-            changes.add_row(
-                *(c[k] for k in ("table_name", "row_id", "column_name")), _short(c["old_value"]), _short(c["new_value"])
-            )
-        console.print(changes)
-    _print_matches(plan, console)
+        values = _value("now", "old_value", words), _value("would become", "new_value", words)
+        left += print_table(console, [_record(words), _field(words), *values, _KEY], cells, "Changes")
+    left += _print_matches(plan, console)
     for title, kept in (("Edits by hand that stay", plan.kept), ("Conflicts", plan.conflicts)):
         if kept:
-            console.print(_three_values(title, kept))
+            left += print_table(console, _three_values(words), kept, title)
     if plan.rejects:
-        rejects = Table("stream", "what is wrong", "record", title="Rejected records")
-        for reject in plan.rejects:
-            rejects.add_row(reject["stream"] or "", reject["error"], _short(reject["record"], 80))
-        console.print(rejects)
+        columns = (
+            Col("stream", lambda r: r["stream"] or ""),
+            Col("what is wrong", lambda r: words.problem(r) if words else r["error"]),
+            Col("record", lambda r: _short(r["record"], 80)),
+        )
+        left += print_table(console, columns, plan.rejects, "Rejected records")
     if plan.left_out:
-        left = ", ".join(f"{number:,} more {kind}" for kind, number in plan.left_out.items())
-        console.print(f"Not shown: {left}. {hint}")
+        more = ", ".join(f"{number:,} more {kind}" for kind, number in plan.left_out.items())
+        console.print(f"Not shown: {more}. {hint}")
+    if left:
+        console.print(f"Too narrow for: {', '.join(dict.fromkeys(left))} (target-crm-admin plan --json has all).")
     console.print(NOTHING_WRITTEN)
 
 
-def _print_counts(plan: Plan, console: Console) -> None:
-    names = ["read", "inserted", "updated", "unchanged", "kept", "conflicts", "deleted", "rejected", "warnings"]
-    others = {n: 0 for counts in plan.counts.values() for n, _ in ordered(counts) if n not in names}
-    names += [n for n in others if any(counts.get(n) for counts in plan.counts.values())]
-    totals = Table("table", title="What the load would do")
-    for name in names:
-        totals.add_column(name.replace("_", " "), justify="right")
-    for table, counts in plan.counts.items():
-        totals.add_row(table, *(f"{counts.get(name, 0):,}" for name in names))
-    console.print(totals)
+_KEY = Col("row", lambda c: str(c["row_id"] or ""), drop=1)
 
 
-def _print_matches(plan: Plan, console: Console) -> None:
+def _named(label: str, name: str) -> str:
+    """A label with the database's name beside it."""
+    return f"{label} ({name})" if label else name
+
+
+def _record(words: PlanWords | None) -> Col:
+    if words is None:
+        return Col("row", lambda c: str(c["row_id"] or ""))
+    return Col("record", lambda c: words.record(c["table_name"], str(c["row_id"] or "")))
+
+
+def _field(words: PlanWords | None) -> Col:
+    def text(c: dict[str, Any]) -> str:
+        label = words.field(c["table_name"], c["column_name"]) if words else ""
+        return _named(label, f"{c['table_name']}.{c['column_name']}")
+
+    return Col("field", text)
+
+
+def _table(words: PlanWords | None) -> Col:
+    return Col("table", lambda c: _named(words.table(c["table_name"]) if words else "", c["table_name"]))
+
+
+def _value(heading: str, side: str, words: PlanWords | None, drop: int = 0) -> Col:
+    def text(c: dict[str, Any]) -> str:
+        if words is None:
+            return _short(c[side])
+        return _short(words.value(c["table_name"], c["column_name"], c[side]))
+
+    return Col(heading, text, drop)
+
+
+def _three_values(words: PlanWords | None) -> list[Col]:
+    return [
+        _record(words),
+        _field(words),
+        _value("amoCRM before", "base_value", words, drop=2),
+        _value("CRM (kept)", "crm_value", words),
+        _value("amoCRM now", "amo_value", words),
+        *([_KEY] if words else []),
+    ]
+
+
+def _print_counts(plan: Plan, console: Console) -> list[str]:
+    filled = {n: 0 for counts in plan.counts.values() for n, number in ordered(counts) if number}
+    rows = [{"table_name": table, **counts} for table, counts in plan.counts.items()]
+
+    def number(name: str) -> Col:
+        return Col(name.replace("_", " "), lambda r: f"{r.get(name, 0):,}", is_number=True)
+
+    return print_table(console, [_table(plan.words), *map(number, filled)], rows, "What the load would do")
+
+
+def _print_matches(plan: Plan, console: Console) -> list[str]:
     """Rows that are recognised, and records that would wait for a person."""
+    left = []
     if plan.adopted:
-        adopted = Table("table", "row", "record", "by", title="Rows recognised")
-        for one in plan.adopted:
-            tie = one["new_value"]
-            adopted.add_row(one["table_name"], one["row_id"], f"amo:{tie['amo_id']}", tie["rule"])
-        console.print(adopted)
+        columns = (
+            _record(plan.words),
+            _table(plan.words),
+            Col("amoCRM record", lambda c: f"amo:{c['new_value']['amo_id']}"),
+            Col("matched by", lambda c: str(c["new_value"]["rule"])),
+            *([_KEY] if plan.words else []),
+        )
+        left += print_table(console, columns, plan.adopted, "Rows matched")
     if plan.proposals:
-        proposals = Table("stream", "record", "by", "rows", title="Records that would wait for a decision")
-        for one in plan.proposals:
-            name = (one["record"] or {}).get("name") or ""
-            record = _short(f"amo:{one['amo_id']} {name}".strip(), 40)
-            proposals.add_row(one["stream"], record, one["rule"], _short(", ".join(one["candidates"]), 60))
-        console.print(proposals)
+        columns = (
+            Col("stream", lambda c: c["stream"]),
+            Col("record", lambda c: _short(f"amo:{c['amo_id']} {(c['record'] or {}).get('name') or ''}".strip(), 40)),
+            Col("matched by", lambda c: c["rule"]),
+            Col("rows", lambda c: _short(", ".join(c["candidates"]), 60)),
+        )
+        left += print_table(console, columns, plan.proposals, "Records that would wait for a decision")
+    return left
 
 
-def _three_values(title: str, cells: Sequence[dict[str, Any]]) -> Table:
-    table = Table("table", "row", "column", "base", "CRM (kept)", "amoCRM", title=title)
-    for c in cells:
-        values = (_short(c[k]) for k in ("base_value", "crm_value", "amo_value"))
-        table.add_row(c["table_name"], c["row_id"], c["column_name"], *values)
-    return table
-
-
-def _print_rows(plan: Plan, console: Console) -> None:
+def _print_rows(plan: Plan, console: Console) -> list[str]:
     """Whole rows: those to insert, those of child tables to change or to remove."""
     rows = [c for c in plan.changes if c["column_name"] == "*"]
     if not rows:
-        return
-    table = Table("table", "what", "row", title="Rows")
-    for c in rows:
-        what = "insert" if c["old_value"] is None else "remove" if c["new_value"] is None else "change"
+        return []
+
+    def what(c: dict[str, Any]) -> str:
+        return "insert" if c["old_value"] is None else "remove" if c["new_value"] is None else "change"
+
+    def row(c: dict[str, Any]) -> str:
         shown = c["new_value"] or c["old_value"] or {}
+        if plan.words is not None:
+            return _short(plan.words.whole(c["table_name"], shown), 120)
         values = (f"{k}: {_item_text(v)}" for k, v in shown.items() if v not in (None, [], "") and k not in _NOT_SHOWN)
-        table.add_row(c["table_name"], what, _short(", ".join(values), 120))
-    console.print(table)
+        return _short(", ".join(values), 120)
+
+    return print_table(console, (_table(plan.words), Col("what", what), Col("row", row)), rows, "Rows")
 
 
 def _item_text(value: Any) -> str:

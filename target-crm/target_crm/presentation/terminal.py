@@ -12,8 +12,9 @@ from rich.text import Text
 
 from target_crm.presentation.visible import visible
 
-__all__ = ["Table", "cell", "make_console", "visible"]
-_ANY_WIDTH = 10_000
+__all__ = ["ANY_WIDTH", "Table", "cell", "make_console", "visible"]
+# Of a console without a terminal: lines are as long as they need to be.
+ANY_WIDTH = 10_000
 
 
 def cell(value: Any) -> Text:
@@ -53,5 +54,5 @@ def make_console(*, stderr: bool = False) -> Console:
     """A console that shows text as it is. Without a terminal lines are as long as they need to be."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(
-        stderr=stderr, width=None if stream.isatty() else _ANY_WIDTH, highlight=False, markup=False, emoji=False
+        stderr=stderr, width=None if stream.isatty() else ANY_WIDTH, highlight=False, markup=False, emoji=False
     )

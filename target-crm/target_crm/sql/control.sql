@@ -106,7 +106,9 @@ CREATE TABLE IF NOT EXISTS {schema}.sync_rejects (
     amo_id bigint,
     code text,
     args jsonb NOT NULL DEFAULT '{{}}',
-    updated_at timestamptz NOT NULL DEFAULT now()
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    -- Who discarded it, as they called themselves.
+    resolved_by text
 );
 CREATE INDEX IF NOT EXISTS sync_rejects_open ON {schema}.sync_rejects (id) WHERE resolved_at IS NULL;
 -- One open reject for each record. A record without a usable key is known by its text.

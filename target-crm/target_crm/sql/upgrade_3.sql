@@ -3,3 +3,4 @@
 ALTER TABLE {schema}.sync_runs ADD COLUMN IF NOT EXISTS made_by text;
 ALTER TABLE {schema}.sync_runs ADD COLUMN IF NOT EXISTS rule_id bigint;
 ALTER TABLE IF EXISTS {schema}.sync_warnings ADD COLUMN IF NOT EXISTS resolution text;
+ALTER TABLE {schema}.sync_rejects ADD COLUMN IF NOT EXISTS resolved_by text;

@@ -39,8 +39,10 @@ RUN_PROBLEMS: dict[str, Text] = {
     "E_TOO_MANY_REJECTS": Text(
         "{number} records were rejected, more than max_bad_records = {most}.",
         "Отклонено записей: {number}, больше max_bad_records = {most}.",
-        "The reasons are in the table {schema}.sync_rejects (target-crm-admin rejects).",
-        "Причины — в таблице {schema}.sync_rejects (target-crm-admin rejects).",
+        "The reasons are in the table {schema}.sync_rejects (target-crm-admin rejects). If the load may go on without "
+        "these records, allow it once on the page of the run or with target-crm-admin allow.",
+        "Причины — в таблице {schema}.sync_rejects (target-crm-admin rejects). Если загрузка может пройти без этих "
+        "записей, разрешите это один раз на странице загрузки или командой target-crm-admin allow.",
     ),
     "E_STRICT": Text(
         "Stream {stream}[[, record {record}]]: {problem} The run stops, because on_bad_record is fail.",

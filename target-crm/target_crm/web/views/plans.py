@@ -10,14 +10,14 @@ from typing import Any
 from starlette.responses import Response
 
 from target_crm.operations.accounts import cards_of
-from target_crm.operations.labels import natural_order
+from target_crm.operations.labels import hidden_columns, natural_order
 from target_crm.operations.overview import done_by, told_of
 from target_crm.operations.rejects import read_record, record_name
 from target_crm.operations.session import Row
 from target_crm.plan.file import last_plan_file
 from target_crm.plan.index import SECTIONS, PlanIndex
 from target_crm.web.page import PER_PAGE, Page, link
-from target_crm.web.views.runs import hidden_keys, record_of
+from target_crm.web.views.runs import record_of
 
 _OF_RECORDS = ("proposal", "reject")
 
@@ -50,7 +50,7 @@ def show_plan(page: Page) -> Response:
         section=section,
         chosen=table,
         groups=_with_cards(page, groups, section),
-        keys=hidden_keys(page.session),
+        keys=hidden_columns(page.session),
         more=link("/plan", section=section, table=table, start=start + PER_PAGE) if has_more else None,
         is_first=not start,
     )

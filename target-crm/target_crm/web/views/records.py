@@ -7,12 +7,12 @@ from starlette.responses import Response
 from target_crm.operations.cards import Card, conflicts_of
 from target_crm.operations.conflicts import cell_now
 from target_crm.operations.explain import explain, find_row
+from target_crm.operations.labels import hidden_columns
 from target_crm.operations.records import context_of, items_of
 from target_crm.operations.search import Found, find_records, recent_records
 from target_crm.operations.session import Row, UnknownError
 from target_crm.operations.timeline import find_entry, put_back, timeline
 from target_crm.web.page import PER_PAGE, Page, link
-from target_crm.web.views.runs import hidden_keys
 
 
 def find_record(page: Page) -> Response:
@@ -77,7 +77,7 @@ def show_record(page: Page) -> Response:
         conflicts=conflicts_of(session, Card(table, row_id), PER_PAGE),
         entries=entries,
         fingerprints=_fingerprints(page, table, row_id, entries),
-        keys=hidden_keys(session),
+        keys=hidden_columns(session),
         more=more,
         is_first=before is None,
     )

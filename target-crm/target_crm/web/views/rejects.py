@@ -49,7 +49,7 @@ def _list(page: Page, *, status: int = 200, problem: str | None = None) -> Respo
     return page.render(
         "rejects.html.j2",
         status=status,
-        rejects=[_described(page, r) for r in found],
+        rejects=[described_reject(page, r) for r in found],
         open=count_rejects(page.session, COUNTED),
         groups=grouped_rejects(page.session),
         chosen=chosen,
@@ -60,8 +60,8 @@ def _list(page: Page, *, status: int = 200, problem: str | None = None) -> Respo
     )
 
 
-def _described(page: Page, reject: Row) -> Row:
-    """A reject with the name and the card of its record."""
+def described_reject(page: Page, reject: Row) -> Row:
+    """A reject with the name and the card of its record, and how it was closed."""
     record = read_record(reject["record"])
     texts, how = page.texts, reject["resolution"] or ""
     told = re.fullmatch(r"(loaded|proposed) in run (\d+)", how)

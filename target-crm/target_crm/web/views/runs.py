@@ -9,12 +9,14 @@ from starlette.responses import Response
 
 from target_crm.operations.accounts import cards_of
 from target_crm.operations.history import RunFilter, changed_cells, find_changes, find_run, find_runs, undone_by
-from target_crm.operations.labels import natural_order
+from target_crm.operations.labels import hidden_columns, natural_order
 from target_crm.operations.permissions import is_offered, permissions_of, stopped_by
+from target_crm.operations.rejects import find_rejects
 from target_crm.operations.session import Row, Session
 from target_crm.operations.undo import SHOWN_CHANGES, preview_undo, take_back
 from target_crm.web.addresses import local_path
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link
+from target_crm.web.views.rejects import described_reject
 
 LOADS, DECISIONS = ("load", "retry"), ("resolve", "undo", "decide", "untie")
 STATUSES = ("succeeded", "incomplete", "failed", "interrupted", "running")
@@ -75,10 +77,10 @@ def show_run(page: Page) -> Response:
         guard=guard,
         is_offered=is_offered(session, run),
         permissions=permissions_of(session, run["id"]),
-        concerned=_concerned(page, guard) if guard else [],
+        concerned=_concerned(page, run["id"], guard) if guard else [],
         cells=page.shown.cells_in_order(cells),
         documents=documents,
-        keys=hidden_keys(session),
+        keys=hidden_columns(session),
         entries=[{**e, "record": record_of(session, e)} for e in with_names(page, entries)],
         table=table,
         column=column,
@@ -87,9 +89,12 @@ def show_run(page: Page) -> Response:
     )
 
 
-def _concerned(page: Page, guard: Row) -> list[dict[str, Any]]:
-    """The first records that a guard stopped a run from changing, with their names and cards in amoCRM."""
-    table = guard["args"]["table"]
+def _concerned(page: Page, run: int, guard: Row) -> list[dict[str, Any]]:
+    """The first records that a guard stopped a run from changing, or of which too many were rejected, with their names
+    and cards in amoCRM."""
+    table = guard["args"].get("table")
+    if table is None:
+        return [{**described_reject(page, reject), "row_id": None} for reject in find_rejects(page.session, run=run)]
     rows = [{"table_name": table, "row_id": key} for key in guard["args"].get("keys", [])]
     names, cards = page.shown.names(rows), cards_of(page.session, page.accounts, [(table, r["row_id"]) for r in rows])
     return [
@@ -101,22 +106,6 @@ def _first_shown(cells: list[Row], documents: set[str]) -> tuple[str | None, str
     """The table and column to begin with: a column that people know, else whole rows, else nothing in particular."""
     known = [(c["table_name"], c["column_name"]) for c in cells if c["column_name"] not in documents]
     return next((c for c in known if c[1] != "*"), known[0] if known else (None, None))
-
-
-def hidden_keys(session: Session) -> set[str]:
-    """Columns of whole rows that tell a person nothing: keys, documents, times of writing."""
-    hidden = {"source"}
-    for live in session.tables.values():
-        hidden |= {
-            live.mapping.id,
-            live.mapping.account or "",
-            live.mapping.amo_id or "",
-            *filter(None, live.mapping.service.values()),
-        }
-    for item_set in session.sets.values():
-        s = item_set.item_set
-        hidden |= {s.id, s.raw_fields, s.created_at or "", s.updated_at or ""}
-    return hidden
 
 
 def with_names(page: Page, entries: list[Row]) -> list[Row]:
@@ -150,7 +139,7 @@ def ask_undo(page: Page) -> Response:
         kept_for=found.kept_for,
         changes=_by_row(page, with_names(page, found.changes)),
         is_cut=len(found.changes) == SHOWN_CHANGES,
-        keys=hidden_keys(page.session),
+        keys=hidden_columns(page.session),
     )
 
 
