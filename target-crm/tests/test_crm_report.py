@@ -147,8 +147,6 @@ def test_what_was_kept_is_shown_with_its_reason(crm, report):
 @pytest.mark.parametrize(
     ("policy", "why"), [("crm_wins", "gives the CRM priority"), ("fill_empty", "where it is empty")]
 )
-    ("policy", "why"), [("crm_wins", "gives the CRM priority"), ("fill_empty", "where it is empty")]
-)
 def test_a_policy_is_a_reason_to_keep(crm, report, monkeypatch, policy, why):
     crm.config["default_policy"] = policy
     monkeypatch.setenv("TARGET_CRM_DEFAULT_POLICY", policy)
@@ -190,7 +188,7 @@ def test_the_page_calls_records_by_their_names_and_reasons_in_plain_words(crm, r
     )
     found = re.findall(r"<td>([\w ·]+)</td><td>([\w ]+)</td><td class=\"n\">(\d+)</td>", shown)
     names = {"contacts": "Contact", "contact_phones": "Contact · Phones", "leads": "Lead"}
-    columns = {"position": "Position", "*": "whole records"}
+    columns = {"position": "Position", "*": "whole record"}
     assert {(t, c, int(n)) for t, c, n in found} == {
         (names[c["table_name"]], columns[c["column_name"]], c["n"]) for c in counted
     }

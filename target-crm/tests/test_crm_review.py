@@ -298,8 +298,8 @@ def figures(page: str, section: str) -> dict[str, int]:
 def test_a_runs_figures_are_what_queries_on_the_tables_give(desk):
     run = desk.last_run()
     page = desk.browser.get(f"/runs/{run}").text
-    names = {"contacts.position": "Contact · Position", "contact_phones.*": "Contact · Phones · whole records"}
-    names["leads.*"] = "Lead · whole records"
+    names = {"contacts.position": "Contact · Position", "contact_phones.*": "Contact · Phones · whole record"}
+    names["leads.*"] = "Lead · whole record"
     counted = desk.crm.execute(
         "SELECT table_name, column_name, count(*) AS n FROM sync_changes WHERE run_id = %s GROUP BY 1, 2", run
     )

@@ -89,7 +89,7 @@ def test_runs_that_failed_say_why_in_russian(crm, served):
     assert english(page) == []
     for said in (
         "Отклонено записей: 1, больше max_bad_records = 0.",
-        "Поток leads: запись отклонена (E_KEY_NOT_A_NUMBER), а on_bad_record — fail",
+        "Поток Сделки: запись отклонена (E_KEY_NOT_A_NUMBER), а on_bad_record — fail",
         "Для потока unheard_of не указана таблица.",
         "Процесс завершился, не закрыв загрузку.",
         "Причину по-английски покажет target-crm-admin status.",

@@ -17,7 +17,7 @@ from target_crm.operations.session import Row, Session, column_of
 from target_crm.presentation.differences import Difference, Part, compared, number_hint, time_hint
 from target_crm.presentation.formats import day_text, grouped, moment_text
 from target_crm.presentation.texts import Texts
-from target_crm.presentation.texts.labels import NOTE_TYPES
+from target_crm.presentation.texts.labels import NOTE_TYPES, STREAMS
 from target_crm.presentation.values import as_moment, as_text, is_empty, short
 
 # Whole numbers that name something: they are not counted, so their digits stay together.
@@ -124,6 +124,8 @@ class Shown:
                 args["column"] = self.column(table, column)
         if isinstance(table, str) and (table in self._session.tables or table in self._session.sets):
             args["table"] = self.table(table, many=True)
+        if (stream := args.get("stream")) in STREAMS:
+            args["stream"] = self.labels.stream(stream, many=True)
         return self._texts.problem({**entry, "args": args})
 
     def typed(self, table: str, column: str, value: Any) -> str:

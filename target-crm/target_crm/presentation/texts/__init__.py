@@ -45,14 +45,14 @@ class Texts:
         key = f"{kind}_{str(name).replace(' ', '_')}"
         return self(key) if key in self._catalogue else str(name)
 
-    def many(self, key: str, n: int, **given: Any) -> str:
-        """A text whose forms go with a number: `{n} new record|{n} new records`.
+    def many(self, key: str, n: int, *, most: int | None = None, **given: Any) -> str:
+        """A text whose forms go with a number: `{n} new record|{n} new records`; one that was counted up to `most` + 1.
 
         Raises:
             KeyError: there is no such text.
         """
         form = plural(self.language, n, self._catalogue[key][self._place])
-        return form.format(n=self.n(n), **given)
+        return form.format(n=self.n(n) if most is None else self.up_to(n, most), **given)
 
     def n(self, number: int | float) -> str:
         """A number with its thousands apart."""

@@ -55,7 +55,7 @@ COMMON: dict[str, tuple[str, str]] = {
         "See target-crm-admin status for the reason.",
         "Причину по-английски покажет target-crm-admin status.",
     ),
-    "whole_rows": ("whole records", "записи целиком"),
+    "whole_rows": ("whole record", "запись целиком"),
     "row": ("Record", "Запись"),
     "was": ("Before", "Было"),
     "is": ("After", "Стало"),

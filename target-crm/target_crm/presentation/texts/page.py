@@ -35,7 +35,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "home": ("Is everything all right?", "Всё ли в порядке?"),
     "last_complete_sync": ("Last complete sync", "Последняя полная синхронизация"),
     "no_complete_sync": ("There has been no complete sync yet.", "Полной синхронизации ещё не было."),
-    "usual_interval": ("Usual interval", "Обычно раз в"),
+    "usual_interval": ("Usual interval", "Обычный интервал"),
     "overdue": ("It is overdue.", "Она запаздывает."),
     "account": ("account", "аккаунт"),
     "warnings": ("Warnings", "Предупреждения"),
@@ -77,7 +77,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "until": ("To", "По дату"),
     "what_it_did": ("Result", "Результат"),
     "counts_title": ("By table", "По таблицам"),
-    "changes_by_column": ("Changes by table and column", "Изменения по таблицам и полям"),
+    "changes_by_column": ("Changes by table and field", "Изменения по таблицам и полям"),
     "changes_caption": (
         "Values written by this run. Choose a table and a field above.",
         "Значения, записанные этой загрузкой. Таблица и поле выбираются выше.",
@@ -91,8 +91,8 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "undo_explained": (
         "Values written by this run go back to what they were before. Values that someone edited since then, or that "
         "a later run changed, stay as they are. Nothing has been changed yet.",
-        "Значениям, которые записала эта загрузка, вернём прежний вид. То, что с тех пор правили люди или изменили "
-        "другие загрузки, не тронем. Пока ничего не изменено.",
+        "Вернём значения, которые были до этой загрузки. То, что с тех пор правили люди или изменили другие "
+        "загрузки, не тронем. Пока ничего не изменено.",
     ),
     "undo_nothing": ("Nothing would change.", "Ничего не изменится."),
     "undo_kept_for": (
@@ -193,9 +193,15 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "selected_title": ("Selected", "Выбранные"),
     "bulk_title": ("All matching ({n})", "Все найденные ({n})"),
     "bulk_lead": ("You will see a summary before anything is saved.", "Перед записью покажем, сколько их."),
-    "bulk_confirm_amo": ("Use amoCRM's value for {n} conflicts?", "Взять из amoCRM (конфликтов: {n})?"),
-    "bulk_confirm_crm": ("Keep the CRM's value for {n} conflicts?", "Оставить как в CRM (конфликтов: {n})?"),
-    "bulk_confirm": ("Apply to {n} conflicts", "Применить к конфликтам: {n}"),
+    "bulk_confirm_amo": (
+        "Use amoCRM's value for {n} conflict?|Use amoCRM's value for {n} conflicts?",
+        "Взять из amoCRM (конфликтов: {n})?",
+    ),
+    "bulk_confirm_crm": (
+        "Keep the CRM's value for {n} conflict?|Keep the CRM's value for {n} conflicts?",
+        "Оставить как в CRM (конфликтов: {n})?",
+    ),
+    "bulk_confirm": ("Apply to {n} conflict|Apply to {n} conflicts", "Применить к конфликтам: {n}"),
     "bulk_sample": ("First conflicts", "Первые из них"),
     "bulk_none": ("No open conflicts match.", "Подходящих открытых конфликтов нет."),
     "settled_too": ("Include resolved", "Вместе с решёнными"),
@@ -434,7 +440,10 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
         "Раньше решали так же: {alike}, иначе: {otherwise}. Открыто сейчас: {open}.",
     ),
     "rule_add": ("Add rule", "Добавить правило"),
-    "rule_add_now": ("Add rule and resolve {n} open conflicts", "Добавить и решить открытые: {n}"),
+    "rule_add_now": (
+        "Add rule and resolve {n} open conflict|Add rule and resolve {n} open conflicts",
+        "Добавить и решить открытые: {n}",
+    ),
     "rule_preview": ("Preview", "Показать, что оно решит"),
     "rule_applied": ("Conflicts resolved", "Решено конфликтов"),
     "rule_off": ("Disable", "Отключить"),
