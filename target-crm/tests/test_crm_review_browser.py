@@ -353,7 +353,7 @@ def test_axe_finds_nothing_on_what_went_wrong_and_what_was_discarded(crm, open_p
             found = axe.Axe().run(page)
             assert found.response["violations"] == [], f"{page.url} at {width}: {found.generate_report()}"
 
-    for path in ("/", "/runs/3", "/runs/4", "/warnings?table=leads&column=price&code=W_NOT_A_NUMBER"):
+    for path in ("/", "/runs/4", "/runs/5", "/warnings?table=leads&column=price&code=W_NOT_A_NUMBER"):
         page.goto(home + path)
         check()
     page.goto(home + "/rejects?resolved=1")
@@ -442,7 +442,7 @@ def test_back_in_the_browser_shows_what_is_true_now(open_page):
     page.keyboard.press("k")
     settled(page, "the CRM's value was kept")
     page.go_back()
-    settled(page, "has been settled already")
+    settled(page, "is already resolved")
     assert page.url.endswith("/conflicts/2")
 
 
