@@ -304,7 +304,7 @@ def review_page(result: Result) -> str:
     told = paragraph(
         f"`target-crm-admin serve` over {size['conflicts']:,} open conflicts and {size['changes']:,} entries of the",
         f"journal, half of them of one run, with {size['contacts']:,} contacts. Milliseconds from the request to the",
-        f"end of the answer; the first may take {result['limit_ms']:.0f}. All are below it:",
+        f"end of the answer; the median may take {result['limit_ms']:.0f}. All are below it:",
         f"{'yes' if result['all_under_limit'] else 'no'}. The first start took {figure(result['start_seconds'])} s,",
         "most of it for the page's indexes.",
     )

@@ -112,7 +112,7 @@ def test_the_page_offers_a_rule_stores_it_and_switches_it_off(crm, session):
         fields = {"table": "contacts", "column": "last_name", "condition": "always", "take": "amo", "now": "1"}
         assert "Resolved now: 1" in plain(browser.post("/rules/add", fields).text)
         assert "rule 1" in browser.text("/decisions")
-        assert "switched off" in plain(browser.post("/rules/off", {"id": "1"}).text)
+        assert "was disabled" in plain(browser.post("/rules/off", {"id": "1"}).text)
         asked = browser.text("/rules?cell=contacts|position&condition=same_but_spelling&take=crm")
         assert "Contact · Position : the CRM's value, where the values" in asked
 
