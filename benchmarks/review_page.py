@@ -231,7 +231,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                         text = answer.read().decode()
                     taken.append((time.perf_counter() - started) * 1000)
                     if not any(sign in text for sign in ("<main", "# EOF", '["')):
-                        raise BenchmarkError(f"{path} is no page")
+                        raise BenchmarkError(f"{path} is not a page")
                 found[name] = {
                     "first_ms": round(taken[0], 1),
                     "median_ms": round(statistics.median(taken[1:]), 1),

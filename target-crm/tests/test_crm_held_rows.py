@@ -121,4 +121,4 @@ def test_the_page_answers_that_somebody_holds_the_row(crm, monkeypatch):
     with serving(crm.config) as served, held(crm, "SELECT FROM contacts WHERE id::text = %s FOR UPDATE", row_id):
         answer = served.enter().settle(number, "amo")
     assert answer.status_code == 503
-    assert "Somebody is changing these rows" in plain(answer.text)
+    assert "Someone else is changing these records" in plain(answer.text)

@@ -260,7 +260,7 @@ def test_the_plan_lists_what_is_recognised_and_what_would_wait(firms):
     ]
     assert [(p["amo_id"], p["rule"], len(p["candidates"])) for p in plan["proposals"]] == [(2, "inn", 2)]
     shown = admin(crm, "plan", str(path))
-    assert "Rows recognised" in shown
+    assert "Rows matched" in shown
     assert "Records that would wait for a decision" in shown
     assert (tied(crm), proposals(crm)) == ({}, [])
 

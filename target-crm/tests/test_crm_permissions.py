@@ -130,7 +130,7 @@ def test_the_command_gives_lists_and_takes_back(stopped):
 
 
 def bad_deals(crm, *numbers, **settings):
-    """Deals with keys that are no numbers, in batches of two."""
+    """Deals with keys that are not numbers, in batches of two."""
     records = [{"id": f"x{n}", "name": f"Ремонт {n}"} for n in numbers]
     crm.sync("leads", {"id": 1, "price": 1}, *records, max_bad_records=3, batch_size_rows=2, **settings)
 

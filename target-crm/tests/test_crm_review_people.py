@@ -129,7 +129,7 @@ def test_the_shared_password_lets_in_others_but_not_under_a_persons_name(crm, se
 
 
 def test_the_door_asks_for_name_and_password_only_where_somebody_has_one(crm, served):
-    assert "Your name Password Enter" in plain(Browser(served.url).get("/enter").text)
+    assert "Your name Password Log in" in plain(Browser(served.url).get("/enter").text)
     crm.execute("DELETE FROM sync_users")
     with serving(crm.config) as bare:
         assert "Password" not in plain(Browser(bare.url).get("/enter").text)

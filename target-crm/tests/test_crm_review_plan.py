@@ -79,7 +79,7 @@ def test_a_large_plan_goes_on_page_by_page_and_says_what_is_only_counted(crm, tm
         browser = served.enter()
         first = browser.get("/plan").text
         assert "Companies 120" in plain(first)
-        assert "counted and not shown" in plain(first)
+        assert "counted but not shown" in plain(first)
         following = re.search(r'rel="next" href="([^"]+)"', first)[1].replace("&amp;", "&")
         assert "Фирма 51" in browser.text(following)
         assert 'rel="next"' not in browser.get(following).text
@@ -100,7 +100,7 @@ def test_messages_are_planned_before_the_first_load_and_nothing_is_made(crm, tmp
     try:
         address = next(found[1] for text in child.stdout if (found := re.search(r"(http://\S+token=\S+)", text)))
         browser = requests.Session()
-        assert "No load has run yet" in browser.get(address, timeout=30).text
+        assert "No sync has run yet" in browser.get(address, timeout=30).text
         page = browser.get(address.partition("/enter")[0] + "/plan?section=new&table=contacts", timeout=30)
         assert "Гостева" in plain(page.text)
     finally:

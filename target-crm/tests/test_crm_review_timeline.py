@@ -60,5 +60,5 @@ def test_a_value_that_was_changed_meanwhile_is_not_put_back(desk):
     fields = {name: hidden(page[page.index('name="entry"') - 200 :], name) for name in ("entry", "seen")}
     desk.crm.execute("UPDATE contacts SET position = 'Только что' WHERE amo_id = 503")
     answer = desk.browser.post(address(desk, 503), fields)
-    assert "Nothing was written" in plain(answer.text)
+    assert "Nothing was saved" in plain(answer.text)
     assert desk.position(503) == "Только что"

@@ -1,4 +1,4 @@
-"""What an undoing did, or would do, as text: names that people know, with those of the database beside them."""
+"""What an undo did, or would do, as text: names that people know, with those of the database beside them."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ class NamedPlan:
         new = {e["row_id"]: e["new_value"] for e in plan.changes if e["column_name"] == "*" and e["new_value"]}
         self._show.coming = lambda key: record_name(new.get(key) or {})
         self._hidden = hidden_columns(session)
-        entries = [*plan.changes, *plan.kept, *plan.conflicts, *plan.adopted]
-        self._names = self._show.names(e for e in entries if e["row_id"] is not None)
+        entries = [*plan.changes, *plan.kept, *plan.conflicts]
+        self._names = self._show.names(e for e in [*entries, *plan.adopted] if e["row_id"] is not None)
         sides = ("old_value", "new_value", "base_value", "crm_value", "amo_value")
         self._show.learn([{**dict.fromkeys(sides), **e} for e in [*entries, *_cells(plan.changes)]], *sides)
         # Labels may come from the account's fields, which are read once.

@@ -38,7 +38,7 @@ def print_plan(plan: Plan, console: Console, hint: str) -> None:
         values = _value("now", "old_value", words), _value("would become", "new_value", words)
         left += print_table(console, [_record(words), _field(words), *values, _KEY], cells, "Changes")
     left += _print_matches(plan, console)
-    for title, kept in (("Edits by hand that stay", plan.kept), ("Conflicts", plan.conflicts)):
+    for title, kept in (("Manual edits that stay", plan.kept), ("Conflicts", plan.conflicts)):
         if kept:
             left += print_table(console, _three_values(words), kept, title)
     if plan.rejects:

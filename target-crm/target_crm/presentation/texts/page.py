@@ -222,8 +222,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "origin_edited_by_hand": ("edited by hand", "исправлено вручную"),
     "history": ("Timeline", "История"),
     "history_caption": (
-        "Changes from amoCRM with their authors, decisions, and edits by hand as the loads detected them. Newest "
-        "first.",
+        "Changes from amoCRM with their authors, decisions, and manual edits as the loads detected them. Newest first.",
         "Изменения из amoCRM с авторами, решения и ручные правки, какими их увидели загрузки. Сначала последние.",
     ),
     "when": ("When", "Когда"),

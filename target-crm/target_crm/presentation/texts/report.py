@@ -21,7 +21,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "counts_title": ("Received and written", "Что пришло и что записано"),
     "counts": ("Counts by table", "Числа по таблицам"),
     "counts_note": (
-        "Edits kept: records in which an edit by hand stayed. Unchanged: nothing was written. Marked deleted, "
+        "Edits kept: records in which a manual edit stayed. Unchanged: nothing was written. Marked deleted, "
         "restored: the deletion mark was set or removed.",
         "Правок сохранено: записи, в которых осталась ручная правка. Без изменений: ничего не записано. Помечено "
         "удалёнными, восстановлено: пометка об удалении поставлена или снята.",
@@ -48,7 +48,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "values": ("Values", "Значений"),
     "kept_values": ("Kept values", "Сохранённые значения"),
     "kept_ours": ("Kept: the CRM's", "Сохранено: из CRM"),
-    "no_edit": ("No edits by hand differ from amoCRM.", "Правок вручную, которые расходятся с amoCRM, нет."),
+    "no_edit": ("No manual edits differ from amoCRM.", "Правок вручную, которые расходятся с amoCRM, нет."),
     "why_edited": ("edited by hand; amoCRM has not changed", "исправлено вручную; в amoCRM то же, что раньше"),
     "why_conflict": (
         "edited by hand, and amoCRM sent another value: an open conflict",

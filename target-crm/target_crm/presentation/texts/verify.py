@@ -105,7 +105,7 @@ TEXTS: dict[str, tuple[str, str]] = COMMON | {
     "document": ("the record itself", "сама запись"),
     "without_column": ("Data of amoCRM that has no field in the CRM", "Что есть в amoCRM и для чего нет поля"),
     "without_column_note": (
-        "It is kept with each record, in raw_fields. One line in the mapping gives it a field of its own.",
+        "It is kept with each record, in raw_fields. One line in the mapping gives it its own field.",
         "Оно хранится у каждой записи в raw_fields. Строка сопоставления даст ему своё поле.",
     ),
     "what_field": ("custom field", "поле amoCRM"),
