@@ -1,4 +1,4 @@
-"""Makes docs/benchmarks.md, its plots and the READMEs' short table of benchmarks/results/*.json.
+"""Makes docs/benchmarks.md, its plots and what the READMEs show of benchmarks/results/*.json.
 
 No figure is typed by hand. `python benchmarks/page.py` writes all of them again.
 """
@@ -108,7 +108,9 @@ def main() -> None:
         scaling.write_text(page_fleet.put(scaling.read_text("utf-8"), found["fleet_simulation"]), "utf-8")
     for name, words in page_summary.LANGUAGES.items():
         readme = ROOT / name
-        readme.write_text(page_summary.put(readme.read_text("utf-8"), page_summary.table_of(found, words)), "utf-8")
+        text = page_summary.put(readme.read_text("utf-8"), page_summary.TABLE, page_summary.table_of(found, words))
+        text = page_summary.put(text, page_summary.FRESHNESS, page_summary.freshness_of(found, words))
+        readme.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The READMEs' short table of what it gives, made of the results and put between two marks."""
+"""What the READMEs show of the results, put between marks: a short table, and how fresh a followed account is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from page_parts import Result, middle, table, times
 from page_sections import speeds
 from page_sections_peers import ratios, write_ratios
 
-BEGIN, END = "<!-- benchmarks: made by benchmarks/page.py -->", "<!-- benchmarks end -->"
+# What stands between two such marks in a README.
+TABLE, FRESHNESS = "benchmarks", "freshness"
 # README -> words by row; each row is left out while its benchmark was not measured.
 LANGUAGES: dict[str, dict[str, str]] = {
     "README.md": {
@@ -24,6 +25,9 @@ LANGUAGES: dict[str, dict[str, str]] = {
         "edits": "manual edits kept when amoCRM changed another field: amochka; ours",
         "limit": "requests a second, of the 7 allowed",
         "accounts": "accounts of 10,000 contacts (1 % changed) two cores sync hourly: commands loaded; started",
+        "fresh": "seconds from a change in amoCRM to its row, 95 % of changes: by polling; named by a webhook in time",
+        "picture": "Each point is a change: after how many seconds its row was committed. 95 % within {polling} s by "
+        "polling, within {hooks} s where a webhook named it in time; {share} of the requests.",
         "losses": "faults tried in tests (kills, cuts, bad answers, changes meanwhile); records, edits, tokens lost",
         "of": "{kept} of {made}",
     },
@@ -37,6 +41,9 @@ LANGUAGES: dict[str, dict[str, str]] = {
         "edits": "сохранено правок, когда в amoCRM изменилось другое поле: amochka; наша связка",
         "limit": "запросов в секунду из 7 разрешённых",
         "accounts": "аккаунтов по 10 000 контактов (1 % изменений в час) на двух ядрах: команды в памяти; новый запуск",
+        "fresh": "секунд от изменения в amoCRM до строки в CRM, 95 % изменений: без вебхуков; по вебхуку",
+        "picture": "Каждая точка — изменение: через сколько секунд записана его строка. 95 % изменений — за {polling} "
+        "с без вебхуков и за {hooks} с, если о них вовремя сообщил вебхук; занято {share} лимита запросов.",
         "losses": "сбоев в тестах (kill, обрывы, плохие ответы, чужие правки); потеряно записей, правок, токенов",
         "of": "{kept} из {made}",
     },
@@ -48,6 +55,21 @@ def table_of(found: Mapping[str, Result], words: Mapping[str, str]) -> str:
     rows = [(words[name].format(**numbers), value(words)) for name, numbers, value in _rows(found)]
     made = table(words["head"].split("|"), rows)
     return in_russian_form(made) if words["numbers"] == "ru" else made
+
+
+def freshness_of(found: Mapping[str, Result], words: Mapping[str, str]) -> str:
+    """The picture of how fresh a followed account is, in the language of these words; empty while not measured."""
+    if "follow" not in found:
+        return ""
+    result = found["follow"]
+    figures = {"polling": _seconds(result["polling"]["p95"]), "hooks": _seconds(result["hooks"]["named_p95"])}
+    text = words["picture"].format(**figures, share=f"{result['polling']['share']:.0%}")
+    text = in_russian_form(text) if words["numbers"] == "ru" else text
+    return f"![{words['picture'].partition(':')[0]}](docs/images/bench-follow.svg)\n\n{text}"
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
 
 
 def in_russian_form(text: str) -> str:
@@ -76,6 +98,9 @@ def _rows(found: Mapping[str, Result]) -> list[tuple[str, dict[str, str], Any]]:
     if limit := found.get("tap_limit"):
         rates = [sync["average_rps"] for sync in limit["syncs"]]
         rows.append(("limit", {}, _joined([f"{min(rates):.2f}–{max(rates):.2f}"])))
+    if fresh := found.get("follow"):
+        times_of = (fresh["polling"]["p95"], fresh["hooks"]["named_p95"])
+        rows.append(("fresh", {}, _joined([_seconds(value) for value in times_of])))
     if (many := found.get("fleet")) and "10000" in many["accounts"]:
         by_way = [f"{accounts_an_hour(many, '10000', 'hundredth_changed', way):,}" for way in ("loaded", "started")]
         rows.append(("accounts", {}, _joined(by_way)))
@@ -93,15 +118,16 @@ def _kept(kept: list[list[float]]) -> Any:
     return lambda words: "; ".join(words["of"].format(kept=int(k), made=int(m)) for k, m in kept)
 
 
-def put(readme: str, made: str) -> str:
-    """The README with the table between its marks.
+def put(readme: str, name: str, made: str) -> str:
+    """The README with what was made between the marks of that name.
 
     Raises:
         ValueError: it lacks them.
     """
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    marks = f"<!-- {name}: made by benchmarks/page.py -->", f"<!-- {name} end -->"
+    before, begin, rest = readme.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        msg = f"the README lacks {BEGIN} and {END}"
+        msg = f"the README lacks {' and '.join(marks)}"
         raise ValueError(msg)
-    return f"{before}{begin}\n\n{made}\n\n{end}{after}"
+    return f"{before}{begin}\n\n{made}\n\n{end}{after}" if made else f"{before}{begin}\n{end}{after}"

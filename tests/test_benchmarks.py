@@ -67,6 +67,8 @@ def test_a_small_run_measures_and_its_result_makes_a_page_with_its_plot(name, pa
     assert all(f"(images/{file.name})" in text for file in drawn)
     for words in page.page_summary.LANGUAGES.values():
         assert page.page_summary.table_of(page.read(tmp_path), words).startswith("| ")
+        picture = page.page_summary.freshness_of(page.read(tmp_path), words)
+        assert picture.startswith("![") == (name == "follow")
 
 
 @pytest.mark.slow
@@ -126,4 +128,6 @@ def test_the_plots_were_drawn_from_the_committed_results(page):
 def test_the_short_table_of_a_readme_is_what_the_committed_results_give(page, readme):
     summary = page.page_summary
     text = (ROOT / readme).read_text("utf-8")
-    assert summary.put(text, summary.table_of(page.read(RESULTS), summary.LANGUAGES[readme])) == text
+    found, words = page.read(RESULTS), summary.LANGUAGES[readme]
+    assert summary.put(text, summary.TABLE, summary.table_of(found, words)) == text
+    assert summary.put(text, summary.FRESHNESS, summary.freshness_of(found, words)) == text
