@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from survived import survived
 
 from tap_amocrm.downloads.names import safe_name
 from tap_amocrm.downloads.wire import is_private
@@ -168,6 +169,34 @@ def test_an_interrupted_run_goes_on_where_it_was(tap, tmp_path):
     assert (place / manifest(place)["big/v1"]["path"]).read_bytes() == content("big", "v1", 400_000)
 
 
+def test_runs_that_are_killed_at_any_moment_leave_nothing_but_whole_files(tap, tmp_path):
+    place, draw, sizes = tmp_path / "files", random.Random(7), {}
+    for number in range(10):
+        sizes[f"f{number}"] = draw.randrange(20_000, 90_000)
+        upload(tap, f"f{number}", sizes[f"f{number}"])
+        spoil(tap, f"f{number}", draw.choice(("cut", "500", "short", "html")), draw.randrange(2))
+    sent = 0
+    for _ in range(4):
+        run = subprocess.Popen(
+            command(tap, place, "--limit-rate", "400k"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        sent += draw.randrange(10_000, 100_000)
+        while run.poll() is None and tap.sim.control("drive")["bytes_sent"] < sent:
+            time.sleep(0.01)
+        run.kill()
+        run.wait(20)
+        for file in place.glob("files/*/*/*"):
+            uuid, version = file.parts[-3:-1]
+            assert file.read_bytes() == content(uuid, version, sizes[uuid])
+    code, counts, said = download(tap, place, "--allow-private-addresses")
+    assert (code, sum(counts.values())) == (0, 10), said
+    entries = manifest(place).values()
+    wrong = [e for e in entries if (place / e["path"]).read_bytes() != content(e["uuid"], "v1", sizes[e["uuid"]])]
+    survived("kill -9 while files are downloaded", 4, records=len(wrong))
+    assert wrong == []
+    assert list((place / ".unfinished").iterdir()) == []
+
+
 def test_a_download_that_is_too_slow_does_not_hold_up_the_others(tap, tmp_path):
     upload(tap, "slow", 3_000_000)
     upload(tap, "fast", 300_000)
@@ -199,6 +228,28 @@ def test_a_place_in_memory_or_elsewhere_is_written_through_fsspec():
     place.take(part, "files/a/v1/x.bin")
     assert (place.size("files/a/v1/x.bin"), part.exists()) == (7, False)
     assert fsspec.filesystem("memory").cat("/amocrm/files/a/v1/x.bin") == b"content"
+
+
+def test_an_error_of_a_places_own_package_is_one_of_the_place(monkeypatch):
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    from tap_amocrm.downloads.places import Place
+
+    class NoCredentialsError(Exception):
+        """As the packages of clouds raise."""
+
+    def refuse(*_, **__):
+        raise NoCredentialsError("Unable to locate credentials")
+
+    place = Place("memory://amocrm")
+    part = place.parts / "x"
+    part.write_bytes(b"content")
+    for name in ("info", "cat_file", "put_file"):
+        monkeypatch.setattr(MemoryFileSystem, name, refuse)
+    for use in (lambda: place.size("a"), lambda: place.read("a"), lambda: place.take(part, "a/b")):
+        with pytest.raises(OSError, match="NoCredentialsError: Unable to locate credentials"):
+            use()
+    assert part.exists(), "what came is kept for the next run"
 
 
 def test_bandwidth_is_limited_for_all_together(tap, tmp_path):

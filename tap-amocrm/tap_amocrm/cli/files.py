@@ -86,7 +86,7 @@ def files(config: Path | None, place: str, as_json: bool, **given: Any) -> None:
         fail(error)
         return
     except OSError as error:
-        fail(PlaceError(f"{place} can't be written: {error.strerror or error}.", place=place))
+        fail(PlaceError(f"{target.shown} can't be used: {error.strerror or error}.", place=target.shown))
         return
     finally:
         run.client.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class Place:
         except (OSError, ValueError) as error:
             msg = f"{_shown(url)} can't be used: {error}."
             raise PlaceError(msg, place=_shown(url)) from None
-        self.url, self._root = url, str(root).rstrip("/")
+        self.url, self.shown, self._root = url, _shown(url), str(root).rstrip("/")
         self._is_local = scheme == "file" or url.startswith(("file:", "local:"))
 
     @property
@@ -56,16 +57,23 @@ class Place:
         return folder
 
     def size(self, path: str) -> int | None:
-        """The size of a file of the place; None where there is none."""
-        try:
+        """The size of a file of the place; None where there is none.
+
+        Raises:
+            OSError: the place can't be read.
+        """
+        with suppress(FileNotFoundError, NotADirectoryError), _as_os_errors():
             found: dict[str, Any] = self._fs.info(f"{self._root}/{path}")
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return int(found["size"]) if found.get("type") == "file" else None
+            return int(found["size"]) if found.get("type") == "file" else None
+        return None
 
     def read(self, path: str) -> bytes | None:
-        """A file of the place; None where there is none."""
-        with suppress(FileNotFoundError, NotADirectoryError):
+        """A file of the place; None where there is none.
+
+        Raises:
+            OSError: the place can't be read.
+        """
+        with suppress(FileNotFoundError, NotADirectoryError), _as_os_errors():
             content: bytes = self._fs.cat_file(f"{self._root}/{path}")
             return content
         return None
@@ -82,8 +90,9 @@ class Place:
             part.chmod(0o600)
             shutil.move(part, there)
             return
-        self._fs.makedirs(there.rpartition("/")[0], exist_ok=True)
-        self._fs.put_file(str(part), there)
+        with _as_os_errors():
+            self._fs.makedirs(there.rpartition("/")[0], exist_ok=True)
+            self._fs.put_file(str(part), there)
         part.unlink()
 
     def write(self, path: str, content: bytes) -> None:
@@ -95,6 +104,17 @@ class Place:
         part = self.parts / f"{path}.{os.getpid()}"
         part.write_bytes(content)
         self.take(part, path)
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """Packages of remote places have errors of their own: no credentials, no such host."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(" ".join(f"{type(error).__name__}: {error}".split())) from None
 
 
 def _make_private(folder: Path) -> None:
