@@ -123,13 +123,12 @@ class Reconcile:
         for entity, entity_id in linked(events):
             if entity in _LINKED and entity_id not in with_children.get(entity, ()):
                 alone.setdefault(entity, set()).add(entity_id)
-        self._read(with_children, children=True)
-        self._read(alone, children=False)
+        if with_children or alone:
+            self._read(with_children, alone)
 
-    def _read(self, ids: Mapping[str, set[int]], *, children: bool) -> None:
-        if not ids:
-            return
-        for name, records in ByIds(self._reader, self._membership).read(ids, hanging=children):
+    def _read(self, with_children: Mapping[str, set[int]], alone: Mapping[str, set[int]]) -> None:
+        by_ids = ByIds(self._reader, self._membership)
+        for name, records in by_ids.read(with_children, alone):
             stream = self._streams.get(LISTINGS[name].stream)
             if stream is not None:
                 stream.write([stream.shape(r, name) for r in records])

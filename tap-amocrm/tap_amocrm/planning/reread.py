@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from tap_amocrm.api.records import names_any
@@ -15,6 +15,7 @@ from tap_amocrm.reading.id_batches import Batches
 from tap_amocrm.reading.keyset_scan import FilterIgnoredError
 from tap_amocrm.reading.reader import Reader
 from tap_amocrm.shapes import Record, has_id_among, record_id, text, whole
+from tap_amocrm.singer_io.prefetch import as_they_come
 
 # A record that does not exist: amoCRM answers 204 or 404.
 _GONE = 404
@@ -26,17 +27,33 @@ class ByIds:
     def __init__(self, reader: Reader, scope: ScopeMembership | None) -> None:
         self.reader, self.client, self.scope = reader, reader.client, scope
 
-    def read(self, ids: Mapping[str, set[int]], *, hanging: bool = True) -> Iterator[tuple[str, list[Record]]]:
-        """Pairs of list and records: the entities themselves, then (`hanging`) their notes and tasks."""
-        for entity, wanted in ids.items():
-            found: set[int] = set()
-            for records in self._entities(entity, sorted(wanted)):
-                inside = [r for r in records if self._in_scope(entity, r)]
-                found.update(i for i in map(record_id, inside) if i)
-                yield entity, inside
-            for name in (f"{entity}/notes", "tasks") if hanging else ():
-                for records in self._hanging(name, entity, sorted(found)):
-                    yield name, records
+    def read(
+        self, with_children: Mapping[str, set[int]], alone: Mapping[str, set[int]]
+    ) -> Iterator[tuple[str, list[Record]]]:
+        """Pairs of list and records: entities and behind them their notes and tasks; others `alone`."""
+        reads = [partial(self._read, name, sorted(ids), hanging=True) for name, ids in with_children.items()]
+        reads += [partial(self._read, name, sorted(ids), hanging=False) for name, ids in alone.items()]
+        yield from self._at_once(reads)
+
+    def _read(self, entity: str, wanted: list[int], *, hanging: bool) -> Iterator[tuple[str, list[Record]]]:
+        found: set[int] = set()
+        for records in self._entities(entity, wanted):
+            inside = [r for r in records if self._in_scope(entity, r)]
+            found.update(i for i in map(record_id, inside) if i)
+            yield entity, inside
+        if hanging and found:
+            names = (f"{entity}/notes", "tasks")
+            yield from self._at_once([partial(self._hanging, name, entity, sorted(found)) for name in names])
+
+    def _at_once(
+        self, reads: list[Callable[[], Iterator[tuple[str, list[Record]]]]]
+    ) -> Iterator[tuple[str, list[Record]]]:
+        """Read side by side what does not ask for the scope, which is read by one at a time."""
+        if self.scope is None and reads:
+            yield from as_they_come(reads)
+        else:
+            for read in reads:
+                yield from read()
 
     def listed(self, name: str, ids: list[int]) -> list[list[Record]] | None:
         """Records of any list by their IDs; None where this account does not filter the list by them."""
@@ -80,9 +97,7 @@ class ByIds:
             if record_id(dict(page.body)):
                 yield [dict(page.body)]
 
-    def _hanging(self, name: str, entity: str, ids: list[int]) -> Iterator[list[Record]]:
-        if not ids:
-            return
+    def _hanging(self, name: str, entity: str, ids: list[int]) -> Iterator[tuple[str, list[Record]]]:
         listing, wanted = LISTINGS[name], set(ids)
         extra = (("filter[entity_type]", entity),) if name == "tasks" else ()
 
@@ -92,7 +107,9 @@ class ByIds:
         size = self.client.settings.batch_sizes[listing.stream]
         left = partial(self.reader.removal_times, listing.stream)
         try:
-            yield from Batches(self.client, listing, "filter[entity_id][]", belongs, size, left, extra).read(ids)
+            batches = Batches(self.client, listing, "filter[entity_id][]", belongs, size, left, extra)
+            for records in batches.read(ids):
+                yield name, records
         except FilterIgnoredError:
             for records in self.reader.changed(name, None):
-                yield [r for r in records if belongs(r, wanted)]
+                yield name, [r for r in records if belongs(r, wanted)]

@@ -24,6 +24,7 @@ from tap_amocrm.shapes import Record
 logger = logging.getLogger("tap-amocrm")
 # Later than any updated_at (year 2242); the service accepts it.
 FAR_FUTURE = 1 << 33
+_STREAMS = list(dict.fromkeys(listing.stream for listing in LISTINGS.values()))
 
 
 class Reader:
@@ -214,7 +215,8 @@ class Reader:
             left, place = (start.last, start.place) if start else (0, 0)
             yield from self._positioned(name, overlapping, overlapping.between(left, place=place), low)
             return
-        rank = 1 + list(LISTINGS).index(name)
+        # Lists of one stream share what there is; streams that leave first are read first.
+        rank = 1 + _STREAMS.index(listing.stream)
         scan = FullScan(self.client, listing, params, nonempty=nonempty, rank=rank, start=start)
         yield from self._positioned(name, scan, scan, low)
         yield from self._check(name, scan, defer=not params)

@@ -15,8 +15,9 @@ Page = TypeVar("Page")
 
 
 # How many pages may wait of the list that comes next, of the one behind it, and so on. What the first pages of a list
-# leave free of the rate limit, while it is not known to be long, is about that; a kill costs them.
-_AHEAD = (16, 8, 4, 2, 1, 1)
+# leave free of the rate limit, while it is not known to be long, is about that; a kill costs them. A list behind it
+# begins with what waits, and leaves next to nothing free.
+_AHEAD = (8, 3, 1)
 
 
 class _Turns(Generic[Page]):
@@ -49,13 +50,17 @@ class _Turns(Generic[Page]):
 
 
 class _Lane(Generic[Page]):
-    """One list read in a separate thread, at most `room` pages ahead of whoever takes them; with `turns` only as far
-    as its turn is near."""
+    """One list read in a separate thread, `into` a queue that limits how far; with `turns` only as far as its turn is
+    near."""
 
     def __init__(
-        self, name: str, read: Callable[[], Iterator[Page]], room: int, turns: _Turns[Page] | None = None
+        self,
+        name: str,
+        read: Callable[[], Iterator[Page]],
+        into: queue.Queue[Page | BaseException | None],
+        turns: _Turns[Page] | None = None,
     ) -> None:
-        self._queue: queue.Queue[Page | BaseException | None] = queue.Queue(room)
+        self._queue = into
         self._stopped = threading.Event()
         self._turns = turns
         if turns is not None:
@@ -106,13 +111,7 @@ class _Lane(Generic[Page]):
 
     def __iter__(self) -> Iterator[Page]:
         self._leave()
-        while True:
-            item = self._queue.get()
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        yield from _taken(self._queue)
 
 
 class Prefetch(Generic[Page]):
@@ -128,7 +127,7 @@ class Prefetch(Generic[Page]):
         self, streams: Sequence[tuple[str, Callable[[], Iterator[Page]]]], room: int, *, sparing: bool = False
     ) -> None:
         turns: _Turns[Page] | None = _Turns() if sparing else None
-        self._lanes = {name: _Lane(name, read, room, turns) for name, read in streams}
+        self._lanes = {name: _Lane(name, read, queue.Queue(room), turns) for name, read in streams}
 
     def pages(self, name: str) -> Iterator[Page] | None:
         """The pages of a stream, None when it is not read ahead or has been taken."""
@@ -141,12 +140,27 @@ class Prefetch(Generic[Page]):
             lane.stop()
 
 
-def side_by_side(reads: Sequence[Callable[[], Iterator[Page]]], room: int = 1) -> Iterator[Page]:
-    """All of the first list, then all of the second and so on, while all of them are being read."""
-    lanes = [_Lane(f"list-{number}", read, room) for number, read in enumerate(reads)]
+def as_they_come(reads: Sequence[Callable[[], Iterator[Page]]]) -> Iterator[Page]:
+    """The pages of several lists that are read side by side, in the order in which they come.
+
+    None of them waits for another one: what has been read leaves, and a kill costs hardly more than what is in flight.
+    """
+    if len(reads) == 1:
+        yield from reads[0]()
+        return
+    pages: queue.Queue[Page | BaseException | None] = queue.Queue(1)
+    lanes = [_Lane(f"list-{number}", read, into=pages) for number, read in enumerate(reads)]
     try:
-        for lane in lanes:
-            yield from lane
+        for _ in lanes:
+            yield from _taken(pages)
     finally:
         for lane in lanes:
             lane.stop()
+
+
+def _taken(pages: queue.Queue[Page | BaseException | None]) -> Iterator[Page]:
+    """The pages up to the end of a list, whichever ends next."""
+    while (item := pages.get()) is not None:
+        if isinstance(item, BaseException):
+            raise item
+        yield item

@@ -9,9 +9,9 @@ from tap_amocrm.positions import ListPosition, Position
 from tap_amocrm.state import StreamBookmark, Unfinished
 
 # A STATE leaves after this many pages: what a kill costs at most, beside what was read ahead. At amoCRM's pace it
-# leaves sooner, after two pages, as long as that is not more often than ten times a second.
+# leaves sooner, after two pages, as long as that is not more often than twenty times a second.
 _PAGES_BETWEEN_STATES = 8
-_LEAST_PAGES, _LEAST_SECONDS = 2, 0.1
+_LEAST_PAGES, _LEAST_SECONDS = 2, 0.05
 
 
 class Checkpoints:

@@ -8,7 +8,7 @@ from functools import partial
 from tap_amocrm.api.records import normalise
 from tap_amocrm.declarations import LISTINGS
 from tap_amocrm.shapes import Record
-from tap_amocrm.singer_io.prefetch import side_by_side
+from tap_amocrm.singer_io.prefetch import as_they_come
 from tap_amocrm.streams.base import AmoStream, ReadPage
 
 
@@ -17,11 +17,7 @@ class IncrementalStream(AmoStream):
 
     def read_pages(self, since: int | None) -> Iterator[ReadPage]:
         """What changed, or with a scope what belongs to it."""
-        names = self.listings
-        if len(names) == 1:
-            yield from self._shaped(names[0], since)
-        else:
-            yield from side_by_side([partial(self._shaped, name, since) for name in names])
+        yield from as_they_come([partial(self._shaped, name, since) for name in self.listings])
 
     def _shaped(self, listing: str, since: int | None) -> Iterator[ReadPage]:
         reader = self.amo.run.reader
