@@ -14,9 +14,13 @@ import pytest
 from bent_api import BentApi, read
 
 from amocrm_sim.testing import SimulatorServer
+from tap_amocrm.following.brought import Brought
 from tap_amocrm.following.freshness import Freshness
 from tap_amocrm.following.schedule import Schedule
 from tap_amocrm.following.versions import Versions
+from tap_amocrm.following.watch import streams_of
+from tap_amocrm.hooks.hints import Hint
+from tap_amocrm.hooks.queue import open_queue
 from tap_amocrm.http.allowance import Allowance
 from tap_amocrm.http.metrics import Metrics
 from tap_amocrm.http.server_clock import ServerClock
@@ -175,6 +179,54 @@ def test_a_refused_token_ends_it_with_the_state_out(monkeypatch):
         api.close()
 
 
+def test_what_a_webhook_names_is_read_next_by_its_id(start):
+    tap = start(companies=15, rps=0)
+    queue = open_queue(str(tap.folder / "hooks"), tap.sim.url)
+    settings = {"follow_request_share": 0.02, "hooks_queue": str(tap.folder / "hooks")}
+    following = Following(tap.sim, tap.folder, requests_per_second=50, **settings)
+    contact, gone = list(tap.sim.truth("contacts"))[:2]
+    (note,) = list(tap.sim.truth("contacts/notes"))[:1]
+    tap.sim.reset()
+    since = len(following.messages)
+    tap.sim.change("update", kind="contacts", ids=[contact], fields={"name": "hooked"})
+    tap.sim.change("update", kind="contacts/notes", ids=[note], fields={"params": {"text": "hooked"}})
+    tap.sim.change("delete", kind="contacts", ids=[gone])
+    queue.put([Hint("contacts/notes", note), Hint("contacts", contact), Hint("deleted_records", 0)])
+
+    def is_here(message):
+        return message["type"] == "RECORD" and message["record"].get("entity_id") == gone
+
+    following.wait_for(is_here, since)
+    came = [m for m in following.messages[since:] if m["type"] == "RECORD"]
+    assert [m["record"]["id"] for m in came[:2]] == [contact, note], "entities before what hangs on them"
+    asked = [entry["query"] for entry in tap.sim.simulator.log.entries]
+    assert sum("filter%5Bid%5D" in query for query in asked) == 2
+    following.wait_for(lambda m: not queue.take()[1], 0)
+    assert following.end()[0] == 0
+
+
+def test_webhooks_without_end_keep_nothing_else_from_being_read(start):
+    tap = start(companies=15, rps=0)
+    queue = open_queue(str(tap.folder / "hooks"), tap.sim.url)
+    following = Following(tap.sim, tap.folder, requests_per_second=50, hooks_queue=str(tap.folder / "hooks"))
+    contact, note = next(iter(tap.sim.truth("contacts"))), next(iter(tap.sim.truth("contacts/notes")))
+    ended = threading.Event()
+
+    def call():
+        while not ended.wait(0.02):
+            queue.put([Hint("contacts", contact)])
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    try:
+        body = {"kind": "contacts/notes", "ids": [note], "fields": {"params": {"text": "without a hint"}}}
+        following.after("update", lambda stream, r: r.get("params") == {"text": "without a hint"}, **body)
+    finally:
+        ended.set()
+        caller.join()
+    assert following.end()[0] == 0
+
+
 def test_a_queue_that_cannot_be_used_is_named_before_anything_is_read(start):
     tap = start(companies=3)
     done = tap.run(follow=True, hooks_queue="mysql://x/y")
@@ -213,6 +265,39 @@ def test_a_stream_that_costs_much_rests_whatever_changes():
     schedule.wake({"contacts"}, 10.0)
     assert schedule.due(149.0, 10) == []
     assert schedule.due(150.0, 10) == ["contacts"]
+
+
+def test_with_webhooks_one_stream_at_a_time_is_read_once_the_requests_suffice_for_it():
+    schedule = Schedule(["notes", "leads"], [], set(), 0.0, together=False)
+    schedule.paces["notes"].read(0.0, found=True, requests=3, rate=2.0)
+    schedule.paces["leads"].read(1.0, found=True, requests=1, rate=2.0)
+    assert schedule.first(2.0, 10, 3) == [], "nothing is due"
+    assert schedule.first(9.0, 2.5, 3) == [], "notes are due longest, and have three lists"
+    assert schedule.first(9.0, 3.0, 3) == ["notes"]
+    assert schedule.first(9.0, 1.4, 1.4) == ["notes"], "more can't be saved up"
+    schedule.paces["notes"].read(9.0, found=False, requests=200, rate=2.0)
+    assert schedule.first(9.0, 1.0, 3) == ["leads"]
+    assert schedule.price(3) == 1
+
+
+def test_an_event_of_what_a_webhook_has_brought_wakes_no_stream():
+    brought = Brought()
+    brought.note("contacts", [{"id": 5, "updated_at": 100}, {"id": 6, "updated_at": 10**10}], now=200.0)
+    brought.note("contacts/notes", [{"id": 9, "updated_at": 100}], now=200.0)
+
+    def woken(kind, identity, at, **values):
+        event = {"type": kind, "entity_type": "contact", "entity_id": identity, "created_at": at, **values}
+        return streams_of(event, brought)
+
+    note = [{"note": {"id": 9}}]
+    assert woken("name_field_changed", 5, 100) == set()
+    assert woken("name_field_changed", 5, 101) == {"contacts"}
+    assert woken("name_field_changed", 6, 201) == {"contacts"}, "a client's clock is not believed"
+    assert woken("name_field_changed", 7, 100) == {"contacts"}
+    assert woken("contact_deleted", 5, 100) == {"deleted_records"}
+    assert woken("common_note_added", 5, 100, value_after=note) == set()
+    assert woken("common_note_added", 5, 100, value_after=[{"note": {"id": 10}}]) == {"notes"}
+    assert woken("incoming_call", 5, 100) == {"notes"}
 
 
 def test_a_version_leaves_once_and_a_return_to_an_older_one_too():

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -35,7 +36,7 @@ FORM = "application/x-www-form-urlencoded"
         ("task[add][0][id]=9", [Hint("tasks", 9)]),
         ("contacts[note][0][note][id]=3&contacts[note][0][note][element_id]=5", [Hint("contacts/notes", 3)]),
         ("leads[delete][0][id]=7", [Hint("deleted_records", 0)]),
-        ("leads[restore][0][id]=7", [Hint("deleted_records", 0), Hint("leads", 7)]),
+        ("leads[restore][0][id]=7", [Hint("deleted_records", 0)]),
         ("leads[update][0][id]=0&leads[update][1][id]=-1&leads[update][2][id]=x", []),
         ("leads[update][0][id]=99999999999999999999&users[add][0][id]=1&account[id]=1", []),
         ("leads[update][0][id][extra]=7&leads[update]=7&id=7", []),
@@ -79,6 +80,26 @@ def test_a_hint_waits_until_it_has_been_read(make_queue):
     assert len(queue.take()[1]) == 3, "until it is said to be done"
     queue.done(number)
     assert queue.take()[1] == [Hint("leads", 3)]
+
+
+def test_whoever_waits_for_hints_is_woken_by_the_first_one(make_queue):
+    queue, other = make_queue(), make_queue()
+    queue.wait(0.01)
+    queue.take()
+    threading.Timer(0.2, lambda: other.put([Hint("leads", 1)])).start()
+    begun = time.monotonic()
+    queue.wait(20)
+    assert time.monotonic() - begun < 10
+    assert queue.take()[1] == [Hint("leads", 1)]
+
+
+def test_a_wait_in_which_no_hint_comes_ends(make_queue):
+    queue = make_queue()
+    for _ in range(2):
+        queue.take()
+        begun = time.monotonic()
+        queue.wait(0.1)
+    assert time.monotonic() - begun >= 0.09
 
 
 def test_accounts_share_a_queue_without_seeing_one_another(make_queue):

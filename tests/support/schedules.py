@@ -158,8 +158,9 @@ class Turns(Clock):
         self._now += 0.001
         return self._now
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float, pass_time: Callable[[float], object] = time.sleep) -> None:
         """Pass on; raises `Interrupted` as a signal does."""
+        del pass_time
         self._now += seconds
         self._left = self._quiet if self._account.server.scheduled else self._left - seconds
         if self._left < 0:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from tap_amocrm.declarations import DELETED_RECORDS, EVENTS
 from tap_amocrm.errors import ApiError, PausedError, UnreachableError
+from tap_amocrm.following.brought import Brought
 from tap_amocrm.following.freshness import Freshness
 from tap_amocrm.following.named import Named, read_named
 from tap_amocrm.following.readings import Readings, is_whole
 from tap_amocrm.following.schedule import LONGEST, SHORTEST_OF_EVENTS, Schedule
 from tap_amocrm.following.watch import EventWatch
+from tap_amocrm.hooks.hints import Hint
 from tap_amocrm.http.allowance import Allowance
 from tap_amocrm.run_context import Run
 from tap_amocrm.singer_io.writer import Interrupted
@@ -31,7 +34,9 @@ _SECONDS_SAVED_UP = 5.0
 # Seconds between two looks at the events: while there are new ones, and at most.
 _LOOK_SOON, _LOOK_LATE = 1.5, 4.0
 _HINTED_SECONDS = 30.0
-# How often the queue of webhooks is looked at.
+# For so long webhooks go before streams that are due; then one of these is read, however many hints wait.
+_MOST_SECONDS_OF_HINTS = 5.0
+# How often the queue of webhooks is looked at, where nothing tells of new hints.
 _QUEUE_SECONDS = 0.25
 _LINE_SECONDS = 60.0
 # A STATE leaves after each turn that brought records, and this often while nothing changes.
@@ -49,9 +54,9 @@ class Clock:
         """The monotonic clock, seconds."""
         return time.monotonic()
 
-    def wait(self, seconds: float) -> None:
-        """Let some seconds pass; a signal ends them."""
-        time.sleep(seconds)
+    def wait(self, seconds: float, pass_time: Callable[[float], object] = time.sleep) -> None:
+        """Let some seconds pass, by `pass_time`, which may end sooner; a signal ends them."""
+        pass_time(seconds)
 
 
 class EndTurn(Protocol):
@@ -116,11 +121,14 @@ class Follow:
         self._streams = {stream.name: stream for stream in streams}
         self._run, self._use, self._end_turn, self._named = run, use, end_turn, named
         self._clock = clock or Clock()
-        # What webhooks name must not wait for others: this many requests are left to them.
-        self._spare = 0.0 if named is None else 2.0
         client, settings = run.client, run.settings
         rate = settings.follow_request_share * settings.requests_per_second
-        self._allowance = client.allowance = Allowance(rate, max(3.0, rate * _SECONDS_SAVED_UP))
+        most = max(3.0, rate * _SECONDS_SAVED_UP)
+        self._allowance = client.allowance = Allowance(rate, most)
+        # What webhooks name must not wait for what others have taken: half of what can be saved up is left to them. A
+        # reading of several lists waits for requests enough, as far as they can be had.
+        self._spare = 0.0 if named is None else most / 2
+        self._most_for_reading = min(3.0, most / 2 - 0.1)
         self._freshness = Freshness(client.now)
         whole = [name for name, stream in self._streams.items() if is_whole(stream)]
         incremental = [name for name in self._streams if name not in whole]
@@ -128,11 +136,14 @@ class Follow:
         self._schedule = Schedule(incremental, whole, _OF_EVENTS, now, together=settings.scoped)
         if EVENTS.name in self._schedule.paces:
             self._schedule.paces[EVENTS.name].gap = SHORTEST_OF_EVENTS
-        self._watch: EventWatch | None = None if run.memory.events_refused else EventWatch(client)
+        self._brought = Brought()
+        self._watch: EventWatch | None = None if run.memory.events_refused else EventWatch(client, self._brought)
         if self._watch is None:
             self._schedule.without_events()
         self._look_at, self._look_every, self._hinted_at = now, _LOOK_SOON, -_HINTED_SECONDS
         self._account_at, self._line_at, self._state_at = now + _ACCOUNT_SECONDS, now + _LINE_SECONDS, now
+        # When a stream was read in its turn, or none was due.
+        self._read_at = now
         self._began, self._pause, self._turns = now, _FIRST_PAUSE, 0
         self._requests_before = self._requests_at_line = run.metrics.requests
         self._readings = Readings(
@@ -162,7 +173,7 @@ class Follow:
             else:
                 self._pause = _FIRST_PAUSE
                 if not worked:
-                    self._clock.wait(self._idle())
+                    self._clock.wait(self._idle(), time.sleep if self._named is None else self._named.wait)
 
     def _rest(self, seconds: float, error: Exception) -> None:
         """The service can't be asked at the moment; nothing is lost meanwhile, bookmarks stay."""
@@ -175,7 +186,8 @@ class Follow:
         now = self._clock.now()
         due = self._schedule.next
         if due <= now:  # something is due, but nothing is left to ask for it with
-            due = now + (1 + self._spare - self._allowance.left) / self._allowance.rate
+            price = 1 if self._named is None else self._schedule.price(self._most_for_reading)
+            due = now + (price + self._spare - self._allowance.left) / self._allowance.rate
         moments = [due, self._line_at, self._state_at + _STATE_SECONDS]
         if self._watch is not None:
             moments.append(self._look_at)
@@ -188,34 +200,60 @@ class Follow:
         now = self._clock.now()
         if now >= self._line_at:
             self._tell(now)
-        number, hints = self._named.take() if self._named is not None else (0, [])
         looks = self._watch is not None and now >= self._look_at
-        due = [] if hints else self._schedule.due(now, self._allowance.left - self._spare - looks)
-        if not hints and not looks and not due:
+        if self._schedule.next > now:
+            self._read_at = now
+        starved = now - self._read_at > _MOST_SECONDS_OF_HINTS
+        due = self._due(now, looks=looks, starved=starved)
+        if self._named is not None and not (starved and (looks or due)):
+            number, hints = self._named.take()
+            if hints:
+                self._read_hinted(hints, now)
+                self._named.done(number)
+                return True
+        if not looks and not due:
             if now >= self._state_at + _STATE_SECONDS:
                 self._end(now, changed=False)
             return False
         changes = self._freshness.changes
-        self._begin(now)
-        if hints:
-            self._hinted_at = now
-            self._schedule.wake(read_named(self._run, self._streams, hints), now)
-        elif looks:
+        self._begin(now, ask=now >= self._account_at)
+        if looks:
             self._look(now)
-            due = self._schedule.due(now, self._allowance.left - self._spare)
+            due = self._due(now, looks=self._named is not None)
         if due:
+            self._read_at = now
             self._readings.read(self._run, due)
         self._end(now, changed=self._freshness.changes > changes or any(is_whole(self._streams[n]) for n in due))
-        if number and self._named is not None:
-            self._named.done(number)
         return True
 
-    def _begin(self, now: float) -> None:
-        """A turn has a separate run."""
+    def _due(self, now: float, *, looks: bool, starved: bool = False) -> list[str]:
+        """The streams of this turn. With webhooks, which must not wait, it is one stream, or the events; with so many
+        that nothing else is read, one that is not waited for any longer."""
+        left = self._allowance.left - self._spare
+        if self._named is None:
+            return self._schedule.due(now, left - looks)
+        return [] if looks else self._schedule.first(now, math.inf if starved else left, self._most_for_reading)
+
+    def _read_hinted(self, hints: list[Hint], now: float) -> None:
+        """Read what webhooks name, before anything else that is due; the STATE behind it lets the target commit."""
+        self._hinted_at = now
+        self._begin(now, ask=False)
+        changes = self._freshness.changes
+        left = read_named(self._run, self._streams, hints, self._brought)
+        self._end(now, changed=self._freshness.changes > changes)
+        deletions = self._schedule.paces.get(DELETED_RECORDS.name)
+        if DELETED_RECORDS.name in left and deletions and deletions.earliest <= now and not self._run.settings.scoped:
+            left.remove(DELETED_RECORDS.name)
+            changes = self._freshness.changes
+            self._readings.read(self._run, [DELETED_RECORDS.name])
+            self._end(now, changed=self._freshness.changes > changes)
+        self._schedule.wake(left, now)
+
+    def _begin(self, now: float, *, ask: bool) -> None:
+        """A turn has a separate run; with `ask` the account is read again."""
         self._turns += 1
         client = self._run.client
         client.clock.begin_turn()
-        ask = now >= self._account_at
         if ask:
             self._account_at = now + _ACCOUNT_SECONDS
         self._run = self._run.again(ask_account=ask)
@@ -225,7 +263,8 @@ class Follow:
         """See what the events say."""
         assert self._watch is not None
         try:
-            found = self._watch.look()
+            deletions = self._streams.get(DELETED_RECORDS.name)
+            found = self._watch.look(set(() if deletions is None else deletions.kept.seen or ()))
         except ApiError as error:
             if error.status not in REFUSED:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 # Seconds between two readings of a stream that changes, and of one that does not.
@@ -15,8 +16,6 @@ WHOLE = 300.0
 # A reading of several requests is followed by a pause of this many times what they cost of the allowance.
 _PAUSE_FOR_COST = 3.0
 _SLOWER = 2.0
-
-
 # So many requests are what a reading costs in any case: the notes have three lists.
 _CHEAP = 3
 
@@ -66,6 +65,9 @@ class Pace:
         self.earliest = now + self.gap if seconds <= self.interval else self.due
 
 
+_NEVER = Pace(math.inf, math.inf, math.inf, math.inf)
+
+
 class Schedule:
     """The paces of all streams.
 
@@ -109,6 +111,23 @@ class Schedule:
         if self._together and chosen & self._incremental:
             chosen |= self._incremental
         return [name for name in self.paces if name in chosen]
+
+    def first(self, now: float, requests: float, most: float) -> list[str]:
+        """The stream that is due longest, once there are requests enough for it: webhooks wait for one reading only.
+
+        Args:
+            now: On the monotonic clock.
+            requests: How many may be sent.
+            most: More are not waited for.
+        """
+        if self._together:
+            return self.due(now, requests)
+        name, pace = min(self.paces.items(), key=lambda item: item[1].due, default=("", _NEVER))
+        return [name] if pace.due <= now and requests >= min(pace.requests, most) else []
+
+    def price(self, most: float) -> float:
+        """How many requests `first` waits for."""
+        return min(most, min(self.paces.values(), key=lambda pace: pace.due, default=_NEVER).requests)
 
     def read_together(self, now: float, requests: int, rate: float) -> None:
         """After a turn of all incremental streams: none of them is read before that has paid off."""

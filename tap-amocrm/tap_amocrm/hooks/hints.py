@@ -22,7 +22,7 @@ _KINDS = {"contacts": "contacts", "companies": "companies", "leads": "leads", "t
 _NAME = re.compile(r"([a-z]+)\[([a-z_]+)\]\[\d+\](?:\[note\])?\[(id|element_id|type)\]")
 # A contact's card that is a company: the service files both under `contacts` (`type` says which).
 _COMPANY = "company"
-# Beside the ID of a record that was deleted or restored: the events say the rest.
+# Of a record that was deleted or restored the events say the rest, and what has to be read by its ID.
 _OF_EVENTS = frozenset({"delete", "restore"})
 
 
@@ -58,7 +58,7 @@ def _found(pairs: Iterable[tuple[str, str]]) -> Iterator[Hint]:
             kind = "companies"
         if action in _OF_EVENTS:
             yield Hint(DELETED_RECORDS.name, 0)
-        if action == "note" and kind in ENTITIES:
+        elif action == "note" and kind in ENTITIES:
             yield Hint(f"{kind}/notes", identity)
-        elif action != "delete":
+        else:
             yield Hint(kind, identity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +26,10 @@ _TAKEN_AT_ONCE = 1000
 _SECONDS_TO_CONNECT = 5
 # The receiver has two seconds for its answer.
 _SECONDS_FOR_LOCK = 0.7
+# How often a file is looked at for hints of others: SQLite tells nobody.
+_SECONDS_BETWEEN_LOOKS = 0.05
+# Where a database tells of new hints.
+_CHANNEL = "amocrm_hooks"
 
 
 class QueueError(Exception):
@@ -44,6 +49,10 @@ class Queue(Protocol):
 
     def done(self, number: int) -> None:
         """Hints up to a number of `take` have been read. Raises QueueError."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Wait until hints are put by others, for so many seconds at most; may end sooner. Raises QueueError."""
         ...
 
     def close(self) -> None:
@@ -102,6 +111,7 @@ class FileQueue:
             msg = f"Setting hooks_queue: {path} can't be used: {reason}."
             raise ConfigError(msg, setting="hooks_queue", problem="unusable") from None
         self._reader: sqlite3.Connection | None = None
+        self._taken_at: int | None = None
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=_SECONDS_FOR_LOCK, check_same_thread=False)
@@ -120,6 +130,7 @@ class FileQueue:
         """The hints that have waited longest."""
         try:
             self._reader = self._reader or self._open()
+            self._taken_at = self._version(self._reader)
             return _taken(self._reader.execute(_TAKE.format("?"), (self._account, _TAKEN_AT_ONCE)).fetchall())
         except sqlite3.Error as error:
             raise QueueError(str(error)) from None
@@ -130,6 +141,21 @@ class FileQueue:
             self._reader = self._reader or self._open()
             with self._reader:
                 self._reader.execute(_DONE.format("?"), (self._account, number))
+        except sqlite3.Error as error:
+            raise QueueError(str(error)) from None
+
+    @staticmethod
+    def _version(reader: sqlite3.Connection) -> int:
+        """A number that changes whenever another connection has changed the file."""
+        return int(reader.execute("PRAGMA data_version").fetchone()[0])
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the file has changed since hints were taken from it."""
+        end = time.monotonic() + seconds
+        try:
+            self._reader = self._reader or self._open()
+            while self._version(self._reader) == self._taken_at and (left := end - time.monotonic()) > 0:
+                time.sleep(min(left, _SECONDS_BETWEEN_LOOKS))
         except sqlite3.Error as error:
             raise QueueError(str(error)) from None
 
@@ -155,6 +181,8 @@ class PostgresQueue:
         self._psycopg, self._url, self._account = psycopg, url, account
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[Any] | None = None
+        # The connection that is told of new hints.
+        self._told: psycopg.Connection[Any] | None = None
 
     def _run(self, work: Callable[[psycopg.Connection[Any]], Any]) -> Any:
         """Do something over the connection, which is opened again where it was lost."""
@@ -184,6 +212,7 @@ class PostgresQueue:
             some = hints[: max(0, MOST_WAITING - (row[0] if row else 0))]
             with connection.cursor() as cursor:
                 cursor.executemany(_PUT.format("%s"), [(self._account, *hint) for hint in some])
+            connection.execute("SELECT pg_notify(%s, '')", (_CHANNEL,))
 
         self._run(put)
 
@@ -195,6 +224,19 @@ class PostgresQueue:
     def done(self, number: int) -> None:
         """Hints up to a number have been read."""
         self._run(lambda connection: connection.execute(_DONE.format("%s"), (self._account, number)))
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the database tells of new hints. Behind a pooler of transactions it does not: time passes then."""
+
+        def wait(connection: psycopg.Connection[Any]) -> None:
+            if self._told is not connection:
+                connection.execute(f"LISTEN {_CHANNEL}")
+                self._told = connection
+                return  # what was put before that is taken first
+            for _ in connection.notifies(timeout=seconds, stop_after=1):
+                pass
+
+        self._run(wait)
 
     def close(self) -> None:
         """Close the connection."""
