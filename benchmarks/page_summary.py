@@ -11,7 +11,7 @@ from page_parts import Result, middle, table, times
 from page_sections import speeds
 from page_sections_peers import ratios, write_ratios
 
-# What stands between two such marks in a README.
+# The names of what page.py writes between marks in a README.
 TABLE, FRESHNESS = "benchmarks", "freshness"
 # README -> words by row; each row is left out while its benchmark was not measured.
 LANGUAGES: dict[str, dict[str, str]] = {

@@ -1,4 +1,4 @@
-"""What webhooks have brought already: an event that says no more than that is no reason to read a list."""
+"""What webhooks have brought already: an event about one of these changes is not a reason to read a list."""
 
 from __future__ import annotations
 

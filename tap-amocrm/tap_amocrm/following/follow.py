@@ -227,8 +227,8 @@ class Follow:
         return True
 
     def _due(self, now: float, *, looks: bool, starved: bool = False) -> list[str]:
-        """The streams of this turn. With webhooks, which must not wait, it is one stream, or the events; with so many
-        that nothing else is read, one that is not waited for any longer."""
+        """The streams of this turn. With webhooks, which must not wait, it is one stream, or the events; a `starved`
+        one is read whatever is left."""
         left = self._allowance.left - self._spare
         if self._named is None:
             return self._schedule.due(now, left - looks)

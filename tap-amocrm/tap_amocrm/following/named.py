@@ -57,7 +57,7 @@ class Named:
             self._fault(error)
 
     def wait(self, seconds: float) -> None:
-        """Wait for hints, for so many seconds at most."""
+        """Wait for hints, at most for these seconds."""
         if self._clock() >= self._not_before:
             try:
                 self._queue.wait(seconds)

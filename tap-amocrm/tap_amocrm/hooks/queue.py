@@ -52,7 +52,7 @@ class Queue(Protocol):
         ...
 
     def wait(self, seconds: float) -> None:
-        """Wait until hints are put by others, for so many seconds at most; may end sooner. Raises QueueError."""
+        """Wait until others put hints, at most for these seconds; may end sooner. Raises QueueError."""
         ...
 
     def close(self) -> None:
@@ -181,7 +181,7 @@ class PostgresQueue:
         self._psycopg, self._url, self._account = psycopg, url, account
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[Any] | None = None
-        # The connection that is told of new hints.
+        # The connection that listens for new hints.
         self._told: psycopg.Connection[Any] | None = None
 
     def _run(self, work: Callable[[psycopg.Connection[Any]], Any]) -> Any:
