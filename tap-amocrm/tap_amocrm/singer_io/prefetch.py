@@ -49,6 +49,30 @@ class _Turns(Generic[Page]):
         return place < len(_AHEAD) and lane.waiting < _AHEAD[place]
 
 
+class _Baton(_Turns[Page]):
+    """One lane at a time reads on, once the page of the last one has been taken. Meanwhile each has requested the page
+    that it reads next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._free = threading.Semaphore()
+
+    def add(self, lane: _Lane[Page]) -> None:
+        """Nothing to do."""
+
+    def leave(self, lane: _Lane[Page]) -> None:
+        """Nothing to do."""
+
+    def wait(self, lane: _Lane[Page]) -> None:
+        """Wait until what was read has been taken."""
+        del lane
+        self._free.acquire()
+
+    def pass_on(self) -> None:
+        """What a lane read has been taken."""
+        self._free.release()
+
+
 class _Lane(Generic[Page]):
     """One list read in a separate thread, `into` a queue that limits how far; with `turns` only as far as its turn is
     near."""
@@ -111,7 +135,10 @@ class _Lane(Generic[Page]):
 
     def __iter__(self) -> Iterator[Page]:
         self._leave()
-        yield from _taken(self._queue)
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
 
 
 class Prefetch(Generic[Page]):
@@ -140,27 +167,34 @@ class Prefetch(Generic[Page]):
             lane.stop()
 
 
-def as_they_come(reads: Sequence[Callable[[], Iterator[Page]]]) -> Iterator[Page]:
+def as_they_come(reads: Sequence[Callable[[], Iterator[Page]]], *, sparing: bool = False) -> Iterator[Page]:
     """The pages of several lists that are read side by side, in the order in which they come.
 
-    None of them waits for another one: what has been read leaves, and a kill costs hardly more than what is in flight.
+    Args:
+        reads: Each reads a list.
+        sparing: Whether only one page waits beside those in flight: it is lost when the run is killed. For lists that
+            request the next page before they give one.
     """
     if len(reads) == 1:
         yield from reads[0]()
         return
     pages: queue.Queue[Page | BaseException | None] = queue.Queue(1)
-    lanes = [_Lane(f"list-{number}", read, into=pages) for number, read in enumerate(reads)]
+    baton = _Baton[Page]() if sparing else None
+    lanes = [_Lane(f"list-{number}", read, pages, baton) for number, read in enumerate(reads)]
+    reading = len(lanes)
     try:
-        for _ in lanes:
-            yield from _taken(pages)
+        while reading:
+            item = pages.get()
+            if baton is not None:
+                baton.pass_on()
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                reading -= 1
+            else:
+                yield item
     finally:
         for lane in lanes:
             lane.stop()
-
-
-def _taken(pages: queue.Queue[Page | BaseException | None]) -> Iterator[Page]:
-    """The pages up to the end of a list, whichever ends next."""
-    while (item := pages.get()) is not None:
-        if isinstance(item, BaseException):
-            raise item
-        yield item
+            if baton is not None:
+                baton.pass_on()

@@ -17,7 +17,7 @@ class IncrementalStream(AmoStream):
 
     def read_pages(self, since: int | None) -> Iterator[ReadPage]:
         """What changed, or with a scope what belongs to it."""
-        yield from as_they_come([partial(self._shaped, name, since) for name in self.listings])
+        yield from as_they_come([partial(self._shaped, name, since) for name in self.listings], sparing=since is None)
 
     def _shaped(self, listing: str, since: int | None) -> Iterator[ReadPage]:
         reader = self.amo.run.reader
