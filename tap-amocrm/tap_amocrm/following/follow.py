@@ -35,7 +35,7 @@ _SECONDS_SAVED_UP = 5.0
 _LOOK_SOON, _LOOK_LATE = 1.5, 4.0
 _HINTED_SECONDS = 30.0
 # For so long webhooks go before streams that are due; then one of these is read, however many hints wait.
-_MOST_SECONDS_OF_HINTS = 5.0
+_MOST_SECONDS_OF_HINTS = 2.0
 # How often the queue of webhooks is looked at, where nothing tells of new hints.
 _QUEUE_SECONDS = 0.25
 _LINE_SECONDS = 60.0
