@@ -134,7 +134,8 @@ class Changes:
         return self._do("contact deleted", "delete", {"kind": "contacts", "ids": [contact]}, query, contact)
 
     def _restore(self) -> Change:
-        if not self._deleted:
+        # Not the one of a moment ago: its row must be marked as deleted before it can be seen to be restored.
+        if len(self._deleted) < 2:
             return self._delete()
         contact = self._deleted.pop(0)
         query = "SELECT 1 FROM crm.contacts WHERE amo_id = %s AND amo_deleted_at IS NULL"
