@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from tap_amocrm.api.records import names_any
@@ -46,7 +46,7 @@ class ByIds:
             yield from self._at_once([partial(self._hanging, name, entity, sorted(found)) for name in names])
 
     def _at_once(
-        self, reads: list[Callable[[], Iterator[tuple[str, list[Record]]]]]
+        self, reads: Sequence[Callable[[], Iterator[tuple[str, list[Record]]]]]
     ) -> Iterator[tuple[str, list[Record]]]:
         """Read side by side what does not ask for the scope, which is read by one at a time."""
         if self.scope is None and reads:
