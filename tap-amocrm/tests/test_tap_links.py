@@ -188,7 +188,7 @@ def test_links_without_their_owners_are_refused_with_what_to_select(start):
     tap = start(companies=1)
     output = tap.run(None, *catalog(tap, "companies", "lead_contacts"))
     assert output.code == 1
-    assert "Select leads, too. [E_CATALOG]" in output.log
+    assert "Select leads as well. [E_CATALOG]" in output.log
 
 
 @pytest.mark.parametrize("odd", [["broken"], [5], 5])
