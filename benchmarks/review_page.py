@@ -27,7 +27,7 @@ COLUMNS = ("last_name", "first_name", "position", "phone", "email")
 COMPANIES, MOST_CONTACTS = 2000, 200_000
 # Rows that a usual night changes.
 NIGHT = 200
-METRICS_TOKEN = "monitor"
+METRICS_TOKEN = "token-of-the-monitor"
 
 
 def sizes(options: argparse.Namespace) -> dict[str, int]:
