@@ -150,7 +150,7 @@ def table(url: str, sim: str) -> str:
         for value, placeholder in ((port, "5432"), (busy, "8420"), (sim, "https://mycompany.amocrm.ru")):
             said = said.replace(value, placeholder)
         said = re.sub(r"connection failed: connection to server .*? failed: ", "", said)
-        said = re.sub(r"of database \S+ on \S+\.(?= |$)", "of database crm on db.example.com.", said)
+        said = re.sub(r"of database \S+ on \S+(?= contains )", "of database crm on db.example.com", said)
         rows.append(f"| {mistake.what} | {_cell(said)} | {code} |")
     return "\n".join(rows)
 
