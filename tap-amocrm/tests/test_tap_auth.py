@@ -249,6 +249,11 @@ def test_a_folder_that_takes_no_file_is_found_out_before_a_token_is_spent(endpoi
     assert endpoint.valid >= {"refresh-1"}
 
 
+def test_a_token_file_with_a_nul_in_its_name_is_named(endpoint):
+    with pytest.raises(ConfigError, match="Setting token_file: a path can't contain a NUL character"):
+        oauth(endpoint, "tokens\0.json", refresh_token="refresh-given")
+
+
 def test_a_token_file_below_a_file_is_named(endpoint, tmp_path):
     (tmp_path / "plain").write_text("")
     with pytest.raises(ConfigError, match=r"token_file.*can't be written"):

@@ -99,3 +99,9 @@ def test_lines_of_another_file_are_not_shown(tmp_path):
 def test_a_home_folder_that_nobody_has_is_one_sentence():
     with pytest.raises(ConfigError, match=r"^Setting mapping_file: the home folder \(~\) is unknown"):
         Settings.from_config({"mapping_file": "~nosuchuser/mapping.yaml"})
+
+
+@pytest.mark.parametrize("setting", ["mapping_file", "data_dir", "plan_file"])
+def test_a_path_with_a_nul_is_one_sentence(setting):
+    with pytest.raises(ConfigError, match=f"Setting {setting}: a path can't contain a NUL character"):
+        Settings.from_config({setting: "a\0b"})

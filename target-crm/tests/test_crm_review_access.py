@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.cookies import SimpleCookie
@@ -150,6 +152,22 @@ def test_a_connection_that_sends_half_a_request_is_closed(served, monkeypatch):
             connection.sendall(sent)
             answer = read_to_end(connection)
         assert not answer or b" 4" in answer.splitlines()[0], sent
+
+
+def test_a_browser_that_leaves_in_the_middle_of_a_form_is_no_error(served, caplog):
+    log = logging.getLogger("uvicorn.error")
+    log.addHandler(caplog.handler)
+    try:
+        with connected(served) as connection:
+            host = urlsplit(served.url).netloc
+            head = f"POST /enter HTTP/1.1\r\nHost: {host}\r\nOrigin: {served.url}\r\nContent-Length: 100\r\n"
+            connection.sendall(f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\nname=".encode())
+            time.sleep(0.2)
+        for _ in range(3):
+            assert served.enter().get("/runs").status_code == 200
+    finally:
+        log.removeHandler(caplog.handler)
+    assert caplog.records == []
 
 
 def test_a_request_that_arrives_byte_by_byte_is_cut_off_in_time(served, monkeypatch):

@@ -12,8 +12,12 @@ def user_path(setting: str, given: str) -> Path:
     """The path with `~` replaced by the user's home folder.
 
     Raises:
-        ConfigError: the user has no home folder, as in a container that runs under a number without a passwd entry.
+        ConfigError: the path holds a NUL, or the user has no home folder, as in a container that runs under a number
+            without a passwd entry.
     """
+    if "\0" in given:
+        msg = f"Setting {setting}: a path can't contain a NUL character. Give another path."
+        raise ConfigError(msg, setting=setting, problem="format")
     try:
         return Path(given).expanduser()
     except RuntimeError:

@@ -276,6 +276,9 @@ def _coerce(name: str, value: Any, default: Any) -> Any:
         msg = f"Setting {name}: {value!r} is not of kind {kind}; the default is {default!r}."
         raise ConfigError(msg) from None
     if isinstance(default, Path) or name in ("mapping_file", "plan_file"):
+        if "\0" in str(value):
+            msg = f"Setting {name}: a path can't contain a NUL character; give another path."
+            raise ConfigError(msg)
         try:
             return Path(str(value)).expanduser()
         except RuntimeError:
