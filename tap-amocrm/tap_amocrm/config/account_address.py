@@ -89,7 +89,7 @@ def given_url(setting: str, url: str) -> str:
         good = False
     if not good:
         # Not the whole of it: it may hold a password.
-        shown = url if "@" not in url else url.rpartition("@")[2]
+        shown = re.split(r"[?#]", url.rpartition("@")[2])[0]
         msg = (
             f"Setting {setting}: {shown[:80]!r} must be an address such as https://mycompany.amocrm.ru that consists "
             f"of a host, a port and a path only."
