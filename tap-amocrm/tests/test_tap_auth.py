@@ -235,10 +235,21 @@ def test_a_link_is_followed_not_replaced(endpoint, file, tmp_path):
 def test_a_file_without_tokens_is_named_and_not_shown_and_nothing_is_sent(endpoint, file, text):
     file.parent.mkdir()
     file.write_text(text)
-    with pytest.raises(ConfigError, match=r"token_file.*tokens\.json holds no tokens; remove it") as caught:
+    with pytest.raises(ConfigError, match=r"token_file.*tokens\.json holds no tokens and was left as it is") as caught:
         oauth(endpoint, file, refresh_token="refresh-given").authorization()
     assert "half-of" not in str(caught.value)
     assert endpoint.bodies == []
+
+
+def test_another_programs_file_keeps_content_and_mode_and_gets_no_lock_file_beside_it(endpoint, file):
+    file.parent.mkdir()
+    file.write_text("root:x:0:0:root:/root:/bin/sh\n")
+    file.chmod(0o644)
+    with pytest.raises(ConfigError, match="holds no tokens"):
+        oauth(endpoint, file, refresh_token="refresh-given").authorization()
+    assert file.read_text().startswith("root:")
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
 def test_a_folder_that_takes_no_file_is_found_out_before_a_token_is_spent(endpoint, file):

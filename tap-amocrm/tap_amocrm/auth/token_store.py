@@ -82,15 +82,16 @@ class TokenStore:
         self._lock = FileLock(self.path.with_name(self.path.name + ".lock"), _LOCK_TIMEOUT, hint)
 
     def check(self) -> None:
-        """See that this can be the file, before anything is read or sent.
+        """See that this can be the file, before anything is sent or written, a lock file included.
 
         Raises:
-            ConfigError: it is a device, a FIFO, a folder, another user's, or can't be written.
+            ConfigError: it is a device, a FIFO, a folder, another user's, can't be written, or has other contents.
         """
         try:
             check_file(self.path)
         except OSError as error:
             raise self._unwritable(error) from None
+        self.read()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -116,16 +117,21 @@ class TokenStore:
         """
         try:
             text = self.path.read_bytes()
-            self._keep_private()
         except FileNotFoundError:
             return Chain()
         except OSError as error:
             msg = f"Setting token_file: {self.path} can't be read: {error.strerror}."
             raise ConfigError(msg, setting="token_file", problem="unreadable") from None
         with suppress(ValueError, RecursionError):
-            return Chain.from_document(json.loads(text))
+            chain = Chain.from_document(json.loads(text))
+            # Not before the content is known: the file may be another program's.
+            self._keep_private()
+            return chain
         # Raised out here: the decoder's own error carries the file's text.
-        msg = f"Setting token_file: {self.path} holds no tokens; remove it and run tap-amocrm-login."
+        msg = (
+            f"Setting token_file: {self.path} holds no tokens and was left as it is. If it is a damaged token file, "
+            "remove it and run tap-amocrm-login; otherwise, name another file."
+        )
         raise ConfigError(msg, setting="token_file", problem="other_content")
 
     def write(self, chain: Chain) -> None:
