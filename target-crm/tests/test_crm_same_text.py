@@ -36,15 +36,27 @@ def test_python_and_sql_agree_on_every_character(database_url, pattern):
         assert both(connection, [pattern.format(c) for c in CHARACTERS])[:10] == []
 
 
-@given(
-    st.lists(
-        st.text(st.sampled_from([*WHITE_SPACE, *INVISIBLE, *"aйЙ\u0438\u0306é\u0065\u0301Å😀\u200d"])), max_size=60
-    )
-)
+AWKWARD = st.text(st.sampled_from([*WHITE_SPACE, *INVISIBLE, *"a «»№йЙ\u0438\u0306é\u0065\u0301Å😀\u200d"]), max_size=8)
+
+
+@given(st.lists(AWKWARD, max_size=60))
 @settings(max_examples=60, deadline=None)
 def test_python_and_sql_agree_on_texts_of_awkward_characters(database_url, texts):
     with psycopg.connect(database_url) as connection:
         assert both(connection, texts) == []
+
+
+@given(st.lists(st.tuples(AWKWARD, AWKWARD, st.sampled_from(["{}", "«{}»", "{}\u0306"])), min_size=1, max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_python_and_sql_agree_on_which_texts_are_the_same(database_url, drawn):
+    pairs = [(left, around.format(right)) for left, right, around in drawn]
+    pairs += [(left, unicodedata.normalize("NFD", f"{left}\u200b")) for left, _ in pairs]
+    query = sql.SQL("SELECT {} FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS pair(l, r, n) ORDER BY n").format(
+        RULES.same(sql.SQL("pair.l"), sql.SQL("pair.r"))
+    )
+    with psycopg.connect(database_url) as connection:
+        said = connection.execute(query, ([left for left, _ in pairs], [right for _, right in pairs])).fetchall()
+    assert [same for (same,) in said] == [same_key(left) == same_key(right) for left, right in pairs]
 
 
 @pytest.mark.parametrize("blank", [*WHITE_SPACE, *INVISIBLE])
@@ -63,6 +75,7 @@ def test_the_expressions_hold_nothing_that_the_database_s_encoding_lacks(encodin
     rules = text_rules(encoding)
     for made in (rules.is_blank, rules.key, rules.lower_key):
         made(sql.SQL("v")).as_string().encode(codec)
+    rules.same(sql.SQL("v"), sql.SQL("w")).as_string().encode(codec)
 
 
 def test_an_edit_in_another_spelling_of_the_same_text_is_not_an_edit(crm):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from psycopg import sql
 
 from target_crm.sql.spec import S, Slot
@@ -12,6 +14,7 @@ TAKE, MOVE, CONFLICT, EDIT = 1, 2, 4, 8
 # What the values of a cell are to one another (`facts`): which are empty, and which are the same when normalised.
 # EXACTLY: ours is the base letter by letter; what theirs is to the one it is to the other. LEFT: see `is_stored`.
 NO_BASE, NO_OURS, NO_THEIRS, OURS_IS_BASE, THEIRS_IS_BASE, THEIRS_IS_OURS, EXACTLY, LEFT = (1 << n for n in range(8))
+_ALL_FACTS = (1 << 8) - 1
 
 
 def phone_digits(value: sql.Composable) -> sql.Composed:
@@ -57,8 +60,11 @@ def _same_text(slot: Slot, left: sql.Composable, right: sql.Composable) -> sql.C
             l=left, r=right, dl=phone_digits(left), dr=phone_digits(right)
         )
     rules = text_rules(slot.live.encoding)
-    key = rules.lower_key if slot.column.transform == "email" else rules.key
-    return S("({} = {} OR {} = {})").format(left, right, key(left), key(right))
+    if slot.column.transform == "email":
+        alike = S("{} = {}").format(rules.lower_key(left), rules.lower_key(right))
+    else:
+        alike = rules.same(left, right)
+    return S("({} = {} OR {})").format(left, right, alike)
 
 
 def is_stored(slot: Slot) -> sql.Composed:
@@ -88,7 +94,7 @@ def _flag(flag: int, condition: sql.Composable) -> sql.Composed:
 
 def facts(slot: Slot) -> sql.Composed:
     """What base, ours and theirs of a cell are to one another: a sum of the flags above; NULL where all three are
-    the same, as nearly always. `decision` reads it, so that each test is made once, and the dear ones seldom.
+    the same, as nearly always. `decide` reads it, so that each test is made once, and the dear ones seldom.
     """
     base, ours, theirs = slot.base, slot.ours, slot.theirs
     return S(
@@ -112,18 +118,8 @@ def facts(slot: Slot) -> sql.Composed:
     )
 
 
-def _holds(slot: Slot, flags: int) -> sql.Composed:
-    """Whether the cell's facts hold any of the flags."""
-    return S("({} & {}) <> 0").format(slot.facts, sql.Literal(flags))
-
-
-def _holds_all(slot: Slot, flags: int) -> sql.Composed:
-    """Whether the cell's facts hold all of the flags."""
-    return S("({} & {flags}) = {flags}").format(slot.facts, flags=sql.Literal(flags))
-
-
-def decision(slot: Slot, policy: str, *, late: bool = False) -> sql.Composed:
-    """The truth table of docs/soft-update.md for one column of a row that exists, by its `facts`.
+def decide(facts: int, policy: str, *, respect_clears: bool = False, late: bool = False) -> int:
+    """The truth table of docs/soft-update.md for one column of a row that exists, by its facts (`facts`).
 
     A sum of: 1 write theirs, 2 the base moves to theirs, 4 conflict, 8 the row holds a manual edit. `late`: the value
     is a link or a name that was not known when its record came.
@@ -131,54 +127,37 @@ def decision(slot: Slot, policy: str, *, late: bool = False) -> sql.Composed:
     What the loader itself left in the row counts as the base, in whatever spelling; a default that it wrote where the
     record said nothing counts as empty.
     """
-    no_base = _holds(slot, NO_BASE)
-    no_ours = S("({} OR {})").format(_holds(slot, NO_OURS), _holds_all(slot, LEFT | NO_BASE))
-    is_base = _holds(slot, OURS_IS_BASE | LEFT)
-    theirs_is_base = S("({} OR {})").format(_holds(slot, THEIRS_IS_BASE), _holds_all(slot, THEIRS_IS_OURS | EXACTLY))
-    ours_edited = S("CASE WHEN {} OR {} OR {} THEN 0 ELSE {} END").format(no_base, no_ours, is_base, sql.Literal(EDIT))
-    base_moves = S("CASE WHEN NOT {} AND {} THEN 0 ELSE {} END").format(no_base, theirs_is_base, sql.Literal(MOVE))
-    cleared: sql.Composable = S("false")
-    if slot.column.respect_clears and policy in ("soft", "fill_empty"):
-        cleared = S("(NOT {} AND {})").format(no_base, theirs_is_base)
-    differing = {  # both sides hold something, and not the same
-        "soft": S(
-            "CASE WHEN {no_base} THEN {conflict} WHEN {is_base} THEN {write} WHEN {same} THEN {edit} "
-            "ELSE {conflict} END"
-        ).format(
-            no_base=no_base,
-            is_base=is_base,
-            same=theirs_is_base,
-            write=sql.Literal(TAKE | MOVE),
-            edit=sql.Literal(EDIT),
-            conflict=sql.Literal(CONFLICT | MOVE | EDIT),
-        ),
-        "amo_wins": S("({} + {})").format(sql.Literal(TAKE), base_moves),
-        "crm_wins": S("({} + {})").format(base_moves, ours_edited),
-        "fill_empty": S("({} + {})").format(base_moves, ours_edited),
-    }[policy]
-    taking: sql.Composable = sql.Literal(0 if policy == "crm_wins" else TAKE)
-    if policy == "crm_wins" and late:
-        # It belongs to the insertion, which this policy writes: the row had to wait for it.
-        taking = S("CASE WHEN {} THEN {} ELSE 0 END").format(no_base, sql.Literal(TAKE))
-    return S(
-        """
-        CASE WHEN {facts} IS NULL THEN 0
-            WHEN {no_theirs} THEN {ours_edited}
-            WHEN {no_ours} THEN CASE WHEN {cleared} THEN 0 ELSE {taking} + {base_moves} END
-            WHEN {equal} THEN {base_moves}
-            ELSE {differing}
-        END
-        """
-    ).format(
-        facts=slot.facts,
-        no_theirs=_holds(slot, NO_THEIRS),
-        ours_edited=ours_edited,
-        no_ours=no_ours,
-        cleared=cleared,
-        taking=taking,
-        base_moves=base_moves,
-        equal=S("{} OR ({} AND NOT {} AND {})").format(
-            _holds(slot, THEIRS_IS_OURS), _holds(slot, LEFT), no_base, theirs_is_base
-        ),
-        differing=differing,
-    )
+    no_base = bool(facts & NO_BASE)
+    no_ours = bool(facts & NO_OURS) or facts & (LEFT | NO_BASE) == LEFT | NO_BASE
+    is_base = bool(facts & (OURS_IS_BASE | LEFT))
+    theirs_is_base = bool(facts & THEIRS_IS_BASE) or facts & (THEIRS_IS_OURS | EXACTLY) == THEIRS_IS_OURS | EXACTLY
+    edited = 0 if no_base or no_ours or is_base else EDIT
+    moves = 0 if theirs_is_base and not no_base else MOVE
+    if facts & NO_THEIRS:
+        return edited
+    if no_ours:
+        if respect_clears and policy in ("soft", "fill_empty") and theirs_is_base and not no_base:
+            return 0
+        # A late value belongs to the insertion, which `crm_wins` writes: the row had to wait for it.
+        return moves if policy == "crm_wins" and not (late and no_base) else TAKE | moves
+    if facts & THEIRS_IS_OURS or (facts & LEFT and theirs_is_base and not no_base):
+        return moves
+    # Both sides hold something, and not the same.
+    if policy == "amo_wins":
+        return TAKE | moves
+    if policy != "soft":
+        return moves | edited
+    if is_base and not no_base:
+        return TAKE | MOVE
+    return EDIT if theirs_is_base and not no_base else CONFLICT | MOVE | EDIT
+
+
+@lru_cache
+def _decisions(policy: str, respect_clears: bool, late: bool) -> sql.Composed:
+    decided = [decide(facts, policy, respect_clears=respect_clears, late=late) for facts in range(_ALL_FACTS + 1)]
+    return S("{}::integer[]").format(sql.Literal("{" + ",".join(map(str, decided)) + "}"))
+
+
+def decisions(slot: Slot, policy: str, *, late: bool = False) -> sql.Composed:
+    """What is decided for a column by each sum of facts, from 0 on, as an array."""
+    return _decisions(policy, slot.column.respect_clears, late)

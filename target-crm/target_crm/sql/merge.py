@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decision, facts, is_empty
+from target_crm.sql.expressions import CONFLICT, EDIT, MOVE, TAKE, decisions, facts, is_empty
 from target_crm.sql.joins import source_joins, theirs, under_name
 from target_crm.sql.marks import mark_of, own_mark
+from target_crm.sql.rules import lasting_tombstone
 from target_crm.sql.spec import I, MergeSpec, S, Slot, comma, of_stream, tail
 from target_crm.sql.staging import limited, set_base, set_moves
 from target_crm.sql.staging_table import drop, insert_from, make
@@ -102,12 +103,10 @@ def _compared_values(spec: MergeSpec) -> list[sql.Composable]:
         ]
     for index, item_set in enumerate(spec.item_sets):
         items = sql.Literal(item_set.name)
-        moves = S(
-            "(staged.new_base ? {items} AND (kept.old_base->{items}) IS DISTINCT FROM (staged.new_base->{items}))"
-        )
+        moves = S("staged.new_base ? {items} AND (parts.base->{items}) IS DISTINCT FROM (staged.new_base->{items})")
         values += [
             S("{} AS {}").format(moves.format(items=items), set_moves(index)),
-            S("kept.old_base->{} AS {}").format(items, set_base(index)),
+            S("parts.base->{} AS {}").format(items, set_base(index)),
         ]
     return values
 
@@ -118,16 +117,20 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     table = spec.live.mapping
     mark = spec.service("amo_deleted_at")
     fields = [S("{} {}").format(I(x.column.name), S(x.live.type_sql)) for x in spec.slots]
-    base: sql.Composable = S("unpacked.document->'amo_values'")
-    if table.adopt.base != "trust":
-        # What another program left as base may be anything; of our own rows the keys know.
-        base = S("CASE WHEN known.row_id IS NOT NULL THEN {} END").format(base)
+    # What another program left as base may be anything; of our own rows the keys know.
+    trusted_base = S("") if table.adopt.base == "trust" else S(" AND known.row_id IS NOT NULL")
     return S(
         """
         SELECT
             staged.seq, staged.account_id, staged.amo_id, staged.updated_at, staged.created_at, staged.record_hash,
             staged.document AS new_document, staged.new_base,
-            kept.old_document, kept.old_amo, kept.old_base, kept.old_stored, known.row_id IS NULL AS is_adopted,
+            -- A document that is a list or a text (a column's default may be one) holds nothing of ours, nor does a
+            -- part of it that is not an object.
+            CASE WHEN jsonb_typeof(unpacked.document) = 'object' THEN unpacked.document END AS old_document,
+            CASE WHEN jsonb_typeof(parts.amo) = 'object' THEN parts.amo END AS old_amo,
+            parts.base AS old_base,
+            CASE WHEN jsonb_typeof(parts.stored) = 'object' THEN parts.stored END AS old_stored,
+            known.row_id IS NULL AS is_adopted,
             crm.{id} AS row_id, {version} AS version, {mark} AS old_mark, {own_mark} AS own_mark,
             known.record_hash AS known_hash, known.account_id IS NOT NULL AS has_key{values}
         FROM {source} AS staged
@@ -138,19 +141,13 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         -- Adding nothing to a document unpacks it, once for all that reads it here.
         CROSS JOIN LATERAL (SELECT crm.{raw} || '{{}}' AS document OFFSET 0) AS unpacked
         CROSS JOIN LATERAL (
-            SELECT unpacked.document->'amo' AS amo, {base} AS base, unpacked.document->'amo_stored' AS stored OFFSET 0
-        ) AS parts
-        -- A document that is a list or a text (a column's default may be one) holds nothing of ours, nor does a part of
-        -- it that is not an object.
-        CROSS JOIN LATERAL (
             SELECT
-                CASE WHEN jsonb_typeof(unpacked.document) = 'object' THEN unpacked.document END AS old_document,
-                CASE WHEN jsonb_typeof(parts.amo) = 'object' THEN parts.amo END AS old_amo,
-                CASE WHEN jsonb_typeof(parts.base) = 'object' THEN parts.base END AS old_base,
-                CASE WHEN jsonb_typeof(parts.stored) = 'object' THEN parts.stored END AS old_stored
+                unpacked.document->'amo' AS amo, unpacked.document->'amo_stored' AS stored,
+                CASE WHEN jsonb_typeof(unpacked.document->'amo_values') = 'object'{trusted_base}
+                    THEN unpacked.document->'amo_values' END AS base
             OFFSET 0
-        ) AS kept
-        LEFT JOIN LATERAL jsonb_to_record(kept.old_base) AS base({fields}) ON true
+        ) AS parts
+        LEFT JOIN LATERAL jsonb_to_record(parts.base) AS base({fields}) ON true
         {joins}
         OFFSET 0
         """
@@ -160,7 +157,7 @@ def _compared(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         mark=mark_of(spec.live, "crm", "known") if mark else S("NULL::timestamptz"),
         own_mark=own_mark(spec.live),
         raw=I(table.raw_fields),
-        base=base,
+        trusted_base=trusted_base,
         values=tail(_compared_values(spec)),
         source=under_name(S("({})").format(source), spec.table_name),
         table=spec.live.identifier,
@@ -177,65 +174,72 @@ def _new_document(spec: MergeSpec) -> sql.Composed:
     As a rule that is the staged document itself. What else the row's document holds, and properties and bases of values
     that do not come any more, stay.
     """
-    if spec.only is None:
-        all_came = S("(summed.new_document->'amo') ?& ARRAY(SELECT jsonb_object_keys(summed.old_amo))")
-        document = S(
-            """
-            CASE WHEN summed.old_base IS NOT NULL AND summed.old_amo IS NOT NULL
-                AND (summed.old_document - '{{amo,amo_values}}'::text[]) = '{{}}'
-                AND summed.new_base ?& ARRAY(SELECT jsonb_object_keys(summed.old_base))
-                AND {all_came}
-            THEN summed.new_document
-            ELSE coalesce(summed.old_document - '{{amo,amo_values}}'::text[], '{{}}') || jsonb_build_object(
-                'amo', CASE WHEN {all_came} THEN summed.new_document->'amo'
-                    ELSE coalesce(summed.old_amo, '{{}}') || (summed.new_document->'amo') END,
-                'amo_values', coalesce(summed.old_base, '{{}}') || summed.new_base
-            ) END
-            """
-        ).format(all_came=all_came)
-    else:
-        (slot,) = spec.slots
-        document = S(
-            """
-            coalesce(summed.old_document, '{{}}') || jsonb_build_object(
-                'amo_values', coalesce(summed.old_base, '{{}}') || jsonb_strip_nulls(
-                    jsonb_build_object({}, CASE WHEN {} THEN summed.{} END)
-                )
-            )
-            """
-        ).format(sql.Literal(slot.column.name), bit(slot, MOVE, "summed"), slot.theirs)
-    return S(
+    # Where forms are remembered, those that still hold are put in again.
+    former = S("CASE WHEN summed.old_stored IS NULL THEN summed.old_document ELSE summed.old_document - {name} END")
+    remembered = S(
         """
-        CASE WHEN summed.old_stored IS NULL THEN {document}
-        ELSE (({document}) - {name}) || coalesce(
+        CASE WHEN summed.old_stored IS NULL THEN '{{}}' ELSE coalesce(
             (
-                SELECT jsonb_build_object({name}, stored.forms) FROM (SELECT {kept} AS forms) AS stored
+                SELECT jsonb_build_object({name}, stored.forms) FROM (SELECT {kept} AS forms OFFSET 0) AS stored
                 WHERE stored.forms IS NOT NULL
             ),
             '{{}}'
         ) END
         """
-    ).format(document=document, kept=kept_forms(spec, "summed"), name=sql.Literal(STORED))
+    )
+    if spec.only is None:
+        document = S(
+            """
+            CASE WHEN summed.old_stored IS NULL AND summed.old_base IS NOT NULL AND summed.old_amo IS NOT NULL
+                AND (summed.old_document - '{{amo,amo_values}}'::text[]) = '{{}}'
+                AND summed.new_base ?& ARRAY(SELECT jsonb_object_keys(summed.old_base))
+                AND (summed.new_document->'amo') ?& ARRAY(SELECT jsonb_object_keys(summed.old_amo))
+            THEN summed.new_document
+            ELSE coalesce(({former}) - '{{amo,amo_values}}'::text[], '{{}}') || jsonb_build_object(
+                'amo', coalesce(summed.old_amo, '{{}}') || (summed.new_document->'amo'),
+                'amo_values', coalesce(summed.old_base, '{{}}') || summed.new_base
+            ) || {remembered} END
+            """
+        )
+        value: sql.Composable = S("")
+    else:
+        (slot,) = spec.slots
+        document = S(
+            """
+            coalesce({former}, '{{}}') || jsonb_build_object(
+                'amo_values', coalesce(summed.old_base, '{{}}') || jsonb_strip_nulls({value})
+            ) || {remembered}
+            """
+        )
+        value = S("jsonb_build_object({}, CASE WHEN {} THEN summed.{} END)").format(
+            sql.Literal(slot.column.name), bit(slot, MOVE, "summed"), slot.theirs
+        )
+    name = sql.Literal(STORED)
+    return document.format(
+        former=former.format(name=name),
+        remembered=remembered.format(name=name, kept=kept_forms(spec, "summed")),
+        value=value,
+    )
 
 
 def _decision(spec: MergeSpec, slot: Slot) -> sql.Composed:
     """A column's decision; of a row that is adopted by the policy for that, unless the column has its own."""
     late = spec.only is not None
-    usual = decision(slot, spec.policy(slot.column), late=late)
-    first = spec.first_policy(slot.column)
-    if late or first == spec.policy(slot.column):
-        return usual
-    return S("CASE WHEN is_adopted THEN {} ELSE {} END").format(decision(slot, first), usual)
+    usual, first = spec.policy(slot.column), spec.first_policy(slot.column)
+    decided: sql.Composable = decisions(slot, usual, late=late)
+    if not late and first != usual:
+        decided = S("CASE WHEN is_adopted THEN {} ELSE {} END").format(decisions(slot, first), decided)
+    # An array is looked up: the truth table as an expression would make the statement long, and PostgreSQL reads and
+    # plans it for each batch.
+    return S("coalesce(({})[({}) + 1], 0)").format(decided, facts(slot))
 
 
 def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
     """The plan: each column's decision, what they add up to for the row, and the document it will have.
 
-    From the inside out: staged records beside their rows (`compared`), with what the values of each cell are to one
-    another (`known`), with the decisions (`decided`), with what these
+    From the inside out: staged records beside their rows (`compared`), with the decisions (`decided`), with what these
     add up to (`summed`), and with the document of rows that change (`planned`).
     """
-    decisions = [S("({})::integer AS {}").format(_decision(spec, slot), slot.decision) for slot in spec.slots]
     sets = range(len(spec.item_sets))
     named = [*map(set_base, sets), *map(set_moves, sets)]
     for slot in spec.slots:
@@ -263,12 +267,9 @@ def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
                 FROM (
                     SELECT
                         decided.*, {takes} AS writes, ({moves}{moved}) AS moves, {edits} AS edited,
-                        CASE WHEN decided.own_mark OR (decided.old_mark <= decided.updated_at) IS NOT TRUE
-                            THEN decided.old_mark END AS new_mark
+                        CASE WHEN decided.own_mark THEN decided.old_mark ELSE {tombstone} END AS new_mark
                     FROM (
-                        SELECT known.*{decisions}
-                        FROM (SELECT compared.*{facts} FROM ({compared}) AS compared OFFSET 0) AS known
-                        OFFSET 0
+                        SELECT compared.*{decisions} FROM ({compared}) AS compared OFFSET 0
                     ) AS decided
                 ) AS decided
                 OFFSET 0
@@ -281,9 +282,9 @@ def plan_query(spec: MergeSpec, source: sql.Composable) -> sql.Composed:
         takes=_either(spec, TAKE),
         moves=_either(spec, MOVE),
         edits=_either(spec, EDIT),
+        tombstone=lasting_tombstone(S("decided.updated_at"), S("decided.old_mark")),
         moved=S("").join(S(" OR decided.{}").format(set_moves(index)) for index in sets),
-        decisions=tail(decisions),
-        facts=tail(S("{} AS {}").format(facts(slot), slot.facts) for slot in spec.slots),
+        decisions=tail(S("{} AS {}").format(_decision(spec, slot), slot.decision) for slot in spec.slots),
         compared=_compared(spec, source),
     )
 

@@ -75,13 +75,8 @@ class Slot:
         return I(f"base_{self.index}")
 
     @property
-    def facts(self) -> sql.Identifier:
-        """What the three values are to one another (`sql.expressions.facts`)."""
-        return I(f"facts_{self.index}")
-
-    @property
     def decision(self) -> sql.Identifier:
-        """The plan's column of the decision (`sql.expressions.decision`)."""
+        """The plan's column of the decision (`sql.expressions.decide`)."""
         return I(f"decision_{self.index}")
 
     @property

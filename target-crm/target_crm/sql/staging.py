@@ -113,9 +113,21 @@ def set_moves(index: int) -> sql.Identifier:
     return I(f"set_moves_{index}")
 
 
+def _all_tables(spec: MergeSpec) -> list[sql.Composable]:
+    return [*(spec.temp(name) for name in _TABLES), *(group.plan for group in spec.groups)]
+
+
+def have_rows(spec: MergeSpec) -> sql.Composed:
+    """Whether any of them has a row: temporary ones are empty when a transaction begins, and emptying them again makes
+    new files for each."""
+    return S("SELECT {}").format(
+        S(" OR ").join(S("EXISTS (SELECT FROM {})").format(table) for table in _all_tables(spec))
+    )
+
+
 def truncate_tables(spec: MergeSpec) -> sql.Composed:
     """Empties them: several batches may share a transaction."""
-    return S("TRUNCATE {}").format(comma([*(spec.temp(name) for name in _TABLES), *(g.plan for g in spec.groups)]))
+    return S("TRUNCATE {}").format(comma(_all_tables(spec)))
 
 
 def copy_seen(spec: MergeSpec) -> sql.Composed:

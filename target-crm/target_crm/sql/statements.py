@@ -43,6 +43,11 @@ class Statements:
         return [self._bytes(statement) for statement in staging.create_tables(self.spec)]
 
     @cached_property
+    def have_rows(self) -> bytes:
+        """Whether there is anything in the temporary tables."""
+        return self._bytes(staging.have_rows(self.spec))
+
+    @cached_property
     def truncate_tables(self) -> bytes:
         """Empties the temporary tables."""
         return self._bytes(staging.truncate_tables(self.spec))

@@ -22,9 +22,13 @@ _RUSSIAN = _CYRILLIC[:_RUSSIAN_LETTERS]
 _SIGNS = "«»„“”‘’№–—…°§"
 # Of texts of these characters alone nothing is taken away or composed: nearly all texts are. The test takes a tenth of
 # the time of the whole, and names its collation, since PostgreSQL refuses it under one that is not deterministic.
-_NOT_PLAIN = _S("({}::text COLLATE pg_catalog.\"C\") ~ '[^ -~\u0410-\u044f\u0401\u0451]'")
+_NOT_PLAIN = f"[^ -~\u0410-\u044f\u0401\u0451{_SIGNS}]"
 _NOT_ASCII = _S("({}::text COLLATE pg_catalog.\"C\") ~ '[^ -~]'")
 _CYRILLIC_ENCODINGS = ("UTF8", "WIN1251", "KOI8R", "KOI8U", "ISO_8859_5", "WIN866")
+
+
+def _is_not_plain(text: sql.Composable) -> sql.Composed:
+    return _S('({} COLLATE pg_catalog."C") ~ {}').format(text, sql.Literal(_NOT_PLAIN))
 
 
 @dataclass(frozen=True)
@@ -69,23 +73,45 @@ class TextRules:
             "1279 THEN false ELSE {blank} END"
         ).format(v=value, blank=blank)
 
-    def key(self, value: sql.Composable) -> sql.Composed:
-        """What two texts have in common that a person can't tell apart."""
-        shown = _S("pg_catalog.btrim(pg_catalog.translate({}::text, {}, ''), {})").format(
+    def _shown(self, value: sql.Composable) -> sql.Composed:
+        """A text without what does not show in it, and around it."""
+        return _S("pg_catalog.btrim(pg_catalog.translate({}::text, {}, ''), {})").format(
             value, self._invisible, self._white
         )
+
+    def key(self, value: sql.Composable) -> sql.Composed:
+        """What two texts have in common that a person can't tell apart."""
         # Other encodings hold composed letters alone.
         if self.encoding != "UTF8":
-            return shown
+            return self._shown(value)
         return _S("CASE WHEN {not_plain} THEN normalize({shown}, NFC) ELSE pg_catalog.btrim({value}::text) END").format(
-            not_plain=_NOT_PLAIN.format(value), shown=shown, value=value
+            not_plain=_is_not_plain(_S("{}::text").format(value)), shown=self._shown(value), value=value
+        )
+
+    def same(self, left: sql.Composable, right: sql.Composable) -> sql.Composed:
+        """Whether two texts have the same key. Both are tested at once, since that is most of the time."""
+        if self.encoding != "UTF8":
+            return _S("{} = {}").format(self._shown(left), self._shown(right))
+        return _S(
+            "CASE WHEN {not_plain} THEN normalize({shown_left}, NFC) = normalize({shown_right}, NFC) "
+            "ELSE pg_catalog.btrim({left}::text) = pg_catalog.btrim({right}::text) END"
+        ).format(
+            not_plain=_is_not_plain(_S("({}::text || {}::text)").format(left, right)),
+            shown_left=self._shown(left),
+            shown_right=self._shown(right),
+            left=left,
+            right=right,
         )
 
     def source_number(self, value: sql.Composable) -> sql.Composed:
         """The number, as text, that stands for a record's id: `normalise.numbers.source_number`."""
         return _S(
-            "(SELECT CASE WHEN k.id ~ '^(0|[1-9][0-9]{{0,17}})$' THEN k.id ELSE ((('x' || substr(md5(convert_to(k.id, "
-            "'UTF8')), 1, 16))::bit(64)::bigint) & 9223372036854775807)::text END FROM (SELECT {} AS id) AS k)"
+            """
+            (SELECT CASE WHEN given.id ~ '^(0|[1-9][0-9]{{0,17}})$' THEN given.id
+                ELSE ((('x' || substr(md5(convert_to(given.id, 'UTF8')), 1, 16))::bit(64)::bigint)
+                    & 9223372036854775807)::text END
+            FROM (SELECT {} AS id) AS given)
+            """
         ).format(self.key(value))
 
     def lower_key(self, value: sql.Composable) -> sql.Composed:
