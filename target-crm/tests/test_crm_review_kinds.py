@@ -11,9 +11,9 @@ import yaml
 from review_desk import at_desk
 from review_server import serving
 
-from target_crm.operations.conflicts import RULES
 from target_crm.presentation.texts.page import TEXTS
 from target_crm.presentation.texts.report import TEXTS as REPORT
+from target_crm.sql.conflicts import RULES
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import click
 from target_crm.admin.common import plain_errors, print_json, session_of
 from target_crm.admin.listing import Col, Listing, cut, page_options, print_list, shown_in_english
 from target_crm.operations import history, known
-from target_crm.operations.conflicts import RULES, TAKE, Filter, count_conflicts, find_conflicts, resolve
+from target_crm.operations.conflicts import TAKE, Filter, count_conflicts, find_conflicts, resolve
 from target_crm.operations.listed import MOST_COUNTED
 from target_crm.operations.session import Row, Session
+from target_crm.sql.conflicts import RULES
 
 
 @click.command()

@@ -67,8 +67,8 @@ def runs(
     with session_of(context) as session:
         which = history.RunFilter(kind=kind, status=status)
         found, more = cut(history.find_runs(session, before=before, limit=limit + 1, which=which), limit, "--before")
-        # The filter is over `r`.
-        condition = sql.SQL("EXISTS (SELECT FROM {} AS r WHERE r.id = c.id AND {})").format(
+        # The filter is over `run`.
+        condition = sql.SQL("EXISTS (SELECT FROM {} AS run WHERE run.id = listed.id AND {})").format(
             session.control("sync_runs"), which.condition(session.connection, session.settings.crm_schema)
         )
         total = count_up_to(session, "sync_runs", condition)

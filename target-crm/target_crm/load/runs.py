@@ -42,7 +42,7 @@ def _running(connection: Connection, schema: str) -> dict[int, bool]:
     return {run[0]: run[0] in living for run in found}
 
 
-def is_alive(connection: Connection, schema: str, alias: str = "r") -> sql.Composed:
+def is_alive(connection: Connection, schema: str, alias: str = "run") -> sql.Composed:
     """SQL: whether the session of an open run (a row of `sync_runs` under this alias) is there, as of now."""
     living = [run for run, is_there in _running(connection, schema).items() if is_there]
     return sql.SQL("{}.id = ANY({}::bigint[])").format(sql.Identifier(alias), sql.Literal(living))

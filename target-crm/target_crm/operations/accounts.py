@@ -99,8 +99,11 @@ def cards_of(session: Session, accounts: Accounts, rows: Iterable[tuple[str, str
         if live is None or not accounts.urls or not {live.mapping.account, live.mapping.amo_id} <= live.columns.keys():
             continue
         numbers = sql.SQL(
-            "SELECT t.{id}::text AS key, t.{account} AS account, t.{number} AS number, t.{raw}->'amo' AS record "
-            "FROM {table} AS t WHERE t.{id}::text = ANY({keys})"
+            """
+            SELECT
+                crm.{id}::text AS key, crm.{account} AS account, crm.{number} AS number, crm.{raw}->'amo' AS record
+            FROM {table} AS crm WHERE crm.{id}::text = ANY({keys})
+            """
         ).format(
             id=sql.Identifier(live.mapping.id),
             account=sql.Identifier(live.mapping.account or ""),

@@ -120,7 +120,10 @@ def _rows(session: Session, live: LiveTable, keys: Iterable[str]) -> dict[str, R
     """Rows by their keys as JSON values; those that are gone are left out."""
     name = live.mapping.id
     statement = S(
-        "SELECT t.{id}::text AS key, to_jsonb(t) AS row FROM {table} AS t WHERE t.{id} = ANY(%s::text[]::{type}[])"
+        """
+        SELECT crm.{id}::text AS key, to_jsonb(crm) AS row FROM {table} AS crm
+        WHERE crm.{id} = ANY(%s::text[]::{type}[])
+        """
     ).format(id=I(name), table=live.identifier, type=S(live.columns[name].type_sql))
     try:
         with session.connection.transaction():
@@ -222,10 +225,7 @@ def neighbour(session: Session, number: int, stream: str | None = None, *, back:
     """The number of the next open proposal, or of the one before."""
     order = S("DESC") if back else S("ASC")
     found = session.rows(
-        S(
-            "SELECT id FROM {} WHERE resolved_at IS NULL AND id {} %s AND (%s::text IS NULL OR stream = %s) "
-            "ORDER BY id {} LIMIT 1"
-        ).format(session.control("sync_proposals"), S("<") if back else S(">"), order),
+        session.query("proposals.sql", "neighbour", beyond=S("<") if back else S(">"), direction=order),
         number,
         stream,
         stream,

@@ -22,21 +22,23 @@ class Card:
 
 def next_card(session: Session, which: Filter, after: Card | None = None) -> Card | None:
     """The first record of the queue after another one; the queue goes by table and key."""
-    return _neighbour(session, which, after, S("(c.table_name, c.row_id) > (%s, %s)"), S("ASC"))
+    return _neighbour(session, which, after, S("(conflict.table_name, conflict.row_id) > (%s, %s)"), S("ASC"))
 
 
 def previous_card(session: Session, which: Filter, before: Card) -> Card | None:
     """The last record of the queue before another one."""
-    return _neighbour(session, which, before, S("(c.table_name, c.row_id) < (%s, %s)"), S("DESC"))
+    return _neighbour(session, which, before, S("(conflict.table_name, conflict.row_id) < (%s, %s)"), S("DESC"))
 
 
 def _neighbour(session: Session, which: Filter, card: Card | None, beyond: sql.SQL, direction: sql.SQL) -> Card | None:
-    condition = S("{} AND {}").format(which.condition(), beyond) if card else which.condition()
     found = session.rows(
-        S("SELECT c.table_name, c.row_id FROM {c} AS c WHERE {condition} ").format(
-            c=session.control("sync_conflicts"), condition=condition
-        )
-        + S("ORDER BY c.table_name {d}, c.row_id {d} LIMIT 1").format(d=direction),
+        session.query(
+            "conflicts.sql",
+            "neighbour",
+            condition=which.condition(),
+            beyond=beyond if card else S("true"),
+            direction=direction,
+        ),
         *((card.table, card.row_id) if card else ()),
     )
     return Card(found[0]["table_name"], found[0]["row_id"]) if found else None
@@ -47,9 +49,10 @@ def conflicts_of(session: Session, card: Card, limit: int = 100) -> list[Row]:
     which = replace(Filter(), table=card.table, row=card.row_id)
     # In the order of no index: the planner would rather look through all open conflicts by their numbers.
     found = session.rows(
-        S("SELECT c.* FROM {} AS c WHERE {} ORDER BY c.id + 0 LIMIT {}").format(
-            session.control("sync_conflicts"), which.condition(), sql.Literal(limit)
-        )
+        session.query(
+            "conflicts.sql", "find", condition=which.condition(), beyond=S("true"), order=S("conflict.id + 0")
+        ),
+        limit,
     )
     live = session.tables.get(card.table)
     order = [column.name for column in live.mapping.columns] if live is not None else []

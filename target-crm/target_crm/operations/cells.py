@@ -13,6 +13,7 @@ from target_crm.operations.session import Row, Session, as_key
 
 S = sql.SQL
 _MOST = 1_000_000
+_FILE = "warnings.sql"
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class CellGroup:
     code: str
 
     def condition(self) -> sql.Composed:
-        """As SQL over `w`, of `sync_warnings`."""
-        return S("w.resolved_at IS NULL AND w.table_name = {} AND w.column_name = {} AND w.code = {}").format(
-            sql.Literal(self.table), sql.Literal(self.column), sql.Literal(self.code)
-        )
+        """As SQL over `warning`, of `sync_warnings`."""
+        return S(
+            "warning.resolved_at IS NULL AND warning.table_name = {} AND warning.column_name = {} AND warning.code = {}"
+        ).format(sql.Literal(self.table), sql.Literal(self.column), sql.Literal(self.code))
 
     @property
     def is_waiting(self) -> bool:
@@ -41,38 +42,22 @@ def grouped_warnings(session: Session, run: int | None = None, limit: int = 500)
     Each has table_name, column_name, code, cells, first_at, value and args of the example, and ids: the last five.
     """
     which = S("resolved_at IS NULL") if run is None else S("run_id = {}").format(sql.Literal(run))
-    return session.rows(
-        S(
-            "SELECT table_name, column_name, code, count(*) AS cells, min(created_at) AS first_at, "
-            "(array_agg(value ORDER BY id DESC))[1] AS value, (array_agg(args ORDER BY id DESC))[1] AS args, "
-            "(array_agg(id ORDER BY id DESC))[1:5] AS ids "
-            "FROM {} WHERE {} GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT %s"
-        ).format(session.control("sync_warnings"), which),
-        limit,
-    )
+    return session.rows(session.query(_FILE, "group", condition=which), limit)
 
 
 def find_cells(session: Session, ids: list[int]) -> list[Row]:
     """Warnings by their ids, the newest first, each with the key of its row where there is one."""
-    return _read(session, S("w.id = ANY({})").format(sql.Literal(ids)), S("DESC"), _MOST)
+    return _read(session, S("warning.id = ANY({})").format(sql.Literal(ids)), S("DESC"), _MOST)
 
 
 def cells_of(session: Session, group: CellGroup, *, after: int = 0, limit: int = 50) -> list[Row]:
     """The group's warnings with an id above `after`, the oldest first, each with the key of its row."""
-    beyond = S("{} AND w.id > {}").format(group.condition(), sql.Literal(after))
+    beyond = S("{} AND warning.id > {}").format(group.condition(), sql.Literal(after))
     return _read(session, beyond, S("ASC"), limit)
 
 
 def _read(session: Session, which: sql.Composable, direction: sql.SQL, limit: int) -> list[Row]:
-    return session.rows(
-        S(
-            "SELECT w.id, w.run_id, w.stream, w.account_id, w.amo_id, w.table_name, w.column_name, w.value, w.code, "
-            "w.args, w.created_at, coalesce(w.row_id, known.row_id) AS row_id FROM {} AS w LEFT JOIN {} AS known "
-            "ON known.account_id = w.account_id AND known.table_name = w.table_name AND known.amo_id = w.amo_id "
-            "WHERE {} ORDER BY w.id {} LIMIT %s"
-        ).format(session.control("sync_warnings"), session.control("sync_keys"), which, direction),
-        limit,
-    )
+    return session.rows(session.query(_FILE, "find", condition=which, direction=direction), limit)
 
 
 def discard_cells(session: Session, group: CellGroup) -> int:
@@ -83,9 +68,7 @@ def discard_cells(session: Session, group: CellGroup) -> int:
     if group.is_waiting:
         return 0
     closed = session.execute(
-        S("UPDATE {} AS w SET resolved_at = now(), resolution = %s WHERE {}").format(
-            session.control("sync_warnings"), group.condition()
-        ),
+        session.query(_FILE, "discard", condition=group.condition()),
         f"discarded by {session.made_by}" if session.made_by else "discarded",
     )
     session.connection.commit()
@@ -114,26 +97,24 @@ def _records(session: Session, group: CellGroup) -> list[Row]:
     found: dict[str, Any] = {
         row["key"]: row["record"]
         for row in session.rows(
-            S("SELECT t.{id}::text AS key, (t.{raw}->'amo')::text AS record FROM {table} AS t WHERE {which}").format(
+            S(
+                """
+                SELECT crm.{id}::text AS key, (crm.{raw}->'amo')::text AS record FROM {table} AS crm
+                WHERE crm.{id} IN (SELECT {key} FROM unnest({keys}::text[]) AS given(key))
+                """
+            ).format(
                 id=sql.Identifier(live.mapping.id),
                 raw=sql.Identifier(live.mapping.raw_fields),
                 table=live.identifier,
-                which=S("t.{} IN (SELECT {} FROM unnest({}::text[]) AS given(key))").format(
-                    sql.Identifier(live.mapping.id),
-                    as_key(live, S("given.key")),
-                    sql.Literal([cell["row_id"] for cell in cells]),
-                ),
+                key=as_key(live, S("given.key")),
+                keys=sql.Literal([cell["row_id"] for cell in cells]),
             )
         )
         if row["record"]
     }
     records = [{**cell, "record": found[cell["row_id"]]} for cell in cells if cell["row_id"] in found]
     session.execute(
-        S(
-            "UPDATE {} AS known SET record_hash = NULL "
-            "FROM unnest(%s::bigint[], %s::bigint[]) AS given(account, number) "
-            "WHERE known.account_id = given.account AND known.table_name = %s AND known.amo_id = given.number"
-        ).format(session.control("sync_keys")),
+        session.query(_FILE, "forget_hashes"),
         [row["account_id"] for row in records],
         [row["amo_id"] for row in records],
         group.table,

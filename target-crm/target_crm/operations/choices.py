@@ -89,15 +89,15 @@ def find_choices(session: Session, live: LiveTable, text: str, limit: int = _MOS
 
 
 def _by_keys(live: LiveTable, keys: Sequence[str]) -> sql.Composed:
-    return S("t.{}::text = ANY({})").format(I(live.mapping.id), sql.Literal(list(keys)))
+    return S("crm.{}::text = ANY({})").format(I(live.mapping.id), sql.Literal(list(keys)))
 
 
 def _options(session: Session, live: LiveTable, condition: sql.Composable, limit: int = _MOST_FOUND) -> list[Option]:
-    number = S("t.{}").format(I(live.mapping.amo_id)) if live.mapping.amo_id in live.columns else S("NULL")
+    number = S("crm.{}").format(I(live.mapping.amo_id)) if live.mapping.amo_id in live.columns else S("NULL")
     rows: list[Row] = session.rows(
-        S("SELECT t.{id}::text AS key, {name} AS name, {number} AS number FROM {table} AS t WHERE {condition} ").format(
-            id=I(live.mapping.id), name=name_sql(live), number=number, table=live.identifier, condition=condition
-        )
+        S(
+            "SELECT crm.{id}::text AS key, {name} AS name, {number} AS number FROM {table} AS crm WHERE {condition} "
+        ).format(id=I(live.mapping.id), name=name_sql(live), number=number, table=live.identifier, condition=condition)
         + S("ORDER BY 2, 1 LIMIT {}").format(sql.Literal(limit))
     )
     names = [row["name"] for row in rows]
@@ -136,7 +136,7 @@ def _row_meant(session: Session, parent: LiveTable, typed: str) -> str | None:
         return typed
     numbered = _NUMBERED.search(typed)
     if numbered and parent.mapping.amo_id in parent.columns:
-        condition = S("t.{} = {}").format(I(parent.mapping.amo_id), sql.Literal(int(numbered[1])))
+        condition = S("crm.{} = {}").format(I(parent.mapping.amo_id), sql.Literal(int(numbered[1])))
     else:
         condition = S("lower({}) = lower({})").format(name_sql(parent), sql.Literal(" ".join(typed.split())))
     found = _options(session, parent, condition, 2)

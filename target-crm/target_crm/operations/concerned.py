@@ -23,8 +23,8 @@ def accounts_of_run(session: Session, run: int) -> set[int]:
         return set(found[0]["account_ids"])
     accounts: set[int] = set()
     for live in session.tables.values():
-        written = S("SELECT {} FROM {} AS e WHERE e.run_id = {} AND e.table_name = {}").format(
-            _key(live, S("e.row_id")),
+        written = S("SELECT {} FROM {} AS entry WHERE entry.run_id = {} AND entry.table_name = {}").format(
+            _key(live, S("entry.row_id")),
             session.control("sync_changes"),
             sql.Literal(run),
             sql.Literal(live.mapping.table),
@@ -35,18 +35,19 @@ def accounts_of_run(session: Session, run: int) -> set[int]:
 
 def accounts_of_rows(session: Session, live: LiveTable, keys: Iterable[str]) -> set[int]:
     """The accounts of rows, by their keys as text. A row that belongs to no record has none."""
-    given = S("SELECT {} FROM unnest({}::text[]) AS e(row_id)").format(
-        _key(live, S("e.row_id")), sql.Literal(list(keys))
+    given = S("SELECT {} FROM unnest({}::text[]) AS given(row_id)").format(
+        _key(live, S("given.row_id")), sql.Literal(list(keys))
     )
     return _accounts(session, live, given)
 
 
 def accounts_of_conflicts(session: Session, tables: Iterable[str], meant: sql.Composable) -> set[int]:
-    """The accounts of the rows of these tables that conflicts are about; `meant` is a condition over `c`."""
+    """The accounts of the rows of these tables that conflicts are about; `meant` is a condition over
+    `conflict`."""
     accounts: set[int] = set()
     for live in (session.tables[name] for name in set(tables) if name in session.tables):
-        keys = S("SELECT {} FROM {} AS c WHERE {} AND c.table_name = {}").format(
-            _key(live, S("c.row_id")), session.control("sync_conflicts"), meant, sql.Literal(live.mapping.table)
+        keys = S("SELECT {} FROM {} AS conflict WHERE {} AND conflict.table_name = {}").format(
+            _key(live, S("conflict.row_id")), session.control("sync_conflicts"), meant, sql.Literal(live.mapping.table)
         )
         accounts |= _accounts(session, live, keys)
     return accounts
@@ -65,7 +66,7 @@ def _accounts(session: Session, live: LiveTable, keys: sql.Composable) -> set[in
         return set()
     account = I(live.mapping.account)
     found = session.rows(
-        S("SELECT DISTINCT t.{} AS account FROM {} AS t WHERE t.{} IN ({}) AND t.{} IS NOT NULL").format(
+        S("SELECT DISTINCT crm.{} AS account FROM {} AS crm WHERE crm.{} IN ({}) AND crm.{} IS NOT NULL").format(
             account, live.identifier, I(live.mapping.id), keys, account
         )
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from target_crm.operations.conflicts import SIDES, Filter, find_conflicts, value_text
+from target_crm.operations.conflicts import Filter, find_conflicts
 from target_crm.operations.session import Row, Session
+from target_crm.sql.conflicts import SIDES, value_text
 
 S = sql.SQL
 _NEWEST = 2**62
@@ -28,20 +29,19 @@ def find_sorted(
     if sort not in _ORDERS:
         return find_conflicts(session, which, after=after or 0, limit=limit, few=few)
     names = [sql.Identifier(name) for name in _ORDERS[sort]]
-    mine = S(", ").join(S("c.{}").format(name) for name in names)
-    conflicts = session.control("sync_conflicts")
+    mine = S(", ").join(S("conflict.{}").format(name) for name in names)
     beyond: sql.Composable = S("true")
     if after is not None:
         last = session.rows(
-            S("SELECT {} FROM {} WHERE id = {}").format(S(", ").join(names), conflicts, sql.Literal(after))
+            S("SELECT {} FROM {} WHERE id = {}").format(
+                S(", ").join(names), session.control("sync_conflicts"), sql.Literal(after)
+            )
         )
         if not last:
             return []
         beyond = S("({}) > ({})").format(mine, S(", ").join(sql.Literal(last[0][name]) for name in _ORDERS[sort]))
     return session.rows(
-        S("SELECT c.* FROM {} AS c WHERE {} AND {} ORDER BY {} LIMIT %s").format(
-            conflicts, which.condition(), beyond, mine
-        ),
+        session.query("conflicts.sql", "find", condition=which.condition(), beyond=beyond, order=mine),
         limit,
     )
 

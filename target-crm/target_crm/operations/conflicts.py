@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,55 +9,31 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from target_crm.mapping.check import LiveTable
 from target_crm.operations.concerned import accounts_of_conflicts
 from target_crm.operations.known import unknown_numbers
-from target_crm.operations.session import Row, Session, UnknownError, as_key, as_value, json_or_null
-from target_crm.sql.document_keys import assignment
+from target_crm.operations.session import Row, Session, UnknownError
+from target_crm.sql import conflicts as statements
+from target_crm.sql.conflicts import RULES
 from target_crm.sql.journal import write_entries
-from target_crm.sql.spec import I, S
-from target_crm.sql.staging_table import StagingTable, drop, make
+from target_crm.sql.spec import S
 
 TAKE = ("amo", "crm", "value")
-SIDES = ("base", "crm", "amo")
-_SETTLING = StagingTable("settling")
-
-# What the two values of a conflict have to do with each other, without case, blanks and punctuation. A value of nothing
-# but those has to do with none.
-_PLAIN = "regexp_replace(lower(@{} #>> '{{}}'), '[[:space:][:punct:]]+', '', 'g')"
-_OURS, _THEIRS = _PLAIN.replace("{}", "crm_value", 1), _PLAIN.replace("{}", "amo_value", 1)
-RULES = {
-    "same_but_spelling": f"{_OURS} = {_THEIRS} AND {_OURS} <> ''",
-    "amo_says_more": f"position({_OURS} IN {_THEIRS}) > 0 AND length({_THEIRS}) > length({_OURS}) AND {_OURS} <> ''",
-    "crm_says_more": f"position({_THEIRS} IN {_OURS}) > 0 AND length({_OURS}) > length({_THEIRS}) AND {_THEIRS} <> ''",
-    "base_was_empty": "coalesce(@base_value, 'null') IN ('null', '\"\"', '[]')",
-}
+_FILE = "conflicts.sql"
 
 
-def rule_condition(rule: str, alias: str = "") -> sql.Composed:
-    """A rule as SQL over `sync_conflicts` under an alias.
+def require_rule(rule: str) -> None:
+    """Make sure that there is a kind of difference of that name.
 
     Raises:
-        UnknownError: there is no such rule.
+        UnknownError: there is none.
     """
     if rule not in RULES:
         raise UnknownError.of("E_RULE_UNKNOWN", rule=rule, known=list(RULES))
-    return S(RULES[rule].replace("@", f"{alias}." if alias else "")).format()
 
 
 def rule_indexes(session: Session) -> dict[str, sql.Composed]:
     """By name, an index for each rule: without it, a rule that few conflicts fit reads all of them."""
-    return {
-        f"sync_conflicts_{rule}": S(
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} (id) WHERE resolved_at IS NULL AND ({})"
-        ).format(I(f"sync_conflicts_{rule}"), session.control("sync_conflicts"), rule_condition(rule))
-        for rule in RULES
-    }
-
-
-def value_text(side: str, *alias: str) -> sql.Composed:
-    """A value of a conflict (one of `SIDES`) as the text that people look for."""
-    return S("({} #>> '{{}}')").format(I(*alias, f"{side}_value"))
+    return {f"sync_conflicts_{rule}": statements.rule_index(session.settings.crm_schema, rule) for rule in RULES}
 
 
 @dataclass(frozen=True)
@@ -81,34 +56,25 @@ class Filter:
     rows: Sequence[tuple[str, str]] = ()
 
     def condition(self) -> sql.Composed:
-        """As SQL over `c`.
+        """As SQL over `conflict`.
 
         Raises:
             UnknownError: there is no such rule.
         """
-        parts: list[sql.Composable] = [S("true")] if self.resolved else [S("c.resolved_at IS NULL")]
+        parts: list[sql.Composable] = [S("true")] if self.resolved else [S("conflict.resolved_at IS NULL")]
         if self.ids is not None:
-            parts.append(S("c.id = ANY({})").format(sql.Literal(list(self.ids))))
-        cells = {"table_name": self.table, "row_id": self.row, "column_name": self.column, "run_id": self.run}
-        for name, value in cells.items():
-            if value is not None:
-                parts.append(S("c.{} = {}").format(I(name), sql.Literal(value)))
+            parts.append(S("conflict.id = ANY({})").format(sql.Literal(list(self.ids))))
+        parts += statements.is_cell(
+            {"table_name": self.table, "row_id": self.row, "column_name": self.column, "run_id": self.run}
+        )
         if self.rule is not None:
-            parts.append(S("({})").format(rule_condition(self.rule, "c")))
+            require_rule(self.rule)
+            parts.append(S("({})").format(statements.rule_condition(self.rule, "conflict")))
         if self.text is not None:
-            parts.append(self._holds_text(self.text))
+            parts.append(statements.holds_text(self.text, self.rows))
         if self.up_to is not None:
-            parts.append(S("c.id <= {}").format(sql.Literal(self.up_to)))
+            parts.append(S("conflict.id <= {}").format(sql.Literal(self.up_to)))
         return S(" AND ").join(parts)
-
-    def _holds_text(self, text: str) -> sql.Composed:
-        pattern = sql.Literal("%" + re.sub(r"([\\%_])", r"\\\1", text) + "%")
-        found = [S("{} ILIKE {}").format(value_text(side, "c"), pattern) for side in SIDES]
-        # Each of these can be looked up in a separate index.
-        for table in sorted({table for table, _ in self.rows}):
-            keys = [key for name, key in self.rows if name == table]
-            found.append(S("(c.table_name = {} AND c.row_id = ANY({}))").format(sql.Literal(table), sql.Literal(keys)))
-        return S("({})").format(S(" OR ").join(found))
 
 
 @dataclass
@@ -140,12 +106,11 @@ def find_conflicts(
 
     Where `few` match, they are looked up by what they match and then sorted, not picked out of all in their order.
     """
-    key = S("c.id + 0") if few else S("c.id")
-    order = S("c.id > %s ORDER BY {} LIMIT %s") if before is None else S("c.id < %s ORDER BY {} DESC LIMIT %s")
+    key = S("conflict.id + 0") if few else S("conflict.id")
+    beyond, direction = (S("conflict.id > %s"), S("ASC")) if before is None else (S("conflict.id < %s"), S("DESC"))
+    order = S("{} {}").format(key, direction)
     return session.rows(
-        S("SELECT c.* FROM {} AS c WHERE {} AND {}").format(
-            session.control("sync_conflicts"), which.condition(), order.format(key)
-        ),
+        session.query(_FILE, "find", condition=which.condition(), beyond=beyond, order=order),
         after if before is None else before,
         limit,
     )
@@ -157,13 +122,7 @@ def find_conflict(session: Session, number: int) -> Row:
     Raises:
         UnknownError: there is none.
     """
-    found = session.rows(
-        S(
-            "SELECT c.*, (SELECT max(r.id) FROM {} AS r WHERE r.kind = 'resolve' AND r.started_at = c.resolved_at) "
-            "AS settled_by FROM {} AS c WHERE c.id = %s"
-        ).format(session.control("sync_runs"), session.control("sync_conflicts")),
-        number,
-    )
+    found = session.rows(session.query(_FILE, "find_one"), number)
     if not found:
         raise unknown_numbers(session, "sync_conflicts", [number])
     return found[0]
@@ -171,12 +130,7 @@ def find_conflict(session: Session, number: int) -> Row:
 
 def count_conflicts(session: Session, which: Filter, most: int = 1000) -> tuple[int, int | None]:
     """How many conflicts match, counted up to `most` + 1, and the greatest id among all that there are now."""
-    (found,) = session.rows(
-        S(
-            "SELECT (SELECT count(*) FROM (SELECT FROM {c} AS c WHERE {} LIMIT {}) AS x) AS n, "
-            "(SELECT max(id) FROM {c}) AS newest"
-        ).format(which.condition(), sql.Literal(most + 1), c=session.control("sync_conflicts"))
-    )
+    (found,) = session.rows(session.query(_FILE, "count", condition=which.condition(), most=sql.Literal(most + 1)))
     return found["n"], found["newest"]
 
 
@@ -185,18 +139,7 @@ def open_cells(session: Session, most: int = 1000) -> list[Row]:
 
     Walks an index from one pair to the next instead of counting everything.
     """
-    return session.rows(
-        S(
-            "WITH RECURSIVE cells AS ((SELECT table_name, column_name FROM {c} WHERE resolved_at IS NULL "
-            "ORDER BY table_name, column_name LIMIT 1) UNION ALL SELECT following.* FROM cells, LATERAL ("
-            "SELECT c.table_name, c.column_name FROM {c} AS c WHERE c.resolved_at IS NULL "
-            "AND (c.table_name, c.column_name) > (cells.table_name, cells.column_name) "
-            "ORDER BY c.table_name, c.column_name LIMIT 1) AS following) "
-            "SELECT table_name, column_name, (SELECT count(*) FROM (SELECT FROM {c} AS c WHERE c.resolved_at IS NULL "
-            "AND c.table_name = cells.table_name AND c.column_name = cells.column_name LIMIT {most}) AS x) AS n "
-            "FROM cells ORDER BY 1, 2"
-        ).format(c=session.control("sync_conflicts"), most=sql.Literal(most + 1))
-    )
+    return session.rows(session.query(_FILE, "open_cells", most=sql.Literal(most + 1)))
 
 
 def cell_now(session: Session, conflict: Row) -> CellNow:
@@ -207,20 +150,7 @@ def cell_now(session: Session, conflict: Row) -> CellNow:
         return CellNow(exists=False)
     try:
         with session.connection.transaction():
-            found = session.rows(
-                S(
-                    "SELECT to_jsonb({c}) AS value, {} AS fingerprint, {c} IS NOT DISTINCT FROM {} AS same "
-                    "FROM {} AS t "
-                ).format(
-                    _fingerprint(live, column),
-                    as_value(live, column, S("%s::jsonb")),
-                    live.identifier,
-                    c=live.cell("t", column),
-                )
-                + S("WHERE t.{} = {}").format(I(live.mapping.id), as_key(live, S("%s"))),
-                *[json_or_null(conflict["crm_value"])] * _times(live, column),
-                conflict["row_id"],
-            )
+            found = session.rows(statements.cell_now(live, column, str(conflict["row_id"]), conflict["crm_value"]))
     except psycopg.DataError:  # a key of a table that had other keys once
         return CellNow(exists=False)
     if not found:
@@ -246,11 +176,7 @@ def resolve(
     """
     if take not in TAKE:
         raise UnknownError.of("E_TAKE_UNKNOWN", take=take, known=list(TAKE))
-    cells = session.rows(
-        S("SELECT c.table_name, c.column_name FROM {} AS c WHERE {} GROUP BY 1, 2 ORDER BY 1, 2").format(
-            session.control("sync_conflicts"), which.condition()
-        )
-    )
+    cells = session.rows(session.query(_FILE, "cells_of", condition=which.condition()))
     session.connection.commit()
     if not cells:
         return None, Settled()
@@ -280,11 +206,7 @@ def resolve_each(session: Session, choices: Mapping[int, Choice]) -> tuple[int |
         As `resolve`.
     """
     which = Filter(ids=sorted(choices))
-    found = session.rows(
-        S("SELECT c.id, c.table_name, c.column_name FROM {} AS c WHERE {} ORDER BY c.id").format(
-            session.control("sync_conflicts"), which.condition()
-        )
-    )
+    found = session.rows(session.query(_FILE, "each_of", condition=which.condition()))
     session.connection.commit()
     if not found:
         return None, Settled()
@@ -348,24 +270,8 @@ def _lock_rows(session: Session, which: Filter, cells: Sequence[Row]) -> None:
     for name, live in session.tables.items():
         if name not in about:
             continue
-        session.execute(
-            S(
-                "SELECT FROM {table} AS t WHERE t.{id} IN (SELECT {key} FROM {conflicts} AS c WHERE {meant} "
-                "AND c.table_name = {name}) ORDER BY t.{id} FOR NO KEY UPDATE"
-            ).format(
-                table=live.identifier,
-                id=I(live.mapping.id),
-                key=as_key(live, S("c.row_id")),
-                conflicts=session.control("sync_conflicts"),
-                meant=which.condition(),
-                name=sql.Literal(name),
-            )
-        )
-    session.execute(
-        S("SELECT FROM {} AS c WHERE {} ORDER BY c.id FOR UPDATE").format(
-            session.control("sync_conflicts"), which.condition()
-        )
-    )
+        session.execute(statements.lock_rows(live, session.settings.crm_schema, which.condition()))
+    session.execute(session.query(_FILE, "lock", condition=which.condition()))
 
 
 class _NothingSettledError(Exception):
@@ -383,110 +289,30 @@ class _Decision:
         self.session, self.table, self.column, self.run_id = session, table, column, run_id
         found = session.tables.get(table)
         self.live = found if found is not None and found.has(column) else None
-        self.conflicts = session.control("sync_conflicts")
-        self.cell = S("{} AND c.table_name = {} AND c.column_name = {}").format(
-            which.condition(), sql.Literal(table), sql.Literal(column)
+        self.schema = session.settings.crm_schema
+        self.cell = S(" AND ").join(
+            [which.condition(), *statements.is_cell({"table_name": table, "column_name": column})]
         )
 
     def settle(self, take: str, value: Any, seen: str | None) -> Settled:
         done = Settled()
-        meant = self.session.rows(S("SELECT count(*) AS n FROM {} AS c WHERE {}").format(self.conflicts, self.cell))
+        meant = self.session.rows(self.session.query(_FILE, "count_all", condition=self.cell))
         if self.live is not None:
-            self._lock(self.live, take, value, seen)
+            # The rows have been locked before (`_lock_rows`).
+            self.session.execute_all(
+                statements.read_settling(self.live, self.schema, self.column, self.cell, take, value, seen)
+            )
         else:
-            self._nothing_to_lock()
+            self.session.execute_all(statements.read_none(self.schema))
         if take == "crm":
-            self._add_orphans()
+            # Where the row or the column is gone there is nothing to keep.
+            self.session.execute(statements.add_orphans(self.live, self.schema, self.cell))
         elif self.live is not None:
-            done.written = self._write(self.live)
-        self._journal()
-        # The run's own start marks what it resolved: undoing it opens just these again.
+            done.written = self.session.execute(statements.write_settled(self.live, self.column))
+        entries = statements.settled_entries(self.column)
+        self.session.execute(write_entries(self.schema, self.run_id, self.table, entries))
         done.settled = self.session.execute(
-            S(
-                "UPDATE {} AS c SET resolved_at = r.started_at, resolution = %s "
-                "FROM {} AS s, (SELECT started_at FROM {} WHERE id = %s OFFSET 0) AS r WHERE c.id = s.id AND s.same"
-            ).format(self.conflicts, _SETTLING, self.session.control("sync_runs")),
-            take,
-            self.run_id,
+            self.session.query(_FILE, "mark_settled", settling=statements.SETTLING), take, self.run_id
         )
         done.changed_since = meant[0]["n"] - done.settled
         return done
-
-    def _lock(self, live: LiveTable, take: str, value: Any, seen: str | None) -> None:
-        """The rows are locked: who edits them now waits, and what was edited before is seen."""
-        column = self.column
-        now = S("to_jsonb({})").format(live.cell("t", column))
-        if seen is None:
-            same = S("{} IS NOT DISTINCT FROM {}").format(
-                live.cell("t", column), as_value(live, column, S("c.crm_value"))
-            )
-        else:
-            same = S("{} = {}").format(_fingerprint(live, column), sql.Literal(seen))
-        typed = S("{}::jsonb").format(sql.Literal(json_or_null(value)))
-        given = {"amo": S("c.amo_value"), "crm": now, "value": typed}[take]
-        # The rows have been locked before (`_lock_rows`).
-        query = S(
-            "SELECT c.id, c.row_id, {now} AS old_value, {given} AS new_value, {same} AS same, {typed} AS value "
-            "FROM {conflicts} AS c JOIN {table} AS t ON t.{id} = {key} WHERE {cell}"
-        ).format(
-            now=now,
-            given=given,
-            same=same,
-            typed=as_value(live, column, given),
-            conflicts=self.conflicts,
-            table=live.identifier,
-            id=I(live.mapping.id),
-            key=as_key(live, S("c.row_id")),
-            cell=self.cell,
-        )
-        self.session.execute_all([drop("settling"), make("settling", query)])
-
-    def _nothing_to_lock(self) -> None:
-        query = S(
-            "SELECT id, row_id, crm_value AS old_value, crm_value AS new_value, true AS same, NULL::text AS value "
-            "FROM {} WHERE false"
-        ).format(self.conflicts)
-        self.session.execute_all([drop("settling"), make("settling", query)])
-
-    def _add_orphans(self) -> None:
-        """Conflicts whose row or column is gone: there is nothing to keep, and they are closed."""
-        gone: sql.Composable = S("true")
-        if self.live is not None:
-            gone = S("NOT EXISTS (SELECT FROM {} AS t WHERE t.{} = {})").format(
-                self.live.identifier, I(self.live.mapping.id), as_key(self.live, S("c.row_id"))
-            )
-        self.session.execute(
-            S(
-                "INSERT INTO {} (id, row_id, old_value, new_value, same) "
-                "SELECT c.id, c.row_id, c.crm_value, c.crm_value, true FROM {} AS c WHERE {} AND {}"
-            ).format(_SETTLING, self.conflicts, self.cell, gone)
-        )
-
-    def _write(self, live: LiveTable) -> int:
-        stamp = live.mapping.service.get("updated_at")
-        return self.session.execute(
-            S("UPDATE {} AS t SET {}{} FROM {} AS s WHERE s.same AND t.{} = {}").format(
-                live.identifier,
-                assignment(live, "t", self.column, S("s.value")),
-                S(", {} = now()").format(I(stamp)) if stamp else S(""),
-                _SETTLING,
-                I(live.mapping.id),
-                as_key(live, S("s.row_id")),
-            )
-        )
-
-    def _journal(self) -> None:
-        entries = S("SELECT row_id, {}, old_value, new_value FROM {} WHERE same").format(
-            sql.Literal(self.column), _SETTLING
-        )
-        self.session.execute(write_entries(self.session.settings.crm_schema, self.run_id, self.table, entries))
-
-
-def _fingerprint(live: LiveTable, column: str) -> sql.Composed:
-    """A short text that stands for the value of a column of `t`; it is compared, it guards nothing."""
-    return S("md5(coalesce(to_jsonb({})::text, ''))").format(live.cell("t", column))
-
-
-def _times(live: LiveTable, column: str) -> int:
-    """How often `as_value` names its document."""
-    return 2 if live.columns[column].family == "array" else 1

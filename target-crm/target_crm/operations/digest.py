@@ -8,12 +8,12 @@ from typing import Any
 
 from psycopg import sql
 
-from target_crm.load.runs import is_alive
 from target_crm.operations.health import Complete, Health, read_health
-from target_crm.operations.history import CURRENT_STATUS
+from target_crm.operations.history import current_status
 from target_crm.operations.labels import natural_order
 from target_crm.operations.overview import count_waiting, waiting_since
 from target_crm.operations.session import Session
+from target_crm.sql import rules
 
 S = sql.SQL
 MOST_COUNTED = 10_000
@@ -88,31 +88,15 @@ def read_digest(session: Session, since: datetime, until: datetime) -> Digest:
 
 def _runs(session: Session, since: datetime) -> dict[tuple[str, str], int]:
     found = session.rows(
-        S(
-            "SELECT r.kind, {status} AS status, count(*) AS n FROM {runs} AS r "
-            "WHERE coalesce(r.finished_at, r.started_at) >= {since} GROUP BY 1, 2 ORDER BY 1, 2"
-        ).format(
-            status=CURRENT_STATUS.format(alive=is_alive(session.connection, session.settings.crm_schema)),
-            runs=session.control("sync_runs"),
-            since=sql.Literal(since),
-        )
+        session.query("history.sql", "count_runs", current_status=current_status(session), since=sql.Literal(since))
     )
     return {(row["kind"], row["status"]): int(row["n"]) for row in found}
 
 
 def _changes(session: Session, since: datetime) -> dict[str, dict[str, int]]:
     """The counts of loads and retries together, those left out that have been undone."""
-    found = session.rows(
-        S(
-            "SELECT t.key AS table_name, c.key AS kind, sum(c.value::numeric)::bigint AS n FROM {runs} AS r, "
-            "jsonb_each(r.counts) AS t, "
-            "jsonb_each(CASE WHEN jsonb_typeof(t.value) = 'object' THEN t.value END) AS c "
-            "WHERE r.kind IN ('load', 'retry') AND coalesce(r.finished_at, r.started_at) >= {since} "
-            "AND jsonb_typeof(c.value) = 'number' AND NOT EXISTS (SELECT FROM {runs} AS u WHERE u.undoes = r.id "
-            "AND NOT EXISTS (SELECT FROM {runs} AS again WHERE again.undoes = u.id)) "
-            "GROUP BY 1, 2 HAVING sum(c.value::numeric) <> 0"
-        ).format(runs=session.control("sync_runs"), since=sql.Literal(since))
-    )
+    is_undone = rules.is_undone(session.control("sync_runs"), S("run.id"))
+    found = session.rows(session.query("history.sql", "sum_counts", since=sql.Literal(since), is_undone=is_undone))
     counts: dict[str, dict[str, int]] = {}
     for row in found:
         counts.setdefault(row["table_name"], {})[row["kind"]] = int(row["n"])

@@ -184,8 +184,11 @@ def _needed(
     settings: Settings, connection: psycopg.Connection[object], live: dict[str, LiveTable]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     own = connection.execute(
-        "SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace "
-        "WHERE n.nspname = %s AND c.relkind IN ('r', 'p') AND c.relname LIKE 'sync\\_%%' ORDER BY 1",
+        """
+        SELECT own.relname FROM pg_catalog.pg_class AS own
+        JOIN pg_catalog.pg_namespace AS place ON place.oid = own.relnamespace
+        WHERE place.nspname = %s AND own.relkind IN ('r', 'p') AND own.relname LIKE 'sync\\_%%' ORDER BY 1
+        """,
         (settings.crm_schema,),
     ).fetchall()
     write = ("SELECT", "INSERT", "UPDATE")

@@ -10,8 +10,11 @@ from psycopg import sql
 
 from target_crm.mapping.check import LiveTable
 from target_crm.operations.record_key import record_key
-from target_crm.operations.session import NotPossibleError, Row, Session, UnknownError, as_key, as_value, left_as
+from target_crm.operations.session import NotPossibleError, Row, Session, UnknownError, as_key
+from target_crm.sql import cells
 from target_crm.sql.spec import I, S, of_stream
+
+_FILE = "history.sql"
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,10 @@ def explain(session: Session, table: str, key: str) -> Explained:
     base = (row[mapping.raw_fields] or {}).get("amo_values") or {}
     written = {e["column_name"]: e for e in _last_entries(session, mapping.table, row_id)}
     same = _same_as_base(session, live, row_id)
-    cells = []
+    explained = []
     for column in mapping.columns:
         entry = written.get(column.name) or written.get("*")
-        cells.append(
+        explained.append(
             Cell(
                 column=column.name,
                 value=live.value(row, column.name),
@@ -116,7 +119,7 @@ def explain(session: Session, table: str, key: str) -> Explained:
         amo_account_id=row.get(mapping.account or ""),
         amo_id=row.get(mapping.amo_id or ""),
         amo_deleted_at=deleted_at(session, live, row),
-        cells=cells,
+        cells=explained,
     )
 
 
@@ -146,34 +149,12 @@ def _origin(value: Any, base: Any, same: bool, written: bool) -> str:
 
 
 def _same_as_base(session: Session, live: LiveTable, row_id: str) -> dict[str, bool]:
-    base = S("(crm.{}->'amo_values')").format(I(live.mapping.raw_fields))
-    columns = [
-        S("({} IS NOT DISTINCT FROM {} OR coalesce({left}, false)) AS {c}").format(
-            live.cell("crm", c.name),
-            as_value(live, c.name, S("{}->{}").format(base, sql.Literal(c.name))),
-            c=I(c.name),
-            left=left_as(live, c.name),
-        )
-        for c in live.mapping.columns
-    ]
-    (found,) = session.rows(
-        S("SELECT {} FROM {} AS crm WHERE crm.{} = {}").format(
-            S(", ").join(columns), live.identifier, I(live.mapping.id), as_key(live, S("%s"))
-        ),
-        row_id,
-    )
+    (found,) = session.rows(cells.same_as_base(live, row_id))
     return {name: bool(value) for name, value in found.items()}
 
 
 def _last_entries(session: Session, table: str, row_id: str) -> list[Row]:
-    return session.rows(
-        S(
-            "SELECT DISTINCT ON (e.column_name) e.*, r.started_at FROM {} AS e LEFT JOIN {} AS r ON r.id = e.run_id "
-            "WHERE e.table_name = %s AND e.row_id = %s ORDER BY e.column_name, e.id DESC"
-        ).format(session.control("sync_changes"), session.control("sync_runs")),
-        table,
-        row_id,
-    )
+    return session.rows(session.query(_FILE, "last_entries"), table, row_id)
 
 
 def history(session: Session, table: str, row_id: str, *, before: int | None = None, limit: int = 200) -> list[Row]:
@@ -187,11 +168,7 @@ def history(session: Session, table: str, row_id: str, *, before: int | None = N
     item_set = session.sets.get(table)
     raw = item_set.item_set.raw_fields if item_set else session.table(table).mapping.raw_fields
     return session.rows(
-        S(
-            "SELECT e.id, e.run_id, r.kind, r.started_at, e.table_name, e.row_id, e.column_name, e.old_value, "
-            "e.new_value FROM {} AS e LEFT JOIN {} AS r ON r.id = e.run_id WHERE e.table_name = %s AND e.row_id = %s "
-            "AND e.column_name <> %s AND (%s::bigint IS NULL OR e.id < %s) ORDER BY e.id DESC LIMIT %s"
-        ).format(session.control("sync_changes"), session.control("sync_runs")),
+        session.query(_FILE, "row_history"),
         table,
         row_id,
         raw,
@@ -214,20 +191,14 @@ def set_history(session: Session, table: str, row_id: str, *, before: int | None
     if not live.mapping.sets:
         return []
     found = session.rows(
-        S(
-            "SELECT x.*, r.kind, r.started_at FROM (SELECT e.id, e.run_id, e.old_value->'amo_values' AS was, coalesce("
-            "lead(e.old_value->'amo_values') OVER (ORDER BY e.id), (SELECT crm.{raw}->'amo_values' FROM {table} AS crm "
-            "WHERE crm.{id} = {key})) AS became FROM {changes} AS e WHERE e.table_name = %s AND e.row_id = %s "
-            "AND e.column_name = {raw_name}) AS x LEFT JOIN {runs} AS r ON r.id = x.run_id "
-            "WHERE %s::bigint IS NULL OR x.id < %s ORDER BY x.id DESC LIMIT %s"
-        ).format(
+        session.query(
+            _FILE,
+            "base_history",
             raw=I(live.mapping.raw_fields),
             raw_name=sql.Literal(live.mapping.raw_fields),
             table=live.identifier,
             id=I(live.mapping.id),
             key=as_key(live, sql.Literal(row_id)),
-            changes=session.control("sync_changes"),
-            runs=session.control("sync_runs"),
         ),
         table,
         row_id,

@@ -10,8 +10,7 @@ from typing import Any
 
 from psycopg import sql
 
-from target_crm.load.runs import is_alive
-from target_crm.operations.history import CURRENT_STATUS
+from target_crm.operations.history import current_status
 from target_crm.operations.session import Row, Session
 from target_crm.presentation.texts.rendering import problem_text
 
@@ -100,12 +99,7 @@ class Health:
 
 def read_health(session: Session) -> Health:
     """The state of the CRM now; nothing is written."""
-    last = session.rows(
-        S("SELECT r.id, {} AS status FROM {} AS r WHERE kind = 'load' ORDER BY id DESC LIMIT 1").format(
-            CURRENT_STATUS.format(alive=is_alive(session.connection, session.settings.crm_schema)),
-            session.control("sync_runs"),
-        )
-    )
+    last = session.rows(session.query("history.sql", "last_load", current_status=current_status(session)))
     return Health(
         accounts=_last_complete(session),
         last_run=last[0]["id"] if last else None,
@@ -119,16 +113,7 @@ def read_health(session: Session) -> Health:
 
 
 def _last_complete(session: Session) -> list[Complete]:
-    found = session.rows(
-        S(
-            "SELECT x.* FROM (SELECT a.account_id, r.id, r.started_at, r.finished_at, "
-            "extract(epoch FROM now() - r.finished_at)::float AS age, "
-            "row_number() OVER (PARTITION BY a.account_id ORDER BY r.id DESC) AS place FROM {} AS r CROSS JOIN LATERAL "
-            "unnest(CASE WHEN r.account_ids = '{{}}' THEN ARRAY[NULL]::bigint[] ELSE r.account_ids END) "
-            "AS a(account_id) WHERE r.kind = 'load' AND r.status = 'succeeded') AS x WHERE x.place <= {} "
-            "ORDER BY x.account_id, x.place"
-        ).format(session.control("sync_runs"), sql.Literal(_SYNCS_LOOKED_AT))
-    )
+    found = session.rows(session.query("history.sql", "last_complete", most=sql.Literal(_SYNCS_LOOKED_AT)))
     by_account: dict[int | None, list[Row]] = {}
     for row in found:
         by_account.setdefault(row["account_id"], []).append(row)
@@ -150,7 +135,7 @@ def _usual_interval(runs: list[Row]) -> float | None:
 
 def _count_open(session: Session, table: str) -> int:
     (found,) = session.rows(
-        S("SELECT count(*) AS n FROM (SELECT FROM {} WHERE resolved_at IS NULL LIMIT {}) AS x").format(
+        S("SELECT count(*) AS n FROM (SELECT FROM {} WHERE resolved_at IS NULL LIMIT {}) AS opened").format(
             session.control(table), sql.Literal(_MOST_COUNTED + 1)
         )
     )
@@ -159,15 +144,7 @@ def _count_open(session: Session, table: str) -> int:
 
 def _gaps(session: Session) -> list[Gap]:
     """Gaps that no complete run from the beginning of the same tap and account has closed since."""
-    found = session.rows(
-        S(
-            "SELECT r.id, r.tap, n.value->'args' AS args FROM {runs} AS r, jsonb_array_elements(r.notices) AS n "
-            "WHERE r.kind = 'load' AND n.value->>'code' = 'W_STATE_GAP' AND NOT EXISTS (SELECT FROM {runs} AS later "
-            "WHERE later.id > r.id AND later.status = 'succeeded' AND later.from_start "
-            "AND later.tap IS NOT DISTINCT FROM r.tap "
-            "AND (later.account_ids && r.account_ids OR r.account_ids = '{{}}')) ORDER BY r.id DESC LIMIT 10"
-        ).format(runs=session.control("sync_runs"))
-    )
+    found = session.rows(session.query("history.sql", "find_gaps"))
     return [
         Gap(row["id"], row["tap"] or "", row["args"]["streams"], problem_text("W_STATE_GAP", row["args"]))
         for row in found

@@ -15,8 +15,19 @@ from target_crm.operations.session import Row, Session, UnknownError
 from target_crm.sql import rules
 
 S = sql.SQL
-# A run whose session is gone is not running, though no other has marked it yet. {alive} is `runs.is_alive`.
-CURRENT_STATUS = S("CASE WHEN r.status = 'running' AND NOT {alive} THEN 'interrupted' ELSE r.status END")
+_FILE = "history.sql"
+
+
+def _status(connection: psycopg.Connection[Any], schema: str) -> sql.Composed:
+    """The status of `run` as it is now: one whose session is gone is not running, though no other has marked it yet."""
+    return S("CASE WHEN run.status = 'running' AND NOT {} THEN 'interrupted' ELSE run.status END").format(
+        is_alive(connection, schema)
+    )
+
+
+def current_status(session: Session) -> sql.Composed:
+    """The status of `run`, a row of `sync_runs`, as it is now."""
+    return _status(session.connection, session.settings.crm_schema)
 
 
 @dataclass(frozen=True)
@@ -30,26 +41,30 @@ class RunFilter:
     until: date | None = None
 
     def condition(self, connection: psycopg.Connection[Any], schema: str) -> sql.Composed:
-        """As SQL over `r`, of the schema's runs."""
+        """As SQL over `run`, of the schema's runs."""
         parts: list[sql.Composable] = [S("true")]
         if self.kind is not None:
             kinds = [self.kind] if isinstance(self.kind, str) else list(self.kind)
-            parts.append(S("r.kind = ANY({})").format(sql.Literal(kinds)))
+            parts.append(S("run.kind = ANY({})").format(sql.Literal(kinds)))
         if self.status is not None:
-            parts.append(
-                S("{} = {}").format(CURRENT_STATUS.format(alive=is_alive(connection, schema)), sql.Literal(self.status))
-            )
+            parts.append(S("{} = {}").format(_status(connection, schema), sql.Literal(self.status)))
         if self.table is not None:
             parts.append(
                 S(
-                    "EXISTS (SELECT FROM jsonb_each(CASE WHEN jsonb_typeof(r.counts -> {t}) = 'object' "
-                    "THEN r.counts -> {t} END) AS n WHERE n.key NOT IN ('read', 'unchanged') AND n.value <> '0')"
-                ).format(t=sql.Literal(self.table))
+                    """
+                    EXISTS (
+                        SELECT FROM jsonb_each(
+                            CASE WHEN jsonb_typeof(run.counts->{table}) = 'object' THEN run.counts->{table} END
+                        ) AS counted
+                        WHERE counted.key NOT IN ('read', 'unchanged') AND counted.value <> '0'
+                    )
+                    """
+                ).format(table=sql.Literal(self.table))
             )
         if self.since is not None:
-            parts.append(S("r.started_at >= {}::date").format(sql.Literal(self.since)))
+            parts.append(S("run.started_at >= {}::date").format(sql.Literal(self.since)))
         if self.until is not None:
-            parts.append(S("r.started_at < {}::date + 1").format(sql.Literal(self.until)))
+            parts.append(S("run.started_at < {}::date + 1").format(sql.Literal(self.until)))
         return S(" AND ").join(parts)
 
 
@@ -59,13 +74,11 @@ def find_runs(
     """Runs with a number below `before`, the last first. One whose session is gone is `interrupted`."""
     schema = session.settings.crm_schema
     found = session.rows(
-        S(
-            "SELECT r.*, extract(epoch FROM r.finished_at - r.started_at)::float AS seconds, {} AS current_status "
-            "FROM {} AS r WHERE (%s::bigint IS NULL OR r.id < %s) AND {} ORDER BY r.id DESC LIMIT %s"
-        ).format(
-            CURRENT_STATUS.format(alive=is_alive(session.connection, schema)),
-            session.control("sync_runs"),
-            (which or RunFilter()).condition(session.connection, schema),
+        session.query(
+            _FILE,
+            "find_runs",
+            current_status=current_status(session),
+            condition=(which or RunFilter()).condition(session.connection, schema),
         ),
         before,
         before,
@@ -109,10 +122,7 @@ def undone_by(session: Session, run: int) -> int | None:
 def changes_by_column(session: Session, run: int) -> list[Row]:
     """How many entries of the journal a run made, by table and column; `*` are whole rows."""
     return session.rows(
-        S(
-            "SELECT table_name, column_name, count(*) AS n FROM {} WHERE run_id = %s "
-            "GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2"
-        ).format(session.control("sync_changes")),
+        session.query(_FILE, "changes_by_column"),
         run,
     )
 
@@ -123,16 +133,7 @@ def changed_cells(session: Session, run: int, most: int = 1000) -> list[Row]:
     Walks an index from one pair to the next, so it costs the same for ten million entries as for ten thousand.
     """
     return session.rows(
-        S(
-            "WITH RECURSIVE cells AS ((SELECT table_name, column_name FROM {e} WHERE run_id = {run} "
-            "ORDER BY table_name, column_name LIMIT 1) UNION ALL SELECT following.* FROM cells, LATERAL ("
-            "SELECT e.table_name, e.column_name FROM {e} AS e WHERE e.run_id = {run} "
-            "AND (e.table_name, e.column_name) > (cells.table_name, cells.column_name) "
-            "ORDER BY e.table_name, e.column_name LIMIT 1) AS following) "
-            "SELECT table_name, column_name, (SELECT count(*) FROM (SELECT FROM {e} AS e WHERE e.run_id = {run} "
-            "AND e.table_name = cells.table_name AND e.column_name = cells.column_name LIMIT {most}) AS x) AS n "
-            "FROM cells ORDER BY 1, 2"
-        ).format(e=session.control("sync_changes"), run=sql.Literal(run), most=sql.Literal(most + 1)),
+        session.query(_FILE, "changed_cells", run=sql.Literal(run), most=sql.Literal(most + 1)),
     )
 
 

@@ -84,7 +84,7 @@ def _written(done: Done) -> tuple[tuple[str, int], ...]:
 def count_waiting(session: Session, most: int = 1000) -> dict[str, int]:
     """How much of each kind waits for a person, counted up to `most` + 1."""
     parts = [
-        S("(SELECT count(*) FROM (SELECT FROM {} WHERE resolved_at IS NULL LIMIT {}) AS x) AS {}").format(
+        S("(SELECT count(*) FROM (SELECT FROM {} WHERE resolved_at IS NULL LIMIT {}) AS opened) AS {}").format(
             session.control(f"sync_{kind}"), sql.Literal(most + 1), sql.Identifier(kind)
         )
         for kind in _OPEN

@@ -26,6 +26,7 @@ from target_crm.sql.undo_remove import wait_again
 from target_crm.sql.undo_restore import UndoSpec
 
 BY_HAND = "by hand"
+_FILE = "proposals.sql"
 
 
 def find_proposals(
@@ -131,8 +132,8 @@ def own_row(session: Session, live: LiveTable, proposal: Row) -> str | None:
     if table.match_only:
         return None
     found = session.rows(
-        S("SELECT t.{}::text AS key FROM {} AS t WHERE t.{} = %s AND t.{} = %s{}").format(
-            I(table.id), live.identifier, I(table.account or ""), I(table.amo_id or ""), of_stream(live, "t")
+        S("SELECT crm.{}::text AS key FROM {} AS crm WHERE crm.{} = %s AND crm.{} = %s{}").format(
+            I(table.id), live.identifier, I(table.account or ""), I(table.amo_id or ""), of_stream(live, "crm")
         ),
         proposal["account_id"],
         proposal["amo_id"],
@@ -147,11 +148,11 @@ def require_free(session: Session, live: LiveTable, row: str) -> None:
         UnknownError: it is not, or does.
     """
     table = live.mapping
-    amo_id = S("NULL") if table.match_only else S("t.{}").format(I(table.amo_id or ""))
+    amo_id = S("NULL") if table.match_only else S("crm.{}").format(I(table.amo_id or ""))
     try:
         with session.connection.transaction():
             found = session.rows(
-                S("SELECT {} AS amo_id FROM {} AS t WHERE t.{} = {}").format(
+                S("SELECT {} AS amo_id FROM {} AS crm WHERE crm.{} = {}").format(
                     amo_id, live.identifier, I(table.id), as_key(live, sql.Literal(row))
                 )
             )
@@ -172,10 +173,7 @@ def ignore(session: Session, ids: Sequence[int]) -> tuple[int, int]:
 
     def work(run: int) -> tuple[int, int]:
         done = session.execute(
-            S(
-                "UPDATE {} SET resolved_at = now(), updated_at = now(), resolution = %s WHERE id = ANY(%s) "
-                "AND resolved_at IS NULL"
-            ).format(session.control("sync_proposals")),
+            session.query(_FILE, "ignore"),
             IGNORED,
             list(ids),
         )
@@ -208,15 +206,11 @@ def _waiting(session: Session, live: LiveTable, key: str) -> int | None:
     """The number of the record's open proposal."""
     account, amo_id = require_record_key(key)
     found = session.rows(
-        S(
-            "SELECT id FROM {} WHERE stream = %s AND amo_id = %s AND (%s::bigint IS NULL OR account_id = %s) "
-            "AND (resolved_at IS NULL OR resolution = %s) ORDER BY id"
-        ).format(session.control("sync_proposals")),
+        session.query(_FILE, "find_undecided"),
         live.mapping.stream,
         amo_id,
         account,
         account,
-        IGNORED,
     )
     if len(found) > 1:
         raise NotPossibleError.of("E_RECORD_IN_SEVERAL_ACCOUNTS", record=key)

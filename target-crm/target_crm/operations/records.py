@@ -77,13 +77,13 @@ def name_columns(live: LiveTable) -> list[str]:
 
 
 def name_sql(live: LiveTable) -> sql.Composed:
-    """The name of row `t` as SQL; its key where it has none."""
-    key = S("t.{}::text").format(I(live.mapping.id))
+    """The name of row `crm` as SQL; its key where it has none."""
+    key = S("crm.{}::text").format(I(live.mapping.id))
     if live.mapping.label:
         name = _by_template(live, live.mapping.label)
         return S("left(coalesce(nullif(btrim({}), ''), {}), {})").format(name, key, sql.Literal(_LONGEST))
     columns = name_columns(live)
-    values = S(", ").join(S("nullif(btrim(t.{}), '')").format(I(c)) for c in columns) if columns else S("NULL")
+    values = S(", ").join(S("nullif(btrim(crm.{}), '')").format(I(c)) for c in columns) if columns else S("NULL")
     return S("left(coalesce(nullif(concat_ws(' ', {}), ''), {}), {})").format(values, key, sql.Literal(_LONGEST))
 
 
@@ -92,7 +92,7 @@ def _by_template(live: LiveTable, template: str) -> sql.Composed:
     parts: list[sql.Composable] = []
     for text, name in re.findall(r"([^{}]*)(?:\{([^{}]+)\})?", template):
         parts += [sql.Literal(text)] if text else []
-        parts += [S("t.{}").format(I(name))] if name in live.columns else []
+        parts += [S("crm.{}").format(I(name))] if name in live.columns else []
     return S("concat({})").format(S(", ").join(parts)) if parts else S("NULL").format()
 
 
@@ -111,7 +111,7 @@ def names_of(session: Session, wanted: Iterable[tuple[str, str]]) -> dict[tuple[
             found = _read_names(session, live, live.mapping.id, name_sql(live), keys)
         elif item_set is not None:
             value = item_set.item_set.columns.get("value", item_set.item_set.id)
-            called = S("t.{}::text").format(I(value))
+            called = S("crm.{}::text").format(I(value))
             found = _read_names(session, item_set.live, item_set.item_set.id, called, keys)
         else:
             continue
@@ -121,7 +121,7 @@ def names_of(session: Session, wanted: Iterable[tuple[str, str]]) -> dict[tuple[
 
 def _read_names(session: Session, live: LiveTable, key: str, name: sql.Composable, keys: set[str]) -> list[Row]:
     statement = S(
-        "SELECT t.{id}::text AS key, {name} AS name FROM {table} AS t WHERE t.{id} = ANY(%s::text[]::{type}[])"
+        "SELECT crm.{id}::text AS key, {name} AS name FROM {table} AS crm WHERE crm.{id} = ANY(%s::text[]::{type}[])"
     ).format(id=I(key), name=name, table=live.identifier, type=S(live.columns[key].type_sql))
     try:
         with session.connection.transaction():
@@ -181,7 +181,7 @@ def user_name(session: Session, account: Any, amo_id: Any) -> str | None:
     users = next((t for t in session.tables.values() if t.mapping.stream == "users"), None)
     if users is not None and not users.mapping.match_only and users.mapping.amo_id and users.mapping.account:
         found = session.rows(
-            S("SELECT {} AS name FROM {} AS t WHERE t.{} = %s AND t.{} = %s").format(
+            S("SELECT {} AS name FROM {} AS crm WHERE crm.{} = %s AND crm.{} = %s").format(
                 name_sql(users), users.identifier, I(users.mapping.account), I(users.mapping.amo_id)
             ),
             account,
@@ -215,15 +215,17 @@ def items_of(session: Session, live: LiveTable, row_id: str, limit: int = 50) ->
         s = item_set.item_set
         rows = session.rows(
             S(
-                "SELECT t.*, t.{id}::text AS __key, ({untouched}) IS NOT TRUE AS __by_hand "
-                "FROM {table} AS t WHERE t.{parent} = {key} ORDER BY {order} LIMIT {limit}"
+                "SELECT crm.*, crm.{id}::text AS __key, ({untouched}) IS NOT TRUE AS __by_hand "
+                "FROM {table} AS crm WHERE crm.{parent} = {key} ORDER BY {order} LIMIT {limit}"
             ).format(
                 id=I(s.id),
-                untouched=item_untouched(s, item_set.live, "t"),
+                untouched=item_untouched(s, item_set.live, "crm"),
                 table=item_set.live.identifier,
                 parent=I(s.parent),
                 key=as_key(live, sql.Literal(row_id)),
-                order=S("t.{}, t.{}").format(I(s.columns["position"]), I(s.id)) if "position" in s.columns else I(s.id),
+                order=S("crm.{}, crm.{}").format(I(s.columns["position"]), I(s.id))
+                if "position" in s.columns
+                else I(s.id),
                 limit=sql.Literal(limit),
             )
         )

@@ -58,13 +58,7 @@ def count_rejects(session: Session, most: int = 1000) -> int:
 
 def grouped_rejects(session: Session, limit: int = 50) -> list[Row]:
     """Open rejects by stream and code, the largest group first: how many, since when, and one as an example."""
-    return session.rows(
-        S(
-            "SELECT stream, code, count(*) AS n, min(created_at) AS since, "
-            "(array_agg(args ORDER BY id DESC))[1] AS args, (array_agg(error ORDER BY id DESC))[1] AS error "
-            "FROM {} WHERE resolved_at IS NULL GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT {}"
-        ).format(session.control("sync_rejects"), sql.Literal(limit))
-    )
+    return session.rows(session.query("rejects.sql", "group", most=sql.Literal(limit)))
 
 
 def retry(session: Session, ids: Sequence[int] | None = None) -> tuple[int, int, int]:
@@ -88,12 +82,11 @@ def _claim(session: Session, rejects: Sequence[Row]) -> list[Row]:
     """Those of open rejects that nobody else holds; the session holds them by advisory locks, since the load that
     follows writes to their rows over a separate connection."""
     name = f"target-crm reject:{session.settings.crm_schema}"
-    # Apart from the table: Citus would take the locks on the table's node.
-    claim = S("SELECT id FROM unnest(%s::bigint[]) AS x(id) WHERE pg_try_advisory_lock(hashtextextended(%s, id))")
-    claimed = [row["id"] for row in session.rows(claim, [r["id"] for r in rejects], name)]
+    claimed = [
+        row["id"] for row in session.rows(session.query("rejects.sql", "claim"), [r["id"] for r in rejects], name)
+    ]
     # Whoever held one until now may have closed it.
-    is_open = S("SELECT id FROM {} WHERE id = ANY(%s) AND resolved_at IS NULL").format(session.control("sync_rejects"))
-    held = session.rows(is_open, claimed)
+    held = session.rows(session.query("rejects.sql", "still_open"), claimed)
     session.connection.commit()
     ours = {r["id"] for r in held}
     return [r for r in rejects if r["id"] in ours]

@@ -14,9 +14,10 @@ from target_crm.database.connection import Database
 from target_crm.database.errors import as_sentence
 from target_crm.database.lenient import read_everything
 from target_crm.errors import BusyError
-from target_crm.operations.conflicts import RULES, Filter, count_conflicts, resolve, rule_condition
+from target_crm.operations.conflicts import Filter, count_conflicts, require_rule, resolve
 from target_crm.operations.known import require_column
 from target_crm.operations.session import Row, Session, UnknownError, prepare_session
+from target_crm.sql.conflicts import RULES, rule_condition
 
 logger = logging.getLogger("target-crm")
 S = sql.SQL
@@ -26,6 +27,7 @@ TAKES = ("amo", "crm")
 # So many equal decisions about a column, and no other one, suggest a rule.
 LEAST_EQUAL = 5
 _MOST_COUNTED = 10_000
+_FILE = "conflicts.sql"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def draft(session: Session, table: str, column: str, condition: str, take: str) 
     """
     require_column(session, table, column)
     if condition != ALWAYS:
-        rule_condition(condition)
+        require_rule(condition)
     if take not in TAKES:
         raise UnknownError.of("E_TAKE_UNKNOWN", take=take, known=", ".join(TAKES))
     return Draft(table, column, condition, take)
@@ -70,13 +72,9 @@ def effect_of(session: Session, rule: Draft) -> Effect:
     """What a rule would decide now, and how it would have decided what people decided; each counted up to 10,001."""
     which = Filter(table=rule.table, column=rule.column, rule=rule.kind)
     open_now, _ = count_conflicts(session, which, _MOST_COUNTED)
-    condition = rule_condition(rule.kind, "c") if rule.kind else S("true")
+    condition = rule_condition(rule.kind, "conflict") if rule.kind else S("true")
     (past,) = session.rows(
-        S(
-            "SELECT count(*) FILTER (WHERE x.resolution = %s) AS alike, count(*) FILTER (WHERE x.resolution <> %s) "
-            "AS otherwise FROM (SELECT c.resolution FROM {} AS c WHERE c.table_name = %s AND c.column_name = %s "
-            "AND c.resolution IN ('amo', 'crm', 'value') AND {} LIMIT {}) AS x"
-        ).format(session.control("sync_conflicts"), condition, sql.Literal(_MOST_COUNTED + 1)),
+        session.query(_FILE, "count_decided", condition=condition, most=sql.Literal(_MOST_COUNTED + 1)),
         rule.take,
         rule.take,
         rule.table,
@@ -87,32 +85,13 @@ def effect_of(session: Session, rule: Draft) -> Effect:
 
 def find_rules(session: Session, *, active: bool = False) -> list[Row]:
     """The rules, the newest first; `applied` is how many conflicts each has decided."""
-    return session.rows(
-        S(
-            "SELECT r.*, (SELECT coalesce(sum((s.counts->r.table_name->>'settled')::bigint), 0) FROM {} AS s "
-            "WHERE s.rule_id = r.id) AS applied FROM {} AS r WHERE NOT %s OR r.switched_off_at IS NULL "
-            "ORDER BY r.id DESC"
-        ).format(session.control("sync_runs"), session.control("sync_rules")),
-        active,
-    )
+    return session.rows(session.query(_FILE, "find_rules"), active)
 
 
 def suggestions(session: Session) -> list[Draft]:
     """Rules that past decisions suggest: at least five equal ones about a column, no other one, and no rule yet."""
     rows = session.rows(
-        S(
-            "SELECT c.table_name, c.column_name, min(c.resolution) AS take FROM (SELECT * FROM {} "
-            "WHERE resolution IN ('amo', 'crm', 'value') ORDER BY id DESC LIMIT {}) AS c "
-            "WHERE NOT EXISTS (SELECT FROM {} AS r WHERE r.table_name = c.table_name "
-            "AND r.column_name = c.column_name AND r.switched_off_at IS NULL) "
-            "GROUP BY 1, 2 HAVING count(*) >= {} AND count(DISTINCT c.resolution) = 1 AND min(c.resolution) <> 'value' "
-            "ORDER BY 1, 2"
-        ).format(
-            session.control("sync_conflicts"),
-            sql.Literal(_MOST_COUNTED),
-            session.control("sync_rules"),
-            sql.Literal(LEAST_EQUAL),
-        )
+        session.query(_FILE, "suggest_rules", most=sql.Literal(_MOST_COUNTED), least=sql.Literal(LEAST_EQUAL))
     )
     return [
         Draft(row["table_name"], row["column_name"], ALWAYS, row["take"])
@@ -124,10 +103,7 @@ def suggestions(session: Session) -> list[Draft]:
 def add_rule(session: Session, rule: Draft) -> int:
     """Store a rule; its number. The loads that end from now on apply it."""
     (found,) = session.rows(
-        S(
-            "INSERT INTO {} (table_name, column_name, condition, take, made_by) VALUES (%s, %s, %s, %s, %s) "
-            "RETURNING id"
-        ).format(session.control("sync_rules")),
+        session.query(_FILE, "add_rule"),
         rule.table,
         rule.column,
         rule.condition,

@@ -67,19 +67,14 @@ def rows_named(session: Session, text: str, limit: int = 500) -> list[tuple[str,
 
 def recent_records(session: Session, limit: int = MOST_FOUND) -> list[Found]:
     """The records that were written last."""
-    rows = session.rows(
-        S(
-            "SELECT table_name, row_id, max(run_id) AS run FROM (SELECT run_id, table_name, row_id FROM {} "
-            "ORDER BY run_id DESC, id DESC LIMIT {}) AS x GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
-        ).format(session.control("sync_changes"), sql.Literal(_LOOKED_THROUGH))
-    )
+    rows = session.rows(session.query("history.sql", "last_written", most=sql.Literal(_LOOKED_THROUGH)))
     by_table: dict[str, list[str]] = {}
     for row in [r for r in rows if r["table_name"] in session.tables][:limit]:
         by_table.setdefault(row["table_name"], []).append(row["row_id"])
     found: list[Found] = []
     for table in natural_order(session, by_table):
         live = session.tables[table]
-        keys = S("t.{} = ANY({}::text[]::{}[])").format(
+        keys = S("crm.{} = ANY({}::text[]::{}[])").format(
             I(live.mapping.id), sql.Literal(by_table[table]), S(live.columns[live.mapping.id].type_sql)
         )
         found += _read(session, live, keys, limit) or []
@@ -112,11 +107,11 @@ def _conditions(session: Session, live: LiveTable, text: str) -> Iterable[sql.Co
     """What a row of the table must fulfil to be meant, the surest first."""
     table, digits = live.mapping, re.sub(r"\D", "", text)
     if text.isascii() and text.isdigit() and len(text) < 19 and table.amo_id in live.columns:
-        yield S("t.{} = {}").format(I(table.amo_id or ""), sql.Literal(int(text)))
+        yield S("crm.{} = {}").format(I(table.amo_id or ""), sql.Literal(int(text)))
     if digits and digits == text.replace(" ", ""):
         for column in table.columns:
             if column.transform == "inn" and column.name in live.columns:
-                yield S("t.{}::text = {}").format(I(column.name), sql.Literal(digits))
+                yield S("crm.{}::text = {}").format(I(column.name), sql.Literal(digits))
     region = session.settings.default_region
     phone = parse_phone(text, region).value if len(digits) >= 5 and not re.search(r"[^\W\d_]", text) else None
     email = text.lower() if re.fullmatch(r"\S+@\S+", text) else None
@@ -126,14 +121,14 @@ def _conditions(session: Session, live: LiveTable, text: str) -> Iterable[sql.Co
             yield from (_in_set(live, s, wanted) for s in sets if s.item_set.item == kind)
             for column in table.columns:
                 if column.transform == kind and column.name in live.columns:
-                    yield S("t.{} = {}").format(I(column.name), sql.Literal(wanted))
+                    yield S("crm.{} = {}").format(I(column.name), sql.Literal(wanted))
     if phone is None and email is None and re.search(r"\w", text):
         yield _named(live, text)
 
 
 def _in_set(live: LiveTable, item_set: SetTable, value: str) -> sql.Composed:
     one = item_set.item_set
-    return S("t.{} IN (SELECT s.{} FROM {} AS s WHERE s.{} = {})").format(
+    return S("crm.{} IN (SELECT item.{} FROM {} AS item WHERE item.{} = {})").format(
         I(live.mapping.id), I(one.parent), item_set.live.identifier, I(one.columns["value"]), sql.Literal(value)
     )
 
@@ -144,15 +139,15 @@ def _named(live: LiveTable, text: str) -> sql.Composed:
     parts: list[sql.Composable] = [S("true") if columns else S("false")]
     for word in text.split()[:8]:
         pattern = sql.Literal("%" + re.sub(r"([\\%_])", r"\\\1", word) + "%")
-        parts.append(S("({})").format(S(" OR ").join(S("t.{} ILIKE {}").format(I(c), pattern) for c in columns)))
+        parts.append(S("({})").format(S(" OR ").join(S("crm.{} ILIKE {}").format(I(c), pattern) for c in columns)))
     return S(" AND ").join(parts if columns else parts[:1])
 
 
 def _read(session: Session, live: LiveTable, condition: sql.Composable, limit: int) -> list[Found] | None:
     """Rows that fulfil a condition; None where it took too long."""
     table = live.mapping
-    numbers = [S("t.{}").format(I(c)) if c in live.columns else S("NULL") for c in (table.account, table.amo_id)]
-    statement = S("SELECT t.{}::text, {}, {}, {} FROM {} AS t WHERE {} LIMIT {}").format(
+    numbers = [S("crm.{}").format(I(c)) if c in live.columns else S("NULL") for c in (table.account, table.amo_id)]
+    statement = S("SELECT crm.{}::text, {}, {}, {} FROM {} AS crm WHERE {} LIMIT {}").format(
         I(table.id), name_sql(live), *numbers, live.identifier, condition, sql.Literal(limit)
     )
     try:

@@ -25,6 +25,7 @@ from target_crm.mapping.check import LiveTable, check_mapping, naive_columns
 from target_crm.mapping.load import load_mapping
 from target_crm.mapping.model import Column, ItemSet, Table
 from target_crm.operations.attempts import LOCK_WAIT_SECONDS, until_free
+from target_crm.sql.queries import query
 from target_crm.sql.typed import as_key, as_value, left_as
 
 __all__ = [
@@ -111,6 +112,10 @@ class Session:
     def control(self, name: str) -> sql.Identifier:
         """One of the loader's own tables."""
         return sql.Identifier(self.settings.crm_schema, name)
+
+    def query(self, file: str, name: str, **slots: sql.Composable) -> sql.Composed:
+        """A statement of a `.sql` file (`sql.queries`), on the loader's own tables."""
+        return query(file, name, self.settings.crm_schema, **slots)
 
     def rows(self, statement: Statement, *values: Any) -> list[Row]:
         """Rows as dictionaries."""

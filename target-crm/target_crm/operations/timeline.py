@@ -15,6 +15,7 @@ from target_crm.operations.known import require_column
 from target_crm.operations.records import user_name
 from target_crm.operations.session import Row, Session, UnknownError, as_key, as_value, json_or_null
 from target_crm.sql.document_keys import assignment
+from target_crm.sql.journal import write_entries
 from target_crm.sql.spec import I, S
 
 _UNKNOWN = object()
@@ -79,7 +80,7 @@ def _edit(after: Row, column: str, was: Any, became: Any, before: Row | None) ->
 
 def _now(session: Session, live: LiveTable, key: str) -> dict[str, Any]:
     (found,) = session.rows(
-        S("SELECT to_jsonb(t) - {} AS document FROM {} AS t WHERE t.{} = {}").format(
+        S("SELECT to_jsonb(crm) - {} AS document FROM {} AS crm WHERE crm.{} = {}").format(
             sql.Literal(live.mapping.raw_fields), live.identifier, I(live.mapping.id), as_key(live, sql.Literal(key))
         )
     )
@@ -102,11 +103,7 @@ def _authors(session: Session, live: LiveTable, row: Row, entries: list[Row]) ->
     if not entries:
         return {}
     found = session.rows(
-        S(
-            "SELECT run_id, lead(old_value->'amo'->'updated_by') OVER (ORDER BY id) AS author, "
-            "lead(id) OVER (ORDER BY id) IS NULL AS is_last FROM {} WHERE table_name = %s AND row_id = %s "
-            "AND (column_name = %s OR column_name = '*' AND old_value IS NULL) ORDER BY id DESC LIMIT 200"
-        ).format(session.control("sync_changes")),
+        session.query("history.sql", "find_authors"),
         table.table,
         row["__key"],
         table.raw_fields,
@@ -136,36 +133,28 @@ def put_back(session: Session, table: str, row_id: str, column: str, value: Any,
     live = session.table(table)
     require_column(session, table, column)
     stamp = live.mapping.service.get("updated_at")
-    where = S("WHERE t.{} = {}").format(I(live.mapping.id), as_key(live, sql.Literal(row_id)))
+    where = S("WHERE crm.{} = {}").format(I(live.mapping.id), as_key(live, sql.Literal(row_id)))
     document = S("{}::jsonb").format(sql.Literal(json_or_null(value)))
 
     def lock() -> None:
-        session.execute(S("SELECT FROM {} AS t {} FOR NO KEY UPDATE").format(live.identifier, where))
+        session.execute(S("SELECT FROM {} AS crm {} FOR NO KEY UPDATE").format(live.identifier, where))
 
     def write(run_id: int) -> int:
         cell = cell_now(session, {"table_name": table, "column_name": column, "row_id": row_id, "crm_value": None})
         if not cell.exists or cell.fingerprint != seen:
             raise _ChangedError
         session.execute(
-            S("UPDATE {} AS t SET {}{} {}").format(
+            S("UPDATE {} AS crm SET {}{} {}").format(
                 live.identifier,
-                assignment(live, "t", column, as_value(live, column, document)),
+                assignment(live, "crm", column, as_value(live, column, document)),
                 S(", {} = now()").format(I(stamp)) if stamp else S(""),
                 where,
             )
         )
-        session.execute(
-            S(
-                "INSERT INTO {} (run_id, table_name, row_id, column_name, old_value, new_value) "
-                "VALUES (%s, %s, %s, %s, %s, %s)"
-            ).format(session.control("sync_changes")),
-            run_id,
-            table,
-            row_id,
-            column,
-            json_or_null(cell.value),
-            json_or_null(value),
+        entry = S("SELECT {}, {}, {}::jsonb, {}").format(
+            sql.Literal(row_id), sql.Literal(column), sql.Literal(json_or_null(cell.value)), document
         )
+        session.execute(write_entries(session.settings.crm_schema, run_id, table, entry))
         session.count(run_id, {table: {"updated": 1}})
         return run_id
 

@@ -20,7 +20,6 @@ from target_crm.operations.undo_remove import remove_rows
 from target_crm.operations.undo_restore import restore_items, return_rows
 from target_crm.operations.undo_through import restore_links
 from target_crm.operations.undo_work import KeptFor, Undone, Work
-from target_crm.sql.spec import S
 from target_crm.sql.undo_restore import UndoSpec
 
 # So many values of an undo are shown before it is done.
@@ -121,10 +120,7 @@ def _written(session: Session, new_run: int) -> list[Row]:
     """The first values that the undo writes; the documents' own entries are left out."""
     documents = sorted({live.mapping.raw_fields for live in session.tables.values()})
     return session.rows(
-        S(
-            "SELECT table_name, row_id, column_name, old_value, new_value FROM {} WHERE run_id = %s "
-            "AND column_name <> ALL(%s) ORDER BY id LIMIT {}"
-        ).format(session.control("sync_changes"), sql.Literal(SHOWN_CHANGES)),
+        session.query("history.sql", "first_values", most=sql.Literal(SHOWN_CHANGES)),
         new_run,
         documents,
     )
@@ -162,13 +158,7 @@ class _RollBack(Exception):
 def _check(session: Session, run: int) -> None:
     runs.close_dead_runs(session.connection, session.settings.crm_schema)
     session.connection.commit()
-    found = session.rows(
-        S(
-            "SELECT status, counts, EXISTS (SELECT FROM {} AS c WHERE c.run_id = r.id) AS has_journal "
-            "FROM {} AS r WHERE id = %s"
-        ).format(session.control("sync_changes"), session.control("sync_runs")),
-        run,
-    )
+    found = session.rows(session.query("history.sql", "find_undoable"), run)
     if not found:
         raise unknown_run(session, run)
     if found[0]["status"] == "running":

@@ -22,12 +22,7 @@ def written(session: Session, run: int, table: str | None = None) -> dict[str, d
     if not found:
         raise unknown_run(session, run)
     rows = session.rows(
-        S(
-            "SELECT c.table_name, c.row_id, "
-            "CASE WHEN bool_or(c.column_name = '*' AND c.new_value IS NULL) THEN 'removed' "
-            "WHEN bool_or(c.column_name = '*' AND c.old_value IS NULL) THEN 'inserted' ELSE 'updated' END AS kind "
-            "FROM {} AS c WHERE c.run_id = %s AND (%s::text IS NULL OR c.table_name = %s) GROUP BY 1, 2 ORDER BY 1, 2"
-        ).format(session.control("sync_changes")),
+        session.query("history.sql", "find_written"),
         run,
         table,
         table,

@@ -343,7 +343,9 @@ def row_of(live: LiveTable, account: int, amo_id: int, schema: str) -> sql.Compo
         )
     columns = S(", ").join(S("crm.{}").format(I(column.name)) for column in table.columns)
     return S(
-        "SELECT crm.{id}::text, (SELECT to_jsonb(x) FROM (SELECT {columns}) AS x) FROM {table} AS crm WHERE {where}"
+        """
+        SELECT crm.{id}::text, (SELECT to_jsonb(held) FROM (SELECT {columns}) AS held) FROM {table} AS crm WHERE {where}
+        """
     ).format(id=I(table.id), columns=columns, table=live.identifier, where=where)
 
 

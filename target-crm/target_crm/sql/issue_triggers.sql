@@ -5,8 +5,8 @@ DECLARE
 BEGIN
     IF run <> '' THEN
         INSERT INTO {schema}.sync_issue_changes (run_id, table_name, row_id, old_row, new_row)
-        SELECT run::bigint, TG_TABLE_NAME, o.id, pg_catalog.to_jsonb(o), pg_catalog.to_jsonb(n)
-        FROM before AS o JOIN after AS n ON n.id = o.id;
+        SELECT run::bigint, TG_TABLE_NAME, before.id, pg_catalog.to_jsonb(before), pg_catalog.to_jsonb(after)
+        FROM before JOIN after ON after.id = before.id;
     END IF;
     RETURN NULL;
 END $$;

@@ -70,9 +70,12 @@ def written_mark(live: LiveTable, schema: str, row: str, old: sql.Composable, ne
         return new
     name = table.service[ROLE] or ""
     before = S(
-        "(SELECT (c.old_value #>> '{{}}')::{type} FROM {changes} AS c WHERE c.table_name = {table} "
-        "AND c.row_id = {row}.{id}::text AND c.column_name = {name} AND c.new_value = to_jsonb({deleted}) "
-        "AND c.old_value IS DISTINCT FROM c.new_value ORDER BY c.id DESC LIMIT 1)"
+        """
+        (SELECT (entry.old_value #>> '{{}}')::{type} FROM {changes} AS entry
+        WHERE entry.table_name = {table} AND entry.row_id = {row}.{id}::text AND entry.column_name = {name}
+            AND entry.new_value = to_jsonb({deleted}) AND entry.old_value IS DISTINCT FROM entry.new_value
+        ORDER BY entry.id DESC LIMIT 1)
+        """
     ).format(
         type=trusted(live.columns[name].type_sql),
         changes=I(schema, "sync_changes"),

@@ -18,10 +18,10 @@ def _encoding(live: LiveTable) -> str:
 
 
 def _is_claimed(live: LiveTable, account: int) -> sql.Composed:
-    """Whether row `t` belongs to a record of the account."""
+    """Whether row `crm` belongs to a record of the account."""
     table = live.mapping
-    return S("t.{} = {} AND t.{} IS NOT NULL{}").format(
-        I(table.account or ""), sql.Literal(account), I(table.amo_id or ""), of_stream(live, "t")
+    return S("crm.{} = {} AND crm.{} IS NOT NULL{}").format(
+        I(table.account or ""), sql.Literal(account), I(table.amo_id or ""), of_stream(live, "crm")
     )
 
 
@@ -37,25 +37,28 @@ def claimed_keys(live: LiveTable, rule: Rule, account: int, keys: Sequence[str])
         return None
     encoding, own = _encoding(live), _is_claimed(live, account)
     wanted = S("ANY({}::text[])").format(sql.Literal(list(keys)))
-    made = [[plain_key(p.kind, S("t.{}").format(I(c.name)), encoding) for c in p.columns] for p in rule.parts]
+    made = [[plain_key(p.kind, S("crm.{}").format(I(c.name)), encoding) for c in p.columns] for p in rule.parts]
     plain: list[sql.Composable] = list(made[0])
     if len(rule.parts) > 1:
         plain = [S(" || chr(31) || ").join(of_part for (of_part,) in made)]
     branches = [
-        S("SELECT {e} AS key FROM {t} AS t WHERE {own} AND {e} = {wanted}").format(
-            e=key, t=live.identifier, own=own, wanted=wanted
+        S("SELECT {key} AS key FROM {table} AS crm WHERE {own} AND {key} = {wanted}").format(
+            key=key, table=live.identifier, own=own, wanted=wanted
         )
         for key in plain
     ]
     for item_set in rule.parts[0].sets:
-        key = plain_key(rule.parts[0].kind, S("c.{}").format(I(item_set.columns["value"])), encoding)
+        key = plain_key(rule.parts[0].kind, S("item.{}").format(I(item_set.columns["value"])), encoding)
         branches.append(
             S(
-                "SELECT {e} AS key FROM {c} AS c JOIN {t} AS t ON t.{id} = c.{parent} WHERE {own} AND {e} = {wanted}"
+                """
+                SELECT {key} AS key FROM {items} AS item JOIN {table} AS crm ON crm.{id} = item.{parent}
+                WHERE {own} AND {key} = {wanted}
+                """
             ).format(
-                e=key,
-                c=live.sets[item_set.name].identifier,
-                t=live.identifier,
+                key=key,
+                items=live.sets[item_set.name].identifier,
+                table=live.identifier,
                 id=I(live.mapping.id),
                 parent=I(item_set.parent),
                 own=own,
@@ -78,15 +81,15 @@ def odd_rows(live: LiveTable, rule: Rule, account: int) -> sql.Composed:
 def _odd_values(live: LiveTable, part: Part, parts: int) -> list[sql.Composable]:
     encoding = _encoding(live)
     found: list[sql.Composable] = [
-        is_odd(part.kind, S("t.{}").format(I(c.name)), encoding, parts) for c in part.columns
+        is_odd(part.kind, S("crm.{}").format(I(c.name)), encoding, parts) for c in part.columns
     ]
     for item_set in part.sets:
         found.append(
-            S("EXISTS (SELECT FROM {} AS c WHERE c.{} = t.{} AND {})").format(
+            S("EXISTS (SELECT FROM {} AS item WHERE item.{} = crm.{} AND {})").format(
                 live.sets[item_set.name].identifier,
                 I(item_set.parent),
                 I(live.mapping.id),
-                is_odd(part.kind, S("c.{}").format(I(item_set.columns["value"])), encoding, parts),
+                is_odd(part.kind, S("item.{}").format(I(item_set.columns["value"])), encoding, parts),
             )
         )
     return found

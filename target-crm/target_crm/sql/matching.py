@@ -29,31 +29,41 @@ def rows_table(number: int) -> StagingTable:
     return StagingTable(_rows_name(number))
 
 
+def _has_no_id(live: LiveTable) -> sql.Composable:
+    """Whether row `crm` of the stream has no id of amoCRM."""
+    table = live.mapping
+    if table.match_only:
+        return S("true")
+    return S("crm.{} IS NULL{}").format(I(table.amo_id or ""), of_stream(live, "crm"))
+
+
 def is_free(live: LiveTable, schema: str) -> sql.Composed:
-    """Whether row `t` belongs to no record: it has no id of amoCRM and never had one (`sync_keys` would know)."""
+    """Whether row `crm` belongs to no record: it has no id of amoCRM and never had one (`sync_keys` would know)."""
     table = live.mapping
     if table.match_only:
         return S("true").format()
     return S(
-        "t.{} IS NULL{} AND NOT EXISTS (SELECT FROM {} AS k WHERE k.table_name = {} AND k.row_id = t.{}::text)"
-    ).format(I(table.amo_id or ""), of_stream(live, "t"), I(schema, "sync_keys"), sql.Literal(table.table), I(table.id))
+        """
+        {has_no_id} AND NOT EXISTS (
+            SELECT FROM {keys} AS known WHERE known.table_name = {name} AND known.row_id = crm.{id}::text
+        )
+        """
+    ).format(has_no_id=_has_no_id(live), keys=I(schema, "sync_keys"), name=sql.Literal(table.table), id=I(table.id))
 
 
 def some_free(live: LiveTable) -> sql.Composed:
     """One row if any row of the table has no id of amoCRM."""
-    table = live.mapping
-    free = S("true") if table.match_only else S("t.{} IS NULL{}").format(I(table.amo_id or ""), of_stream(live, "t"))
-    return S("SELECT 1 FROM {} AS t WHERE {} LIMIT 1").format(live.identifier, free)
+    return S("SELECT 1 FROM {} AS crm WHERE {} LIMIT 1").format(live.identifier, _has_no_id(live))
 
 
 def count_rows(live: LiveTable, schema: str, number: int, keys: Sequence[str]) -> sql.Composed:
     """How many of the rows with these keys are there, and have not been written to since that proposal was."""
     as_proposed: sql.Composable = S("true")
     if live.has_versions:
-        as_proposed = S("age(t.xmin) >= (SELECT age(p.xmin) FROM {} AS p WHERE p.id = {})").format(
-            I(schema, "sync_proposals"), sql.Literal(number)
-        )
-    return S("SELECT count(*) FROM {} AS t WHERE t.{} = ANY({}::text[]::{}[]) AND {}").format(
+        as_proposed = S(
+            "age(crm.xmin) >= (SELECT age(proposal.xmin) FROM {} AS proposal WHERE proposal.id = {})"
+        ).format(I(schema, "sync_proposals"), sql.Literal(number))
+    return S("SELECT count(*) FROM {} AS crm WHERE crm.{} = ANY({}::text[]::{}[]) AND {}").format(
         live.identifier,
         I(live.mapping.id),
         sql.Literal(list(keys)),
@@ -65,16 +75,20 @@ def count_rows(live: LiveTable, schema: str, number: int, keys: Sequence[str]) -
 def index_expressions(live: LiveTable, name: str) -> sql.Composed:
     """What an index of the table is made of, each as SQL."""
     return S(
-        "SELECT pg_catalog.pg_get_indexdef(x.indexrelid, n, true) FROM pg_catalog.pg_index AS x "
-        "JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid, generate_series(1, x.indnkeyatts) AS n "
-        "WHERE x.indrelid = {}::regclass AND i.relname = {} ORDER BY n"
+        """
+        SELECT pg_catalog.pg_get_indexdef(found.indexrelid, place, true)
+        FROM pg_catalog.pg_index AS found
+        JOIN pg_catalog.pg_class AS named ON named.oid = found.indexrelid,
+            generate_series(1, found.indnkeyatts) AS place
+        WHERE found.indrelid = {}::regclass AND named.relname = {} ORDER BY place
+        """
     ).format(sql.Literal(live.identifier.as_string()), sql.Literal(name))
 
 
 def rows_with(live: LiveTable, expressions: Sequence[str], values: str) -> sql.Composed:
     """The keys of rows whose values of these expressions (of PostgreSQL's own) are those of an error's DETAIL."""
     texts = [S("({})::text").format(trusted(e)) for e in expressions]
-    return S("SELECT t.{}::text FROM {} AS t WHERE {} = {} LIMIT 5").format(
+    return S("SELECT crm.{}::text FROM {} AS crm WHERE {} = {} LIMIT 5").format(
         I(live.mapping.id), live.identifier, S(" || ', ' || ").join(texts), sql.Literal(values)
     )
 
@@ -97,47 +111,62 @@ def index_rows(number: int) -> list[sql.Composed]:
 
 
 def read_rows(live: LiveTable, parts: Sequence[Part], condition: sql.Composable) -> sql.Composed:
-    """Key of each row `t` of which the condition is true (`is_free`), then for each part its values as text, those of
+    """Key of each row `crm` of which the condition is true (`is_free`), then for each part its values as text, those of
     related tables included."""
     values, joins = [], []
     for number, part in enumerate(parts):
-        found: list[sql.Composable] = [S("t.{}::text").format(I(c.name)) for c in part.columns]
+        found: list[sql.Composable] = [S("crm.{}::text").format(I(c.name)) for c in part.columns]
         for place, item_set in enumerate(part.sets):
-            alias = I(f"x{number}_{place}")
-            found.append(S("{}.v").format(alias))
-            child = live.sets[item_set.name]
+            items = I(f"items_{number}_{place}")
+            found.append(S("{}.texts").format(items))
             joins.append(
                 S(
-                    "LEFT JOIN (SELECT c.{parent} AS parent, string_agg(c.{value}::text, ' , ') AS v FROM {table} AS c "
-                    "GROUP BY c.{parent}) AS {alias} ON {alias}.parent = t.{id}"
+                    """
+                    LEFT JOIN (
+                        SELECT item.{parent} AS parent, string_agg(item.{value}::text, ' , ') AS texts
+                        FROM {table} AS item GROUP BY item.{parent}
+                    ) AS {items} ON {items}.parent = crm.{id}
+                    """
                 ).format(
                     parent=I(item_set.parent),
                     value=I(item_set.columns["value"]),
-                    table=child.identifier,
-                    alias=alias,
+                    table=live.sets[item_set.name].identifier,
+                    items=items,
                     id=I(live.mapping.id),
                 )
             )
         values.append(found[0] if len(found) == 1 else S("concat_ws(' , ', {})").format(comma(found)))
-    return S("SELECT t.{}::text{} FROM {} AS t {} WHERE {}").format(
+    return S("SELECT crm.{}::text{} FROM {} AS crm {} WHERE {}").format(
         I(live.mapping.id), tail(values), live.identifier, S(" ").join(joins), condition
+    )
+
+
+def _given(keys: Sequence[tuple[int, int]]) -> sql.Composed:
+    """Keys of records (account, id) as rows `given`, with their places from 1."""
+    accounts, ids = ("{" + ",".join(str(key[place]) for key in keys) + "}" for place in range(2))
+    return S("unnest({}::bigint[], {}::bigint[]) WITH ORDINALITY AS given(account_id, amo_id, place)").format(
+        sql.Literal(accounts), sql.Literal(ids)
     )
 
 
 def inserted_in(live: LiveTable, schema: str, run_id: int, keys: Sequence[tuple[int, int]]) -> sql.Composed:
     """Of the records with these keys the places, from 1, of those that a run has given new rows."""
-    accounts, ids = ("{" + ",".join(str(key[place]) for key in keys) + "}" for place in range(2))
     return S(
-        "SELECT x.n FROM unnest({}::bigint[], {}::bigint[]) WITH ORDINALITY AS x(a, i, n) "
-        "JOIN {} AS k ON k.account_id = x.a AND k.table_name = {name} AND k.amo_id = x.i "
-        "WHERE EXISTS (SELECT FROM {} AS c WHERE c.row_id = k.row_id AND c.table_name = {name} AND c.run_id = {} "
-        "AND c.column_name = '*' AND c.old_value IS NULL)"
+        """
+        SELECT given.place FROM {given}
+        JOIN {keys} AS known
+            ON known.account_id = given.account_id AND known.table_name = {name} AND known.amo_id = given.amo_id
+        WHERE EXISTS (
+            SELECT FROM {changes} AS change
+            WHERE change.row_id = known.row_id AND change.table_name = {name} AND change.run_id = {run}
+                AND change.column_name = '*' AND change.old_value IS NULL
+        )
+        """
     ).format(
-        sql.Literal(accounts),
-        sql.Literal(ids),
-        I(schema, "sync_keys"),
-        I(schema, "sync_changes"),
-        sql.Literal(run_id),
+        given=_given(keys),
+        keys=I(schema, "sync_keys"),
+        changes=I(schema, "sync_changes"),
+        run=sql.Literal(run_id),
         name=sql.Literal(live.mapping.table),
     )
 
@@ -146,86 +175,106 @@ def new_keys(live: LiveTable, schema: str, keys: Sequence[tuple[int, int]]) -> s
     """Of the records with these keys the places, from 1, of those that have no row and never had one."""
     table = live.mapping
     joined: sql.Composable = S("")
-    condition: sql.Composable = S("k.row_id IS NULL")
+    has_no_row: sql.Composable = S("")
     if not table.match_only:
-        joined = S("LEFT JOIN {} AS t ON t.{} = x.a AND t.{} = x.i{}").format(
-            live.identifier, I(table.account or ""), I(table.amo_id or ""), of_stream(live, "t")
+        joined = S("LEFT JOIN {} AS crm ON crm.{} = given.account_id AND crm.{} = given.amo_id{}").format(
+            live.identifier, I(table.account or ""), I(table.amo_id or ""), of_stream(live, "crm")
         )
-        condition = S("k.row_id IS NULL AND t.{} IS NULL").format(I(table.id))
-    accounts, ids = ("{" + ",".join(str(key[place]) for key in keys) + "}" for place in range(2))
+        has_no_row = S(" AND crm.{} IS NULL").format(I(table.id))
     return S(
-        "SELECT x.n FROM unnest({}::bigint[], {}::bigint[]) WITH ORDINALITY AS x(a, i, n) {} "
-        "LEFT JOIN {} AS k ON k.account_id = x.a AND k.table_name = {} AND k.amo_id = x.i WHERE {}"
+        """
+        SELECT given.place FROM {given}
+        {joined}
+        LEFT JOIN {keys} AS known
+            ON known.account_id = given.account_id AND known.table_name = {name} AND known.amo_id = given.amo_id
+        WHERE known.row_id IS NULL{has_no_row}
+        """
     ).format(
-        sql.Literal(accounts),
-        sql.Literal(ids),
-        joined,
-        I(schema, "sync_keys"),
-        sql.Literal(table.table),
-        condition,
+        given=_given(keys),
+        joined=joined,
+        keys=I(schema, "sync_keys"),
+        name=sql.Literal(table.table),
+        has_no_row=has_no_row,
     )
 
 
 _RECORDS, _PAIRS = StagingTable("match_records"), StagingTable("match_pairs")
 CREATE_RECORDS = [
     drop("match_records"),
-    create("match_records", S("rec bigint, a bigint, rule integer, key text, refused text[]"), stays=True),
+    create(
+        "match_records",
+        S("record_number bigint, account_id bigint, rule integer, key text, refused text[]"),
+        stays=True,
+    ),
 ]
-COPY_RECORDS = S("COPY {} (rec, a, rule, key, refused) FROM STDIN").format(_RECORDS)
-INDEX_RECORDS = [S("CREATE INDEX ON {} (rec, rule)").format(_RECORDS), S("ANALYZE {}").format(_RECORDS)]
+COPY_RECORDS = S("COPY {} (record_number, account_id, rule, key, refused) FROM STDIN").format(_RECORDS)
+INDEX_RECORDS = [S("CREATE INDEX ON {} (record_number, rule)").format(_RECORDS), S("ANALYZE {}").format(_RECORDS)]
 
 
 def hits(number: int) -> sql.Composed:
     """Of the staged records those that share a key with a row: record, the strongest such rule, one such row."""
     return S(
-        "SELECT m.rec, m.rule, min(r.row_id) FROM {} AS m JOIN {} AS r ON r.key = m.key "
-        "AND r.rule = m.rule GROUP BY m.rec, m.rule ORDER BY m.rec, m.rule"
+        """
+        SELECT record.record_number, record.rule, min(alike.row_id)
+        FROM {} AS record
+        JOIN {} AS alike ON alike.key = record.key AND alike.rule = record.rule
+        GROUP BY record.record_number, record.rule ORDER BY record.record_number, record.rule
+        """
     ).format(_RECORDS, rows_table(number))
 
 
 def find_pairs(live: LiveTable, schema: str, number: int, rules: int) -> list[sql.Composed]:
     """The table crm_match_pairs: records and rows that share a key of one of the first `rules` rules.
 
-    `keys` are those that they share, `crowded` tells that more rows share one than are looked at.
+    `keys` are those that they share, `is_crowded` tells that more rows share one than are looked at.
     """
     table = live.mapping
-    taken: sql.Composable = S("")
+    not_taken: sql.Composable = S("")
     if table.match_only:
-        taken = S(
-            "AND NOT EXISTS (SELECT FROM {} AS k WHERE k.account_id = m.a AND k.table_name = {} "
-            "AND k.row_id = r.row_id)"
+        not_taken = S(
+            """
+            AND NOT EXISTS (
+                SELECT FROM {} AS known
+                WHERE known.account_id = record.account_id AND known.table_name = {} AND known.row_id = alike.row_id
+            )
+            """
         ).format(I(schema, "sync_keys"), sql.Literal(table.table))
-    free = S("true") if table.match_only else S("t.{} IS NULL").format(I(table.amo_id or ""))
-    still = S("EXISTS (SELECT FROM {} AS t WHERE t.{} = r.row_id::{} AND {})").format(
-        live.identifier, I(table.id), trusted(live.columns[table.id].type_sql), free
-    )
     query = S(
-        "SELECT m.rec, m.rule, r.row_id, array_agg(m.key) AS keys, "
-        "bool_or(r.n > {most}) AS crowded FROM {records} AS m JOIN (SELECT x.*, "
-        "row_number() OVER w AS place, count(*) OVER (PARTITION BY x.rule, x.key) AS n "
-        "FROM {rows} AS x "
-        "WHERE (x.rule, x.key) IN (SELECT rule, key FROM {records}) "
-        "WINDOW w AS (PARTITION BY x.rule, x.key ORDER BY length(x.row_id), x.row_id)) AS r "
-        "ON r.rule = m.rule AND r.key = m.key "
-        "WHERE m.rule < {rules} AND r.place <= {most} AND r.row_id <> ALL(m.refused) AND {still} {taken} "
-        "GROUP BY m.rec, m.rule, r.row_id"
+        """
+        SELECT record.record_number, record.rule, alike.row_id, array_agg(record.key) AS keys,
+            bool_or(alike.rows_of_key > {most}) AS is_crowded
+        FROM {records} AS record
+        JOIN (
+            SELECT keyed.*, row_number() OVER shortest_first AS place,
+                count(*) OVER (PARTITION BY keyed.rule, keyed.key) AS rows_of_key
+            FROM {rows} AS keyed
+            WHERE (keyed.rule, keyed.key) IN (SELECT rule, key FROM {records})
+            WINDOW shortest_first AS (PARTITION BY keyed.rule, keyed.key ORDER BY length(keyed.row_id), keyed.row_id)
+        ) AS alike ON alike.rule = record.rule AND alike.key = record.key
+        WHERE record.rule < {rules} AND alike.place <= {most} AND alike.row_id <> ALL(record.refused)
+            AND EXISTS (SELECT FROM {table} AS crm WHERE crm.{id} = alike.row_id::{type} AND {free}) {not_taken}
+        GROUP BY record.record_number, record.rule, alike.row_id
+        """
     ).format(
         most=sql.Literal(MOST_OF_A_KEY),
         records=_RECORDS,
         rows=rows_table(number),
         rules=sql.Literal(rules),
-        still=still,
-        taken=taken,
+        table=live.identifier,
+        id=I(table.id),
+        type=trusted(live.columns[table.id].type_sql),
+        free=S("true") if table.match_only else S("crm.{} IS NULL").format(I(table.amo_id or "")),
+        not_taken=not_taken,
     )
     return [drop("match_pairs"), make("match_pairs", query, stays=True), S("ANALYZE {}").format(_PAIRS)]
 
 
 def _of_deleted_row(live: LiveTable) -> sql.Composable:
-    """Whether the row of pair `p` is marked as deleted in the CRM."""
+    """Whether the row of `pair` is marked as deleted in the CRM."""
     if live.mapping.match_only or live.mapping.service.get(ROLE) is None:
         return S("false")
-    return S("EXISTS (SELECT FROM {} AS t WHERE t.{} = p.row_id::{} AND {})").format(
-        live.identifier, I(live.mapping.id), trusted(live.columns[live.mapping.id].type_sql), is_marked(live, "t")
+    return S("EXISTS (SELECT FROM {} AS crm WHERE crm.{} = pair.row_id::{} AND {})").format(
+        live.identifier, I(live.mapping.id), trusted(live.columns[live.mapping.id].type_sql), is_marked(live, "crm")
     )
 
 
@@ -233,10 +282,21 @@ def read_pairs(live: LiveTable, number: int) -> sql.Composed:
     """Each pair with the stronger rules that contradict it (both sides have values, and none in common), the keys that
     it shares, whether the rows of one are too many, and whether the row is marked as deleted."""
     return S(
-        "SELECT p.rec, p.rule, p.row_id, p.keys, p.crowded, {marked} AS marked, "
-        "ARRAY(SELECT DISTINCT a.rule FROM {records} AS a WHERE a.rec = p.rec AND a.rule < p.rule "
-        "AND EXISTS (SELECT FROM {rows} AS b WHERE b.row_id = p.row_id AND b.rule = a.rule) "
-        "AND NOT EXISTS (SELECT FROM {rows} AS b JOIN {records} AS c ON c.rule = b.rule AND c.key = b.key "
-        "WHERE b.row_id = p.row_id AND b.rule = a.rule AND c.rec = p.rec)) AS against "
-        "FROM {pairs} AS p ORDER BY p.rule, p.rec, length(p.row_id), p.row_id"
+        """
+        SELECT pair.record_number, pair.rule, pair.row_id, pair.keys, pair.is_crowded, {marked} AS is_marked,
+            ARRAY(
+                SELECT DISTINCT stronger.rule FROM {records} AS stronger
+                WHERE stronger.record_number = pair.record_number AND stronger.rule < pair.rule
+                    AND EXISTS (
+                        SELECT FROM {rows} AS held WHERE held.row_id = pair.row_id AND held.rule = stronger.rule
+                    )
+                    AND NOT EXISTS (
+                        SELECT FROM {rows} AS held
+                        JOIN {records} AS given ON given.rule = held.rule AND given.key = held.key
+                        WHERE held.row_id = pair.row_id AND held.rule = stronger.rule
+                            AND given.record_number = pair.record_number
+                    )
+            ) AS contradicting
+        FROM {pairs} AS pair ORDER BY pair.rule, pair.record_number, length(pair.row_id), pair.row_id
+        """
     ).format(rows=rows_table(number), records=_RECORDS, pairs=_PAIRS, marked=_of_deleted_row(live))

@@ -13,8 +13,8 @@ from target_crm.sql.spec import I, S, of_stream
 def find_values(parent: LiveTable, column: str, keys: Iterable[object]) -> sql.Composed:
     """Pairs (row key as text, value) of a column of the parent's rows; whole numbers as such, all else as text."""
     is_number = parent.columns[column].family == "integer"
-    value = (S("t.{}::bigint") if is_number else S("t.{}::text")).format(I(column))
-    return S("SELECT t.{id}::text, {} FROM {} AS t WHERE t.{id} = ANY({}::text[]::{}[])").format(
+    value = (S("crm.{}::bigint") if is_number else S("crm.{}::text")).format(I(column))
+    return S("SELECT crm.{id}::text, {} FROM {} AS crm WHERE crm.{id} = ANY({}::text[]::{}[])").format(
         value,
         parent.identifier,
         sql.Literal(sorted(map(str, keys))),
@@ -32,11 +32,11 @@ def find_rows(parent: LiveTable, schema: str, account: int, amo_ids: Iterable[in
     table = parent.mapping
     given, wanted = sql.Literal(account), sql.Literal("{" + ",".join(map(str, amo_ids)) + "}")
     is_number = parent.columns[table.id].family == "integer"
-    key = (S("t.{}::bigint") if is_number else S("t.{}::text")).format(I(table.id))
-    locked = S(" FOR KEY SHARE OF t") if lock else S("")
+    key = (S("crm.{}::bigint") if is_number else S("crm.{}::text")).format(I(table.id))
+    locked = S(" FOR KEY SHARE OF crm") if lock else S("")
     if not table.match_only:
         return (
-            S("SELECT t.{}, {} FROM {} AS t WHERE t.{} = {} AND t.{} = ANY({}::bigint[]){}").format(
+            S("SELECT crm.{}, {} FROM {} AS crm WHERE crm.{} = {} AND crm.{} = ANY({}::bigint[]){}").format(
                 I(table.amo_id or ""),
                 key,
                 parent.identifier,
@@ -44,13 +44,15 @@ def find_rows(parent: LiveTable, schema: str, account: int, amo_ids: Iterable[in
                 given,
                 I(table.amo_id or ""),
                 wanted,
-                of_stream(parent, "t"),
+                of_stream(parent, "crm"),
             )
             + locked
         )
     return S(
-        "SELECT k.amo_id, {key} FROM {keys} AS k JOIN {table} AS t ON t.{id} = k.row_id::{type} "
-        "WHERE k.account_id = {account} AND k.table_name = {name} AND k.amo_id = ANY({wanted}::bigint[])"
+        """
+        SELECT known.amo_id, {key} FROM {keys} AS known JOIN {table} AS crm ON crm.{id} = known.row_id::{type}
+        WHERE known.account_id = {account} AND known.table_name = {name} AND known.amo_id = ANY({wanted}::bigint[])
+        """
     ).format(
         account=given,
         wanted=wanted,

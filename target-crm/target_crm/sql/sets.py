@@ -285,8 +285,8 @@ def left_over(s: SetSpec) -> sql.Composed:
 def has_triggers(table: str) -> sql.Composed:
     """One row if triggers run before rows of the table are written (tgtype: 1 for each row, 2 before)."""
     return S(
-        "SELECT 1 FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid = {}::regclass AND NOT g.tgisinternal "
-        "AND g.tgtype & 3 = 3 LIMIT 1"
+        "SELECT 1 FROM pg_catalog.pg_trigger AS own WHERE own.tgrelid = {}::regclass AND NOT own.tgisinternal "
+        "AND own.tgtype & 3 = 3 LIMIT 1"
     ).format(sql.Literal(table))
 
 

@@ -69,7 +69,7 @@ def left_document(live: LiveTable, row: str) -> sql.Composed:
         else S("{}.{}").format(I(row), I(name))
         for name in left_columns(live)
     ]
-    return S("(SELECT to_jsonb(x) FROM (SELECT {}) AS x)").format(S(", ").join(values))
+    return S("(SELECT to_jsonb(held) FROM (SELECT {}) AS held)").format(S(", ").join(values))
 
 
 def as_made(column: LiveColumn, value: sql.Composable) -> sql.Composed:

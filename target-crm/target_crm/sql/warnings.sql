@@ -55,3 +55,33 @@ FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[]) AS loaded(accoun
 WHERE known.resolved_at IS NULL AND known.code IN ('W_ROW_HELD', 'W_RECORD_WAITS') AND known.account_id = loaded.account_id
     AND known.table_name = loaded.table_name AND known.amo_id = loaded.amo_id
     AND known.column_name = loaded.column_name
+
+-- name: group
+-- By table, column and code: how many, since when, the last one as an example, and the numbers of the last five.
+SELECT
+    table_name, column_name, code, count(*) AS cells, min(created_at) AS first_at,
+    (array_agg(value ORDER BY id DESC))[1] AS value, (array_agg(args ORDER BY id DESC))[1] AS args,
+    (array_agg(id ORDER BY id DESC))[1:5] AS ids
+FROM {sync_warnings} WHERE {condition}
+GROUP BY table_name, column_name, code ORDER BY count(*) DESC, table_name, column_name, code LIMIT %s
+
+-- name: find
+-- With the key of the row of each, where there is one. {condition} is over `warning`.
+SELECT
+    warning.id, warning.run_id, warning.stream, warning.account_id, warning.amo_id, warning.table_name,
+    warning.column_name, warning.value, warning.code, warning.args, warning.created_at,
+    coalesce(warning.row_id, known.row_id) AS row_id
+FROM {sync_warnings} AS warning
+LEFT JOIN {sync_keys} AS known
+    ON known.account_id = warning.account_id AND known.table_name = warning.table_name
+    AND known.amo_id = warning.amo_id
+WHERE {condition} ORDER BY warning.id {direction} LIMIT %s
+
+-- name: discard
+UPDATE {sync_warnings} AS warning SET resolved_at = now(), resolution = %s WHERE {condition}
+
+-- name: forget_hashes
+-- What is known of records is forgotten, so that they are merged although they are the same.
+UPDATE {sync_keys} AS known SET record_hash = NULL
+FROM unnest(%s::bigint[], %s::bigint[]) AS given(account_id, amo_id)
+WHERE known.account_id = given.account_id AND known.table_name = %s AND known.amo_id = given.amo_id

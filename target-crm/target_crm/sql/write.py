@@ -63,23 +63,23 @@ def index_columns(live: LiveTable, name: str) -> sql.Composed:
     """The columns that an index of the table is made of, and those that its generated columns are worked out from."""
     return S(
         """
-        SELECT a.attname
-        FROM pg_catalog.pg_index AS x
-        JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid
-        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = x.indrelid AND (
-            a.attnum = ANY(x.indkey) OR EXISTS (
-                SELECT FROM pg_catalog.pg_depend AS d
-                WHERE d.refobjid = x.indrelid AND d.refobjsubid = a.attnum AND (
-                    d.objid = i.oid
-                    OR (d.objid = x.indrelid AND d.objsubid = ANY(x.indkey))
-                    OR d.objid IN (
-                        SELECT e.oid FROM pg_catalog.pg_attrdef AS e
-                        WHERE e.adrelid = x.indrelid AND e.adnum = ANY(x.indkey)
+        SELECT attribute.attname
+        FROM pg_catalog.pg_index AS found
+        JOIN pg_catalog.pg_class AS named ON named.oid = found.indexrelid
+        JOIN pg_catalog.pg_attribute AS attribute ON attribute.attrelid = found.indrelid AND (
+            attribute.attnum = ANY(found.indkey) OR EXISTS (
+                SELECT FROM pg_catalog.pg_depend AS needed
+                WHERE needed.refobjid = found.indrelid AND needed.refobjsubid = attribute.attnum AND (
+                    needed.objid = named.oid
+                    OR (needed.objid = found.indrelid AND needed.objsubid = ANY(found.indkey))
+                    OR needed.objid IN (
+                        SELECT filled.oid FROM pg_catalog.pg_attrdef AS filled
+                        WHERE filled.adrelid = found.indrelid AND filled.adnum = ANY(found.indkey)
                     )
                 )
             )
         )
-        WHERE x.indrelid = {}::regclass AND i.relname = {} AND a.attnum > 0
+        WHERE found.indrelid = {}::regclass AND named.relname = {} AND attribute.attnum > 0
         """
     ).format(sql.Literal(live.identifier.as_string()), sql.Literal(name))
 

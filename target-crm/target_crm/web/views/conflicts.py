@@ -14,12 +14,13 @@ from target_crm.database.refusals import is_refusal
 from target_crm.operations import conflicts as settling
 from target_crm.operations.choices import entry_for, find_choices, read_value
 from target_crm.operations.conflict_lists import SORTS, find_sorted
-from target_crm.operations.conflicts import RULES, CellNow, Filter, cell_now, find_conflict, find_conflicts, resolve
+from target_crm.operations.conflicts import CellNow, Filter, cell_now, find_conflict, find_conflicts, resolve
 from target_crm.operations.explain import find_row
 from target_crm.operations.records import context_of, linked_table
 from target_crm.operations.search import rows_named
 from target_crm.operations.session import Row, UnknownError, column_of
 from target_crm.presentation.spreadsheet import as_text
+from target_crm.sql.conflicts import RULES
 from target_crm.web.page import COUNTED, PER_PAGE, Page, link, refusal_text
 
 _SAMPLE = 10
