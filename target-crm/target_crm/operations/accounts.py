@@ -98,13 +98,9 @@ def cards_of(session: Session, accounts: Accounts, rows: Iterable[tuple[str, str
         live = session.tables.get(table)
         if live is None or not accounts.urls or not {live.mapping.account, live.mapping.amo_id} <= live.columns.keys():
             continue
-        numbers = sql.SQL(
-            """
-            SELECT
-                crm.{id}::text AS key, crm.{account} AS account, crm.{number} AS number, crm.{raw}->'amo' AS record
-            FROM {table} AS crm WHERE crm.{id}::text = ANY({keys})
-            """
-        ).format(
+        numbers = session.query(
+            "records.sql",
+            "read_numbers",
             id=sql.Identifier(live.mapping.id),
             account=sql.Identifier(live.mapping.account or ""),
             number=sql.Identifier(live.mapping.amo_id or ""),

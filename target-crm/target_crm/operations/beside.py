@@ -119,12 +119,9 @@ def _candidate(live: LiveTable, key: str, row: Row | None) -> Candidate:
 def _rows(session: Session, live: LiveTable, keys: Iterable[str]) -> dict[str, Row]:
     """Rows by their keys as JSON values; those that are gone are left out."""
     name = live.mapping.id
-    statement = S(
-        """
-        SELECT crm.{id}::text AS key, to_jsonb(crm) AS row FROM {table} AS crm
-        WHERE crm.{id} = ANY(%s::text[]::{type}[])
-        """
-    ).format(id=I(name), table=live.identifier, type=S(live.columns[name].type_sql))
+    statement = session.query(
+        "records.sql", "read_rows", id=I(name), table=live.identifier, type=S(live.columns[name].type_sql)
+    )
     try:
         with session.connection.transaction():
             found = session.rows(statement, sorted(keys))

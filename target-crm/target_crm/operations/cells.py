@@ -97,12 +97,9 @@ def _records(session: Session, group: CellGroup) -> list[Row]:
     found: dict[str, Any] = {
         row["key"]: row["record"]
         for row in session.rows(
-            S(
-                """
-                SELECT crm.{id}::text AS key, (crm.{raw}->'amo')::text AS record FROM {table} AS crm
-                WHERE crm.{id} IN (SELECT {key} FROM unnest({keys}::text[]) AS given(key))
-                """
-            ).format(
+            session.query(
+                "records.sql",
+                "read_raw",
                 id=sql.Identifier(live.mapping.id),
                 raw=sql.Identifier(live.mapping.raw_fields),
                 table=live.identifier,

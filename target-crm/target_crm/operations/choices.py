@@ -95,10 +95,16 @@ def _by_keys(live: LiveTable, keys: Sequence[str]) -> sql.Composed:
 def _options(session: Session, live: LiveTable, condition: sql.Composable, limit: int = _MOST_FOUND) -> list[Option]:
     number = S("crm.{}").format(I(live.mapping.amo_id)) if live.mapping.amo_id in live.columns else S("NULL")
     rows: list[Row] = session.rows(
-        S(
-            "SELECT crm.{id}::text AS key, {name} AS name, {number} AS number FROM {table} AS crm WHERE {condition} "
-        ).format(id=I(live.mapping.id), name=name_sql(live), number=number, table=live.identifier, condition=condition)
-        + S("ORDER BY 2, 1 LIMIT {}").format(sql.Literal(limit))
+        session.query(
+            "records.sql",
+            "find_choices",
+            id=I(live.mapping.id),
+            label=name_sql(live),
+            number=number,
+            table=live.identifier,
+            condition=condition,
+            most=sql.Literal(limit),
+        )
     )
     names = [row["name"] for row in rows]
     return [

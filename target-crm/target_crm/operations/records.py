@@ -120,9 +120,14 @@ def names_of(session: Session, wanted: Iterable[tuple[str, str]]) -> dict[tuple[
 
 
 def _read_names(session: Session, live: LiveTable, key: str, name: sql.Composable, keys: set[str]) -> list[Row]:
-    statement = S(
-        "SELECT crm.{id}::text AS key, {name} AS name FROM {table} AS crm WHERE crm.{id} = ANY(%s::text[]::{type}[])"
-    ).format(id=I(key), name=name, table=live.identifier, type=S(live.columns[key].type_sql))
+    statement = session.query(
+        "records.sql",
+        "read_names",
+        id=I(key),
+        label=name,
+        table=live.identifier,
+        type=S(live.columns[key].type_sql),
+    )
     try:
         with session.connection.transaction():
             return session.rows(statement, sorted(keys))
@@ -214,10 +219,9 @@ def items_of(session: Session, live: LiveTable, row_id: str, limit: int = 50) ->
             continue
         s = item_set.item_set
         rows = session.rows(
-            S(
-                "SELECT crm.*, crm.{id}::text AS __key, ({untouched}) IS NOT TRUE AS __by_hand "
-                "FROM {table} AS crm WHERE crm.{parent} = {key} ORDER BY {order} LIMIT {limit}"
-            ).format(
+            session.query(
+                "records.sql",
+                "read_items",
                 id=I(s.id),
                 untouched=item_untouched(s, item_set.live, "crm"),
                 table=item_set.live.identifier,
@@ -225,8 +229,8 @@ def items_of(session: Session, live: LiveTable, row_id: str, limit: int = 50) ->
                 key=as_key(live, sql.Literal(row_id)),
                 order=S("crm.{}, crm.{}").format(I(s.columns["position"]), I(s.id))
                 if "position" in s.columns
-                else I(s.id),
-                limit=sql.Literal(limit),
+                else S("crm.{}").format(I(s.id)),
+                most=sql.Literal(limit),
             )
         )
         found.append((item_set, rows))

@@ -146,9 +146,19 @@ def _named(live: LiveTable, text: str) -> sql.Composed:
 def _read(session: Session, live: LiveTable, condition: sql.Composable, limit: int) -> list[Found] | None:
     """Rows that fulfil a condition; None where it took too long."""
     table = live.mapping
-    numbers = [S("crm.{}").format(I(c)) if c in live.columns else S("NULL") for c in (table.account, table.amo_id)]
-    statement = S("SELECT crm.{}::text, {}, {}, {} FROM {} AS crm WHERE {} LIMIT {}").format(
-        I(table.id), name_sql(live), *numbers, live.identifier, condition, sql.Literal(limit)
+    account, number = (
+        S("crm.{}").format(I(c)) if c in live.columns else S("NULL") for c in (table.account, table.amo_id)
+    )
+    statement = session.query(
+        "records.sql",
+        "find",
+        id=I(table.id),
+        label=name_sql(live),
+        account=account,
+        number=number,
+        table=live.identifier,
+        condition=condition,
+        most=sql.Literal(limit),
     )
     try:
         with session.connection.transaction():
