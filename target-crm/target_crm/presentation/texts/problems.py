@@ -228,8 +228,8 @@ RECORD_PROBLEMS: dict[str, Text] = {
     "E_INPUT_INCOMPLETE": Text(
         "The input is incomplete: {tap} ended before it had read everything.",
         "Данные пришли не полностью: {tap} завершился, не дочитав до конца.",
-        "What came is committed. The tap's log says why it ended; run it again.",
-        "Всё, что пришло, записано. Причина — в журнале тапа; запустите его ещё раз.",
+        "A load keeps all that it received. The tap's log says why it ended; run it again.",
+        "Загрузка сохраняет всё, что успело прийти. Причина — в журнале тапа; запустите его ещё раз.",
     ),
     "E_NO_MESSAGES": Text(
         "No Singer message was received: the tap ended before it wrote anything.",
