@@ -40,6 +40,8 @@ SEAM: dict[str, str | None] = {
     "singer_sdk.tap_base:Tap.sync_all": "self",
     "singer_sdk.tap_base:Tap._handle_termination": "self, signum, frame",
     "singer_sdk.tap_base:Tap.load_state": "self, state",
+    "singer_sdk.tap_base:Tap.setup_mapper": "self",
+    "singer_sdk.plugin_base:PluginBase.setup_mapper": "self",
     "singer_sdk.tap_base:Tap.invoke": "about, about_format, config, state, catalog",
     "singer_sdk.plugin_base:PluginBase._validate_config": "self, raise_errors",
     "singer_sdk.plugin_base:PluginBase.cb_config": "ctx, param, value",
@@ -91,6 +93,16 @@ class SeamTap(Tap):
     def state_document(self) -> dict[str, Any]:
         """The state, to be changed in place."""
         return cast("dict[str, Any]", self.state)
+
+    def setup_mapper(self) -> None:
+        """Register the streams for stream maps. Those that are not selected get all their properties: the SDK leaves
+        them none, and a map of all streams (`*`) then misses their keys."""
+        super(Tap, self).setup_mapper()
+        for entry in self.catalog.streams:
+            name, schema = entry.stream or entry.tap_stream_id, entry.schema.to_dict()
+            mask = entry.metadata.resolve_selection()
+            selected = get_selected_schema(name, schema, mask) if mask[()] else schema
+            self.mapper.register_raw_stream_schema(name, selected, entry.key_properties)
 
     def sync_all(self) -> None:  # type: ignore[misc]  # the SDK declares it final
         """Sync all streams."""

@@ -103,6 +103,12 @@ def test_stream_maps_of_the_sdk_work(start):
     assert "name" not in next(iter(output.records["contacts"].values()))
 
 
+def test_a_stream_map_of_all_streams_passes_by_those_that_are_not_selected(start):
+    output = start().run(stream_maps={"*": {"source": "'amo'"}})
+    assert output.code == 0, output.log[-1500:]
+    assert {record["source"] for records in output.records.values() for record in records.values()} == {"amo"}
+
+
 @pytest.mark.parametrize("offset", [-600, 600])
 def test_a_server_whose_clock_is_ten_minutes_off_loses_nothing(start, offset):
     tap = start()
