@@ -306,7 +306,7 @@ def review_page(result: Result) -> str:
         f"journal, half of them of one run, with {size['contacts']:,} contacts. Milliseconds from the request to the",
         f"end of the answer; the median may take {result['limit_ms']:.0f}. All are below it:",
         f"{'yes' if result['all_under_limit'] else 'no'}. The first start took {figure(result['start_seconds'])} s,",
-        "most of it for the page's indexes.",
+        "most of it for the page's indexes. The preview of an undo runs the undo and rolls it back; it has no limit.",
     )
     return told + "\n\n" + table(("page", "first", "median", "slowest"), rows)
 
