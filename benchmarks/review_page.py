@@ -150,7 +150,7 @@ def serving(url: str) -> Iterator[tuple[str, OpenerDirector, float]]:
         seconds = time.perf_counter() - started
         browser = build_opener(HTTPCookieProcessor())
         browser.open(address, timeout=60).read()
-        browser.addheaders = [("Authorization", f"Bearer {METRICS_TOKEN}")]
+        browser.addheaders.append(("Authorization", f"Bearer {METRICS_TOKEN}"))
         yield "http://" + urlsplit(address).netloc, browser, seconds
     finally:
         child.terminate()
