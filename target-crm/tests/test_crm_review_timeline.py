@@ -49,7 +49,7 @@ def test_a_value_is_put_back_and_that_can_be_undone(desk):
     form = page[page.index('name="entry"') - 200 :]
     fields = {name: hidden(form, name) for name in ("entry", "seen")}
     answer = desk.browser.post(address(desk, 503), fields)
-    assert "The earlier value is back." in plain(answer.text)
+    assert "The earlier value was restored." in plain(answer.text)
     assert desk.position(503) == "Бухгалтер"
     desk.browser.post(f"/runs/{desk.last_run()}/undo", {})
     assert desk.position(503) == "Главный бухгалтер"
