@@ -43,7 +43,7 @@ def test_lists_are_walked_by_key_and_show_each_entry_once(desk):
 
     conflicts = walk("/conflicts?column=email", r'name="id" value="(\d+)"')
     assert len(conflicts) == len(set(conflicts)) == 120
-    changes = walk("/runs/1?table=contacts&column=email", r'data-label="became" class="v">([\d,]+)')
+    changes = walk("/runs/1?table=contacts&column=email", r'data-label="After" class="v">([\d,]+)')
     assert len(changes) == len(set(changes)) == 1200
     assert "Contact · E-mail more than 1,000" in desk.browser.text("/runs/1")
 

@@ -67,7 +67,7 @@ def test_the_command_adds_lists_changes_and_removes_people_and_shows_no_password
     listed = users(crm, "list", "--json").stdout
     assert "Иван Петров" in listed
     assert "scrypt" not in listed
-    assert "did you mean Иван Петров" in users(crm, "remove", "Иван Петро").stderr
+    assert "Did you mean Иван Петров" in users(crm, "remove", "Иван Петро").stderr
     assert users(crm, "remove", "Иван Петров").exit_code == 0
     assert crm.execute("SELECT * FROM sync_users") == []
 
