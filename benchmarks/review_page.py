@@ -1,7 +1,8 @@
 """Every page of the review page over a large journal: 100,000 open conflicts, ten million entries.
 
 Each page is asked for over HTTP as a browser would, by the real command on a separate database. The size is chosen
-by `--conflicts` and `--changes`; what is measured is the time until the whole answer is there.
+by `--conflicts` and `--changes`; what is measured is the time until the whole answer is there. The database has the
+extension pg_trgm, as docs/review.md recommends: without it, a search by text reads all open conflicts.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def fill(url: str, size: dict[str, int]) -> None:
         [BIN / "target-crm", "--config", "ENV"], input=nothing, text=True, env=given, check=True, capture_output=True
     )
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
         connection.execute("SET search_path = crm; SET synchronous_commit = off; SET maintenance_work_mem = '1GB'")
         connection.execute(
             "INSERT INTO companies (name, amo_account_id, amo_id) "

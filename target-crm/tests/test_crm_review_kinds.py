@@ -161,3 +161,18 @@ def test_the_indexes_that_the_page_needs_are_made_in_a_database_that_is_there(cr
     assert not wanted & {r["indexname"] for r in crm.execute(query, crm.schema)}
     with serving(crm.config):
         assert wanted <= {r["indexname"] for r in crm.execute(query, crm.schema)}
+
+
+def test_texts_get_indexes_where_pg_trgm_is_in_a_schema_off_the_search_path(crm):
+    crm.load([])
+    crm.execute(
+        "DROP EXTENSION IF EXISTS pg_trgm CASCADE; CREATE SCHEMA letters; CREATE EXTENSION pg_trgm SCHEMA letters"
+    )
+    try:
+        with serving(crm.config):
+            pass
+        found = crm.execute("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = %s", crm.schema)
+        letters = {r["indexname"] for r in found if "letters.gin_trgm_ops" in r["indexdef"]}
+    finally:
+        crm.execute("DROP SCHEMA letters CASCADE")
+    assert {"sync_conflicts_letters", "review_companies_name_letters", "review_contacts_last_name_letters"} <= letters

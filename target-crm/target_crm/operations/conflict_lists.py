@@ -6,6 +6,7 @@ from psycopg import sql
 
 from target_crm.operations.conflicts import Filter, find_conflicts
 from target_crm.operations.session import Row, Session
+from target_crm.operations.trigrams import letters_index
 from target_crm.sql.conflicts import SIDES, value_text
 
 S = sql.SQL
@@ -49,13 +50,6 @@ def find_sorted(
 def text_indexes(session: Session) -> dict[str, sql.Composed]:
     """By name, an index for the search in the values of open conflicts, where the database has the extension pg_trgm:
     without it each search reads all of them."""
-    if not session.rows(S("SELECT FROM pg_extension WHERE extname = 'pg_trgm'")):
-        return {}
-    name = "sync_conflicts_letters"
-    return {
-        name: S("CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} USING gin ({}) WHERE resolved_at IS NULL").format(
-            sql.Identifier(name),
-            session.control("sync_conflicts"),
-            S(", ").join(S("{} gin_trgm_ops").format(value_text(side)) for side in SIDES),
-        )
-    }
+    texts = [value_text(side) for side in SIDES]
+    open_ones = S("resolved_at IS NULL")
+    return letters_index(session, "sync_conflicts_letters", session.control("sync_conflicts"), texts, open_ones)

@@ -14,6 +14,7 @@ from target_crm.normalise.phones import parse_phone
 from target_crm.operations.labels import natural_order
 from target_crm.operations.records import name_columns, name_sql
 from target_crm.operations.session import Session, SetTable
+from target_crm.operations.trigrams import letters_index
 from target_crm.sql.spec import I, S
 
 MOST_FOUND = 20
@@ -92,14 +93,9 @@ def search_indexes(session: Session) -> dict[str, sql.Composed]:
             found[name] = S("CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} ({})").format(
                 I(name), item_set.live.identifier, I(value)
             )
-    if not session.rows(S("SELECT FROM pg_extension WHERE extname = 'pg_trgm'")):
-        return found
     for live in session.tables.values():
         for column in name_columns(live):
-            name = f"review_{live.name}_{column}_letters"
-            found[name] = S("CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} USING gin ({} gin_trgm_ops)").format(
-                I(name), live.identifier, I(column)
-            )
+            found |= letters_index(session, f"review_{live.name}_{column}_letters", live.identifier, [I(column)])
     return found
 
 

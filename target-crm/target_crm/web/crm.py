@@ -26,6 +26,7 @@ from target_crm.operations.conflict_lists import text_indexes
 from target_crm.operations.conflicts import rule_indexes
 from target_crm.operations.search import search_indexes
 from target_crm.operations.session import NothingYetError, Session, prepare_session, require_server
+from target_crm.operations.trigrams import install_trigrams
 from target_crm.operations.users import User, find_user, has_users
 
 logger = logging.getLogger("target-crm")
@@ -144,6 +145,7 @@ class Crm:
         with self._database.connect(autocommit=True, name="target-crm-admin serve") as connection:
             if schema_version(connection, schema) is None:
                 return
+            install_trigrams(Session(self.settings, connection), tell)
             for name, statement in self._indexes(connection).items():
                 if _is_valid(connection, schema, name):
                     continue
