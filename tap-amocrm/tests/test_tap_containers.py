@@ -42,7 +42,7 @@ def test_a_user_without_a_passwd_entry_reads_everything(start, share):
 def test_a_token_file_below_a_home_that_is_not_there_is_one_sentence(start):
     done = run_as_nobody(start(), **OAUTH, token_file="~/tokens.json", share_throttle=False)
     assert done.returncode == 1
-    assert "Setting token_file: ~/tokens.json is below the home folder, and this user has none." in done.stderr
+    assert "Setting token_file: ~/tokens.json is below the home folder, but this user has none." in done.stderr
     assert "Traceback" not in done.stderr
 
 

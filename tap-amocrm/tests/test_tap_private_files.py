@@ -219,7 +219,7 @@ def test_token_and_metrics_files_of_another_user_are_refused(bent, tmp_path):
 def test_a_metrics_file_that_holds_something_else_stays_as_it_is(bent, tmp_path):
     file = tmp_path / "letter.txt"
     file.write_text("Dear Anna")
-    assert "holds something else than metrics" in str(read(bent, metrics_file=str(file)).error)
+    assert "does not contain metrics" in str(read(bent, metrics_file=str(file)).error)
     assert file.read_text() == "Dear Anna"
     assert bent.seen == []
 

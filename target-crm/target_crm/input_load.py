@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 import psycopg
+from singer_sdk.exceptions import InvalidInputLine, RecordsWithoutSchemaException
 
 from target_crm.config.database_url import without_secrets
 from target_crm.config.settings import Settings
@@ -188,7 +189,7 @@ class InputLoad:
         if message.type == "RECORD":
             self._record(load, message, number)
         elif message.type == "SCHEMA":
-            self._schema(parts, message, line, number)
+            self._schema(parts, message, number)
         elif message.type == "STATE":
             parts.state(bytes(message.value))
         elif message.type == "ACTIVATE_VERSION":
@@ -205,25 +206,25 @@ class InputLoad:
         if stream is None or not record:
             load.reject(stream, record, Problem("E_MESSAGE_INCOMPLETE", {"line": number}))
             return
+        if stream not in self._schemas:
+            msg = f"Line {number}: a record of stream {stream} came before its SCHEMA."
+            raise RecordsWithoutSchemaException(msg)
         if load.knows(stream):
-            if stream not in self._schemas:
-                # The mapping says what becomes of it; the SCHEMA would only say more of the account.
-                load.outcome.before_schema[stream] += 1
             load.add(stream, record)
         elif self._comparison is not None:
             self._comparison.passed[stream] += 1
         elif stream not in load.mapping.ignored:
             self._skipped[stream] += 1
 
-    def _schema(self, parts: LoadParts, message: Message, line: bytes, number: int) -> None:
+    def _schema(self, parts: LoadParts, message: Message, number: int) -> None:
         stream, load = message.stream, parts.load
-        schema = msgspec.json.decode(message.schema) if bytes(message.schema) else None
-        if stream is None or not isinstance(schema, dict):
-            load.reject(None, line, Problem("E_SCHEMA_INCOMPLETE", {"line": number}))
-            return
-        if not isinstance(schema.get("properties"), dict):
-            # JSON Schema allows that: it says nothing of any property.
-            schema = {**schema, "properties": {}}
+        if stream is None or not bytes(message.schema):
+            msg = f"Line {number}: a SCHEMA message needs stream and schema."
+            raise InvalidInputLine(msg)
+        schema = msgspec.json.decode(message.schema)
+        if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+            msg = f"Line {number}: the SCHEMA of stream {stream} has no properties."
+            raise InvalidInputLine(msg)
         if self._comparison is None and is_verification(schema):
             raise VerificationInputError.of("E_INPUT_OF_VERIFICATION")
         self._schemas.add(stream)

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
 from singer_sdk import Sink, Target
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.exceptions import ConfigValidationError, InvalidInputLine, RecordsWithoutSchemaException
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.plugin_base import _ConfigInput
@@ -121,7 +121,7 @@ class TargetCRM(Target):
         logger.addFilter(VisibleText())
         try:
             super().invoke(**kwargs)
-        except TargetError as error:
+        except (TargetError, InvalidInputLine, RecordsWithoutSchemaException) as error:
             logger.error("%s", error)
             sys.exit(1)
         except ConfigValidationError as error:

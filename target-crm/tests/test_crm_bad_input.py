@@ -138,12 +138,12 @@ def test_a_wrong_password_never_shows(crm):
     assert "s3cret" not in done.stdout + done.stderr
 
 
-def test_a_record_before_its_schema_is_loaded_with_a_warning(crm):
+def test_a_record_before_its_schema_ends_the_run_naming_the_line(crm):
     done = command(crm, crm.messages("contacts", {"id": 1}))
-    assert done.returncode == 0, done.stderr
-    assert [r["amo_id"] for r in crm.rows("contacts")] == [1]
-    assert done.stderr.count("1 records of stream contacts came before its SCHEMA") == 1
-    assert notices(crm) == ["W_RECORDS_BEFORE_SCHEMA"]
+    assert done.returncode == 1
+    (message,) = errors(done)
+    assert "Line 1" in message
+    assert "contacts" in message
 
 
 def test_a_message_of_no_type_of_singers_is_passed_over_with_a_warning(crm):
@@ -167,11 +167,12 @@ def test_a_batch_message_ends_the_run_and_no_state_leaves_behind_it(crm):
     assert done.stdout.splitlines() == ['{"n":1}']
 
 
-def test_a_schema_that_says_nothing_of_properties_is_taken(crm):
-    schema = '{"type":"SCHEMA","stream":"contacts","schema":{},"key_properties":[]}'
-    crm.load([schema, *crm.messages("contacts", {"id": 1})])
-    assert [r["amo_id"] for r in crm.rows("contacts")] == [1]
-    assert rejects(crm) == []
+@pytest.mark.parametrize("schema", ["{}", "[]", '{"properties": null}'])
+def test_a_schema_without_properties_ends_the_run_naming_line_and_stream(crm, schema):
+    done = command(crm, [f'{{"type":"SCHEMA","stream":"contacts","schema":{schema},"key_properties":[]}}'])
+    assert done.returncode == 1
+    (message,) = errors(done)
+    assert "Line 1: the SCHEMA of stream contacts has no properties." in message
 
 
 def test_a_stream_that_is_not_mapped_is_skipped_with_one_warning(crm):
@@ -200,8 +201,6 @@ REJECTED = {
     "a list": b"[1, 2]",
     "null": b"null",
     "no type": b"{}",
-    "a SCHEMA without a schema": b'{"type":"SCHEMA","stream":"contacts"}',
-    "a SCHEMA that is a list": b'{"type":"SCHEMA","stream":"contacts","schema":[]}',
     "a record that is a list": HEAD + b"[]}",
     "a record that is a text": HEAD + b'"text"}',
     "a million brackets": HEAD + b'{"id":5,"account_id":77,"x":' + b"[" * 10**6 + b"]" * 10**6 + b"}}",

@@ -68,7 +68,7 @@ IGNORING_CASE = "CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-l
 
 @pytest.mark.parametrize(("collation", "before"), [("any_case", IGNORING_CASE), ('"tr-x-icu"', "")])
 def test_an_edit_that_changes_the_spelling_alone_is_none_under_any_collation(crm, people, collation, before):
-    if not crm.execute("SELECT 1 FROM pg_collation WHERE collprovider = 'i' LIMIT 1"):
+    if not crm.execute("SELECT 1 FROM pg_collation WHERE collname = 'tr-x-icu'"):
         pytest.skip("this build of PostgreSQL has no ICU")
     mapped = {"phone": {"field": ["PHONE"], "transform": "phone"}, "email": {"field": ["EMAIL"], "transform": "email"}}
     sync = people(f"phone text COLLATE {collation}, email text COLLATE {collation}", mapped, before)

@@ -283,7 +283,7 @@ def test_a_default_of_sql_is_worked_out_for_each_row(own_tables):
 
 @pytest.mark.parametrize(
     ("sql", "says"),
-    [("nosuch()", "the database rejects the SQL"), ("1; DROP TABLE firm", "the database says of the SQL"),
+    [("nosuch()", "the database rejects the SQL"), ("1; DROP TABLE firm", "the database rejects the SQL"),
      ("NULL", "is NOT NULL, but the SQL gives nothing")],
 )  # fmt: skip
 def test_sql_that_gives_no_value_is_refused_before_anything_is_written(own_tables, sql, says):

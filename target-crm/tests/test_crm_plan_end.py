@@ -89,7 +89,7 @@ def test_a_plan_of_a_stream_that_is_rejected_whole_is_shown_all_the_same(crm, ca
     plan = plan_of(Settings.from_config(crm.config), io.StringIO("\n".join(lines) + "\n"))
     assert plan.counts["contacts"]["inserted"] == 1
     assert [r["stream"] for r in plan.rejects] == ["companies", "companies"]
-    assert "The load would fail after it wrote the rest: All 2 records of stream companies" in caplog.text
+    assert "The load would fail after writing the rest: All 2 records of stream companies" in caplog.text
 
 
 def test_the_plan_file_holds_the_whole_plan_for_nobody_else_to_read(crm, dry, tmp_path):

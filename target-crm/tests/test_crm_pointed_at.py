@@ -147,7 +147,7 @@ def test_a_load_keeps_a_phone_that_a_foreign_key_points_at(crm, contact, caplog,
     assert [r["value"] for r in crm.rows("contact_phones", "value")] == ["+79031112233", "+79161234500"]
     assert crm.row("contacts")["last_name"] == "Петров"
     assert crm.rows("sync_rejects", "id") == []
-    assert "1 rows whose items are gone from amoCRM are kept" in caplog.text
+    assert "1 rows whose items were removed in amoCRM are kept" in caplog.text
 
 
 def test_an_undone_load_keeps_a_phone_that_it_added_and_that_a_foreign_key_points_at(crm, contact):

@@ -60,7 +60,10 @@ def test_each_account_has_its_own(crm, state_of):
 @pytest.mark.skipif(TEST_CITUS_URL is not None, reason="Citus takes no trigger of an application's own")
 def test_a_batch_that_is_not_committed_moves_no_bookmark(crm, state_of):
     synced(crm, "до")
-    crm.execute("CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '58030'; END $$")
+    crm.execute(
+        "CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_cancel_backend(pg_backend_pid()); PERFORM pg_sleep(60); RETURN new; END $$"
+    )
     crm.execute("CREATE TRIGGER stop BEFORE UPDATE ON contacts FOR EACH ROW EXECUTE FUNCTION stop()")
     with pytest.raises(DatabaseError):
         synced(crm, "после")

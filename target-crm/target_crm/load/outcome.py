@@ -42,9 +42,8 @@ class Outcome:
         self.expects_input = False
         self.loaded: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
-        # Messages of unknown types, by type, and records that came before a SCHEMA of their stream.
+        # Messages of unknown types, by type.
         self.passed_over: Counter[str] = Counter()
-        self.before_schema: Counter[str] = Counter()
         self._schema, self._run_id, self._tables = schema, run_id, tables
         self._has_gap = False
         self._bookmarks: set[str] = set()
@@ -139,13 +138,10 @@ class Outcome:
         return found + [Problem("W_TIED_AGAIN", {"table": t, "number": n}) for t, n in tied.items() if n]
 
     def _odd_messages(self) -> list[Problem]:
-        found = []
-        if self.passed_over:
-            args = {"number": self.passed_over.total(), "types": _listed(list(self.passed_over))}
-            found.append(Problem("W_MESSAGES_PASSED_OVER", args))
-        return found + [
-            Problem("W_RECORDS_BEFORE_SCHEMA", {"stream": s, "number": n}) for s, n in self.before_schema.items()
-        ]
+        if not self.passed_over:
+            return []
+        args = {"number": self.passed_over.total(), "types": _listed(list(self.passed_over))}
+        return [Problem("W_MESSAGES_PASSED_OVER", args)]
 
     def gap(self) -> Problem:
         """The notice that the run's starting state is unknown here, with the streams in which records may be

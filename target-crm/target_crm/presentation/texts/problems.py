@@ -33,12 +33,6 @@ RECORD_PROBLEMS: dict[str, Text] = {
         _SENDER,
         _SENDER_RU,
     ),
-    "E_SCHEMA_INCOMPLETE": Text(
-        "Line {line}: a SCHEMA message needs stream and schema.",
-        "Строка {line}: в сообщении SCHEMA нужны stream и schema.",
-        _SENDER,
-        _SENDER_RU,
-    ),
     "E_RECORD_NOT_READABLE": Text(
         "The record is not readable as JSON: {reason}",
         "Запись не читается как JSON.",
@@ -256,12 +250,6 @@ RECORD_PROBLEMS: dict[str, Text] = {
         "Пропущены сообщения ({number}), типа которых нет в Singer: {types}.",
         _SENDER,
         _SENDER_RU,
-    ),
-    "W_RECORDS_BEFORE_SCHEMA": Text(
-        "{number} records of stream {stream} came before its SCHEMA. They were loaded by the mapping.",
-        "Записи потока {stream} ({number}) пришли до его сообщения SCHEMA. Они загружены по сопоставлению.",
-        "A part of the input may be missing at its beginning: look at what sends these messages.",
-        "Возможно, не хватает начала данных: проверьте, откуда эти сообщения.",
     ),
     "W_STATE_GAP": Text(
         "The sync started from a state that this database has never released (a restored backup, another "
