@@ -156,7 +156,7 @@ def test_what_people_commit_beside_loads_decisions_and_undos_stays(crm, custom_f
     added = [row for editor in editors for row in editor.added]
     gone = [*lost_edits(crm, edits), *lost_rows(crm, added)]
     survived(
-        "edits beside loads, decisions and undoings", {"edits": len(edits), "rows added": len(added)}, edits=len(gone)
+        "edits beside loads, decisions and undos", {"edits": len(edits), "rows added": len(added)}, edits=len(gone)
     )
     assert gone == []
     assert edits

@@ -80,7 +80,7 @@ def test_undoing_keeps_an_inserted_row_that_a_foreign_key_points_at(crm, contact
     run = crm.execute("SELECT min(id) AS id FROM sync_runs")[0]["id"]
     done = undo(crm, run)
     lost = sum(row not in rows for rows, found in zip(everything(crm), before, strict=True) for row in found)
-    survived("an undoing beside foreign keys", {shape: 1}, edits=lost)
+    survived("undo beside foreign keys", {shape: 1}, edits=lost)
     assert everything(crm) == before
     assert (done.counts["contacts"].removed_rows, done.counts["contacts"].left_referenced) == (0, 1)
     (kept,) = done.kept_for
