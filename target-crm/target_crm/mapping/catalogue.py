@@ -247,7 +247,7 @@ def _constant(expression: str | None) -> str | None:
 
 
 def read_columns_of(connection: Connection, places: Iterable[Place]) -> dict[Place, Columns]:
-    """The columns of tables by name, in their order; none where there is no such table."""
+    """The columns of tables by name, in their order; empty for a table that does not exist."""
     encoding = connection.info.parameter_status("server_encoding") or "UTF8"
     return {
         place: Columns({row["name"]: _column(row, encoding) for row in rows})

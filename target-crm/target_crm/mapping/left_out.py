@@ -119,7 +119,7 @@ def _of_stream(proposed: Proposed, counts: RecordCounts) -> Iterator[LeftOut]:
 
 
 def _without_items(proposed: Proposed) -> Iterator[LeftOut]:
-    """Phones and e-mails for which there is no place."""
+    """Phones and e-mails without a place."""
     for item, what in (("phone", "phones"), ("email", "e-mails")):
         held = any(source.get("transform") == item for source in proposed.columns.values())
         if not held and not any(one.item == item for one in proposed.sets):

@@ -22,7 +22,7 @@ from target_crm.operations.undo_through import restore_links
 from target_crm.operations.undo_work import KeptFor, Undone, Work
 from target_crm.sql.undo_restore import UndoSpec
 
-# So many values of an undo are shown before it is done.
+# The number of values that the preview of an undo shows.
 SHOWN_CHANGES = 300
 
 __all__ = ["KeptFor", "Preview", "Undone", "preview_undo", "take_back", "undo"]

@@ -51,7 +51,7 @@ def collect(undo: UndoSpec, live: LiveTable) -> sql.Composed:
         if live.has_versions:
             untouched = S("(known.row_version = crm.xmin::text::bigint) IS TRUE")
         elif stamp:
-            # Of a write that nobody stamped there is no time that could stay.
+            # A write without a timestamp leaves no time that could stay.
             untouched = S("(crm.{} <= (SELECT run.finished_at FROM {} AS run WHERE run.id = {})) IS TRUE").format(
                 I(stamp), undo.control("sync_runs"), sql.Literal(undo.run)
             )
