@@ -276,7 +276,7 @@ def _column(row: dict[str, Any], encoding: str) -> LiveColumn:
 
 
 def read_columns(connection: Connection, schema: str, table: str) -> dict[str, LiveColumn]:
-    """The columns of one table; empty when there is no such table."""
+    """The columns of one table; empty for a table that does not exist."""
     return read_columns_of(connection, [(schema, table)])[schema, table]
 
 

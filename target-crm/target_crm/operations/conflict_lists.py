@@ -6,7 +6,7 @@ from psycopg import sql
 
 from target_crm.operations.conflicts import Filter, find_conflicts
 from target_crm.operations.session import Row, Session
-from target_crm.operations.trigrams import letters_index
+from target_crm.operations.trigrams import letters_index, trigram_operators
 from target_crm.sql.conflicts import SIDES, value_text
 
 S = sql.SQL
@@ -50,6 +50,9 @@ def find_sorted(
 def text_indexes(session: Session) -> dict[str, sql.Composed]:
     """By name, an index for the search in the values of open conflicts, where the database has the extension pg_trgm:
     without it each search reads all of them."""
-    texts = [value_text(side) for side in SIDES]
-    open_ones = S("resolved_at IS NULL")
-    return letters_index(session, "sync_conflicts_letters", session.control("sync_conflicts"), texts, open_ones)
+    operators = trigram_operators(session)
+    if operators is None:
+        return {}
+    name, texts = "sync_conflicts_letters", [value_text(side) for side in SIDES]
+    statement = letters_index(operators, name, session.control("sync_conflicts"), texts)
+    return {name: S("{} WHERE resolved_at IS NULL").format(statement)}

@@ -14,7 +14,7 @@ from target_crm.normalise.phones import parse_phone
 from target_crm.operations.labels import natural_order
 from target_crm.operations.records import name_columns, name_sql
 from target_crm.operations.session import Session, SetTable
-from target_crm.operations.trigrams import letters_index
+from target_crm.operations.trigrams import letters_index, trigram_operators
 from target_crm.sql.spec import I, S
 
 MOST_FOUND = 20
@@ -93,9 +93,13 @@ def search_indexes(session: Session) -> dict[str, sql.Composed]:
             found[name] = S("CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} ({})").format(
                 I(name), item_set.live.identifier, I(value)
             )
+    operators = trigram_operators(session)
+    if operators is None:
+        return found
     for live in session.tables.values():
         for column in name_columns(live):
-            found |= letters_index(session, f"review_{live.name}_{column}_letters", live.identifier, [I(column)])
+            name = f"review_{live.name}_{column}_letters"
+            found[name] = letters_index(operators, name, live.identifier, [I(column)])
     return found
 
 
